@@ -1,0 +1,28 @@
+# What a person or the continuous integration does with this tree. `make help` lists it.
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test bench lint check
+
+help: ## List the targets
+	@sed -n 's/^\([a-z]*\): .*## \(.*\)$$/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 10
+
+demo: ## A whole supermarket in a temporary folder: one real job over three Hosts
+	scripts/setup
+	cargo build --release -p gridmart -p link-failures
+	scripts/demo
+
+test: ## All tests, end to end included
+	scripts/setup
+	cargo build --workspace --bins
+	cargo test --workspace
+
+bench: ## The figures, as a table and in target/bench.json
+	scripts/setup
+	cargo build --release --workspace --bins
+	target/release/gridmart-bench
+
+lint: ## Formatting and lints; warnings are errors
+	cargo fmt --check
+	cargo clippy --workspace --all-targets -- -D warnings
+
+check: lint test ## What has to pass before a commit
