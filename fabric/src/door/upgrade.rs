@@ -1,0 +1,84 @@
+//! From a request to a WebSocket.
+
+use std::time::Duration;
+
+use gridmart_schemas::problem::{Code, Problem};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use hyper::upgrade::OnUpgrade;
+use tokio::time::timeout;
+use tokio_tungstenite::tungstenite::{handshake::derive_accept_key, protocol::Role};
+
+use super::{Request, Response, empty_response};
+use crate::socket::{Socket, SocketLimits};
+
+/// How long the answer to an upgrade may take to leave.
+const UPGRADE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// A WebSocket that is there once the answer has left.
+#[derive(Debug)]
+pub struct PendingSocket {
+    upgraded: OnUpgrade,
+    limits: SocketLimits,
+}
+
+impl PendingSocket {
+    /// Waits for the WebSocket. The answer has to be returned first: await this
+    /// in a task of its own.
+    pub async fn socket(self) -> Result<Socket, Problem> {
+        let upgraded = timeout(UPGRADE_TIMEOUT, self.upgraded)
+            .await
+            .map_err(|_| Problem::new(Code::TimedOut, "The stream did not begin in time."))?
+            .map_err(|error| {
+                Problem::new(
+                    Code::Unavailable,
+                    format!("The stream did not begin: {error}."),
+                )
+            })?;
+        Socket::from_upgraded(upgraded, Role::Server, self.limits).await
+    }
+}
+
+/// Agrees to make a WebSocket of this request's connection.
+pub fn upgrade(
+    request: &mut Request,
+    limits: SocketLimits,
+) -> Result<(Response, PendingSocket), Problem> {
+    let headers = request.headers();
+    let asked = request.method() == Method::GET
+        && names(headers, header::UPGRADE, "websocket")
+        && names(headers, header::CONNECTION, "upgrade")
+        && names(headers, header::SEC_WEBSOCKET_VERSION, "13");
+    let key = headers
+        .get(header::SEC_WEBSOCKET_KEY)
+        .filter(|_| asked)
+        .ok_or_else(|| {
+            Problem::new(
+                Code::InvalidRequest,
+                "This address is for WebSockets, version 13, and none was asked for.",
+            )
+        })?;
+    let accept = HeaderValue::try_from(derive_accept_key(key.as_bytes()))
+        .map_err(|error| Problem::new(Code::Internal, error.to_string()))?;
+    let mut response = empty_response(StatusCode::SWITCHING_PROTOCOLS);
+    let answer = response.headers_mut();
+    answer.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
+    answer.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
+    answer.insert(header::SEC_WEBSOCKET_ACCEPT, accept);
+    Ok((
+        response,
+        PendingSocket {
+            upgraded: hyper::upgrade::on(request),
+            limits,
+        },
+    ))
+}
+
+/// Whether a header's comma-separated list has this word.
+fn names(headers: &HeaderMap, header: header::HeaderName, word: &str) -> bool {
+    headers
+        .get_all(header)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .any(|token| token.trim().eq_ignore_ascii_case(word))
+}

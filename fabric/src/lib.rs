@@ -1,0 +1,23 @@
+//! What ties gridmart's tiers together: node identities and enrolment, mutual
+//! TLS, the doors and streams between nodes, tickets, access rules, telemetry,
+//! and the few things that every server process does with its disk.
+//!
+//! Invariants: nothing here knows a tier; every queue, buffer and wait has a
+//! bound; no bytes from outside can make this code panic.
+
+pub mod authority;
+pub mod disk;
+pub mod door;
+pub mod frames;
+pub mod identity;
+pub mod join;
+pub mod node_lock;
+pub mod package;
+pub mod ready;
+mod request;
+pub mod rule;
+pub mod socket;
+pub mod stream;
+pub mod telemetry;
+pub mod ticket;
+pub mod tls;

@@ -1,0 +1,77 @@
+//! WebSockets over channels: made alike on both ends, with bounded messages.
+
+use gridmart_schemas::{
+    problem::{Code, Problem},
+    wire::{MESSAGE_BYTES_MAX, frame},
+};
+use hyper::upgrade::Upgraded;
+use hyper_util::rt::TokioIo;
+use tokio_tungstenite::{
+    WebSocketStream,
+    tungstenite::protocol::{Role, WebSocketConfig},
+};
+
+use crate::tls::Channel;
+
+/// The bounds of one WebSocket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SocketLimits {
+    /// The most bytes of a message that comes in.
+    pub message_bytes: usize,
+    /// Bytes that are read at a time; allocated as long as the socket lives.
+    pub read_buffer_bytes: usize,
+}
+
+impl SocketLimits {
+    /// For envelopes (control and queue streams).
+    pub const ENVELOPES: Self = Self {
+        message_bytes: MESSAGE_BYTES_MAX,
+        read_buffer_bytes: 8 * 1024,
+    };
+    /// For frames (calls streams): one frame of the largest size beside a
+    /// message of the goal's.
+    pub const FRAMES: Self = Self {
+        message_bytes: 2 * (frame::PAYLOAD_BYTES_MAX + frame::MESSAGE_BYTES_GOAL),
+        read_buffer_bytes: 32 * 1024,
+    };
+
+    fn config(self) -> WebSocketConfig {
+        WebSocketConfig::default()
+            .read_buffer_size(self.read_buffer_bytes)
+            // Reached only within one message: each batch is flushed.
+            .write_buffer_size(self.read_buffer_bytes)
+            .max_message_size(Some(self.message_bytes))
+            .max_frame_size(Some(self.message_bytes))
+    }
+}
+
+/// A WebSocket to another node or program.
+pub struct Socket {
+    pub(crate) stream: WebSocketStream<Channel>,
+}
+
+impl std::fmt::Debug for Socket {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Socket")
+    }
+}
+
+impl Socket {
+    pub(crate) async fn from_upgraded(
+        upgraded: Upgraded,
+        role: Role,
+        limits: SocketLimits,
+    ) -> Result<Self, Problem> {
+        let parts = upgraded.downcast::<TokioIo<Channel>>().map_err(|_| {
+            Problem::new(
+                Code::Internal,
+                "A stream was upgraded on a foreign connection.",
+            )
+        })?;
+        let channel = parts.io.into_inner();
+        let read = parts.read_buf.to_vec();
+        let stream =
+            WebSocketStream::from_partially_read(channel, read, role, Some(limits.config())).await;
+        Ok(Self { stream })
+    }
+}

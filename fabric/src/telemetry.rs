@@ -1,0 +1,158 @@
+//! Logs, metrics and the request id that ties the logs of all tiers together.
+
+use std::{fmt, future::Future, io::IsTerminal as _};
+
+use gridmart_schemas::id::RequestId;
+use parking_lot::Mutex;
+use prometheus_client::registry::Registry;
+use tracing::Instrument as _;
+use tracing_subscriber::EnvFilter;
+
+/// The `Content-Type` of [`Metrics::encode`].
+pub const METRICS_CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+/// The variable that overrides the filter of the configuration.
+const FILTER_VARIABLE: &str = "GRIDMART_LOG";
+
+/// How log lines look.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Format {
+    /// For people.
+    #[default]
+    Text,
+    /// One JSON object per line.
+    Json,
+}
+
+/// Why logging cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum TelemetryError {
+    /// The filter cannot be read.
+    #[error("the log filter {filter:?} cannot be read: write it as `info,gridmart_fabric=debug`")]
+    Filter {
+        /// The text.
+        filter: String,
+        /// Why.
+        source: tracing_subscriber::filter::ParseError,
+    },
+    /// Somebody was first.
+    #[error("logging was started twice in one process")]
+    Twice,
+}
+
+/// Starts logging to stderr. `default_filter` holds unless `GRIDMART_LOG` is set.
+pub fn init(format: Format, default_filter: &str) -> Result<(), TelemetryError> {
+    let filter = std::env::var(FILTER_VARIABLE)
+        .ok()
+        .filter(|text| !text.is_empty())
+        .unwrap_or_else(|| default_filter.to_owned());
+    let filter =
+        EnvFilter::try_new(&filter).map_err(|source| TelemetryError::Filter { filter, source })?;
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr);
+    let started = match format {
+        Format::Text => builder
+            .with_ansi(std::io::stderr().is_terminal())
+            .try_init(),
+        Format::Json => builder.json().flatten_event(true).try_init(),
+    };
+    started.map_err(|_| TelemetryError::Twice)
+}
+
+/// The metrics of one process. Names start with `gridmart_`.
+#[derive(Default)]
+pub struct Metrics {
+    registry: Mutex<Registry>,
+}
+
+impl fmt::Debug for Metrics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Metrics")
+    }
+}
+
+impl Metrics {
+    /// Makes an empty registry.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Registers metrics, usually once at start.
+    pub fn register<T>(&self, fill: impl FnOnce(&mut Registry) -> T) -> T {
+        fill(&mut self.registry.lock())
+    }
+
+    /// Gives all metrics in the text format of `OpenMetrics`.
+    pub fn encode(&self) -> String {
+        let mut text = String::new();
+        // Writing to a String fails only if a collector does; it is left out then.
+        if prometheus_client::encoding::text::encode(&mut text, &self.registry.lock()).is_err() {
+            tracing::error!("a metric could not be encoded");
+        }
+        text
+    }
+}
+
+tokio::task_local! {
+    static REQUEST: RequestId;
+}
+
+/// Runs `work` on behalf of a request: its log lines and what it asks other
+/// nodes carry the id.
+pub async fn in_request<F: Future>(request: Option<RequestId>, work: F) -> F::Output {
+    match request {
+        Some(request) => {
+            let span = tracing::info_span!("request", request.id = %request);
+            REQUEST.scope(request, work.instrument(span)).await
+        }
+        None => work.await,
+    }
+}
+
+/// The request on whose behalf the current task works.
+pub fn current_request() -> Option<RequestId> {
+    REQUEST.try_with(|request| *request).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use prometheus_client::metrics::counter::Counter;
+
+    use super::*;
+
+    #[test]
+    fn metrics_are_shown_by_name() {
+        let metrics = Metrics::new();
+        let calls = metrics.register(|registry| {
+            let counter = Counter::<u64>::default();
+            registry.register("gridmart_calls", "Calls ended.", counter.clone());
+            counter
+        });
+        calls.inc_by(3);
+        assert!(
+            metrics.encode().contains("gridmart_calls_total 3"),
+            "{}",
+            metrics.encode()
+        );
+    }
+
+    #[tokio::test]
+    async fn the_request_is_known_inside_alone() {
+        let request = RequestId::generate();
+        assert_eq!(
+            in_request(Some(request), async { current_request() }).await,
+            Some(request)
+        );
+        assert_eq!(in_request(None, async { current_request() }).await, None);
+        assert_eq!(current_request(), None);
+    }
+
+    #[test]
+    fn a_bad_filter_is_named() {
+        let refusal = init(Format::Text, "a=b=c").unwrap_err();
+        assert!(
+            matches!(refusal, TelemetryError::Filter { ref filter, .. } if filter == "a=b=c"),
+            "{refusal}"
+        );
+    }
+}

@@ -1,0 +1,189 @@
+//! What tickets say.
+
+use std::time::Duration;
+
+use gridmart_schemas::{
+    id::{Digest, JobId, KeyHash, LeaseId, NodeId, PersonName, RequestId},
+    role::{Operation, Role},
+};
+use serde::{Deserialize, Serialize};
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+/// The application version that a ticket permits.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TicketApplication {
+    /// Content hash of the package.
+    pub digest: Digest,
+    /// `AppName`.
+    pub name: String,
+    /// `AppVersion`.
+    pub version: String,
+}
+
+/// Cut epochs under which an access ticket was made.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AccessCut {
+    /// Of the Element.
+    pub element: u64,
+    /// Of the application.
+    pub application: u64,
+}
+
+/// Cut epochs under which a lease was made.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LeaseCut {
+    /// Of the Element.
+    pub element: u64,
+    /// Of the Host.
+    pub host: u64,
+    /// Of the application.
+    pub application: u64,
+}
+
+/// An access ticket: the controller permits a person to use an Element.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AccessClaims {
+    /// The controller.
+    pub iss: NodeId,
+    /// The person.
+    pub sub: PersonName,
+    /// The person's role.
+    pub role: Role,
+    /// The person's domain.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub domain: Option<String>,
+    /// The Element.
+    pub aud: NodeId,
+    /// The TLS key of who may present it.
+    pub presenter: KeyHash,
+    /// What may be called; absent: whatever the rules allow.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub application: Option<TicketApplication>,
+    /// What may be done.
+    pub operations: Vec<Operation>,
+    /// Epochs under which it was made.
+    pub cut: AccessCut,
+    /// Not before, seconds since 1970.
+    pub nbf: i64,
+    /// Made at, seconds since 1970.
+    pub iat: i64,
+    /// Expires at, seconds since 1970.
+    pub exp: i64,
+    /// The request that it was made for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request: Option<RequestId>,
+    /// Its own number.
+    pub jti: Uuid,
+}
+
+/// A lease ticket: an Element permits the use of slots of one Host.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LeaseClaims {
+    /// The Element.
+    pub iss: NodeId,
+    /// The person.
+    pub sub: PersonName,
+    /// The Host.
+    pub aud: NodeId,
+    /// The TLS key of who may present it.
+    pub presenter: KeyHash,
+    /// The lease.
+    pub lease: LeaseId,
+    /// How many calls may run at a time.
+    pub slots: u32,
+    /// What may be called.
+    pub application: TicketApplication,
+    /// Epochs under which it was made.
+    pub cut: LeaseCut,
+    /// The map that it serves.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub job: Option<JobId>,
+    /// Not before, seconds since 1970.
+    pub nbf: i64,
+    /// Made at, seconds since 1970.
+    pub iat: i64,
+    /// Expires at, seconds since 1970.
+    pub exp: i64,
+}
+
+/// The three times of a ticket, seconds since 1970.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Times {
+    /// Not before.
+    pub nbf: i64,
+    /// Made at.
+    pub iat: i64,
+    /// Expires at.
+    pub exp: i64,
+}
+
+impl Times {
+    /// From now on for this long, but no longer than a ticket may live.
+    pub fn starting(now: OffsetDateTime, life: Duration) -> Self {
+        let now = now.unix_timestamp();
+        let life = life.min(super::LIFE_MAX).as_secs();
+        Self {
+            nbf: now,
+            iat: now,
+            exp: now.saturating_add_unsigned(life),
+        }
+    }
+}
+
+/// What verification needs of either kind.
+pub(super) trait Claims: serde::de::DeserializeOwned {
+    const TYPE: &'static str;
+    fn issuer(&self) -> NodeId;
+    fn audience(&self) -> NodeId;
+    fn presenter(&self) -> &KeyHash;
+    fn times(&self) -> Times;
+}
+
+impl Claims for AccessClaims {
+    const TYPE: &'static str = super::ACCESS_TYPE;
+
+    fn issuer(&self) -> NodeId {
+        self.iss
+    }
+
+    fn audience(&self) -> NodeId {
+        self.aud
+    }
+
+    fn presenter(&self) -> &KeyHash {
+        &self.presenter
+    }
+
+    fn times(&self) -> Times {
+        Times {
+            nbf: self.nbf,
+            iat: self.iat,
+            exp: self.exp,
+        }
+    }
+}
+
+impl Claims for LeaseClaims {
+    const TYPE: &'static str = super::LEASE_TYPE;
+
+    fn issuer(&self) -> NodeId {
+        self.iss
+    }
+
+    fn audience(&self) -> NodeId {
+        self.aud
+    }
+
+    fn presenter(&self) -> &KeyHash {
+        &self.presenter
+    }
+
+    fn times(&self) -> Times {
+        Times {
+            nbf: self.nbf,
+            iat: self.iat,
+            exp: self.exp,
+        }
+    }
+}

@@ -1,0 +1,89 @@
+//! Making tickets.
+
+use std::sync::Arc;
+
+use gridmart_schemas::{
+    id::{KeyHash, NodeId},
+    problem::{Code, Problem},
+};
+use jsonwebtoken::{Algorithm, EncodingKey, Header};
+use serde::Serialize;
+
+use super::{ACCESS_TYPE, AccessClaims, LEASE_TYPE, LeaseClaims, TICKET_BYTES_MAX};
+use crate::identity::Key;
+
+/// A node's key as a signer of tickets. Clones share the key.
+#[derive(Clone)]
+pub struct SigningKey {
+    issuer: NodeId,
+    kid: KeyHash,
+    spki_pem: String,
+    key: Arc<EncodingKey>,
+}
+
+impl std::fmt::Debug for SigningKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SigningKey")
+            .field("issuer", &self.issuer)
+            .field("kid", &self.kid)
+            .finish_non_exhaustive()
+    }
+}
+
+impl SigningKey {
+    pub(crate) fn new(issuer: NodeId, key: &Key) -> Self {
+        Self {
+            issuer,
+            kid: key.hash().clone(),
+            spki_pem: key.spki_pem(),
+            key: Arc::new(EncodingKey::from_ec_der(key.pkcs8())),
+        }
+    }
+
+    /// The key's name in tickets: the hash of its public half.
+    pub const fn kid(&self) -> &KeyHash {
+        &self.kid
+    }
+
+    /// The node that signs.
+    pub const fn issuer(&self) -> NodeId {
+        self.issuer
+    }
+
+    /// The public half, for those who verify (`SubjectPublicKeyInfo`, PEM).
+    pub fn spki_pem(&self) -> &str {
+        &self.spki_pem
+    }
+
+    /// Signs an access ticket.
+    pub fn sign_access(&self, claims: &AccessClaims) -> Result<String, Problem> {
+        self.sign(ACCESS_TYPE, claims.iss, claims)
+    }
+
+    /// Signs a lease ticket.
+    pub fn sign_lease(&self, claims: &LeaseClaims) -> Result<String, Problem> {
+        self.sign(LEASE_TYPE, claims.iss, claims)
+    }
+
+    fn sign(&self, kind: &str, issuer: NodeId, claims: &impl Serialize) -> Result<String, Problem> {
+        let fault = |detail: String| Problem::new(Code::Internal, detail);
+        if issuer != self.issuer {
+            return Err(fault(format!(
+                "A ticket of {issuer} cannot be signed by {}.",
+                self.issuer
+            )));
+        }
+        let mut header = Header::new(Algorithm::ES256);
+        header.typ = Some(kind.to_owned());
+        header.kid = Some(self.kid.as_str().to_owned());
+        let ticket = jsonwebtoken::encode(&header, claims, &self.key)
+            .map_err(|error| fault(format!("A ticket cannot be signed: {error}.")))?;
+        if ticket.len() > TICKET_BYTES_MAX {
+            return Err(fault(format!(
+                "A ticket of {} bytes is over the limit of {TICKET_BYTES_MAX}.",
+                ticket.len()
+            )));
+        }
+        Ok(ticket)
+    }
+}
