@@ -1,0 +1,16 @@
+//! Access: which Element serves a need, and which Elements hold an application.
+//!
+//! Invariants: everything here is a pure function over a [`View`]; each
+//! decision makes its explanation with the very checks that decided it.
+//!
+//! [`View`]: crate::catalogue::View
+
+pub mod application;
+pub mod compute;
+pub mod deployment;
+pub mod fit;
+mod judgement;
+pub mod needs;
+pub mod placement;
+pub mod quantity;
+pub mod verdict;

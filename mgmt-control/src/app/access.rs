@@ -1,0 +1,209 @@
+//! Access: decide, sign tickets, keep the reasons. No disk on this path.
+
+use std::time::Duration;
+
+use gridmart_fabric::ticket::{AccessClaims, AccessCut, LIFE_MAX, TicketApplication, Times};
+use gridmart_schemas::{
+    api::{
+        access::{
+            AccessDecision, ApplicationAccess, ApplicationAccessRequest, ComputeAccessRequest,
+            ElementAccess,
+        },
+        explain::Explanation,
+    },
+    id::{KeyHash, NodeId},
+    problem::{Code, Problem},
+    role::Operation,
+};
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use super::{Control, context::Context};
+use crate::{
+    access::{
+        application::{self, ApplicationQuestion},
+        compute,
+        needs::parse_needs,
+        placement::Placement,
+    },
+    catalogue::{View, application::Application},
+};
+
+/// How long a ticket lives.
+const TICKET_LIFE: Duration = LIFE_MAX;
+/// Elements that one request may avoid.
+const AVOID_MAX: usize = 64;
+/// Attempts at a part of a map if the application names none.
+const ATTEMPTS_DEFAULT: u32 = 3;
+
+/// Decides where an application may be called, and permits it.
+pub fn application_access(
+    control: &Control,
+    context: &Context,
+    request: &ApplicationAccessRequest,
+) -> Result<AccessDecision, Problem> {
+    let ApplicationAccessRequest {
+        application,
+        needs,
+        operations,
+        presenter,
+        avoid,
+    } = request;
+    bounds_check(operations, avoid)?;
+    let needs = parse_needs(needs)?;
+    let view = control.catalogue.view();
+    let question = ApplicationQuestion {
+        actor: &context.actor,
+        application: application.as_deref(),
+        needs: &needs,
+        operations,
+        avoid,
+    };
+    let decided = explained(control, context, application::decide(&view, &question))?;
+    let (application, placement) = decided;
+    permit(
+        control,
+        context,
+        &view,
+        Some(&application),
+        placement,
+        operations,
+        presenter,
+    )
+}
+
+/// Decides where slots may be had, and permits it.
+pub fn compute_access(
+    control: &Control,
+    context: &Context,
+    request: &ComputeAccessRequest,
+) -> Result<AccessDecision, Problem> {
+    let ComputeAccessRequest {
+        needs,
+        operations,
+        presenter,
+    } = request;
+    bounds_check(operations, &[])?;
+    let needs = parse_needs(needs)?;
+    let view = control.catalogue.view();
+    let decided = compute::decide(&view, &context.actor, &needs, operations);
+    let placement = explained(control, context, decided)?;
+    permit(
+        control, context, &view, None, placement, operations, presenter,
+    )
+}
+
+fn bounds_check(operations: &[Operation], avoid: &[NodeId]) -> Result<(), Problem> {
+    let invalid = |detail: String| Err(Problem::new(Code::InvalidRequest, detail));
+    if operations.is_empty() || operations.len() > Operation::ALL.len() {
+        return invalid("Name at least one operation, each once.".to_owned());
+    }
+    if avoid.len() > AVOID_MAX {
+        return invalid(format!("A request may avoid {AVOID_MAX} Elements at most."));
+    }
+    Ok(())
+}
+
+/// Keeps the reasons of a refusal; those of a decision are kept with it.
+fn explained<T>(
+    control: &Control,
+    context: &Context,
+    decided: Result<T, Problem>,
+) -> Result<T, Problem> {
+    if let Err(problem) = &decided {
+        control.metrics.access_refused.inc();
+        if let Some(explanation) = &problem.explanation {
+            control
+                .explanations
+                .keep(context, Explanation::clone(explanation));
+        }
+        tracing::info!(
+            person = %context.actor.name,
+            code = %problem.code,
+            detail = problem.detail,
+            "access refused"
+        );
+    }
+    decided
+}
+
+fn permit(
+    control: &Control,
+    context: &Context,
+    view: &View,
+    application: Option<&Application>,
+    placement: Placement,
+    operations: &[Operation],
+    presenter: &KeyHash,
+) -> Result<AccessDecision, Problem> {
+    let Placement {
+        elements,
+        explanation,
+    } = placement;
+    let times = Times::starting(OffsetDateTime::now_utc(), TICKET_LIFE);
+    let permitted = elements.into_iter().filter_map(|id| {
+        let node = view.catalogue.nodes.get(&id)?;
+        let element = view.catalogue.elements.get(&id)?;
+        let claims = AccessClaims {
+            iss: control.node,
+            sub: context.actor.name.clone(),
+            role: context.actor.role,
+            domain: context.actor.domain.clone(),
+            aud: id,
+            presenter: presenter.clone(),
+            application: application.map(ticket_application),
+            operations: operations.to_vec(),
+            cut: AccessCut {
+                element: node.wish.cut_epoch,
+                application: application.map_or(0, |application| application.wish.cut_epoch),
+            },
+            nbf: times.nbf,
+            iat: times.iat,
+            exp: times.exp,
+            request: Some(context.request),
+            jti: Uuid::now_v7(),
+        };
+        Some(
+            control
+                .ticket_key
+                .sign_access(&claims)
+                .map(|ticket| ElementAccess {
+                    element: id,
+                    name: node.name.clone(),
+                    endpoints: element.endpoints.clone(),
+                    ticket,
+                }),
+        )
+    });
+    let elements = permitted.collect::<Result<Vec<_>, Problem>>()?;
+    control.metrics.access_granted.inc();
+    control.explanations.keep(context, explanation.clone());
+    Ok(AccessDecision {
+        request_id: context.request,
+        application: application.map(application_access_view),
+        elements,
+        expires_in: u32::try_from(TICKET_LIFE.as_secs()).unwrap_or(u32::MAX),
+        explanation,
+    })
+}
+
+fn ticket_application(application: &Application) -> TicketApplication {
+    TicketApplication {
+        digest: application.digest.clone(),
+        name: application.name.clone(),
+        version: application.version.clone(),
+    }
+}
+
+fn application_access_view(application: &Application) -> ApplicationAccess {
+    let manifest = &application.manifest;
+    ApplicationAccess {
+        name: application.name.clone(),
+        version: application.version.clone(),
+        digest: application.digest.clone(),
+        retryable: manifest.policy.retryable.unwrap_or(false),
+        attempts_max: manifest.policy.max_attempts.unwrap_or(ATTEMPTS_DEFAULT),
+        has_split: manifest.command.split.is_some(),
+        has_merge: manifest.command.merge.is_some(),
+    }
+}

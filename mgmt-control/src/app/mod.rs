@@ -1,0 +1,117 @@
+//! Decisions, one file per noun: the edge calls them with a context (who asks,
+//! under which request), they read snapshots, change the catalogue and talk to
+//! Elements. No HTTP here, no SQL here.
+
+pub mod access;
+pub mod activity;
+pub mod api_token;
+pub mod application;
+pub mod applied;
+pub mod audit;
+pub mod call;
+pub mod command;
+pub mod context;
+pub mod description;
+pub mod explanation;
+pub mod join_token;
+pub mod log;
+pub mod node;
+pub mod package;
+pub mod password;
+pub mod person;
+pub mod resource;
+pub mod session;
+pub mod throttle;
+
+use std::{sync::Arc, time::Duration};
+
+use gridmart_fabric::{
+    authority::Authority, identity::IdentityCell, ticket::SigningKey, tls::Revocations,
+};
+use gridmart_schemas::id::NodeId;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use self::{explanation::Explanations, package::PackageShelf, throttle::Throttle};
+use crate::{
+    catalogue::{Catalogue, Update, audit::AuditEntry},
+    failure::Failure,
+    metrics::ControlMetrics,
+    node::streams::Streams,
+    task::TaskBoard,
+};
+
+/// Everything that the controller's operations work with.
+pub struct Control {
+    /// This controller's node id.
+    pub node: NodeId,
+    /// The catalogue.
+    pub catalogue: Arc<Catalogue>,
+    /// The certificate authority.
+    pub authority: Authority,
+    /// The controller's own certificate.
+    pub identity: Arc<IdentityCell>,
+    /// Signs access tickets.
+    pub ticket_key: SigningKey,
+    /// Nodes that are shut out.
+    pub revocations: Revocations,
+    /// Streams of Elements.
+    pub streams: Streams,
+    /// Reasons of late decisions.
+    pub explanations: Explanations,
+    /// Application packages.
+    pub packages: PackageShelf,
+    /// Slows down guessing.
+    pub throttle: Throttle,
+    /// Passwords are checked a few at a time.
+    pub passwords: password::Passwords,
+    /// What background tasks last did.
+    pub tasks: TaskBoard,
+    /// Numbers for Prometheus.
+    pub metrics: ControlMetrics,
+    /// `HOST:PORT` of the nodes' door, as other machines reach it.
+    pub nodes_endpoint: String,
+    /// Seconds between two heartbeats of Elements.
+    pub heartbeat_interval: u32,
+    /// Ends when the controller goes down.
+    pub shutdown: CancellationToken,
+    /// Tasks that are awaited when the controller goes down.
+    pub tracker: TaskTracker,
+}
+
+/// How long an Element may take to answer when people wait for it.
+pub const ELEMENT_ANSWER_MAX: Duration = Duration::from_secs(5);
+
+impl Control {
+    /// Applies an administrative change and records it in the audit log, both
+    /// in one transaction; a refusal is recorded by itself.
+    pub async fn administer<T, F>(&self, entry: AuditEntry, change: F) -> Result<T, Failure>
+    where
+        T: Send + 'static,
+        F: FnOnce(&mut Update<'_>) -> Result<T, Failure> + Send + 'static,
+    {
+        let recorded = entry.clone();
+        let result = self
+            .catalogue
+            .update(move |update| {
+                let value = change(update)?;
+                update.audit(&recorded, "done")?;
+                Ok(value)
+            })
+            .await;
+        if let Err(Failure::Refused(problem)) = &result {
+            self.audit_refusal(entry, problem.code.as_str()).await;
+        }
+        result
+    }
+
+    /// Records that an administrative act was refused.
+    pub async fn audit_refusal(&self, entry: AuditEntry, code: &'static str) {
+        let recorded = self
+            .catalogue
+            .update(move |update| Ok(update.audit(&entry, code)?))
+            .await;
+        if let Err(error) = recorded {
+            tracing::error!(error = %error, "a refusal could not be written to the audit log");
+        }
+    }
+}

@@ -1,0 +1,264 @@
+//! The one writer: each change is a transaction, and is shown when it is
+//! durable.
+
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+};
+
+use gridmart_schemas::{
+    id::{Digest, NodeId, PersonName, TokenId},
+    problem::{Code, Problem},
+    wire::desired::Wish,
+};
+use rusqlite::{Connection, Transaction, TransactionBehavior};
+use time::OffsetDateTime;
+use tokio::sync::{mpsc, oneshot};
+
+use super::{
+    Catalogue, Shared, Snapshot,
+    application::Application,
+    audit::AuditEntry,
+    node::{Element, Host, JoinTokenRecord, Node},
+    person::{ApiToken, Person},
+    snapshot::GENERATION,
+};
+use crate::{
+    failure::Failure,
+    store::{self, During as _, StoreError},
+};
+
+/// A change that the writer thread applies, answer included.
+type Change = Box<dyn FnOnce(&mut Connection, &Shared) + Send>;
+
+/// What the writer thread is asked to do.
+pub(super) enum Job {
+    /// Apply one change.
+    Change(Change),
+    /// End, after what was asked before.
+    Stop(
+        #[expect(dead_code, reason = "dropped by the writer to say that it ends")]
+        oneshot::Sender<()>,
+    ),
+}
+
+/// A change in the making: the store's transaction, and the snapshot that is
+/// shown once it is committed. Its functions write both.
+pub struct Update<'a> {
+    transaction: Transaction<'a>,
+    snapshot: Snapshot,
+    now: OffsetDateTime,
+}
+
+impl Catalogue {
+    /// Applies a change: all of it or nothing. It is decided on the newest
+    /// snapshot, durable when this returns, and goes on if the caller leaves.
+    pub async fn update<T, F>(&self, change: F) -> Result<T, Failure>
+    where
+        T: Send + 'static,
+        F: FnOnce(&mut Update<'_>) -> Result<T, Failure> + Send + 'static,
+    {
+        let (answer, answered) = oneshot::channel();
+        let job = Job::Change(Box::new(move |connection, shared| {
+            // Whoever asked may have left; the change stands all the same.
+            let _ = answer.send(apply(connection, shared, change));
+        }));
+        self.jobs.try_send(job).map_err(|error| match error {
+            mpsc::error::TrySendError::Full(_) => Problem::new(
+                Code::Busy,
+                "Too many changes wait for the controller's disk.",
+            ),
+            mpsc::error::TrySendError::Closed(_) => stopping(),
+        })?;
+        answered.await.map_err(|_| stopping())?
+    }
+}
+
+fn stopping() -> Problem {
+    Problem::new(Code::Unavailable, "The controller is going down.")
+}
+
+pub(super) fn spawn_writer(
+    mut connection: Connection,
+    shared: Arc<Shared>,
+    mut queue: mpsc::Receiver<Job>,
+) -> Result<std::thread::JoinHandle<()>, StoreError> {
+    std::thread::Builder::new()
+        .name("catalogue".to_owned())
+        .spawn(move || {
+            while let Some(Job::Change(change)) = queue.blocking_recv() {
+                // A panic rolls its transaction back; the next change goes on.
+                let applied = AssertUnwindSafe(|| change(&mut connection, &shared));
+                if catch_unwind(applied).is_err() {
+                    tracing::error!("a change of the catalogue has panicked, and was rolled back");
+                }
+            }
+        })
+        .map_err(|error| StoreError::Open {
+            path: format!("(writer thread: {error})"),
+            source: rusqlite::Error::InvalidQuery,
+        })
+}
+
+fn apply<T>(
+    connection: &mut Connection,
+    shared: &Shared,
+    change: impl FnOnce(&mut Update<'_>) -> Result<T, Failure>,
+) -> Result<T, Failure> {
+    let transaction = connection
+        .transaction_with_behavior(TransactionBehavior::Immediate)
+        .during("begin")?;
+    let mut update = Update {
+        transaction,
+        snapshot: Snapshot::clone(&shared.snapshot.load()),
+        // The store keeps whole seconds; memory shows what a restart would.
+        now: OffsetDateTime::now_utc().truncate_to_second(),
+    };
+    let value = change(&mut update)?;
+    let Update {
+        transaction,
+        snapshot,
+        ..
+    } = update;
+    transaction.commit().during("commit")?;
+    shared.snapshot.store(Arc::new(snapshot));
+    shared.changed.send_modify(|version| *version += 1);
+    Ok(value)
+}
+
+impl Update<'_> {
+    /// The catalogue as this change leaves it so far.
+    pub fn snapshot(&self) -> &Snapshot {
+        &self.snapshot
+    }
+
+    /// When the change is made.
+    pub fn now(&self) -> OffsetDateTime {
+        self.now
+    }
+
+    /// Takes the next generation: newer than every command before.
+    pub fn next_generation(&mut self) -> Result<u64, StoreError> {
+        self.snapshot.generation += 1;
+        let generation = self.snapshot.generation;
+        store::meta_put(&self.transaction, GENERATION, &generation.to_string())?;
+        Ok(generation)
+    }
+
+    /// Records an administrative act.
+    pub fn audit(&self, entry: &AuditEntry, result: &str) -> Result<(), StoreError> {
+        store::audit::audit_insert(&self.transaction, self.now, entry, result)
+    }
+
+    /// Writes a person, new or changed.
+    pub fn put_person(&mut self, person: Person) -> Result<(), StoreError> {
+        store::person::person_put(&self.transaction, &person)?;
+        self.snapshot.put_person(person);
+        Ok(())
+    }
+
+    /// Adds an API token.
+    pub fn put_api_token(&mut self, token: ApiToken) -> Result<(), StoreError> {
+        store::person::api_token_insert(&self.transaction, &token)?;
+        self.snapshot.put_api_token(token);
+        Ok(())
+    }
+
+    /// Removes an API token.
+    pub fn remove_api_token(&mut self, id: TokenId) -> Result<(), StoreError> {
+        store::person::api_token_delete(&self.transaction, id)?;
+        self.snapshot.api_tokens.remove(&id);
+        Ok(())
+    }
+
+    /// Removes all API tokens of a person.
+    pub fn remove_api_tokens_of(&mut self, person: &PersonName) -> Result<(), StoreError> {
+        store::person::api_token_delete_of(&self.transaction, person)?;
+        self.snapshot
+            .api_tokens
+            .retain(|_, token| token.person != *person);
+        Ok(())
+    }
+
+    /// Removes API tokens whose time is over, and join tokens a day later (so
+    /// that a late joiner is told that it expired, not that it is unknown).
+    pub fn remove_expired_tokens(&mut self) -> Result<(), StoreError> {
+        let now = self.now;
+        let before = now - time::Duration::days(1);
+        store::person::api_token_delete_expired(&self.transaction, now)?;
+        store::join_token::join_token_delete_expired(&self.transaction, before)?;
+        self.snapshot
+            .api_tokens
+            .retain(|_, token| token.expires > now);
+        let old: Vec<TokenId> = self
+            .snapshot
+            .join_tokens
+            .values()
+            .filter(|token| token.expires <= before)
+            .map(|token| token.id)
+            .collect();
+        for id in old {
+            self.snapshot.join_tokens.remove(&id);
+        }
+        Ok(())
+    }
+
+    /// Writes a join token, new or with fewer uses.
+    pub fn put_join_token(&mut self, token: JoinTokenRecord) -> Result<(), StoreError> {
+        store::join_token::join_token_put(&self.transaction, &token)?;
+        self.snapshot.put_join_token(token);
+        Ok(())
+    }
+
+    /// Removes a join token.
+    pub fn remove_join_token(&mut self, id: TokenId) -> Result<(), StoreError> {
+        store::join_token::join_token_delete(&self.transaction, id)?;
+        self.snapshot.join_tokens.remove(&id);
+        Ok(())
+    }
+
+    /// Writes a node, new or changed.
+    pub fn put_node(&mut self, node: Node) -> Result<(), StoreError> {
+        store::node::node_put(&self.transaction, &node)?;
+        self.snapshot.put_node(node);
+        Ok(())
+    }
+
+    /// Writes what an Element says of itself.
+    pub fn put_element(&mut self, element: Element) -> Result<(), StoreError> {
+        store::node::element_put(&self.transaction, &element)?;
+        self.snapshot.put_element(element);
+        Ok(())
+    }
+
+    /// Writes what a Host says of itself.
+    pub fn put_host(&mut self, host: Host) -> Result<(), StoreError> {
+        store::node::host_put(&self.transaction, &host)?;
+        self.snapshot.put_host(host);
+        Ok(())
+    }
+
+    /// Writes an application version, new or changed.
+    pub fn put_application(&mut self, application: Application) -> Result<(), StoreError> {
+        store::application::application_put(&self.transaction, &application)?;
+        self.snapshot.put_application(application);
+        Ok(())
+    }
+
+    /// Writes the wish for an application on one Host.
+    pub fn put_host_wish(
+        &mut self,
+        digest: &Digest,
+        host: NodeId,
+        wish: Wish,
+    ) -> Result<(), StoreError> {
+        store::application::host_application_put(&self.transaction, digest, host, wish)?;
+        self.snapshot.put_host_wish(digest, host, wish);
+        Ok(())
+    }
+
+    /// The transaction, for what is kept in the store alone (records of calls).
+    pub(crate) fn transaction(&self) -> &Transaction<'_> {
+        &self.transaction
+    }
+}

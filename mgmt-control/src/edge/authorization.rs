@@ -1,0 +1,206 @@
+//! The authorisation table: every endpoint with the least role that may use
+//! it, and the extractor through which no handler gets by without it.
+//!
+//! Roles are ordered: whoever has a higher one may do what the lower may.
+//! What belongs to somebody (an application, a call) is checked beyond this
+//! by the operation itself.
+
+use std::{future::Ready, marker::PhantomData, net::IpAddr, ops::Deref};
+
+use actix_web::{
+    FromRequest, HttpMessage as _, HttpRequest, dev::Payload, http::header::AUTHORIZATION,
+    web::Data,
+};
+use gridmart_schemas::{
+    id::RequestId,
+    problem::{Code, Problem},
+    role::Role,
+};
+use time::OffsetDateTime;
+
+use super::answer::Refusal;
+use crate::app::{
+    Control,
+    context::{Actor, Context},
+    session::authenticate,
+};
+
+/// Name of the security scheme in the API document.
+pub const SCHEME: &str = "token";
+
+/// Who may use an endpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// Everybody, without a token.
+    Public,
+    /// People with this role or a higher one.
+    From(Role),
+}
+
+/// A row of the table.
+#[derive(Clone, Copy, Debug)]
+pub struct Row {
+    /// The operation: handler, app function and (in the SDK) client method.
+    pub action: &'static str,
+    /// HTTP method.
+    pub method: &'static str,
+    /// Path, parameters in braces.
+    pub path: &'static str,
+    /// Who may.
+    pub access: Access,
+}
+
+/// An operation of the people's API.
+pub trait Action: 'static {
+    /// Its row.
+    const ROW: Row;
+}
+
+macro_rules! table {
+    ($($name:ident = $method:literal $path:literal $access:expr;)+) => {
+        $(
+            #[doc = concat!("`", $method, " ", $path, "`")]
+            pub struct $name;
+
+            impl Action for $name {
+                const ROW: Row = Row { action: stringify!($name), method: $method, path: $path, access: $access };
+            }
+        )+
+
+        /// Every endpoint.
+        pub const TABLE: &[Row] = &[$($name::ROW),+];
+    };
+}
+
+use Access::{From, Public};
+use Role::{Admin, Developer, Operator, User, Viewer};
+
+table! {
+    Healthz = "GET" "/healthz" Public;
+    Readyz = "GET" "/readyz" Public;
+    OpenapiJson = "GET" "/openapi.json" Public;
+    Metrics = "GET" "/metrics" From(Viewer);
+    Login = "POST" "/api/v1/login" Public;
+    Authority = "GET" "/api/v1/authority" Public;
+    Whoami = "GET" "/api/v1/whoami" From(Viewer);
+    PersonList = "GET" "/api/v1/people" From(Admin);
+    PersonCreate = "POST" "/api/v1/people" From(Admin);
+    PersonChange = "PATCH" "/api/v1/people/{name}" From(Admin);
+    ApiTokenList = "GET" "/api/v1/api-tokens" From(Viewer);
+    ApiTokenCreate = "POST" "/api/v1/api-tokens" From(Viewer);
+    ApiTokenDelete = "DELETE" "/api/v1/api-tokens/{id}" From(Viewer);
+    JoinTokenList = "GET" "/api/v1/join-tokens" From(Operator);
+    JoinTokenCreate = "POST" "/api/v1/join-tokens" From(Operator);
+    JoinTokenDelete = "DELETE" "/api/v1/join-tokens/{id}" From(Operator);
+    NodeList = "GET" "/api/v1/nodes" From(Operator);
+    NodeRevoke = "POST" "/api/v1/nodes/{id}/revoke" From(Operator);
+    ResourceList = "GET" "/api/v1/resources" From(Viewer);
+    ResourceView = "GET" "/api/v1/resources/{id}" From(Viewer);
+    ResourceXml = "GET" "/api/v1/resources/{id}/xml" From(Viewer);
+    ResourceStart = "POST" "/api/v1/resources/{id}/start" From(Operator);
+    ResourceStop = "POST" "/api/v1/resources/{id}/stop" From(Operator);
+    ResourceKill = "POST" "/api/v1/resources/{id}/kill" From(Operator);
+    ApplicationList = "GET" "/api/v1/applications" From(Viewer);
+    ApplicationUpload = "POST" "/api/v1/applications" From(Developer);
+    ApplicationVersions = "GET" "/api/v1/applications/{name}" From(Viewer);
+    ApplicationPromote = "POST" "/api/v1/applications/{name}/promote" From(Developer);
+    ApplicationLogs = "GET" "/api/v1/applications/{name}/logs" From(User);
+    ApplicationStart = "POST" "/api/v1/applications/{name}/start" From(Developer);
+    ApplicationStop = "POST" "/api/v1/applications/{name}/stop" From(Developer);
+    ApplicationKill = "POST" "/api/v1/applications/{name}/kill" From(Developer);
+    ApplicationAccess = "POST" "/api/v1/access/applications" From(User);
+    ComputeAccess = "POST" "/api/v1/access/compute" From(User);
+    ExplanationView = "GET" "/api/v1/explanations/{id}" From(Viewer);
+    ActivityList = "GET" "/api/v1/activities" From(Viewer);
+    CallList = "GET" "/api/v1/calls" From(Viewer);
+    CallKill = "POST" "/api/v1/calls/{id}/kill" From(User);
+    JobView = "GET" "/api/v1/jobs/{id}" From(Viewer);
+    JobKill = "POST" "/api/v1/jobs/{id}/kill" From(User);
+    AuditList = "GET" "/api/v1/audit" From(Operator);
+    TaskList = "GET" "/api/v1/tasks" From(Operator);
+}
+
+/// Proof that the caller may do `A`; gives the context of the operation.
+pub struct Allowed<A> {
+    context: Context,
+    action: PhantomData<A>,
+}
+
+impl<A> Deref for Allowed<A> {
+    type Target = Context;
+
+    fn deref(&self) -> &Context {
+        &self.context
+    }
+}
+
+impl<A: Action> FromRequest for Allowed<A> {
+    type Error = Refusal;
+    type Future = Ready<Result<Self, Refusal>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        std::future::ready(allow::<A>(request).map_err(Refusal::from))
+    }
+}
+
+fn allow<A: Action>(request: &HttpRequest) -> Result<Allowed<A>, Problem> {
+    let actor = signed_in(request)?;
+    let Row { action, access, .. } = A::ROW;
+    match access {
+        Public => {}
+        From(least) if actor.role <= least => {}
+        From(least) => {
+            tracing::info!(person = %actor.name, action, role = %actor.role, "refused: the role is too low");
+            let detail = format!(
+                "{action} needs the role {least} or a higher one; {} is {}.",
+                actor.name, actor.role
+            );
+            return Err(Problem::new(Code::NotAuthorized, detail));
+        }
+    }
+    let context = Context {
+        actor,
+        request: request_id(request),
+    };
+    Ok(Allowed {
+        context,
+        action: PhantomData,
+    })
+}
+
+fn signed_in(request: &HttpRequest) -> Result<Actor, Problem> {
+    let missing = || {
+        Problem::new(
+            Code::Unauthenticated,
+            "This needs an API token (`Authorization: Bearer …`).",
+        )
+    };
+    let token = request
+        .headers()
+        .get(AUTHORIZATION)
+        .and_then(|value| value.to_str().ok())
+        .and_then(|value| value.strip_prefix("Bearer "))
+        .ok_or_else(missing)?;
+    let control = request
+        .app_data::<Data<Control>>()
+        .ok_or_else(|| Problem::new(Code::Unavailable, "The controller is starting."))?;
+    authenticate(
+        &control.catalogue.snapshot(),
+        token.trim(),
+        OffsetDateTime::now_utc(),
+    )
+}
+
+/// The request's id, as the middleware has set it.
+pub fn request_id(request: &HttpRequest) -> RequestId {
+    let known = request.extensions().get::<RequestId>().copied();
+    known.unwrap_or_else(RequestId::generate)
+}
+
+/// The address that the request came from.
+pub fn remote_address(request: &HttpRequest) -> IpAddr {
+    let unspecified = IpAddr::from([0, 0, 0, 0]);
+    request
+        .peer_addr()
+        .map_or(unspecified, |address| address.ip())
+}

@@ -1,0 +1,158 @@
+//! The people's door: HTTP in, one call to [`crate::app`], HTTP out. No SQL
+//! and no decisions here but who may enter (one table: [`authorization`]).
+
+mod access;
+mod activity;
+mod answer;
+mod application;
+mod audit;
+pub mod authorization;
+mod command;
+mod explanation;
+mod health;
+mod join_token;
+mod listener;
+mod middleware;
+mod node;
+mod page;
+mod person;
+mod resource;
+mod session;
+mod task;
+
+use std::sync::Arc;
+
+use actix_web::{
+    App,
+    body::MessageBody,
+    dev::{ServiceFactory, ServiceRequest, ServiceResponse},
+    middleware::from_fn,
+    web,
+};
+use gridmart_schemas::problem::{Code, Problem};
+use utoipa::openapi::{
+    OpenApi,
+    security::{Http, HttpAuthScheme, SecurityScheme},
+};
+use utoipa_actix_web::{AppExt as _, service_config::ServiceConfig};
+
+use self::answer::Refusal;
+pub use self::listener::{PeopleDoor, PeopleDoorError};
+use crate::app::Control;
+
+/// The most bytes of a JSON body.
+const JSON_BYTES_MAX: usize = 64 * 1024;
+
+/// The whole application, and the API document that describes it.
+pub fn application(
+    control: Option<Arc<Control>>,
+) -> (
+    App<
+        impl ServiceFactory<
+            ServiceRequest,
+            Config = (),
+            Response = ServiceResponse<impl MessageBody>,
+            Error = actix_web::Error,
+            InitError = (),
+        >,
+    >,
+    OpenApi,
+) {
+    let mut base = App::new()
+        .app_data(
+            web::JsonConfig::default()
+                .limit(JSON_BYTES_MAX)
+                .error_handler(|error, _| answer::json_error(&error).into()),
+        )
+        .app_data(
+            web::PathConfig::default()
+                .error_handler(|error, _| answer::malformed("path", &error).into()),
+        )
+        .app_data(
+            web::QueryConfig::default()
+                .error_handler(|error, _| answer::malformed("query", &error).into()),
+        )
+        .app_data(web::PayloadConfig::default().limit(JSON_BYTES_MAX));
+    if let Some(control) = control {
+        base = base.app_data(web::Data::from(control));
+    }
+    let (app, mut document) = base
+        .into_utoipa_app()
+        .configure(endpoints)
+        .default_service(web::to(unknown))
+        .split_for_parts();
+    describe(&mut document);
+    (app.wrap(from_fn(middleware::observe)), document)
+}
+
+/// The API document, as it is served at `/openapi.json`.
+pub fn openapi() -> OpenApi {
+    application(None).1
+}
+
+fn endpoints(config: &mut ServiceConfig<'_>) {
+    config
+        .service(health::healthz)
+        .service(health::readyz)
+        .service(health::openapi_json)
+        .service(health::metrics)
+        .service(session::login)
+        .service(session::whoami)
+        .service(session::authority)
+        .service(person::person_list)
+        .service(person::person_create)
+        .service(person::person_change)
+        .service(person::api_token_list)
+        .service(person::api_token_create)
+        .service(person::api_token_delete)
+        .service(join_token::join_token_list)
+        .service(join_token::join_token_create)
+        .service(join_token::join_token_delete)
+        .service(node::node_list)
+        .service(node::node_revoke)
+        .service(resource::resource_list)
+        .service(resource::resource_view)
+        .service(resource::resource_xml)
+        .service(command::resource_start)
+        .service(command::resource_stop)
+        .service(command::resource_kill)
+        .service(application::application_list)
+        .service(application::application_upload)
+        .service(application::application_versions)
+        .service(application::application_promote)
+        .service(application::application_logs)
+        .service(command::application_start)
+        .service(command::application_stop)
+        .service(command::application_kill)
+        .service(access::application_access)
+        .service(access::compute_access)
+        .service(explanation::explanation_view)
+        .service(activity::activity_list)
+        .service(activity::call_list)
+        .service(command::call_kill)
+        .service(activity::job_view)
+        .service(command::job_kill)
+        .service(audit::audit_list)
+        .service(task::task_list);
+}
+
+fn describe(document: &mut OpenApi) {
+    "gridmart".clone_into(&mut document.info.title);
+    env!("CARGO_PKG_VERSION").clone_into(&mut document.info.version);
+    document.info.description = Some(
+        "The people's API of a gridmart controller. Errors are problem details (RFC 9457) with a stable `code`."
+            .to_owned(),
+    );
+    document.info.license = None;
+    document.info.contact = None;
+    let components = document.components.get_or_insert_default();
+    components.schemas.extend(answer::problem_schemas());
+    let bearer = SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer));
+    components.add_security_scheme(authorization::SCHEME, bearer);
+}
+
+async fn unknown(request: actix_web::HttpRequest) -> Refusal {
+    let shown: String = request.path().chars().take(120).collect();
+    let detail = format!("There is no endpoint {} {shown}.", request.method());
+    Problem::new(Code::NotFound, detail).into()
+}

@@ -1,0 +1,25 @@
+//! The controller of gridmart: catalogue, access, commands, people.
+//!
+//! Floors, top to bottom: [`edge`] (people's HTTP) and [`node`] (nodes' door)
+//! → [`app`] (decisions) → [`access`] (pure placement), [`catalogue`] (memory
+//! and its one writer) → `store` (SQL). Tests and the command line call the
+//! same [`run`].
+
+pub mod access;
+pub mod app;
+pub mod catalogue;
+pub mod config;
+pub mod edge;
+pub mod failure;
+mod first_admin;
+mod identity;
+mod metrics;
+pub mod node;
+mod run;
+mod store;
+mod task;
+
+pub use self::{
+    config::{Config, ConfigError, PeopleTls},
+    run::{ControlError, run},
+};
