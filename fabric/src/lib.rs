@@ -11,6 +11,7 @@ pub mod door;
 pub mod frames;
 pub mod identity;
 pub mod join;
+pub mod need;
 pub mod node_lock;
 pub mod package;
 pub mod ready;

@@ -35,13 +35,11 @@ impl<R: Read> Read for BoundedReader<R> {
         }
         if self.left == 0 {
             // One byte more tells "ends exactly here" from "goes on".
-            return match self.inner.read(&mut buffer[..1])? {
-                0 => Ok(0),
-                _ => {
-                    self.exceeded = true;
-                    Err(io::Error::other("the limit is passed"))
-                }
-            };
+            if self.inner.read(&mut buffer[..1])? == 0 {
+                return Ok(0);
+            }
+            self.exceeded = true;
+            return Err(io::Error::other("the limit is passed"));
         }
         let most = usize::try_from(self.left)
             .unwrap_or(usize::MAX)

@@ -70,7 +70,7 @@ pub(super) fn read<R: Read>(
         .saturating_mul(2 * BLOCK_BYTES);
     let bounded = BoundedReader::new(decoder, limits.unpacked_bytes_max.saturating_add(overhead));
     let mut tar = tar::Archive::new(bounded);
-    let read = Entries::new(limits, receiver).all(&mut tar);
+    let read = Walk::new(limits, receiver).all(&mut tar);
     let mut bounded = tar.into_inner();
     let read = read.and_then(|inspection| end(&mut bounded).map(|()| inspection));
     read.map_err(|error| name_limit(error, &bounded, limits))
@@ -115,7 +115,7 @@ fn name_limit<R: Read>(
     }
 }
 
-struct Entries<'a> {
+struct Walk<'a> {
     limits: &'a PackageLimits,
     receiver: &'a mut dyn Receiver,
     /// Path → is it a folder; implied folders included.
@@ -133,7 +133,7 @@ enum Seen {
     Implied,
 }
 
-impl<'a> Entries<'a> {
+impl<'a> Walk<'a> {
     fn new(limits: &'a PackageLimits, receiver: &'a mut dyn Receiver) -> Self {
         Self {
             limits,

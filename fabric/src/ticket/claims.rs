@@ -62,6 +62,9 @@ pub struct AccessClaims {
     pub application: Option<TicketApplication>,
     /// What may be done.
     pub operations: Vec<Operation>,
+    /// What the Host has to be, over and above what the application needs.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub needs: Vec<String>,
     /// Epochs under which it was made.
     pub cut: AccessCut,
     /// Not before, seconds since 1970.

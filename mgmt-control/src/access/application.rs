@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use gridmart_fabric::rule;
+use gridmart_fabric::{
+    need::{Need, manifest_needs},
+    rule,
+};
 use gridmart_schemas::{
     api::explain::{Candidate, Explanation, Verdict},
     id::NodeId,
@@ -13,7 +16,6 @@ use gridmart_schemas::{
 
 use super::{
     fit::{application_offers, capability_list},
-    needs::{Need, manifest_needs},
     placement::{self, Placement, Question, failures},
     verdict::{Checks, Concern, Sink as _},
 };

@@ -2,10 +2,9 @@
 
 use gridmart_schemas::{problem::Problem, role::Operation};
 
-use super::{
-    needs::Need,
-    placement::{self, Placement, Question},
-};
+use gridmart_fabric::need::Need;
+
+use super::placement::{self, Placement, Question};
 use crate::{app::context::Actor, catalogue::View};
 
 /// Decides which Elements serve it.

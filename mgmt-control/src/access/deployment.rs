@@ -1,6 +1,7 @@
 //! What should be on an Element: computed whole from the catalogue, so that
 //! it is the same however often it is computed.
 
+use gridmart_fabric::need::manifest_needs;
 use gridmart_fabric::rule::{self, Subject};
 use gridmart_schemas::{
     id::NodeId,
@@ -12,7 +13,6 @@ use time::OffsetDateTime;
 
 use super::{
     fit::{self, Ground},
-    needs::manifest_needs,
     verdict::Failed,
 };
 use crate::catalogue::{

@@ -1,15 +1,12 @@
 //! Whether a machine is what is needed: static facts only, so the same code
 //! serves placement and deployment.
 
-use std::num::NonZeroU32;
-
-use gridmart_schemas::resource::host::{Accelerator, ComputeHost};
-
-use super::{
-    needs::{Need, version_serves},
-    quantity::Quantity,
-    verdict::{Concern, Sink},
+use gridmart_fabric::need::{
+    Need, found_on_host, has_capability, host_meets, host_number, quantity::Quantity,
+    version_serves,
 };
+
+use super::verdict::{Concern, Sink};
 use crate::catalogue::{
     Snapshot,
     application::Application,
@@ -32,68 +29,25 @@ pub struct Ground<'a> {
 /// Checks a need of one Host.
 pub fn check_host(ground: &Ground<'_>, host: &Host, need: &Need, sink: &mut impl Sink) {
     let description = &host.description;
-    let info = &description.info;
     let mut tell = |met: bool, found: &dyn Fn() -> String| {
         sink.check(need.name(), Concern::Need, met, || {
             (need.to_string(), found())
         });
     };
     match need {
-        Need::Number { quantity, range } => {
-            let number = host_number(description, *quantity);
-            let met = number.is_some_and(|number| range.contains(number));
-            tell(met, &|| {
-                number.map_or_else(unknown, |number| quantity.format(number))
-            });
-        }
-        Need::Platform(platform) => {
-            let found = &info.architecture.platform_type;
-            tell(found == platform, &|| found.to_string());
-        }
-        Need::Architecture(name) => {
-            let found = &info.architecture.platform_type;
-            tell(name.accepts(found), &|| found.to_string());
-        }
-        Need::OsFamily(family) => {
-            let found = &info.operating_system.family;
-            tell(found == family, &|| found.to_string());
-        }
-        Need::OperatingSystem(name) => {
-            let found = &info.operating_system.family;
-            tell(name.accepts(found), &|| found.to_string());
-        }
-        Need::OperatingSystemVersion(version) => {
-            let system = &info.operating_system;
-            let met = [&system.release, &system.version]
-                .into_iter()
-                .flatten()
-                .any(|found| found.as_str() == version);
-            tell(met, &|| {
-                system
-                    .release
-                    .as_ref()
-                    .map_or_else(unknown, ToString::to_string)
-            });
-        }
-        Need::HostNames(names) => {
-            let met = names
-                .iter()
-                .any(|name| *name == info.host_name.as_str() || *name == info.common.name.as_str());
-            tell(met, &|| info.host_name.to_string());
-        }
-        Need::ExclusiveExecution => tell(false, &|| "Hosts are shared".to_owned()),
-        Need::Accelerator(needed) => {
-            let met = info
-                .accelerators
-                .iter()
-                .any(|found| has_accelerator(found, needed));
-            tell(met, &|| format!("{} accelerators", info.accelerators.len()));
-        }
+        Need::Domain(_) => {}
         Need::Capability { .. } | Need::Companion { .. } => {
             let (met, found) = check_capability(ground, host, need);
-            tell(met, &|| found.clone().unwrap_or_else(not_offered));
+            tell(met, &|| {
+                found
+                    .clone()
+                    .unwrap_or_else(|| found_on_host(need, description))
+            });
         }
-        Need::Domain(_) => {}
+        // Capabilities are judged above.
+        _ => tell(host_meets(need, description, |_, _| false), &|| {
+            found_on_host(need, description)
+        }),
     }
 }
 
@@ -145,32 +99,6 @@ pub fn check_element(ground: &Ground<'_>, hosts: &[&Host], need: &Need, sink: &m
     }
 }
 
-fn unknown() -> String {
-    "unknown".to_owned()
-}
-
-fn host_number(host: &ComputeHost, quantity: Quantity) -> Option<u64> {
-    let info = &host.info;
-    match quantity {
-        Quantity::Cpus => Some(u64::from(NonZeroU32::get(info.architecture.smp_size))),
-        Quantity::Memory => Some(info.main_memory.ram_size),
-        Quantity::VirtualMemory => info.main_memory.virtual_size,
-        Quantity::Disk => info.file_systems.first().and_then(|system| system.size),
-        Quantity::CpuSpeed => {
-            let megahertz = info.processor.as_ref()?.clock_speed?;
-            Some(u64::from(megahertz) * 1_000_000)
-        }
-        // GLUE has no attribute for a bandwidth; the others are of the Element.
-        Quantity::NetworkBandwidth
-        | Quantity::CpuTime
-        | Quantity::TotalCpus
-        | Quantity::TotalMemory
-        | Quantity::TotalDisk
-        | Quantity::TotalCpuTime
-        | Quantity::Hosts => None,
-    }
-}
-
 fn element_number(element: &Element, hosts: &[&Host], quantity: Quantity) -> Option<u64> {
     let policy = &element.description.policy;
     let sum = |quantity: Quantity| {
@@ -190,30 +118,11 @@ fn element_number(element: &Element, hosts: &[&Host], quantity: Quantity) -> Opt
     }
 }
 
-fn has_accelerator(found: &Accelerator, needed: &Accelerator) -> bool {
-    let named = |needed: Option<&_>, found: Option<&_>| needed.is_none() || needed == found;
-    found.kind == needed.kind
-        && named(needed.vendor.as_ref(), found.vendor.as_ref())
-        && named(needed.model.as_ref(), found.model.as_ref())
-        && found.count.unwrap_or(1) >= needed.count.unwrap_or(1)
-        && needed
-            .memory
-            .is_none_or(|bytes| found.memory.is_some_and(|found| found >= bytes))
-}
-
 /// Whether the Element or the Host itself names the capability.
 fn has_token(ground: &Ground<'_>, host: &Host, name: &str, version: Option<&str>) -> bool {
     let of_element = &ground.element.description.info.common.capabilities;
     let of_host = &host.description.info.common.capabilities;
-    of_element
-        .iter()
-        .chain(of_host)
-        .any(|token| match token.as_str().split_once('/') {
-            Some((have, offered)) => {
-                have == name && version.is_none_or(|needed| version_serves(offered, needed))
-            }
-            None => token.as_str() == name && version.is_none(),
-        })
+    has_capability(of_element, name, version) || has_capability(of_host, name, version)
 }
 
 /// Whether the default version of any application has the capability.
@@ -222,10 +131,6 @@ fn on_the_shelf(catalogue: &Snapshot, name: &str, version: Option<&str>) -> bool
         .applications
         .values()
         .any(|application| application.default && application_offers(application, name, version))
-}
-
-fn not_offered() -> String {
-    "not offered here".to_owned()
 }
 
 /// Whether an application has a capability for its callers.

@@ -9,9 +9,10 @@ use gridmart_schemas::{
     wire::desired::ApplicationWish,
 };
 
+use gridmart_fabric::need::Need;
+
 use super::{
     fit::{self, Ground},
-    needs::Need,
     placement::Question,
     verdict::{Checks, Concern, Failed, Sink},
 };

@@ -10,7 +10,5 @@ pub mod compute;
 pub mod deployment;
 pub mod fit;
 mod judgement;
-pub mod needs;
 pub mod placement;
-pub mod quantity;
 pub mod verdict;

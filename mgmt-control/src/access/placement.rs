@@ -12,10 +12,9 @@ use gridmart_schemas::{
     role::Operation,
 };
 
-use super::{
-    judgement::{Judged, NEAREST_HOST, judge},
-    needs::Need,
-};
+use gridmart_fabric::need::Need;
+
+use super::judgement::{Judged, NEAREST_HOST, judge};
 use crate::catalogue::{View, application::Application};
 
 /// Elements in an answer: the choice and three alternatives.

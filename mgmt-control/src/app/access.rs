@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use gridmart_fabric::need::parse_needs;
 use gridmart_fabric::ticket::{AccessClaims, AccessCut, LIFE_MAX, TicketApplication, Times};
 use gridmart_schemas::{
     api::{
@@ -23,7 +24,6 @@ use crate::{
     access::{
         application::{self, ApplicationQuestion},
         compute,
-        needs::parse_needs,
         placement::Placement,
     },
     catalogue::{View, application::Application},
@@ -50,25 +50,29 @@ pub fn application_access(
         avoid,
     } = request;
     bounds_check(operations, avoid)?;
-    let needs = parse_needs(needs)?;
+    let parsed = parse_needs(needs)?;
     let view = control.catalogue.view();
     let question = ApplicationQuestion {
         actor: &context.actor,
         application: application.as_deref(),
-        needs: &needs,
+        needs: &parsed,
         operations,
         avoid,
     };
     let decided = explained(control, context, application::decide(&view, &question))?;
     let (application, placement) = decided;
+    let terms = Terms {
+        operations,
+        needs,
+        presenter,
+    };
     permit(
         control,
         context,
         &view,
         Some(&application),
         placement,
-        operations,
-        presenter,
+        &terms,
     )
 }
 
@@ -84,13 +88,16 @@ pub fn compute_access(
         presenter,
     } = request;
     bounds_check(operations, &[])?;
-    let needs = parse_needs(needs)?;
+    let parsed = parse_needs(needs)?;
     let view = control.catalogue.view();
-    let decided = compute::decide(&view, &context.actor, &needs, operations);
+    let decided = compute::decide(&view, &context.actor, &parsed, operations);
     let placement = explained(control, context, decided)?;
-    permit(
-        control, context, &view, None, placement, operations, presenter,
-    )
+    let terms = Terms {
+        operations,
+        needs,
+        presenter,
+    };
+    permit(control, context, &view, None, placement, &terms)
 }
 
 fn bounds_check(operations: &[Operation], avoid: &[NodeId]) -> Result<(), Problem> {
@@ -127,14 +134,20 @@ fn explained<T>(
     decided
 }
 
+/// What a request asks to be written into its tickets.
+struct Terms<'a> {
+    operations: &'a [Operation],
+    needs: &'a [String],
+    presenter: &'a KeyHash,
+}
+
 fn permit(
     control: &Control,
     context: &Context,
     view: &View,
     application: Option<&Application>,
     placement: Placement,
-    operations: &[Operation],
-    presenter: &KeyHash,
+    terms: &Terms<'_>,
 ) -> Result<AccessDecision, Problem> {
     let Placement {
         elements,
@@ -150,9 +163,10 @@ fn permit(
             role: context.actor.role,
             domain: context.actor.domain.clone(),
             aud: id,
-            presenter: presenter.clone(),
+            presenter: terms.presenter.clone(),
             application: application.map(ticket_application),
-            operations: operations.to_vec(),
+            operations: terms.operations.to_vec(),
+            needs: terms.needs.to_vec(),
             cut: AccessCut {
                 element: node.wish.cut_epoch,
                 application: application.map_or(0, |application| application.wish.cut_epoch),

@@ -1,5 +1,11 @@
 //! What is needed: from people's words (`memory>=4GiB`) and from an
-//! application's manifest, brought into one form.
+//! application's manifest, brought into one form, and whether a machine has it.
+//!
+//! Invariants: pure functions; the controller and the Elements judge by the
+//! same code; what a machine does not say counts as not met.
+
+mod host;
+pub mod quantity;
 
 use std::{fmt, str::FromStr};
 
@@ -12,10 +18,14 @@ use gridmart_schemas::{
     },
 };
 
-use super::quantity::{Comparison, Quantity, format_range, parse_bytes, parse_count};
+use self::quantity::{Comparison, Quantity, format_range, parse_bytes, parse_count};
+
+pub use self::host::{found_on_host, has_capability, host_meets, host_number};
 
 /// The most needs that one request may name.
 pub const NEEDS_MAX: usize = 32;
+/// The most bytes of all needs of one request: they travel in its tickets.
+const NEEDS_BYTES_MAX: usize = 2048;
 /// The longest need, in bytes.
 const NEED_BYTES_MAX: usize = 256;
 
@@ -217,6 +227,13 @@ pub fn parse_needs(texts: &[String]) -> Result<Vec<Need>, Problem> {
                 "A request may name {NEEDS_MAX} needs; this one names {}.",
                 texts.len()
             ),
+        ));
+    }
+    let bytes: usize = texts.iter().map(String::len).sum();
+    if bytes > NEEDS_BYTES_MAX {
+        return Err(Problem::new(
+            Code::InvalidRequest,
+            format!("The needs of a request may have {NEEDS_BYTES_MAX} bytes; these have {bytes}."),
         ));
     }
     texts.iter().map(|text| text.parse()).collect()
