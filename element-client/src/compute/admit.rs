@@ -1,0 +1,302 @@
+//! Who may enter the queue, and what a client gets for it: access tickets
+//! judged, lease tickets made.
+
+use std::{sync::Arc, time::Duration};
+
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use gridmart_fabric::{
+    need::parse_needs,
+    rule::{self, Subject},
+    ticket::{AccessClaims, LeaseClaims, LeaseCut, TicketApplication, Times},
+};
+use gridmart_schemas::{
+    id::{KeyHash, NodeId},
+    problem::{Code, Problem},
+    role::{Operation, Role},
+    wire::queue::{Lease, QueueEnter, ResumedLease},
+};
+use time::OffsetDateTime;
+
+use super::{
+    element::Ce,
+    lease::{LeaseState, ProvenLease},
+    queue::{
+        Queue,
+        entry::{Asker, EntryKey, Epochs, SessionId, Wanted},
+    },
+};
+
+/// How far operators and admins may raise or lower an entry.
+const PRIORITY_OPERATOR_MAX: i32 = 100;
+/// The most Hosts that an entry may ask to avoid.
+const AVOID_MAX: usize = 64;
+
+/// What a person of this role may ask for: others may only step back.
+fn bounded_priority(priority: i32, role: Role) -> i32 {
+    let most = match role {
+        Role::Admin | Role::Operator => PRIORITY_OPERATOR_MAX,
+        Role::Developer | Role::User | Role::Viewer => 0,
+    };
+    priority.clamp(-PRIORITY_OPERATOR_MAX, most)
+}
+
+impl Ce {
+    /// Judges an access ticket, with everything but the cut epochs, which the
+    /// queue compares with what is in force when the entry is made.
+    pub(crate) fn judge_access(
+        &self,
+        ticket: &str,
+        presenter: &KeyHash,
+    ) -> Result<(AccessClaims, TicketApplication), Problem> {
+        let claims = self.ticket_keys.read().verify_access(
+            ticket,
+            self.id,
+            presenter,
+            OffsetDateTime::now_utc(),
+        )?;
+        if !claims.operations.contains(&Operation::Call) {
+            return Err(Problem::new(
+                Code::NotAuthorized,
+                "The ticket does not permit calls.",
+            ));
+        }
+        let application = claims.application.clone().ok_or_else(|| {
+            Problem::new(
+                Code::TicketForeign,
+                "The ticket names no application; ask for access to one.",
+            )
+        })?;
+        let document = self.base.read();
+        let subject = Subject {
+            person: &claims.sub,
+            role: claims.role,
+            domain: claims.domain.as_deref(),
+            application: Some(&application.name),
+        };
+        let ruling = rule::evaluate(
+            &document.element.access.rules,
+            &subject,
+            Operation::Call,
+            None,
+        );
+        if !ruling.allowed {
+            let name = &document.element.info.common.name;
+            return Err(Problem::new(
+                Code::NotAuthorized,
+                format!(
+                    "The rules of {name} do not let {} call: {}.",
+                    claims.sub, ruling.reason
+                ),
+            ));
+        }
+        Ok((claims, application))
+    }
+
+    /// Checks what a client wants.
+    pub(crate) fn admit(
+        &self,
+        session: SessionId,
+        presenter: &KeyHash,
+        enter: QueueEnter,
+        request: Option<gridmart_schemas::id::RequestId>,
+    ) -> Result<Wanted, Problem> {
+        let (claims, application) = self.judge_access(&enter.ticket, presenter)?;
+        if enter.avoid.len() > AVOID_MAX {
+            return Err(Problem::new(
+                Code::InvalidRequest,
+                format!("At most {AVOID_MAX} Hosts may be avoided."),
+            ));
+        }
+        Ok(Wanted {
+            key: EntryKey {
+                session,
+                entry: enter.entry,
+            },
+            digest: application.digest,
+            cut: Epochs {
+                element: claims.cut.element,
+                host: 0,
+                application: claims.cut.application,
+            },
+            slots: enter.slots,
+            job: enter.job,
+            hosts_max: enter.hosts_max,
+            avoid: enter.avoid.into_iter().collect(),
+            priority: bounded_priority(enter.priority, claims.role),
+            request: claims.request.or(request),
+            asker: Arc::new(Asker {
+                person: claims.sub,
+                role: claims.role,
+                domain: claims.domain,
+                presenter: presenter.clone(),
+                needs: parse_needs(&claims.needs)?,
+            }),
+        })
+    }
+
+    /// Makes the message that tells a client of its lease, with a new ticket.
+    pub(crate) fn lease_message(
+        &self,
+        queue: &Queue,
+        lease: &LeaseState,
+    ) -> Result<Lease, Problem> {
+        let gone = || {
+            Problem::new(
+                Code::LeaseUnknown,
+                format!("The lease {} is not in force any more.", lease.id),
+            )
+        };
+        let host = queue.host(lease.host).ok_or_else(gone)?;
+        let presenter = lease.presenter.clone().ok_or_else(gone)?;
+        let life = self.base.read().configuration.lease_duration.to_duration();
+        let times = Times::starting(OffsetDateTime::now_utc(), life);
+        let claims = LeaseClaims {
+            iss: self.id,
+            sub: lease.person.clone(),
+            aud: lease.host,
+            presenter,
+            lease: lease.id,
+            slots: lease.slots,
+            application: TicketApplication {
+                digest: lease.digest.clone(),
+                name: lease.application.clone(),
+                version: lease.version.clone(),
+            },
+            cut: LeaseCut {
+                element: lease.cut.element,
+                host: lease.cut.host,
+                application: lease.cut.application,
+            },
+            job: lease.job,
+            nbf: times.nbf,
+            iat: times.iat,
+            exp: times.exp,
+        };
+        Ok(Lease {
+            lease: lease.id,
+            host: lease.host,
+            host_name: host.name().to_owned(),
+            endpoints: host.endpoints.clone(),
+            slots: lease.slots,
+            ticket: self.identity.current().signing_key().sign_lease(&claims)?,
+            expires_in: u32::try_from(times.exp - times.iat).unwrap_or(0),
+            overdue_after_ms: millis(host.overdue_after),
+            incarnation: lease.incarnation.or(host.incarnation).ok_or_else(gone)?,
+        })
+    }
+
+    /// Judges the leases that a client brings along. One whose ticket has run
+    /// out while the Element was away is believed if the Element remembers
+    /// that very lease and key.
+    pub(crate) fn prove(
+        &self,
+        queue: &Queue,
+        presenter: &KeyHash,
+        leases: Vec<ResumedLease>,
+    ) -> Vec<ProvenLease> {
+        let now = OffsetDateTime::now_utc();
+        let prove = |resumed: ResumedLease| {
+            let audience = unverified_audience(&resumed.ticket)?;
+            match self
+                .own_keys
+                .read()
+                .verify_lease(&resumed.ticket, audience, presenter, now)
+            {
+                Ok(claims) if claims.lease == resumed.lease => Some(proven(claims)),
+                Err(problem) if problem.code == Code::TicketExpired => {
+                    let known = queue.leases().get(resumed.lease)?;
+                    (known.presenter.as_ref() == Some(presenter))
+                        .then(|| remembered(known, presenter))
+                }
+                Ok(_) => None,
+                Err(problem) => {
+                    tracing::info!(%problem, lease.id = %resumed.lease, "a lease that a client brought along is refused");
+                    None
+                }
+            }
+        };
+        leases.into_iter().filter_map(prove).collect()
+    }
+}
+
+fn proven(claims: LeaseClaims) -> ProvenLease {
+    ProvenLease {
+        id: claims.lease,
+        host: claims.aud,
+        person: claims.sub,
+        presenter: claims.presenter,
+        digest: claims.application.digest,
+        application: claims.application.name,
+        version: claims.application.version,
+        slots: claims.slots,
+        job: claims.job,
+        cut: Epochs {
+            element: claims.cut.element,
+            host: claims.cut.host,
+            application: claims.cut.application,
+        },
+    }
+}
+
+fn remembered(lease: &LeaseState, presenter: &KeyHash) -> ProvenLease {
+    ProvenLease {
+        id: lease.id,
+        host: lease.host,
+        person: lease.person.clone(),
+        presenter: presenter.clone(),
+        digest: lease.digest.clone(),
+        application: lease.application.clone(),
+        version: lease.version.clone(),
+        slots: lease.slots,
+        job: lease.job,
+        cut: lease.cut,
+    }
+}
+
+/// For whom a ticket says it is; only to know whom to verify it for.
+fn unverified_audience(ticket: &str) -> Option<NodeId> {
+    #[derive(serde::Deserialize)]
+    struct Audience {
+        aud: NodeId,
+    }
+    let claims = ticket
+        .split('.')
+        .nth(1)
+        .filter(|claims| claims.len() <= gridmart_fabric::ticket::TICKET_BYTES_MAX)?;
+    let json = URL_SAFE_NO_PAD.decode(claims).ok()?;
+    serde_json::from_slice::<Audience>(&json)
+        .ok()
+        .map(|audience| audience.aud)
+}
+
+pub(crate) fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_operators_may_go_first() {
+        assert_eq!(bounded_priority(50, Role::User), 0);
+        assert_eq!(bounded_priority(-500, Role::User), -100);
+        assert_eq!(bounded_priority(500, Role::Operator), 100);
+    }
+
+    #[test]
+    fn any_text_has_an_audience_or_none() {
+        let id = NodeId::generate();
+        let claims = URL_SAFE_NO_PAD.encode(format!(r#"{{"aud":"{id}","x":1}}"#));
+        assert_eq!(unverified_audience(&format!("a.{claims}.b")), Some(id));
+        for bad in [
+            "",
+            ".",
+            "a.b.c",
+            "a.e30.c",
+            &format!("a.{}.c", "A".repeat(100_000)),
+        ] {
+            assert_eq!(unverified_audience(bad), None);
+        }
+    }
+}

@@ -1,0 +1,350 @@
+//! The stream to the controller. Without it the Element works on with what was
+//! said last; when it is back, everything is told anew.
+
+use std::{sync::Arc, time::Duration};
+
+use futures_util::{FutureExt as _, StreamExt as _, future::BoxFuture, stream::FuturesUnordered};
+use gridmart_fabric::stream::{Backoff, Dialer, Handler, Incoming, Peer, StreamLimits, reply};
+use gridmart_schemas::{
+    id::NodeId,
+    problem::Problem,
+    resource::{ce::CeState, host::ComputeHost},
+    role::NodeKind,
+    scalar::Seconds,
+    wire::{
+        Request as _,
+        control_element::{
+            ActivityList, CallTerminate, ElementApplied, ElementDesire, ElementHeartbeat,
+            ElementHello, Explain, HostSummary, HostsChanged, JobTerminate, JoinTokenCreate,
+            LogRead, LogsRead,
+        },
+        element_host::HostLogRead,
+    },
+};
+use serde_json::value::RawValue;
+use time::OffsetDateTime;
+
+use crate::compute::{element::Ce, state::element_state};
+
+/// How long the controller may take to welcome the Element.
+const HELLO_TIMEOUT: Duration = Duration::from_secs(30);
+/// The most Hosts that are told in one message, so that it stays within the
+/// bound of messages.
+const HOSTS_PER_MESSAGE: usize = 500;
+/// How often the Element looks at the age of its certificate.
+const RENEWAL_LOOK: Duration = Duration::from_mins(10);
+/// How long the controller may take to sign the next certificate.
+const RENEW_TIMEOUT: Duration = Duration::from_secs(20);
+/// How long Hosts may take to give log lines.
+const LOG_TIMEOUT: Duration = Duration::from_secs(10);
+/// Changes are told together if they come within this time.
+const NEWS_GATHERING: Duration = Duration::from_millis(200);
+/// Heartbeats before the controller's first welcome has said how often.
+const FIRST_INTERVAL: Duration = Duration::from_secs(5);
+
+/// How far the heartbeats of the present stream are.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Beat {
+    sequence: u64,
+    interval: Duration,
+}
+
+impl Default for Beat {
+    fn default() -> Self {
+        Self {
+            sequence: 0,
+            interval: FIRST_INTERVAL,
+        }
+    }
+}
+
+/// This end of the stream.
+pub(crate) struct ControllerStream {
+    pub(crate) ce: Arc<Ce>,
+}
+
+impl Handler for ControllerStream {
+    fn on_request<'a>(
+        &'a self,
+        peer: &'a Peer,
+        incoming: Incoming,
+    ) -> BoxFuture<'a, Result<Box<RawValue>, Problem>> {
+        async move {
+            let ce = &self.ce;
+            match incoming.kind.as_str() {
+                ElementDesire::KIND => {
+                    let desire: ElementDesire = incoming.read()?;
+                    let generation = ce.apply(desire.desired, None).await?;
+                    // Before the answer: who acts on it then sees the new State.
+                    peer.tell(&ce.heartbeat()).await?;
+                    reply(&ElementApplied { generation })
+                }
+                JoinTokenCreate::KIND => reply(&ce.create_join_token(incoming.read()?).await?),
+                CallTerminate::KIND => reply(&ce.terminate_call(incoming.read()?).await),
+                JobTerminate::KIND => reply(&ce.terminate_job(incoming.read()?).await),
+                Explain::KIND => reply(&ce.explain(&incoming.read::<Explain>()?.subject)?),
+                ActivityList::KIND => reply(&ce.activities(incoming.read::<ActivityList>()?.limit)),
+                LogRead::KIND => reply(&ce.read_logs(incoming.read()?).await),
+                _ => Err(incoming.unknown()),
+            }
+        }
+        .boxed()
+    }
+
+    fn on_notice<'a>(&'a self, _: &'a Peer, incoming: Incoming) -> BoxFuture<'a, ()> {
+        tracing::debug!(problem = %incoming.unknown(), "a notice of the controller is left out");
+        async {}.boxed()
+    }
+}
+
+impl Ce {
+    /// Keeps the stream to the controller until the Element ends.
+    pub(crate) async fn keep_controller(self: Arc<Self>) {
+        let dialer = Dialer {
+            endpoints: self.controller_endpoints.clone(),
+            expected: (self.controller, NodeKind::Control),
+            tls: self.tls.clone(),
+            path: "/v1/control".to_owned(),
+            handler: Arc::new(ControllerStream {
+                ce: Arc::clone(&self),
+            }),
+            limits: StreamLimits::default(),
+            backoff: Backoff::default(),
+        };
+        let stop = self.stop.clone();
+        dialer
+            .keep_connected(move |peer| Arc::clone(&self).greet(peer).boxed(), stop)
+            .await;
+    }
+
+    /// Says who it is and takes what should be.
+    async fn greet(self: Arc<Self>, peer: Peer) -> Result<(), Problem> {
+        let mut hosts: Vec<HostSummary> = self.monitor.all();
+        let rest = hosts.split_off(hosts.len().min(HOSTS_PER_MESSAGE));
+        let mut element = self.base.read().element.clone();
+        element.state = Some(self.state(self.beat.lock().interval));
+        self.sum_cpus(&mut element);
+        let hello = ElementHello {
+            incarnation: self.incarnation,
+            software: env!("CARGO_PKG_VERSION").to_owned(),
+            element,
+            endpoints: self.endpoints.clone(),
+            hosts,
+            deployments: self.deployments(),
+            generation: self.standing.lock().get().desired.wish.generation,
+        };
+        let welcome = peer.ask(&hello, HELLO_TIMEOUT).await?;
+        for hosts in rest.chunks(HOSTS_PER_MESSAGE) {
+            peer.tell(&HostsChanged {
+                hosts: hosts.to_vec(),
+                deployments: None,
+            })
+            .await?;
+        }
+        self.apply(welcome.desired, Some(welcome.ticket_keys))
+            .await?;
+        let interval = Duration::from_secs(u64::from(welcome.heartbeat_interval.max(1)));
+        *self.beat.lock() = Beat {
+            sequence: 0,
+            interval,
+        };
+        self.tasks
+            .spawn(Arc::clone(&self).report(peer.clone(), interval));
+        self.links.set_controller(peer);
+        Ok(())
+    }
+
+    /// Heartbeats and changes, as long as the stream stands.
+    async fn report(self: Arc<Self>, peer: Peer, interval: Duration) {
+        let mut told = self.deployments();
+        let mut beat = tokio::time::interval(interval);
+        loop {
+            let said = tokio::select! {
+                () = peer.closed() => return,
+                () = self.stop.cancelled() => return,
+                _ = beat.tick() => peer.tell(&self.heartbeat()).await,
+                () = self.news.notified() => {
+                    tokio::time::sleep(NEWS_GATHERING).await;
+                    beat.reset();
+                    let told = self.tell_changes(&peer, &mut told).await;
+                    // What has changed shows in the numbers as well.
+                    match told {
+                        Ok(()) => peer.tell(&self.heartbeat()).await,
+                        Err(problem) => Err(problem),
+                    }
+                }
+            };
+            if said.is_err() {
+                return;
+            }
+        }
+    }
+
+    /// The next heartbeat.
+    fn heartbeat(&self) -> ElementHeartbeat {
+        let Beat { sequence, interval } = {
+            let mut beat = self.beat.lock();
+            beat.sequence += 1;
+            *beat
+        };
+        ElementHeartbeat {
+            sequence,
+            state: self.state(interval),
+            hosts: self.monitor.deltas(std::time::Instant::now()),
+        }
+    }
+
+    async fn tell_changes(
+        &self,
+        peer: &Peer,
+        told: &mut Vec<gridmart_schemas::wire::control_element::Deployment>,
+    ) -> Result<(), Problem> {
+        let now = self.deployments();
+        let mut deployments = (now != *told).then(|| now.clone());
+        loop {
+            let hosts = self.monitor.changed(HOSTS_PER_MESSAGE);
+            if hosts.is_empty() && deployments.is_none() {
+                return Ok(());
+            }
+            let changed = HostsChanged {
+                hosts,
+                deployments: deployments.take(),
+            };
+            if let Err(problem) = peer.tell(&changed).await {
+                self.monitor.untold(&changed.hosts);
+                return Err(problem);
+            }
+            told.clone_from(&now);
+        }
+    }
+
+    /// The Element's State now; heartbeats come at this interval.
+    pub(crate) fn state(&self, interval: Duration) -> CeState {
+        let queue = self.queue.lock();
+        let limit = queue.longest_limit();
+        let validity = Seconds::from_duration(interval.saturating_mul(3));
+        element_state(
+            &queue,
+            &self.service_times.lock(),
+            limit,
+            self.started_at,
+            validity,
+        )
+    }
+
+    /// What is installed, summed up from the Host table.
+    fn sum_cpus(&self, element: &mut gridmart_schemas::resource::ce::ComputingElement) {
+        let document = self.base.read();
+        let hosts: Vec<&ComputeHost> = document
+            .host_table
+            .hosts
+            .iter()
+            .map(|entry| &entry.host)
+            .collect();
+        if hosts.is_empty() {
+            return;
+        }
+        element.info.total_logical_cpus = Some(
+            hosts
+                .iter()
+                .map(|host| host.info.architecture.smp_size.get())
+                .sum(),
+        );
+        let sockets = |host: &&ComputeHost| {
+            host.info
+                .processor
+                .as_ref()
+                .and_then(|processor| processor.physical_cpus)
+        };
+        element.info.total_physical_cpus =
+            hosts
+                .iter()
+                .map(sockets)
+                .sum::<Option<u32>>()
+                .filter(|sockets| {
+                    element
+                        .info
+                        .total_logical_cpus
+                        .is_some_and(|cpus| *sockets <= cpus)
+                });
+    }
+
+    /// Gets the next certificate when half the life of this one is over.
+    pub(crate) async fn keep_certificate(self: Arc<Self>) {
+        loop {
+            let identity = self.identity.current();
+            if identity.needs_renewal(OffsetDateTime::now_utc()) {
+                match self.renew().await {
+                    Ok(()) => tracing::info!("the certificate was renewed"),
+                    Err(problem) => {
+                        tracing::warn!(%problem, until = %identity.not_after(), "the certificate cannot be renewed yet");
+                    }
+                }
+            }
+            let pause = tokio::time::sleep(RENEWAL_LOOK);
+            if self.stop.run_until_cancelled(pause).await.is_none() {
+                return;
+            }
+        }
+    }
+
+    async fn renew(self: &Arc<Self>) -> Result<(), Problem> {
+        let unusable = |error: gridmart_fabric::identity::IdentityError| {
+            Problem::new(
+                gridmart_schemas::problem::Code::CertificateRefused,
+                format!("The certificate cannot be used: {error}."),
+            )
+        };
+        let identity = self.identity.current();
+        let renew = gridmart_schemas::wire::enrol::CertificateRenew {
+            node: self.id,
+            csr_pem: identity.csr_pem().map_err(unusable)?,
+        };
+        let certificate = self
+            .links
+            .require_controller()?
+            .ask(&renew, RENEW_TIMEOUT)
+            .await?;
+        let next = identity.renewed(&certificate).map_err(unusable)?;
+        self.blocking(move |ce| {
+            next.save(&ce.data_dir).map_err(unusable)?;
+            ce.identity.replace(next);
+            Ok(())
+        })
+        .await?
+    }
+
+    /// Asks all Hosts that are there what an application has printed.
+    async fn read_logs(&self, read: LogRead) -> LogsRead {
+        let asked: FuturesUnordered<_> = self
+            .links
+            .hosts()
+            .into_iter()
+            .map(|(host, peer)| self.read_host_log(host, peer, &read))
+            .collect();
+        LogsRead {
+            hosts: asked.filter_map(std::future::ready).collect().await,
+        }
+    }
+
+    async fn read_host_log(
+        &self,
+        host: NodeId,
+        peer: Peer,
+        read: &LogRead,
+    ) -> Option<(NodeId, gridmart_schemas::wire::element_host::LogAnswer)> {
+        let asked = HostLogRead {
+            digest: read.digest.clone(),
+            owner: read.owner.clone(),
+            cursor: read.cursors.get(&host).copied(),
+            bytes_max: read.bytes_max,
+        };
+        match peer.ask(&asked, LOG_TIMEOUT).await {
+            Ok(answer) => Some((host, answer)),
+            Err(problem) => {
+                tracing::debug!(%problem, node.id = %host, "a Host gives no log");
+                None
+            }
+        }
+    }
+}

@@ -1,0 +1,297 @@
+//! The Element's one door: Hosts join and dial in here, clients queue here.
+//!
+//! | path | for | what |
+//! | --- | --- | --- |
+//! | `POST /v1/enrol` | who shows a join token | the first certificate |
+//! | `GET /v1/control` | the Element's Hosts | control stream |
+//! | `GET /v1/queue` | any TLS key; tickets say who | queue stream |
+//! | `GET /v1/packages/{hex}` | the Element's Hosts | a package |
+//! | `GET /healthz` | everybody | is it there |
+//! | `GET /metrics` | nodes | metrics |
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use futures_util::{FutureExt as _, future::BoxFuture};
+use gridmart_fabric::{
+    door::{
+        Request, Response, Service, empty_response, file_response, json_body, json_response,
+        problem_response, text_response, upgrade,
+    },
+    identity::PeerIdentity,
+    join::JoinToken,
+    socket::SocketLimits,
+    stream::{Handler, StreamLimits, run_stream},
+    telemetry::METRICS_CONTENT_TYPE,
+};
+use gridmart_schemas::{
+    id::Digest,
+    problem::{Code, Problem},
+    resource::ce_doc::CeDocument,
+    role::NodeKind,
+    scalar::UtcTime,
+    wire::enrol::{Certificate, EnrolRequest, HostVouch},
+};
+use http::{Method, StatusCode};
+
+use super::{
+    comm::{client::ClientStream, host::HostStream},
+    element::Ce,
+};
+
+/// The most bytes of an enrolment request.
+const ENROL_BYTES_MAX: usize = 32 * 1024;
+/// The longest name of a node.
+const NAME_CHARACTERS_MAX: usize = 255;
+/// How long the controller may take to sign.
+const VOUCH_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// What is behind the door.
+pub(crate) struct ElementDoor {
+    pub(crate) ce: Arc<Ce>,
+}
+
+impl Service for ElementDoor {
+    fn handle(
+        &self,
+        peer: PeerIdentity,
+        remote: SocketAddr,
+        request: Request,
+    ) -> BoxFuture<'_, Response> {
+        async move {
+            let path = request.uri().path().to_owned();
+            self.answer(peer, request).await.unwrap_or_else(|problem| {
+                tracing::info!(%problem, %remote, path, "refused at the door");
+                problem_response(&problem)
+            })
+        }
+        .boxed()
+    }
+}
+
+impl ElementDoor {
+    async fn answer(&self, peer: PeerIdentity, request: Request) -> Result<Response, Problem> {
+        let path = request.uri().path().to_owned();
+        match (request.method(), path.as_str()) {
+            (&Method::POST, "/v1/enrol") => {
+                let enrol = json_body(request, ENROL_BYTES_MAX).await?;
+                Ok(json_response(
+                    StatusCode::OK,
+                    &self.ce.enrol_host(enrol).await?,
+                ))
+            }
+            (&Method::GET, "/v1/control") => {
+                let node = peer.require_node(NodeKind::ComputeHost)?.clone();
+                let handler = Arc::new(HostStream::new(Arc::clone(&self.ce), node));
+                self.begin_stream(request, peer, handler)
+            }
+            (&Method::GET, "/v1/queue") => {
+                let presenter = peer.require_key()?.clone();
+                let handler = Arc::new(ClientStream::new(Arc::clone(&self.ce), presenter));
+                self.begin_stream(request, peer, handler)
+            }
+            (&Method::GET, "/healthz") => Ok(empty_response(StatusCode::OK)),
+            (&Method::GET, "/metrics") => {
+                peer.require_any_node()?;
+                Ok(text_response(
+                    StatusCode::OK,
+                    METRICS_CONTENT_TYPE,
+                    self.ce.registry.encode(),
+                ))
+            }
+            (&Method::GET, path) if path.starts_with("/v1/packages/") => {
+                peer.require_node(NodeKind::ComputeHost)?;
+                self.package(path.trim_start_matches("/v1/packages/")).await
+            }
+            (method, path) => {
+                let shown: String = path.chars().take(80).collect();
+                Err(Problem::new(
+                    Code::NotFound,
+                    format!("There is no {method} {shown} at this door."),
+                ))
+            }
+        }
+    }
+
+    fn begin_stream(
+        &self,
+        mut request: Request,
+        peer: PeerIdentity,
+        handler: Arc<dyn Handler>,
+    ) -> Result<Response, Problem> {
+        let (response, pending) = upgrade(&mut request, SocketLimits::ENVELOPES)?;
+        self.ce.tasks.spawn(async move {
+            match pending.socket().await {
+                Ok(socket) => drop(run_stream(socket, peer, handler, StreamLimits::default())),
+                Err(problem) => tracing::debug!(%problem, "a stream did not begin"),
+            }
+        });
+        Ok(response)
+    }
+
+    async fn package(&self, hex: &str) -> Result<Response, Problem> {
+        let digest: Digest =
+            format!("blake3:{hex}")
+                .parse()
+                .map_err(|error: gridmart_schemas::id::IdError| {
+                    Problem::new(Code::InvalidRequest, error.to_string())
+                })?;
+        let offered = self
+            .ce
+            .standing
+            .lock()
+            .get()
+            .desired
+            .applications
+            .iter()
+            .any(|wish| wish.digest == digest);
+        if !offered {
+            return Err(Problem::new(
+                Code::UnknownApplication,
+                format!("This Element does not offer {digest}."),
+            ));
+        }
+        self.ce.pull(&digest).await?;
+        file_response(&self.ce.shelf.path(&digest)).await
+    }
+}
+
+impl Ce {
+    /// A Host shows a join token: its use is counted durably, then the
+    /// controller is asked to sign.
+    async fn enrol_host(self: &Arc<Self>, enrol: EnrolRequest) -> Result<Certificate, Problem> {
+        let invalid = |detail: &str| Problem::new(Code::JoinTokenInvalid, detail);
+        let token: JoinToken = enrol
+            .token
+            .parse()
+            .map_err(|_| invalid("The join token cannot be read."))?;
+        if enrol.kind != NodeKind::ComputeHost || token.kind != NodeKind::ComputeHost {
+            return Err(invalid("Only compute Hosts join a Computing Element."));
+        }
+        if token.parent != self.id {
+            return Err(invalid("The join token is for another Element."));
+        }
+        if enrol.name.trim().is_empty() || enrol.name.chars().count() > NAME_CHARACTERS_MAX {
+            return Err(Problem::new(
+                Code::InvalidRequest,
+                format!("A name of 1 to {NAME_CHARACTERS_MAX} characters is needed."),
+            ));
+        }
+        // Before a use is counted, so that it is not lost for nothing.
+        let controller = self.links.require_controller()?;
+        let shown = token.clone();
+        let counted = self
+            .blocking(move |ce| ce.base.update(|document| count_use(document, &shown, -1)))
+            .await?;
+        counted.map_err(|error| error.to_problem())?;
+        let vouch = HostVouch {
+            name: enrol.name,
+            csr_pem: enrol.csr_pem,
+        };
+        match controller.ask(&vouch, VOUCH_TIMEOUT).await {
+            Ok(certificate) => {
+                let node = certificate.node;
+                let noted = self.blocking(move |ce| {
+                    ce.standing.lock().update(|standing| {
+                        standing.vouched.insert(node);
+                    })
+                });
+                noted.await?.map_err(|error| {
+                    tracing::error!(%error, "a Host that was vouched for cannot be noted");
+                    Problem::new(
+                        Code::StorageFailed,
+                        "The Element cannot keep who has joined.",
+                    )
+                })?;
+                tracing::info!(node.id = %node, name = vouch.name, "a Host has joined");
+                Ok(Certificate {
+                    parent: self.id,
+                    ..certificate
+                })
+            }
+            Err(problem) => {
+                let given_back = self
+                    .blocking(move |ce| ce.base.update(|document| count_use(document, &token, 1)))
+                    .await?;
+                if let Err(error) = given_back {
+                    tracing::warn!(%error, "the use of a join token that came to nothing cannot be given back");
+                }
+                Err(problem)
+            }
+        }
+    }
+}
+
+/// Counts a use of a join token, or (`by` 1) gives it back.
+fn count_use(document: &mut CeDocument, token: &JoinToken, by: i32) -> Result<(), Problem> {
+    let entry = document
+        .join_tokens
+        .tokens
+        .iter_mut()
+        .find(|entry| token.secret_matches(entry.hash.as_str()));
+    let entry = entry.ok_or_else(|| {
+        Problem::new(
+            Code::JoinTokenInvalid,
+            "This Element knows no such join token.",
+        )
+    })?;
+    if by < 0 && entry.expires <= UtcTime::now() {
+        return Err(Problem::new(
+            Code::JoinTokenExpired,
+            format!("The join token has expired at {}.", entry.expires),
+        ));
+    }
+    entry.remaining = entry.remaining.checked_add_signed(by).ok_or_else(|| {
+        Problem::new(
+            Code::JoinTokenSpent,
+            "The uses of the join token are spent.",
+        )
+    })?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use gridmart_schemas::{id::NodeId, resource::ce_doc::JoinTokenEntry};
+
+    use super::*;
+
+    fn shown(remaining: u32, seconds: i64) -> (CeDocument, JoinToken) {
+        let mut document = crate::info_base::tests::document();
+        let token = JoinToken::generate(
+            NodeKind::ComputeHost,
+            "lab",
+            NodeId::generate(),
+            &"0".repeat(64),
+        );
+        document.join_tokens.tokens.push(JoinTokenEntry {
+            hash: token.secret_hash().parse().unwrap(),
+            label: None,
+            expires: UtcTime::from_unix_seconds(UtcTime::now().unix_seconds() + seconds).unwrap(),
+            remaining,
+        });
+        (document, token)
+    }
+
+    #[test]
+    fn a_token_is_good_for_its_uses_and_its_time() {
+        let (mut document, token) = shown(2, 60);
+        count_use(&mut document, &token, -1).unwrap();
+        count_use(&mut document, &token, -1).unwrap();
+        assert_eq!(
+            count_use(&mut document, &token, -1).unwrap_err().code,
+            Code::JoinTokenSpent
+        );
+        count_use(&mut document, &token, 1).unwrap();
+        count_use(&mut document, &token, -1).unwrap();
+        let (mut document, token) = shown(1, -1);
+        assert_eq!(
+            count_use(&mut document, &token, -1).unwrap_err().code,
+            Code::JoinTokenExpired
+        );
+        let (_, other) = shown(1, 60);
+        assert_eq!(
+            count_use(&mut document, &other, -1).unwrap_err().code,
+            Code::JoinTokenInvalid
+        );
+    }
+}

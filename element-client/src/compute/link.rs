@@ -1,0 +1,123 @@
+//! Streams that stand now: to the controller, to Hosts, to clients.
+
+use std::{
+    collections::HashMap,
+    sync::atomic::{AtomicU64, Ordering},
+};
+
+use gridmart_fabric::stream::Peer;
+use gridmart_schemas::{
+    id::{Incarnation, NodeId},
+    problem::{Code, Problem},
+};
+use parking_lot::RwLock;
+use tokio::sync::{Notify, futures::Notified};
+
+use super::queue::entry::SessionId;
+
+/// The streams of an Element.
+#[derive(Default)]
+pub(crate) struct Links {
+    controller: RwLock<Option<Peer>>,
+    hosts: RwLock<HashMap<NodeId, (Peer, Incarnation)>>,
+    clients: RwLock<HashMap<SessionId, Peer>>,
+    next_session: AtomicU64,
+    change: Notify,
+}
+
+impl Links {
+    /// Waits for the next stream that begins.
+    pub(crate) fn changed(&self) -> Notified<'_> {
+        self.change.notified()
+    }
+
+    pub(crate) fn controller(&self) -> Option<Peer> {
+        self.controller
+            .read()
+            .clone()
+            .filter(|peer| !peer.is_closed())
+    }
+
+    pub(crate) fn require_controller(&self) -> Result<Peer, Problem> {
+        self.controller().ok_or_else(|| {
+            Problem::new(
+                Code::Unavailable,
+                "The controller cannot be reached by this Element at present.",
+            )
+        })
+    }
+
+    pub(crate) fn set_controller(&self, peer: Peer) {
+        *self.controller.write() = Some(peer);
+        self.change.notify_waiters();
+    }
+
+    pub(crate) fn host(&self, id: NodeId) -> Option<Peer> {
+        self.hosts
+            .read()
+            .get(&id)
+            .map(|(peer, _)| peer.clone())
+            .filter(|peer| !peer.is_closed())
+    }
+
+    pub(crate) fn hosts(&self) -> Vec<(NodeId, Peer)> {
+        self.hosts
+            .read()
+            .iter()
+            .map(|(id, (peer, _))| (*id, peer.clone()))
+            .collect()
+    }
+
+    pub(crate) fn host_incarnation(&self, id: NodeId) -> Option<Incarnation> {
+        self.hosts
+            .read()
+            .get(&id)
+            .map(|(_, incarnation)| *incarnation)
+    }
+
+    /// Takes a Host's stream; an older one of the same Host is closed.
+    pub(crate) fn set_host(&self, id: NodeId, peer: &Peer, incarnation: Incarnation) {
+        if let Some((old, _)) = self.hosts.write().insert(id, (peer.clone(), incarnation))
+            && !old.is_same(peer)
+        {
+            old.close();
+        }
+        self.change.notify_waiters();
+    }
+
+    /// Forgets a Host's stream; false if another one has taken its place.
+    pub(crate) fn remove_host(&self, id: NodeId, peer: &Peer) -> bool {
+        let mut hosts = self.hosts.write();
+        let own = hosts.get(&id).is_some_and(|(there, _)| there.is_same(peer));
+        if own {
+            hosts.remove(&id);
+        }
+        own
+    }
+
+    /// Ends all streams that others have dialled.
+    pub(crate) fn close_all(&self) {
+        for (peer, _) in self.hosts.read().values() {
+            peer.close();
+        }
+        for peer in self.clients.read().values() {
+            peer.close();
+        }
+    }
+
+    pub(crate) fn new_session(&self) -> SessionId {
+        SessionId(self.next_session.fetch_add(1, Ordering::Relaxed))
+    }
+
+    pub(crate) fn client(&self, session: SessionId) -> Option<Peer> {
+        self.clients.read().get(&session).cloned()
+    }
+
+    pub(crate) fn set_client(&self, session: SessionId, peer: Peer) {
+        self.clients.write().insert(session, peer);
+    }
+
+    pub(crate) fn remove_client(&self, session: SessionId) {
+        self.clients.write().remove(&session);
+    }
+}

@@ -1,0 +1,120 @@
+//! The Element's metrics.
+
+use std::sync::atomic::AtomicU64;
+
+use gridmart_fabric::telemetry::Metrics;
+use gridmart_schemas::resource::ce::CeState;
+use prometheus_client::{
+    metrics::{counter::Counter, gauge::Gauge},
+    registry::Registry,
+};
+
+/// Counters and gauges; gauges are set at each tick.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Measures {
+    pub(crate) grants: Counter,
+    pub(crate) slots_granted: Counter,
+    pub(crate) refusals: Counter,
+    pub(crate) recalls: Counter,
+    pub(crate) probes: Counter,
+    pub(crate) hosts_down: Counter,
+    pub(crate) calls_ended: Counter,
+    pub(crate) records_waiting: Gauge,
+    hosts: Gauge<u64, AtomicU64>,
+    hosts_unavailable: Gauge<u64, AtomicU64>,
+    slots: Gauge<u64, AtomicU64>,
+    slots_used: Gauge<u64, AtomicU64>,
+    slots_free: Gauge<u64, AtomicU64>,
+    waiting: Gauge<u64, AtomicU64>,
+}
+
+impl Measures {
+    pub(crate) fn register(metrics: &Metrics) -> Self {
+        let measures = Self::default();
+        metrics.register(|registry: &mut Registry| {
+            let counters = [
+                (
+                    "gridmart_ce_leases_granted",
+                    "Leases granted.",
+                    &measures.grants,
+                ),
+                (
+                    "gridmart_ce_slots_granted",
+                    "Slots granted.",
+                    &measures.slots_granted,
+                ),
+                (
+                    "gridmart_ce_queue_refused",
+                    "Queue entries refused.",
+                    &measures.refusals,
+                ),
+                (
+                    "gridmart_ce_leases_recalled",
+                    "Leases asked back because others waited.",
+                    &measures.recalls,
+                ),
+                ("gridmart_ce_probes", "Timeout probes.", &measures.probes),
+                (
+                    "gridmart_ce_hosts_down",
+                    "Hosts found dead by a probe.",
+                    &measures.hosts_down,
+                ),
+                (
+                    "gridmart_ce_calls_ended",
+                    "Ended calls that Hosts have reported one by one.",
+                    &measures.calls_ended,
+                ),
+            ];
+            for (name, help, counter) in counters {
+                registry.register(name, help, counter.clone());
+            }
+            let gauges = [
+                ("gridmart_ce_hosts", "Hosts of the pool.", &measures.hosts),
+                (
+                    "gridmart_ce_hosts_unavailable",
+                    "Hosts that are not usable now.",
+                    &measures.hosts_unavailable,
+                ),
+                (
+                    "gridmart_ce_slots",
+                    "Slots on usable Hosts.",
+                    &measures.slots,
+                ),
+                (
+                    "gridmart_ce_slots_used",
+                    "Slots in leases.",
+                    &measures.slots_used,
+                ),
+                (
+                    "gridmart_ce_slots_free",
+                    "Slots that a new call would get at once.",
+                    &measures.slots_free,
+                ),
+                (
+                    "gridmart_ce_queue_waiting",
+                    "Queue entries that wait.",
+                    &measures.waiting,
+                ),
+            ];
+            for (name, help, gauge) in gauges {
+                registry.register(name, help, gauge.clone());
+            }
+            registry.register(
+                "gridmart_ce_records_waiting",
+                "Batches of call records that the controller has not acknowledged.",
+                measures.records_waiting.clone(),
+            );
+        });
+        measures
+    }
+
+    pub(crate) fn observe(&self, state: &CeState) {
+        self.hosts.set(u64::from(state.total_instances));
+        self.hosts_unavailable
+            .set(u64::from(state.unavailable_instances));
+        self.slots.set(u64::from(state.total_slots));
+        self.slots_used.set(u64::from(state.used_slots));
+        self.slots_free.set(u64::from(state.free_job_slots));
+        self.waiting.set(u64::from(state.waiting_jobs));
+    }
+}

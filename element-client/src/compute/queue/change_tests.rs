@@ -1,0 +1,378 @@
+//! Hosts, clients and wishes that change while others wait and run.
+
+use std::{sync::Arc, time::Duration};
+
+use gridmart_fabric::need::{Need, manifest_needs};
+use gridmart_schemas::{
+    id::{Incarnation, JobId, LeaseId, NodeId},
+    problem::{Code, Problem},
+    resource::needs::{Needs, RangeValue},
+    role::Desired,
+    wire::{
+        desired::{HostWish, Wish},
+        element_host::HeldLease,
+    },
+};
+
+use super::{
+    application::Manifest,
+    effect::Effect,
+    entry::SessionId,
+    limit::Limits,
+    pool::HostArrival,
+    scene::{Scene, application, digest, host_named, key, person, state},
+};
+use crate::compute::lease::ProvenLease;
+
+#[test]
+fn needs_that_no_host_meets_are_refused_with_reasons() {
+    let mut scene = Scene::new(&[1], Limits::default());
+    let needs = Needs {
+        individual_physical_memory: Some(RangeValue::at_least(1 << 40)),
+        ..Needs::default()
+    };
+    scene.queue.on_application_known(
+        &digest(0),
+        Manifest {
+            needs: manifest_needs(&needs),
+            ..Manifest::default()
+        },
+        scene.now,
+    );
+    scene.queue.rebuild_indexes(scene.now);
+    let wanted = scene.wanted(1, 0, 1);
+    let problem = scene.queue.on_enter(wanted, scene.now).unwrap_err();
+    assert_eq!(problem.code, Code::NeedUnmet);
+    assert!(problem.detail.contains("memory"), "{}", problem.detail);
+    let explanation = problem.explanation.unwrap();
+    assert!(
+        explanation.candidates[0]
+            .checks
+            .iter()
+            .any(|check| check.name == "memory" && !check.met)
+    );
+}
+
+#[test]
+fn a_callers_own_needs_choose_the_host() {
+    let mut scene = Scene::new(&[1, 1], Limits::default());
+    let mut wanted = scene.wanted(1, 0, 1);
+    // Not the one that would be taken without needs.
+    let first = scene.queue.host(scene.hosts[0]).unwrap().name().to_owned();
+    let mut asker = (*wanted.asker).clone();
+    asker.needs = vec![Need::HostNames(vec![first])];
+    wanted.asker = asker.clone().into();
+    scene.queue.on_enter(wanted, scene.now).unwrap();
+    let hosts: Vec<_> = scene
+        .queue
+        .leases()
+        .iter()
+        .map(|lease| lease.host)
+        .collect();
+    assert_eq!(hosts, [scene.hosts[0]]);
+
+    let mut wanted = scene.wanted(1, 0, 1);
+    asker.needs = vec!["memory>=900TiB".parse().unwrap()];
+    wanted.asker = asker.into();
+    let problem = scene.queue.on_enter(wanted, scene.now).unwrap_err();
+    assert_eq!(problem.code, Code::NeedUnmet);
+    assert!(problem.detail.contains("memory"), "{}", problem.detail);
+}
+
+#[test]
+fn hosts_that_are_away_are_waited_for() {
+    let mut scene = Scene::new(&[1], Limits::default());
+    let host = scene.hosts[0];
+    scene.queue.on_host_lost(host, scene.now);
+    assert_eq!(scene.enter(1, 0, 1), Ok(1));
+    let incarnation = scene.queue.host(host).unwrap().incarnation.unwrap();
+    scene.arrive(host, 1, incarnation);
+    assert_eq!(scene.granted().len(), 1);
+}
+
+#[test]
+fn a_silent_host_gets_nothing_new() {
+    let mut scene = Scene::new(&[1], Limits::default());
+    scene.now += Duration::from_secs(16);
+    scene.queue.on_tick(scene.now);
+    assert_eq!(scene.enter(1, 0, 1), Ok(1));
+    let host = scene.hosts[0];
+    scene.queue.on_host_heard(host, &state(1), &[], scene.now);
+    assert_eq!(scene.granted().len(), 1);
+}
+
+#[test]
+fn a_host_down_or_restarted_ends_its_leases() {
+    let mut scene = Scene::new(&[1], Limits::default());
+    scene.enter(1, 0, 1).unwrap();
+    let lease = scene.granted()[0].1;
+    let host = scene.hosts[0];
+    scene.queue.on_host_lost(host, scene.now);
+    assert_eq!(scene.over(), [], "a lost stream is not a dead Host");
+    scene.queue.on_host_down(host, scene.now);
+    assert_eq!(scene.over(), [(lease, Code::HostDown)]);
+    scene.arrive(host, 1, Incarnation::generate());
+    scene.enter(1, 0, 1).unwrap();
+    let lease = scene.granted()[0].1;
+    scene.arrive(host, 1, Incarnation::generate());
+    assert_eq!(scene.over(), [(lease, Code::HostRestarted)]);
+}
+
+#[test]
+fn stop_finishes_what_is_queued_and_asks_leases_back() {
+    let mut scene = Scene::new(&[1], Limits::default());
+    scene.enter(1, 0, 1).unwrap();
+    let lease = scene.granted()[0].1;
+    scene.enter(1, 0, 1).unwrap();
+    scene.desired.wish = Wish {
+        desired: Desired::Closed,
+        generation: 1,
+        cut_epoch: 0,
+    };
+    scene.desire();
+    assert_eq!(scene.recalled(), [lease]);
+    assert_eq!(scene.enter(2, 0, 1), Err(Code::NotAccepting));
+    scene.queue.on_released(SessionId(1), lease, scene.now);
+    let last = scene.granted()[0].1;
+    assert_eq!(scene.recalled(), [], "its call has to begin first");
+    scene.pass(Duration::from_secs(6));
+    assert_eq!(scene.recalled(), [last]);
+    scene.queue.on_released(SessionId(1), last, scene.now);
+    assert!(scene.queue.is_idle());
+}
+
+#[test]
+fn kill_ends_what_was_begun_before_it_even_after_a_start() {
+    let mut scene = Scene::new(&[1, 1], Limits::default());
+    scene.enter(1, 0, 1).unwrap();
+    scene.enter(1, 1, 1).unwrap();
+    scene.enter(2, 0, 1).unwrap();
+    let leases = scene.granted();
+    assert_eq!(leases.len(), 2);
+    let killed = leases
+        .iter()
+        .map(|(_, lease)| *lease)
+        .find(|lease| scene.queue.leases().get(*lease).unwrap().digest == digest(0));
+    let old_ticket = scene.wanted(3, 0, 1);
+    // Killed and started again before this Element heard of either.
+    scene.desired.applications[0].wish = Wish {
+        desired: Desired::Production,
+        generation: 2,
+        cut_epoch: 1,
+    };
+    scene.desire();
+    let effects = scene.effects();
+    let refused = effects.iter().any(|effect| matches!(effect, Effect::Refused { problem, .. } if problem.code == Code::Terminated));
+    let over: Vec<LeaseId> = effects
+        .iter()
+        .filter_map(|effect| match effect {
+            Effect::Over { lease, .. } => Some(*lease),
+            _ => None,
+        })
+        .collect();
+    assert!(refused);
+    assert_eq!(over, [killed.unwrap()]);
+    assert_eq!(
+        scene
+            .queue
+            .on_enter(old_ticket, scene.now)
+            .unwrap_err()
+            .code,
+        Code::TicketCut
+    );
+    assert_eq!(scene.enter(3, 0, 1), Ok(0));
+    // Again the same: nothing changes.
+    scene.effects();
+    scene.desire();
+    assert_eq!(scene.effects(), []);
+}
+
+#[test]
+fn a_killed_host_ends_its_own_leases_alone() {
+    let mut scene = Scene::new(&[1, 1], Limits::default());
+    scene.enter(1, 0, 2).unwrap();
+    scene.granted();
+    let host = scene.hosts[0];
+    let wish = Wish {
+        desired: Desired::Closed,
+        generation: 1,
+        cut_epoch: 1,
+    };
+    scene.desired.hosts = vec![HostWish {
+        host,
+        wish,
+        applications: Vec::new(),
+    }];
+    scene.desire();
+    assert_eq!(scene.over().len(), 1);
+    assert!(scene.queue.leases().iter().all(|lease| lease.host != host));
+}
+
+#[test]
+fn a_client_that_comes_back_in_time_keeps_its_lease() {
+    let mut scene = Scene::new(&[2], Limits::default());
+    scene.enter(1, 0, 1).unwrap();
+    scene.enter(2, 0, 1).unwrap();
+    let leases = scene.granted();
+    scene.queue.on_session_lost(SessionId(1), scene.now);
+    scene.queue.on_session_lost(SessionId(2), scene.now);
+    scene.pass(Duration::from_secs(10));
+    let lease = scene.queue.leases().get(leases[0].1).unwrap().clone();
+    let mut proven = ProvenLease {
+        id: lease.id,
+        host: lease.host,
+        person: lease.person,
+        presenter: key(2),
+        digest: lease.digest,
+        application: lease.application,
+        version: lease.version,
+        slots: lease.slots,
+        job: None,
+        cut: lease.cut,
+    };
+    scene.queue.on_session_opened(SessionId(9), key(1));
+    assert_eq!(
+        scene
+            .queue
+            .on_session_resumed(SessionId(9), vec![proven.clone()], scene.now),
+        [],
+        "another key"
+    );
+    proven.presenter = key(1);
+    assert_eq!(
+        scene
+            .queue
+            .on_session_resumed(SessionId(9), vec![proven], scene.now),
+        [lease.id]
+    );
+    scene.pass(Duration::from_secs(25));
+    let ended: Vec<LeaseId> = scene
+        .effects()
+        .into_iter()
+        .filter_map(|effect| match effect {
+            Effect::EndOnHost {
+                lease, kill: true, ..
+            } => Some(lease),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(ended, [leases[1].1], "only the other one has ended");
+}
+
+#[test]
+fn after_a_restart_held_slots_are_counted_before_any_is_granted() {
+    let mut scene = Scene::new(&[], Limits::default());
+    let host = NodeId::generate();
+    scene.hosts.push(host);
+    scene.queue.on_host_known(
+        host,
+        Arc::new(host_named(host, "h", 2)),
+        Wish::default(),
+        false,
+    );
+    assert_eq!(
+        scene.enter(5, 0, 1),
+        Ok(1),
+        "nothing is granted before the Host was heard"
+    );
+    let held = HeldLease {
+        lease: LeaseId::generate(),
+        owner: person(1),
+        digest: digest(0),
+        application: "app0".into(),
+        slots: 2,
+        running: Vec::new(),
+        attached: true,
+    };
+    let arrival = HostArrival {
+        id: host,
+        incarnation: Incarnation::generate(),
+        description: Arc::new(host_named(host, "h", 2)),
+        endpoints: Vec::new(),
+        leases: vec![held.clone()],
+        deployments: Vec::new(),
+    };
+    assert_eq!(scene.queue.on_host_arrived(arrival, scene.now), []);
+    assert_eq!(scene.granted(), []);
+    scene.queue.on_leases_ended(host, &[held.lease], scene.now);
+    assert_eq!(scene.granted().len(), 1);
+}
+
+#[test]
+fn a_failed_deployment_is_tried_elsewhere_then_refused() {
+    let mut scene = Scene::new(&[1, 1], Limits::default());
+    scene.enter(1, 0, 1).unwrap();
+    for tried in 0..2 {
+        let ensured: Vec<_> = scene
+            .queue
+            .take_effects()
+            .into_iter()
+            .filter_map(|effect| match effect {
+                Effect::Ensure { host, digest } => Some((host, digest)),
+                _ => None,
+            })
+            .collect();
+        assert_eq!(ensured.len(), 1, "try {tried}");
+        let problem = Problem::new(Code::StagingFailed, "disk full");
+        scene
+            .queue
+            .on_ensured(ensured[0].0, &ensured[0].1, Err(problem), scene.now);
+    }
+    let refused = scene.effects().into_iter().any(|effect| {
+        matches!(effect, Effect::Refused { problem, .. } if problem.code == Code::StagingFailed && problem.detail.contains("disk full"))
+    });
+    assert!(refused);
+    assert!(scene.queue.is_idle());
+}
+
+#[test]
+fn a_map_that_is_ended_leaves_nothing() {
+    let mut scene = Scene::new(&[2], Limits::default());
+    let job = JobId::generate();
+    let mut wanted = scene.wanted(1, 0, 5);
+    wanted.job = Some(job);
+    scene.queue.on_session_opened(SessionId(1), key(1));
+    scene.queue.on_enter(wanted, scene.now).unwrap();
+    scene.effects();
+    assert_eq!(scene.queue.on_job_terminated(job, "ada", scene.now), 2);
+    assert!(scene.queue.is_idle());
+    assert_eq!(scene.queue.on_job_terminated(job, "ada", scene.now), 0);
+}
+
+#[test]
+fn an_application_that_is_not_fetched_yet_is_waited_for() {
+    let mut scene = Scene::new(&[1], Limits::default());
+    scene
+        .desired
+        .applications
+        .push(application(2, Wish::default()));
+    scene.desire();
+    assert!(
+        scene
+            .effects()
+            .contains(&Effect::Fetch { digest: digest(2) })
+    );
+    assert_eq!(scene.enter(1, 2, 1), Ok(1));
+    scene
+        .queue
+        .on_application_known(&digest(2), Manifest::default(), scene.now);
+    assert_eq!(scene.granted().len(), 1);
+}
+
+#[test]
+fn an_explanation_says_what_each_host_fails() {
+    let mut scene = Scene::new(&[1, 1], Limits::default());
+    scene.queue.on_host_lost(scene.hosts[0], scene.now);
+    let candidates = scene.queue.candidates(&digest(0), None, &[], 10);
+    let lost = candidates
+        .iter()
+        .find(|candidate| candidate.id == scene.hosts[0].to_string())
+        .unwrap();
+    let failed: Vec<&str> = lost
+        .checks
+        .iter()
+        .filter(|check| !check.met)
+        .map(|check| check.name.as_str())
+        .collect();
+    assert_eq!(failed, ["connected", "free-slots"]);
+}

@@ -1,0 +1,320 @@
+//! What Hosts say, and what becomes of them.
+
+use std::{sync::Arc, time::Instant};
+
+use gridmart_schemas::{
+    id::{Digest, Incarnation, LeaseId, NodeId},
+    problem::{Code, Problem},
+    resource::{
+        enumeration::AppEnvState,
+        host::{ComputeHost, HostState},
+    },
+    wire::{control_element::Deployment, desired::Wish, element_host::HeldLease},
+};
+
+use super::{
+    Queue,
+    effect::Effect,
+    entry::Epochs,
+    host::{Placement, PoolHost},
+};
+use crate::compute::lease::{LeaseState, Stage};
+
+/// What a Host tells when it comes, or comes again.
+#[derive(Clone, Debug)]
+pub struct HostArrival {
+    /// Which.
+    pub id: NodeId,
+    /// This start of its process.
+    pub incarnation: Incarnation,
+    /// Its description, State included.
+    pub description: Arc<ComputeHost>,
+    /// `HOST:PORT` of its calls door.
+    pub endpoints: Vec<String>,
+    /// Leases that it holds.
+    pub leases: Vec<HeldLease>,
+    /// Applications that it holds.
+    pub deployments: Vec<Deployment>,
+}
+
+impl Queue {
+    /// A Host of the local information base, not heard yet in this run.
+    pub fn on_host_known(
+        &mut self,
+        id: NodeId,
+        description: Arc<ComputeHost>,
+        wish: Wish,
+        revoked: bool,
+    ) {
+        let host = self
+            .hosts
+            .entry(id)
+            .or_insert_with(|| PoolHost::new(id, description.clone(), wish));
+        host.description = description;
+        host.wish = wish;
+        host.revoked = revoked;
+        // Leases of before the restart may have been taken up first.
+        host.held = self
+            .leases
+            .of_host(id)
+            .into_iter()
+            .filter_map(|lease| self.leases.get(lease))
+            .fold(0, |held, lease| held + lease.slots);
+        self.refit(id);
+    }
+
+    /// A lease of before this Element's restart, as its journal tells.
+    pub fn on_lease_remembered(&mut self, mut lease: LeaseState, now: Instant) {
+        lease.session = None;
+        lease.entry = None;
+        lease.stage = Stage::Active;
+        lease.orphan_until = Some(now + self.settings.reattach_grace);
+        if self.leases.get(lease.id).is_none() {
+            self.adopt(lease);
+        }
+    }
+
+    /// A Host's stream stands and it has told what it holds. Answers with the
+    /// leases that it should end.
+    pub fn on_host_arrived(&mut self, arrival: HostArrival, now: Instant) -> Vec<LeaseId> {
+        let id = arrival.id;
+        let floor = self.settings.response_time_floor;
+        let host = self
+            .hosts
+            .entry(id)
+            .or_insert_with(|| PoolHost::new(id, arrival.description.clone(), Wish::default()));
+        host.description = arrival.description;
+        host.endpoints = arrival.endpoints;
+        host.incarnation = Some(arrival.incarnation);
+        host.connected = true;
+        host.down = false;
+        host.placements = placements(&arrival.deployments);
+        if let Some(state) = host.description.clone().state.as_ref() {
+            host.hear(state, floor, now);
+        }
+        self.end_leases_of_older_start(id, arrival.incarnation, &arrival.leases, now);
+        let mut ended = Vec::new();
+        for held in &arrival.leases {
+            if self.leases.get(held.lease).is_none() {
+                if self.leases.has_ended(held.lease) {
+                    ended.push(held.lease);
+                } else {
+                    self.adopt_held(id, held, now);
+                }
+            }
+        }
+        self.hear_leases(id, &arrival.leases, now);
+        self.refit(id);
+        self.dispatch(now);
+        ended
+    }
+
+    /// Leases of a process that is gone: what ran under them is gone, too.
+    fn end_leases_of_older_start(
+        &mut self,
+        host: NodeId,
+        now_is: Incarnation,
+        held: &[HeldLease],
+        now: Instant,
+    ) {
+        let problem = Problem::new(
+            Code::HostRestarted,
+            "The Host has started anew; what ran under the lease is lost.",
+        );
+        for id in self.leases.of_host(host) {
+            let Some(lease) = self.leases.get_mut(id) else {
+                continue;
+            };
+            let told = held.iter().any(|held| held.lease == id);
+            if told
+                || lease
+                    .incarnation
+                    .is_none_or(|incarnation| incarnation == now_is)
+            {
+                lease.incarnation = Some(now_is);
+            } else {
+                self.end_lease(id, &problem, None, now);
+            }
+        }
+    }
+
+    /// Counts a lease of before this Element's restart that only its Host
+    /// knows; its client has the reattach grace to show itself.
+    fn adopt_held(&mut self, host: NodeId, held: &HeldLease, now: Instant) {
+        let version = self
+            .applications
+            .get(&held.digest)
+            .map(|application| application.version.clone());
+        let lease = LeaseState {
+            id: held.lease,
+            host,
+            person: held.owner.clone(),
+            presenter: None,
+            digest: held.digest.clone(),
+            application: held.application.clone(),
+            version: version.unwrap_or_default(),
+            slots: held.slots,
+            job: None,
+            // The Host itself ends what is older than the epochs it is told.
+            cut: self.present_epochs(host, &held.digest, Epochs::default()),
+            incarnation: self.hosts.get(&host).and_then(|host| host.incarnation),
+            request: None,
+            session: None,
+            entry: None,
+            stage: Stage::Active,
+            granted: now,
+            orphan_until: Some(now + self.settings.reattach_grace),
+            attached: held.attached,
+            running: held.running.clone(),
+        };
+        self.adopt(lease);
+    }
+
+    /// A Host's heartbeat.
+    pub fn on_host_heard(
+        &mut self,
+        id: NodeId,
+        state: &HostState,
+        leases: &[HeldLease],
+        now: Instant,
+    ) {
+        let floor = self.settings.response_time_floor;
+        let Some(host) = self.hosts.get_mut(&id) else {
+            return;
+        };
+        // Whatever a probe has found: it lives.
+        host.down = false;
+        host.hear(state, floor, now);
+        for held in leases {
+            if self.leases.get(held.lease).is_some() {
+                continue;
+            }
+            if self.leases.has_ended_before(held.lease, now) {
+                self.effects.push(Effect::EndOnHost {
+                    host: id,
+                    lease: held.lease,
+                    kill: true,
+                    reason: "The lease has ended.".to_owned(),
+                });
+            } else if !self.leases.has_ended(held.lease) {
+                self.adopt_held(id, held, now);
+            }
+        }
+        self.hear_leases(id, leases, now);
+        self.reindex(id);
+        self.dispatch(now);
+    }
+
+    fn hear_leases(&mut self, host: NodeId, leases: &[HeldLease], now: Instant) {
+        let grace = self.settings.reattach_grace;
+        for id in self.leases.of_host(host) {
+            let Some(lease) = self.leases.get_mut(id) else {
+                continue;
+            };
+            let held = leases.iter().find(|held| held.lease == id);
+            lease.attached = held.is_some_and(|held| held.attached);
+            lease.running = held.map(|held| held.running.clone()).unwrap_or_default();
+            if lease.attached && lease.orphan_until.is_some() {
+                lease.orphan_until = Some(now + grace);
+            }
+        }
+    }
+
+    /// A Host's description or applications have changed.
+    pub fn on_host_changed(
+        &mut self,
+        id: NodeId,
+        description: Arc<ComputeHost>,
+        deployments: &[Deployment],
+        now: Instant,
+    ) {
+        let floor = self.settings.response_time_floor;
+        let Some(host) = self.hosts.get_mut(&id) else {
+            return;
+        };
+        host.description = description;
+        if let Some(state) = host.description.clone().state.as_ref() {
+            host.hear(state, floor, now);
+        }
+        let mut told = placements(deployments);
+        for (digest, placement) in host.placements.drain() {
+            // What is on its way is answered by itself.
+            if !matches!(placement, Placement::Ready) {
+                told.insert(digest, placement);
+            }
+        }
+        host.placements = told;
+        self.refit(id);
+        self.dispatch(now);
+    }
+
+    /// A Host's stream is lost. That does not mean that it is down: what runs
+    /// there runs on, but nothing new goes there.
+    pub fn on_host_lost(&mut self, id: NodeId, now: Instant) {
+        let Some(host) = self.hosts.get_mut(&id) else {
+            return;
+        };
+        host.connected = false;
+        let on_the_way: Vec<Digest> = host
+            .placements
+            .iter()
+            .filter(|(_, placement)| **placement == Placement::Ensuring)
+            .map(|(digest, _)| digest.clone())
+            .collect();
+        for digest in &on_the_way {
+            host.placements.remove(digest);
+        }
+        self.reindex(id);
+        for digest in on_the_way {
+            for lease in self.staged_on(id, &digest) {
+                self.drop_lease(lease, now);
+            }
+        }
+        self.dispatch(now);
+    }
+
+    /// A probe found a Host dead: all its leases are over.
+    pub fn on_host_down(&mut self, id: NodeId, now: Instant) {
+        let Some(host) = self.hosts.get_mut(&id) else {
+            return;
+        };
+        host.down = true;
+        let problem = Problem::new(
+            Code::HostDown,
+            format!("The Host {} does not answer.", host.name()),
+        );
+        self.reindex(id);
+        for lease in self.leases.of_host(id) {
+            self.end_lease(lease, &problem, None, now);
+        }
+        self.dispatch(now);
+    }
+
+    /// Finds Hosts that were silent for longer than their State is a fact.
+    pub(super) fn age_hosts(&mut self, now: Instant) {
+        let stale: Vec<NodeId> = self
+            .hosts
+            .values()
+            .filter(|host| host.fresh)
+            .filter(|host| {
+                host.heard
+                    .is_none_or(|heard| now.saturating_duration_since(heard) > host.validity)
+            })
+            .map(|host| host.id)
+            .collect();
+        for id in stale {
+            if let Some(host) = self.hosts.get_mut(&id) {
+                host.fresh = false;
+            }
+            self.reindex(id);
+        }
+    }
+}
+
+fn placements(deployments: &[Deployment]) -> std::collections::HashMap<Digest, Placement> {
+    deployments
+        .iter()
+        .filter(|deployment| deployment.state == AppEnvState::Installedverified.as_str())
+        .map(|deployment| (deployment.digest.clone(), Placement::Ready))
+        .collect()
+}

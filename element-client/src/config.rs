@@ -1,0 +1,56 @@
+//! Where an Element starts from. Everything else is in its information base.
+
+use std::{net::SocketAddr, path::PathBuf};
+
+/// What an Element has to be told at its start.
+#[derive(Clone)]
+pub struct Config {
+    /// Folder for everything it keeps; made if it is not there.
+    pub data_dir: PathBuf,
+    /// `HOST:PORT` of the controller's nodes' door.
+    pub controller: String,
+    /// Join token; needed at the first start only.
+    pub join_token: Option<String>,
+    /// The name that people read.
+    pub name: String,
+    /// Address of the door; with port 0 the one of the last start is taken
+    /// again, or else a free one.
+    pub listen: SocketAddr,
+    /// Name or address by which programs and Hosts reach the door, without a
+    /// port; absent: the address that it listens on.
+    pub advertise: Option<String>,
+    /// Put the previous generation in the place of a damaged information base.
+    pub restore_lib: bool,
+}
+
+impl std::fmt::Debug for Config {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Config")
+            .field("data_dir", &self.data_dir)
+            .field("controller", &self.controller)
+            .field("name", &self.name)
+            .field("listen", &self.listen)
+            .finish_non_exhaustive()
+    }
+}
+
+/// `HOST:PORT`, with brackets around an IPv6 address.
+pub(crate) fn endpoint(host: &str, port: u16) -> String {
+    if host.contains(':') && !host.starts_with('[') {
+        format!("[{host}]:{port}")
+    } else {
+        format!("{host}:{port}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ipv6_addresses_stand_in_brackets() {
+        assert_eq!(endpoint("ce.lab", 1), "ce.lab:1");
+        assert_eq!(endpoint("::1", 1), "[::1]:1");
+        assert_eq!(endpoint("[::1]", 1), "[::1]:1");
+    }
+}
