@@ -47,6 +47,8 @@ pub(super) struct Shared {
     next: AtomicU64,
     /// Somebody wants the stream to end, or it has.
     pub(super) closing: CancellationToken,
+    /// Nothing more is written.
+    pub(super) written: CancellationToken,
 }
 
 /// The other end of a stream. Clones are the same stream.
@@ -78,6 +80,7 @@ impl Peer {
             open: Mutex::new(Some(HashMap::new())),
             next: AtomicU64::new(1),
             closing: CancellationToken::new(),
+            written: CancellationToken::new(),
         };
         (
             Self {
@@ -170,6 +173,13 @@ impl Peer {
     /// Waits until the stream has ended, or is about to.
     pub async fn closed(&self) {
         self.shared.closing.cancelled().await;
+    }
+
+    /// Waits until what was queued when the stream was closed is written, or
+    /// cannot be any more. Who ends its process next wants this, not
+    /// [`closed`](Self::closed).
+    pub async fn finished(&self) {
+        self.shared.written.cancelled().await;
     }
 
     /// Whether the stream has ended, or is about to.

@@ -83,6 +83,7 @@ async fn write(
     peer: &Peer,
     mut outgoing: mpsc::Receiver<Outgoing>,
 ) {
+    let _written = peer.shared.written.clone().drop_guard();
     let written = write_until_closing(&mut sink, peer, &mut outgoing).await;
     peer.close();
     outgoing.close();

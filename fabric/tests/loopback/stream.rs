@@ -309,6 +309,28 @@ async fn what_was_told_before_the_close_arrives_in_order() {
     soon("on_closed", echo.closed.notified()).await;
 }
 
+/// A command line tells, closes and ends its process: what it told counts.
+#[test]
+fn a_finished_stream_has_written_all_that_was_told() {
+    const NOTICES: usize = 300;
+    let server = tokio::runtime::Runtime::new().unwrap();
+    let (grid, echo) = (Grid::new(), Echo::new(0, 1000));
+    let door = server.block_on(door_with(&grid, echo.clone(), StreamLimits::default()));
+    let client = tokio::runtime::Runtime::new().unwrap();
+    client.block_on(async {
+        let peer = connected(&grid, &door, StreamLimits::default()).await;
+        for _ in 0..NOTICES {
+            let leases = vec![gridmart_schemas::id::LeaseId::generate()];
+            peer.tell(&LeasesEnded { leases }).await.unwrap();
+        }
+        peer.close();
+        soon("the end", peer.finished()).await;
+    });
+    client.shutdown_background();
+    server.block_on(soon("on_closed", echo.closed.notified()));
+    assert_eq!(echo.seen.lock().len(), NOTICES);
+}
+
 #[tokio::test]
 async fn what_came_in_before_the_end_is_still_handled() {
     let grid = Grid::new();
