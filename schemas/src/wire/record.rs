@@ -53,7 +53,7 @@ pub struct CallEnd {
     pub cpu_us: u64,
     /// Largest resident set, bytes.
     pub max_resident_bytes: u64,
-    /// Bytes the call wrote to stdout and stderr.
+    /// Bytes the call wrote to stdout.
     pub stdout_bytes: u64,
     /// Bytes the call wrote to stderr.
     pub stderr_bytes: u64,

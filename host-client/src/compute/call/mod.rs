@@ -1,0 +1,490 @@
+//! One call: what came for it, what it has said, and where that goes.
+//!
+//! Three parties meet here and none waits for another: the connection brings
+//! input and credit, the slot runs the process, the connection's writer takes
+//! what is ready. All is behind one lock that is held for copies only.
+//!
+//! Invariants: bytes are kept until they are credited, so that a channel can
+//! be taken up again after a lost connection; the end is sent once per
+//! attachment, after the last byte; output of a part of a map is kept back
+//! until the part has ended.
+
+mod outbound;
+mod outlet;
+
+use std::{io, sync::Arc};
+
+use gridmart_schemas::{
+    id::{CallId, Incarnation},
+    problem::{Code, Problem},
+    wire::{
+        call::{CallOpen, CallStarted, Resume},
+        frame::{self, DATA_BYTES_MAX, WINDOW_BYTES},
+        record::CallEnd,
+    },
+};
+use parking_lot::Mutex;
+use time::OffsetDateTime;
+use tokio::sync::mpsc;
+
+pub(crate) use self::outbound::{Outbound, push_json};
+use self::outlet::Outlet;
+use super::{
+    log::CallLog,
+    runner::protocol,
+    spool::{Spool, SpoolRoom},
+    verdict::Cut,
+};
+
+/// Stdin that one call may have waiting here: a window, and one more after a
+/// resume that lost credits on the way.
+const STDIN_BYTES_MAX: u64 = 2 * WINDOW_BYTES as u64;
+/// A part with more input is not given to a runner ahead of time.
+const AHEAD_STDIN_MAX: u64 = DATA_BYTES_MAX as u64;
+
+/// One of the two streams out of a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stream {
+    Stdout,
+    Stderr,
+}
+
+/// Where a call's frames go.
+struct Attachment {
+    outbound: Arc<Outbound>,
+    channel: u32,
+}
+
+/// The slot that runs a call, and the call's number with its runner.
+pub(crate) struct SlotLink {
+    pub(crate) pokes: mpsc::UnboundedSender<u32>,
+    pub(crate) number: u32,
+}
+
+/// Stdin on its way to the process.
+struct Inlet {
+    spool: Spool,
+    ended: bool,
+    end_forwarded: bool,
+    /// Credit that the caller is to get.
+    credit: u32,
+}
+
+/// What is between the call and its slot.
+struct Running {
+    slot: SlotLink,
+    poked: bool,
+    kill_forwarded: bool,
+}
+
+struct State {
+    inlet: Inlet,
+    outlets: [Outlet; 2],
+    /// Bytes of stdin to be told with `Started`.
+    started_due: Option<u64>,
+    attachment: Option<Attachment>,
+    /// It waits in its connection's list.
+    is_ready: bool,
+    running: Option<Running>,
+    cut: Option<Cut>,
+    end: Option<CallEnd>,
+    end_sent: bool,
+    /// Until it has ended.
+    log: Option<CallLog>,
+}
+
+/// One call of a lease.
+pub(crate) struct Call {
+    pub(crate) id: CallId,
+    pub(crate) open: CallOpen,
+    pub(crate) accepted: OffsetDateTime,
+    incarnation: Incarnation,
+    state: Mutex<State>,
+}
+
+// === impl Call ===
+
+impl Call {
+    pub(crate) fn new(
+        open: CallOpen,
+        incarnation: Incarnation,
+        room: &Arc<SpoolRoom>,
+        log: CallLog,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            id: open.call,
+            accepted: OffsetDateTime::now_utc(),
+            incarnation,
+            state: Mutex::new(State {
+                inlet: Inlet {
+                    spool: Spool::new(Arc::clone(room)),
+                    ended: false,
+                    end_forwarded: false,
+                    credit: 0,
+                },
+                outlets: [Outlet::new(room), Outlet::new(room)],
+                started_due: None,
+                attachment: None,
+                is_ready: false,
+                running: None,
+                cut: None,
+                end: None,
+                end_sent: false,
+                log: Some(log),
+            }),
+            open,
+        })
+    }
+
+    /// Tells whether it is a part of a map.
+    pub(crate) const fn is_part(&self) -> bool {
+        self.open.part_of.is_some()
+    }
+
+    /// Tells whether a runner may have it before it can run.
+    pub(crate) fn can_go_ahead(&self) -> bool {
+        let state = self.state.lock();
+        self.is_part() && state.inlet.ended && state.inlet.spool.length() <= AHEAD_STDIN_MAX
+    }
+
+    /// Tells whether its end has been reached.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.state.lock().end.is_some()
+    }
+
+    /// Tells whether a slot has it.
+    pub(crate) fn is_running(&self) -> bool {
+        self.state.lock().running.is_some()
+    }
+
+    // === from the connection ===
+
+    /// Sends its frames to a channel from now on; after a lost connection from
+    /// where the caller stands.
+    pub(crate) fn attach(
+        self: &Arc<Self>,
+        outbound: &Arc<Outbound>,
+        channel: u32,
+        resume: Option<Resume>,
+    ) -> Result<(), Problem> {
+        let mut state = self.state.lock();
+        if let Some(resume) = resume {
+            let positions = [resume.stdout, resume.stderr];
+            for (outlet, position) in state.outlets.iter().zip(positions) {
+                if !(outlet.spool.base()..=outlet.spool.length()).contains(&position) {
+                    let detail =
+                        format!("Output of the call cannot be sent from byte {position} on.");
+                    return Err(Problem::new(Code::InvalidRequest, detail));
+                }
+            }
+            for (outlet, position) in state.outlets.iter_mut().zip(positions) {
+                outlet.take_up(position, self.is_part());
+            }
+            state.end_sent = false;
+        }
+        if resume.is_some() || !self.is_part() {
+            state.started_due = Some(state.inlet.spool.length());
+        }
+        state.attachment = Some(Attachment {
+            outbound: Arc::clone(outbound),
+            channel,
+        });
+        state.is_ready = false;
+        state.poke();
+        self.make_ready(&mut state);
+        Ok(())
+    }
+
+    /// Forgets the channel, if it is still that of this connection.
+    pub(crate) fn detach(&self, outbound: &Outbound) {
+        let mut state = self.state.lock();
+        if state
+            .attachment
+            .as_ref()
+            .is_some_and(|attachment| attachment.outbound.number == outbound.number)
+        {
+            state.attachment = None;
+        }
+    }
+
+    /// Takes stdin.
+    pub(crate) fn on_stdin(&self, bytes: &[u8]) -> Result<(), Problem> {
+        let mut state = self.state.lock();
+        if state.inlet.ended {
+            return Err(Problem::new(
+                Code::InvalidRequest,
+                "Stdin came after its end.",
+            ));
+        }
+        if state.end.is_some() {
+            // Nobody reads it any more; the caller hears of the end.
+            return Ok(());
+        }
+        let waiting = state.inlet.spool.length() - state.inlet.spool.base();
+        if waiting.saturating_add(bytes.len() as u64) > STDIN_BYTES_MAX {
+            return Err(Problem::new(
+                Code::TooLarge,
+                "More stdin came than its window allows.",
+            ));
+        }
+        state.inlet.spool.append(bytes).map_err(|error| {
+            Problem::new(
+                Code::StorageFailed,
+                format!("Stdin of the call cannot be kept: {error}."),
+            )
+        })?;
+        state.poke();
+        Ok(())
+    }
+
+    /// Takes the end of stdin.
+    pub(crate) fn on_stdin_end(&self) {
+        let mut state = self.state.lock();
+        state.inlet.ended = true;
+        state.poke();
+    }
+
+    /// Takes the caller's credit.
+    pub(crate) fn on_credit(self: &Arc<Self>, stream: Stream, bytes: u32) {
+        let mut state = self.state.lock();
+        let is_part = self.is_part();
+        let outlet = &mut state.outlets[stream as usize];
+        outlet.on_credit(bytes, is_part);
+        if outlet.runner_credit > 0 {
+            state.poke();
+        }
+        self.make_ready(&mut state);
+    }
+
+    /// Ends it, if it has not ended; the first reason counts.
+    pub(crate) fn cut(&self, cut: Cut) {
+        let mut state = self.state.lock();
+        if state.end.is_none() && state.cut.is_none() {
+            state.cut = Some(cut);
+            state.poke();
+        }
+    }
+
+    // === to and from the slot ===
+
+    /// A slot takes it; gives its first input, and whether that is all.
+    pub(crate) fn begin(&self, slot: SlotLink) -> io::Result<(Vec<u8>, bool)> {
+        let mut state = self.state.lock();
+        state.running = Some(Running {
+            slot,
+            poked: false,
+            kill_forwarded: false,
+        });
+        let mut stdin = Vec::new();
+        let position = state.inlet.spool.base();
+        state
+            .inlet
+            .spool
+            .read(position, DATA_BYTES_MAX, &mut stdin)?;
+        state.inlet.spool.release(position + stdin.len() as u64);
+        let ended = state.inlet.ended && state.inlet.spool.base() == state.inlet.spool.length();
+        state.inlet.end_forwarded = ended;
+        Ok((stdin, ended))
+    }
+
+    /// The slot gives back a call that did not start, input included.
+    pub(crate) fn give_back(&self, stdin: &[u8], room: &Arc<SpoolRoom>) -> io::Result<()> {
+        let mut state = self.state.lock();
+        let mut restored = Spool::new(Arc::clone(room));
+        restored.append(stdin)?;
+        state.inlet.spool = restored;
+        state.inlet.end_forwarded = false;
+        state.running = None;
+        Ok(())
+    }
+
+    /// Appends what the runner is to hear; tells whether that is a kill.
+    pub(crate) fn push_to_runner(&self, out: &mut Vec<u8>) -> io::Result<bool> {
+        let mut state = self.state.lock();
+        let Some(running) = &mut state.running else {
+            return Ok(false);
+        };
+        running.poked = false;
+        let number = running.slot.number;
+        while state.inlet.spool.base() < state.inlet.spool.length() {
+            let mut piece = Vec::new();
+            let position = state.inlet.spool.base();
+            state
+                .inlet
+                .spool
+                .read(position, DATA_BYTES_MAX, &mut piece)?;
+            state.inlet.spool.release(position + piece.len() as u64);
+            protocol::push(out, protocol::Kind::Stdin, number, &piece);
+        }
+        if state.inlet.ended && !state.inlet.end_forwarded {
+            state.inlet.end_forwarded = true;
+            protocol::push(out, protocol::Kind::StdinEnd, number, &[]);
+        }
+        let kinds = [protocol::Kind::StdoutCredit, protocol::Kind::StderrCredit];
+        for (outlet, kind) in state.outlets.iter_mut().zip(kinds) {
+            let credit = std::mem::take(&mut outlet.runner_credit);
+            if credit > 0 {
+                protocol::push(out, kind, number, &credit.to_le_bytes());
+            }
+        }
+        if state.cut.is_none() {
+            return Ok(false);
+        }
+        let forwarded = state
+            .running
+            .as_mut()
+            .map(|running| std::mem::replace(&mut running.kill_forwarded, true));
+        if forwarded == Some(false) {
+            protocol::push(out, protocol::Kind::Kill, number, &[]);
+        }
+        Ok(forwarded == Some(false))
+    }
+
+    /// Takes output of the process. Fails when it cannot be kept.
+    pub(crate) fn on_output(
+        self: &Arc<Self>,
+        stream: Stream,
+        bytes: &[u8],
+        output_max: Option<u64>,
+    ) -> Result<(), Cut> {
+        let mut state = self.state.lock();
+        if stream == Stream::Stderr
+            && let Some(log) = &mut state.log
+        {
+            log.push(bytes);
+        }
+        let total: u64 = state
+            .outlets
+            .iter()
+            .map(|outlet| outlet.spool.length())
+            .sum();
+        if output_max.is_some_and(|most| total.saturating_add(bytes.len() as u64) > most) {
+            return Err(Cut::Limit("MaxOutputSize"));
+        }
+        let outlet = &mut state.outlets[stream as usize];
+        if let Err(error) = outlet.spool.append(bytes) {
+            tracing::warn!(call.id = %self.id, %error, "output of a call cannot be kept");
+            return Err(Cut::Limit("room for output on this Host"));
+        }
+        if self.is_part() {
+            // Kept on this Host: the part goes on whatever its reader does.
+            outlet.runner_credit = outlet
+                .runner_credit
+                .saturating_add(u32::try_from(bytes.len()).unwrap_or(u32::MAX));
+            if outlet.runner_credit as usize >= WINDOW_BYTES / 4 {
+                state.poke();
+            }
+        } else {
+            self.make_ready(&mut state);
+        }
+        Ok(())
+    }
+
+    /// The process has taken so much stdin.
+    pub(crate) fn on_stdin_taken(self: &Arc<Self>, bytes: u32) {
+        let mut state = self.state.lock();
+        state.inlet.credit = state.inlet.credit.saturating_add(bytes);
+        self.make_ready(&mut state);
+    }
+
+    /// Why it is to be ended, if it is.
+    pub(crate) fn cut_reason(&self) -> Option<Cut> {
+        self.state.lock().cut.clone()
+    }
+
+    /// It has ended; gives the end with the bytes of output counted.
+    pub(crate) fn finish(self: &Arc<Self>, mut end: CallEnd) -> CallEnd {
+        let mut state = self.state.lock();
+        end.stdout_bytes = state.outlets[Stream::Stdout as usize].spool.length();
+        end.stderr_bytes = state.outlets[Stream::Stderr as usize].spool.length();
+        if let Some(log) = state.log.take() {
+            log.finish();
+        }
+        state.running = None;
+        let length = state.inlet.spool.length();
+        state.inlet.spool.release(length);
+        state.end = Some(end.clone());
+        self.make_ready(&mut state);
+        end
+    }
+
+    // === to the connection ===
+
+    fn make_ready(self: &Arc<Self>, state: &mut State) {
+        if let Some(attachment) = &state.attachment
+            && !state.is_ready
+        {
+            state.is_ready = true;
+            attachment.outbound.push(Arc::clone(self));
+        }
+    }
+
+    /// Appends the frames that are due; comes again when there are more than
+    /// fit into one message.
+    fn collect(self: &Arc<Self>, outbound: &Outbound, message: &mut Vec<u8>) {
+        let mut state = self.state.lock();
+        let Some(channel) = state
+            .attachment
+            .as_ref()
+            .filter(|attachment| attachment.outbound.number == outbound.number)
+            .map(|attachment| attachment.channel)
+        else {
+            return;
+        };
+        state.is_ready = false;
+        if let Some(stdin) = state.started_due.take() {
+            let started = CallStarted {
+                incarnation: self.incarnation,
+                stdin,
+            };
+            push_json(message, frame::Kind::Started, channel, &started);
+        }
+        let credit = std::mem::take(&mut state.inlet.credit);
+        if credit > 0 && state.end.is_none() {
+            frame::push(
+                message,
+                frame::Kind::StdinCredit,
+                channel,
+                &credit.to_le_bytes(),
+            );
+        }
+        if self.is_part() && state.end.is_none() {
+            return;
+        }
+        let kinds = [frame::Kind::Stdout, frame::Kind::Stderr];
+        let mut complete = true;
+        for (outlet, kind) in state.outlets.iter_mut().zip(kinds) {
+            if let Err(error) = outlet.push(message, kind, channel) {
+                tracing::error!(call.id = %self.id, %error, "spooled output cannot be read");
+                let problem = Problem::new(
+                    Code::StorageFailed,
+                    "The call's output cannot be read on the Host.",
+                );
+                push_json(message, frame::Kind::Refused, channel, &problem);
+                state.attachment = None;
+                return;
+            }
+            complete &= outlet.is_sent();
+        }
+        if state.outlets.iter().any(Outlet::can_send) {
+            self.make_ready(&mut state);
+        } else if complete
+            && !state.end_sent
+            && let Some(end) = &state.end
+        {
+            push_json(message, frame::Kind::Ended, channel, end);
+            state.end_sent = true;
+        }
+    }
+}
+
+impl State {
+    fn poke(&mut self) {
+        if let Some(running) = &mut self.running
+            && !running.poked
+        {
+            // A slot that is gone has finished, or will finish, the call.
+            running.poked = running.slot.pokes.send(running.slot.number).is_ok();
+        }
+    }
+}

@@ -1,0 +1,88 @@
+//! Why a Host cannot start.
+
+use std::{io, path::PathBuf};
+
+use gridmart_fabric::{identity::IdentityError, node_lock::NodeLockError, tls::TlsError};
+use gridmart_schemas::{problem::Problem, role::NodeKind};
+
+/// A Host that cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum HostError {
+    /// Another process has the data folder.
+    #[error(transparent)]
+    Lock(#[from] NodeLockError),
+    /// The identity cannot be read or kept.
+    #[error("the Host's identity in {} cannot be used", folder.display())]
+    Identity {
+        /// The data folder.
+        folder: PathBuf,
+        /// Why.
+        #[source]
+        source: IdentityError,
+    },
+    /// There is no identity and no token to get one.
+    #[error(
+        "the Host in {} has not joined an Element yet: give it a join token, made with `gridmart token create --kind chost`",
+        folder.display()
+    )]
+    NotJoined {
+        /// The data folder.
+        folder: PathBuf,
+    },
+    /// The identity is another kind of node's.
+    #[error("the data folder {} belongs to a node of kind {kind}, not to a compute Host: name another folder", folder.display())]
+    OtherKind {
+        /// The data folder.
+        folder: PathBuf,
+        /// Whose it is.
+        kind: NodeKind,
+    },
+    /// The join token is not one for this.
+    #[error("the join token cannot be used: {reason}")]
+    Token {
+        /// Why.
+        reason: String,
+    },
+    /// The name is not one.
+    #[error("the Host's name cannot be used: {reason}")]
+    Name {
+        /// Why.
+        reason: String,
+    },
+    /// The Element refuses, or cannot be reached.
+    #[error("joining the Element at {element} failed: {problem}; {}", problem.hint)]
+    Join {
+        /// Its address.
+        element: String,
+        /// Why.
+        problem: Box<Problem>,
+    },
+    /// TLS cannot be set up.
+    #[error("TLS cannot be set up for the Host")]
+    Tls(#[from] TlsError),
+    /// The system refuses.
+    #[error("{action} {target} failed")]
+    System {
+        /// What was tried.
+        action: &'static str,
+        /// On what.
+        target: String,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+}
+
+impl HostError {
+    pub(crate) fn system(
+        action: &'static str,
+        target: &dyn std::fmt::Display,
+    ) -> impl FnOnce(io::Error) -> Self + use<> {
+        let target = target.to_string();
+        move |source| Self::System {
+            action,
+            target,
+            source,
+        }
+    }
+}

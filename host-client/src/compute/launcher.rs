@@ -1,0 +1,215 @@
+//! The thread that starts sandboxes and buries them.
+//!
+//! A sandbox dies with the thread that started it (that is how the kernel
+//! understands "die with parent"), and threads of an async runtime come and
+//! go: so one thread that lives as long as the Host starts them all. It also
+//! reaps them, removes their groups and their folders.
+//!
+//! Each sandbox is a process group: bubblewrap's second process does not follow
+//! its first into death until it is set up, so that both are ended together.
+
+use std::{
+    fs, io,
+    os::unix::process::CommandExt as _,
+    path::PathBuf,
+    process::{Child, ChildStderr, ChildStdout, Command, Stdio},
+    sync::mpsc,
+    thread,
+    time::{Duration, Instant},
+};
+
+use nix::{
+    sys::signal::{Signal, killpg},
+    unistd::Pid,
+};
+
+use super::cgroup::Cgroup;
+
+/// How often dying sandboxes are looked at.
+const GRAVE_INTERVAL: Duration = Duration::from_millis(20);
+/// A runner without a sandbox gets so long to end its processes by itself.
+const LEAVE_TIME: Duration = Duration::from_millis(800);
+/// After so long a group or folder that cannot be removed is left behind.
+const GRAVE_TIME_MAX: Duration = Duration::from_secs(30);
+
+/// A started sandbox: its process and the ends of its pipes.
+#[derive(Debug)]
+pub(crate) struct Launched {
+    pub(crate) child: Child,
+    pub(crate) socket: std::os::unix::net::UnixStream,
+    pub(crate) stdout: Option<ChildStdout>,
+    pub(crate) stderr: Option<ChildStderr>,
+}
+
+/// A sandbox that is over.
+#[derive(Debug)]
+pub(crate) struct Remains {
+    pub(crate) child: Child,
+    pub(crate) group: Option<Cgroup>,
+    /// Folders to remove.
+    pub(crate) folders: Vec<PathBuf>,
+    /// Its process ends by itself when its socket is closed, and has to: the
+    /// kernel would not take its children with it.
+    pub(crate) leaves_by_itself: bool,
+}
+
+enum Order {
+    Launch(
+        Box<Command>,
+        tokio::sync::oneshot::Sender<io::Result<Launched>>,
+    ),
+    Bury(Remains),
+}
+
+/// Gives orders to the thread.
+#[derive(Clone, Debug)]
+pub(crate) struct Launcher {
+    orders: mpsc::Sender<Order>,
+}
+
+/// Ends when the last [`Launcher`] is gone and all remains are buried.
+pub(crate) type LauncherThread = thread::JoinHandle<()>;
+
+impl Launcher {
+    /// Starts the thread.
+    pub(crate) fn start() -> io::Result<(Self, LauncherThread)> {
+        let (orders, received) = mpsc::channel();
+        let thread = thread::Builder::new()
+            .name("launcher".to_owned())
+            .spawn(move || run(&received))?;
+        Ok((Self { orders }, thread))
+    }
+
+    /// Starts a program whose standard input is one end of a socket.
+    pub(crate) async fn launch(&self, command: Command) -> io::Result<Launched> {
+        let gone = || io::Error::other("the launcher thread is gone");
+        let (answer, answered) = tokio::sync::oneshot::channel();
+        self.orders
+            .send(Order::Launch(Box::new(command), answer))
+            .map_err(|_| gone())?;
+        answered.await.map_err(|_| gone())?
+    }
+
+    /// Ends a sandbox and clears away what belongs to it; returns at once.
+    pub(crate) fn bury(&self, remains: Remains) {
+        if let Err(mpsc::SendError(Order::Bury(mut remains))) =
+            self.orders.send(Order::Bury(remains))
+        {
+            end(&mut remains.child);
+        }
+    }
+}
+
+/// Ends a sandbox with all that is not in it yet. It may have ended by itself;
+/// its number is its own until it is reaped.
+fn end(child: &mut Child) {
+    if matches!(child.try_wait(), Ok(None)) {
+        end_group(child.id());
+    }
+}
+
+fn end_group(leader: u32) {
+    if let Ok(leader) = i32::try_from(leader) {
+        let _ = killpg(Pid::from_raw(leader), Signal::SIGKILL);
+    }
+}
+
+fn run(orders: &mpsc::Receiver<Order>) {
+    let mut graves: Vec<Grave> = Vec::new();
+    // Started, and not given back: ended with this thread.
+    let mut living: Vec<u32> = Vec::new();
+    loop {
+        let order = if graves.is_empty() {
+            orders
+                .recv()
+                .map_err(|_| mpsc::RecvTimeoutError::Disconnected)
+        } else {
+            orders.recv_timeout(GRAVE_INTERVAL)
+        };
+        match order {
+            Ok(Order::Launch(command, answer)) => {
+                let launched = launch(*command);
+                living.extend(launched.as_ref().map(|launched| launched.child.id()));
+                // Nobody waits any more: the socket is dropped, the child ends.
+                let _ = answer.send(launched);
+            }
+            Ok(Order::Bury(remains)) => {
+                living.retain(|leader| *leader != remains.child.id());
+                graves.push(Grave::new(remains));
+            }
+            Err(mpsc::RecvTimeoutError::Timeout) => {}
+            Err(mpsc::RecvTimeoutError::Disconnected) => {
+                living.drain(..).for_each(end_group);
+                if graves.is_empty() {
+                    return;
+                }
+                thread::sleep(GRAVE_INTERVAL);
+            }
+        }
+        graves.retain_mut(|grave| !grave.is_closed());
+    }
+}
+
+fn launch(mut command: Command) -> io::Result<Launched> {
+    let (socket, inner) = std::os::unix::net::UnixStream::pair()?;
+    socket.set_nonblocking(true)?;
+    command.stdin(Stdio::from(std::os::fd::OwnedFd::from(inner)));
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    command.process_group(0);
+    let mut child = command.spawn()?;
+    let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
+    Ok(Launched {
+        child,
+        socket,
+        stdout,
+        stderr,
+    })
+}
+
+struct Grave {
+    remains: Remains,
+    since: Instant,
+    reaped: bool,
+}
+
+impl Grave {
+    fn new(mut remains: Remains) -> Self {
+        if !remains.leaves_by_itself {
+            end(&mut remains.child);
+        }
+        Self {
+            remains,
+            since: Instant::now(),
+            reaped: false,
+        }
+    }
+
+    fn is_closed(&mut self) -> bool {
+        if !self.reaped {
+            self.reaped = !matches!(self.remains.child.try_wait(), Ok(None));
+        }
+        if !self.reaped {
+            if self.since.elapsed() > LEAVE_TIME {
+                end(&mut self.remains.child);
+            }
+            return false;
+        }
+        if let Some(group) = &self.remains.group {
+            group.kill();
+        }
+        let group_removed = self
+            .remains
+            .group
+            .as_ref()
+            .is_none_or(|group| group.remove().is_ok());
+        let folders_removed =
+            self.remains
+                .folders
+                .iter()
+                .all(|folder| match fs::remove_dir_all(folder) {
+                    Err(error) => error.kind() == io::ErrorKind::NotFound,
+                    Ok(()) => true,
+                });
+        (group_removed && folders_removed) || self.since.elapsed() > GRAVE_TIME_MAX
+    }
+}

@@ -1,0 +1,308 @@
+//! All leases of a Host: who may begin one, and when they end.
+
+use std::{
+    collections::{HashMap, HashSet},
+    io,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use gridmart_fabric::{
+    disk::{self, RealDisk, Secrecy},
+    ticket::{LEEWAY, LIFE_MAX, VerifyingKeys},
+};
+use gridmart_schemas::{
+    id::{CallId, Digest, JobId, KeyHash, LeaseId, NodeId},
+    problem::{Code, Problem},
+    wire::element_host::HeldLease,
+};
+use parking_lot::{Mutex, RwLock};
+use serde::{Deserialize, Serialize};
+use time::OffsetDateTime;
+use tokio::sync::mpsc;
+
+use super::{command::is_cut, deploy::Deployer, lease::Lease, services::Services, verdict::Cut};
+
+/// A lost caller may come back for so long, where the Element says nothing.
+const GRACE_DEFAULT: u32 = 30;
+/// A larger file is not ours.
+const TRUST_BYTES_MAX: u64 = 64 * 1024;
+
+/// What the Element has told about its leases; kept, so that a restarted Host
+/// serves while the Element is away.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct LeaseTrust {
+    /// Key that signs its leases: `SubjectPublicKeyInfo`, PEM.
+    pub(crate) lease_key: String,
+    /// Seconds that a lost caller may take to attach again.
+    pub(crate) reattach_grace: u32,
+}
+
+struct Trust {
+    told: Option<LeaseTrust>,
+    keys: VerifyingKeys,
+}
+
+/// The leases in force, and those that were ended lately.
+pub(crate) struct Leases {
+    services: Arc<Services>,
+    deployer: Arc<Deployer>,
+    element: NodeId,
+    trust_path: PathBuf,
+    trust: RwLock<Trust>,
+    present: Mutex<HashMap<LeaseId, Arc<Lease>>>,
+    /// A ticket outlives its lease: it must not begin it anew.
+    over: Mutex<HashMap<LeaseId, (Instant, Problem)>>,
+    ended: mpsc::UnboundedSender<LeaseId>,
+}
+
+impl Leases {
+    /// `ended` is told of leases that end by themselves.
+    pub(crate) fn open(
+        services: Arc<Services>,
+        deployer: Arc<Deployer>,
+        element: NodeId,
+        trust_path: &Path,
+        ended: mpsc::UnboundedSender<LeaseId>,
+    ) -> io::Result<Self> {
+        let told: Option<LeaseTrust> = match disk::read_bounded(trust_path, TRUST_BYTES_MAX)? {
+            Some(bytes) => Some(serde_json::from_slice(&bytes)?),
+            None => None,
+        };
+        let mut keys = VerifyingKeys::default();
+        if let Some(told) = &told {
+            keys.insert(element, &told.lease_key)
+                .map_err(io::Error::other)?;
+        }
+        Ok(Self {
+            services,
+            deployer,
+            element,
+            trust_path: trust_path.to_owned(),
+            trust: RwLock::new(Trust { told, keys }),
+            present: Mutex::default(),
+            over: Mutex::default(),
+            ended,
+        })
+    }
+
+    /// Takes what the Element tells in its welcome; blocks for the disk when
+    /// it is new.
+    pub(crate) fn on_trust(&self, told: LeaseTrust) -> Result<(), Problem> {
+        if self.trust.read().told.as_ref() == Some(&told) {
+            return Ok(());
+        }
+        // Only the present key: what another one has signed is not served.
+        let mut keys = VerifyingKeys::default();
+        keys.insert(self.element, &told.lease_key)?;
+        let kept = serde_json::to_vec_pretty(&told)
+            .map_err(io::Error::from)
+            .and_then(|bytes| {
+                disk::durable_write(&RealDisk, &self.trust_path, &bytes, Secrecy::Open)
+            });
+        if let Err(error) = kept {
+            tracing::error!(%error, path = %self.trust_path.display(), "the Element's lease key cannot be kept");
+        }
+        *self.trust.write() = Trust {
+            told: Some(told),
+            keys,
+        };
+        Ok(())
+    }
+
+    /// Verifies a lease ticket; gives its lease, begun if it is new, and the
+    /// ticket's expiry.
+    pub(crate) fn attach(
+        &self,
+        ticket: &str,
+        presenter: &KeyHash,
+    ) -> Result<(Arc<Lease>, i64), Problem> {
+        if let Err(reason) = &self.services.sandboxes {
+            let detail = format!("The Host takes no calls: it cannot make sandboxes ({reason}).");
+            return Err(Problem::new(Code::SandboxUnavailable, detail));
+        }
+        let now = OffsetDateTime::now_utc();
+        let claims =
+            self.trust
+                .read()
+                .keys
+                .verify_lease(ticket, self.services.host, presenter, now)?;
+        let digest = claims.application.digest.clone();
+        if is_cut(claims.cut, self.services.commands.cut(&digest)) {
+            return Err(Problem::new(
+                Code::TicketCut,
+                "The Host, its Element or the application was killed since.",
+            ));
+        }
+        if let Some((_, problem)) = self.over.lock().get(&claims.lease) {
+            return Err(problem.clone());
+        }
+        let expires = claims.exp;
+        let mut leases = self.present.lock();
+        if let Some(lease) = leases.get(&claims.lease) {
+            let is_same = lease.claims.sub == claims.sub
+                && lease.claims.presenter == claims.presenter
+                && lease.application.digest == digest;
+            return if is_same {
+                Ok((Arc::clone(lease), expires))
+            } else {
+                Err(Problem::new(
+                    Code::TicketForeign,
+                    "The lease belongs to somebody else.",
+                ))
+            };
+        }
+        self.services.commands.require_serving(&digest)?;
+        let application = self.deployer.get(&digest).ok_or_else(|| {
+            Problem::new(
+                Code::StagingFailed,
+                format!("The application {digest} is not on this Host."),
+            )
+        })?;
+        let lease = Lease::new(claims, application, Arc::clone(&self.services));
+        tracing::info!(
+            lease.id = %lease.id(), owner = %lease.claims.sub, application = lease.claims.application.name,
+            slots = lease.claims.slots, "a lease begins"
+        );
+        leases.insert(lease.id(), Arc::clone(&lease));
+        self.services
+            .metrics
+            .leases
+            .set(i64::try_from(leases.len()).unwrap_or(i64::MAX));
+        Ok((lease, expires))
+    }
+
+    /// The Element ends a lease; without `kill` its calls may finish.
+    pub(crate) fn end(&self, id: LeaseId, kill: bool, reason: &str) {
+        let problem = Problem::new(Code::LeaseEnded, format!("The lease was ended: {reason}."));
+        match self.get(id) {
+            Some(lease) if kill || lease.is_idle() => {
+                self.finish(&lease, problem, &Cut::Terminated(reason.to_owned()));
+            }
+            Some(lease) => lease.close(problem),
+            // Its ticket may be on its way: it begins nothing any more.
+            None => {
+                self.over.lock().insert(id, (Instant::now(), problem));
+            }
+        }
+    }
+
+    /// Ends what kills have passed; gives how many leases that were.
+    pub(crate) fn end_cut(&self) -> usize {
+        let cut: Vec<_> = self
+            .all()
+            .into_iter()
+            .filter(|lease| lease.is_cut())
+            .collect();
+        for lease in &cut {
+            let problem = Problem::new(
+                Code::LeaseEnded,
+                "The Host, its Element or the application was killed.",
+            );
+            self.finish(lease, problem, &Cut::Terminated("killed".to_owned()));
+            let _ = self.ended.send(lease.id());
+        }
+        cut.len()
+    }
+
+    /// Ends one call; tells whether there was one.
+    pub(crate) fn end_call(&self, call: CallId, by: &str) -> u64 {
+        let cut = Cut::Terminated(format!("ended by {by}"));
+        let found = self
+            .all()
+            .into_iter()
+            .find_map(|lease| Some((lease.call(call)?, lease)));
+        found.map_or(0, |(call, lease)| u64::from(lease.cut_call(&call, cut)))
+    }
+
+    /// Ends all parts of a map.
+    pub(crate) fn end_job(&self, job: JobId, by: &str) -> u64 {
+        let cut = Cut::Terminated(format!("ended by {by}"));
+        let mut ended = 0;
+        for lease in self.all() {
+            for call in lease.live_calls() {
+                if call.open.part_of.is_some_and(|part| part.job == job) {
+                    ended += u64::from(lease.cut_call(&call, cut.clone()));
+                }
+            }
+        }
+        ended
+    }
+
+    /// Ends everything, because the Host goes down.
+    pub(crate) fn end_all(&self) {
+        for lease in self.all() {
+            let problem = Problem::new(Code::HostDown, "The Host goes down.");
+            self.finish(&lease, problem, &Cut::HostDown);
+        }
+    }
+
+    /// Ends leases whose callers are gone, or that have nothing left to do.
+    pub(crate) fn sweep(&self) {
+        let seconds = self
+            .trust
+            .read()
+            .told
+            .as_ref()
+            .map_or(GRACE_DEFAULT, |told| told.reattach_grace);
+        let grace = Duration::from_secs(u64::from(seconds));
+        let now = OffsetDateTime::now_utc();
+        for lease in self.all() {
+            if let Some(reason) = lease.outlived(grace, now) {
+                tracing::info!(lease.id = %lease.id(), reason, "a lease is over");
+                let problem =
+                    Problem::new(Code::LeaseEnded, format!("The lease is over: {reason}."));
+                self.finish(&lease, problem, &Cut::Terminated(reason.to_owned()));
+                let _ = self.ended.send(lease.id());
+            }
+        }
+        self.over
+            .lock()
+            .retain(|_, (since, _)| since.elapsed() < LIFE_MAX + 2 * LEEWAY);
+    }
+
+    /// All leases, as the Element is told of them.
+    pub(crate) fn held(&self) -> Vec<HeldLease> {
+        let mut held: Vec<_> = self.all().iter().map(|lease| lease.held()).collect();
+        held.sort_unstable_by_key(|lease| lease.lease);
+        held
+    }
+
+    /// Tells whether any call waits or runs.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.all().iter().all(|lease| lease.is_idle())
+    }
+
+    /// Applications that leases are for.
+    pub(crate) fn applications(&self) -> HashSet<Digest> {
+        self.all()
+            .iter()
+            .map(|lease| lease.application.digest.clone())
+            .collect()
+    }
+
+    fn get(&self, id: LeaseId) -> Option<Arc<Lease>> {
+        self.present.lock().get(&id).cloned()
+    }
+
+    fn all(&self) -> Vec<Arc<Lease>> {
+        self.present.lock().values().cloned().collect()
+    }
+
+    fn finish(&self, lease: &Arc<Lease>, problem: Problem, cut: &Cut) {
+        let mut leases = self.present.lock();
+        leases.remove(&lease.id());
+        self.services
+            .metrics
+            .leases
+            .set(i64::try_from(leases.len()).unwrap_or(i64::MAX));
+        drop(leases);
+        self.over
+            .lock()
+            .insert(lease.id(), (Instant::now(), problem.clone()));
+        lease.close(problem);
+        lease.cut_all(cut);
+        lease.over.cancel();
+    }
+}

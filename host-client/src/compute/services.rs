@@ -1,0 +1,104 @@
+//! What all leases of a Host share.
+
+use std::{
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use gridmart_schemas::{
+    id::{Incarnation, NodeId},
+    resource::host::HostPolicy,
+};
+use tokio::sync::Semaphore;
+use tokio_util::task::TaskTracker;
+
+use super::{
+    command::Commands, limits::Enforceable, log::LogBook, metrics::HostMetrics, recent::Recent,
+    record::Recorder, sandbox::SandboxMaker, spool::SpoolRoom,
+};
+
+/// The parts of the Host that serve calls.
+pub(crate) struct Services {
+    pub(crate) host: NodeId,
+    pub(crate) incarnation: Incarnation,
+    /// Makes sandboxes, or says why there are none.
+    pub(crate) sandboxes: Result<SandboxMaker, String>,
+    /// Folder of the sandboxes' own folders.
+    pub(crate) sandbox_folder: PathBuf,
+    /// Slots of the Host, taken while a call runs.
+    pub(crate) slots: Arc<Semaphore>,
+    pub(crate) slots_total: u32,
+    pub(crate) commands: Arc<Commands>,
+    pub(crate) policy: HostPolicy,
+    pub(crate) enforceable: Enforceable,
+    pub(crate) recorder: Arc<Recorder>,
+    pub(crate) logs: LogBook,
+    pub(crate) spools: Arc<SpoolRoom>,
+    pub(crate) recent: Recent,
+    pub(crate) metrics: HostMetrics,
+    /// All slot tasks.
+    pub(crate) tasks: TaskTracker,
+    next_sandbox: AtomicU64,
+}
+
+/// What [`Services`] is made of.
+pub(crate) struct ServiceParts {
+    pub(crate) host: NodeId,
+    pub(crate) sandboxes: Result<SandboxMaker, String>,
+    pub(crate) sandbox_folder: PathBuf,
+    pub(crate) slots_total: u32,
+    pub(crate) commands: Arc<Commands>,
+    pub(crate) policy: HostPolicy,
+    pub(crate) recorder: Arc<Recorder>,
+    pub(crate) logs: LogBook,
+    pub(crate) spools: Arc<SpoolRoom>,
+    pub(crate) metrics: HostMetrics,
+}
+
+impl Services {
+    pub(crate) fn new(parts: ServiceParts) -> Arc<Self> {
+        let cgroups = parts
+            .sandboxes
+            .as_ref()
+            .ok()
+            .and_then(|maker| maker.cgroups.as_ref());
+        let enforceable = cgroups.map_or_else(Enforceable::default, |cgroups| Enforceable {
+            memory: cgroups.limits_memory(),
+            tasks: cgroups.limits_tasks(),
+        });
+        Arc::new(Self {
+            host: parts.host,
+            incarnation: Incarnation::generate(),
+            sandboxes: parts.sandboxes,
+            sandbox_folder: parts.sandbox_folder,
+            slots: Arc::new(Semaphore::new(parts.slots_total as usize)),
+            slots_total: parts.slots_total,
+            commands: parts.commands,
+            policy: parts.policy,
+            enforceable,
+            recorder: parts.recorder,
+            logs: parts.logs,
+            spools: parts.spools,
+            recent: Recent::new(),
+            metrics: parts.metrics,
+            tasks: TaskTracker::new(),
+            next_sandbox: AtomicU64::new(1),
+        })
+    }
+
+    /// A name that no sandbox of this start has had.
+    pub(crate) fn sandbox_name(&self) -> String {
+        self.next_sandbox
+            .fetch_add(1, Ordering::Relaxed)
+            .to_string()
+    }
+
+    /// Slots in which a call runs now.
+    pub(crate) fn slots_used(&self) -> u32 {
+        let free = u32::try_from(self.slots.available_permits()).unwrap_or(u32::MAX);
+        self.slots_total.saturating_sub(free)
+    }
+}

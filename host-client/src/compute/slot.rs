@@ -1,0 +1,514 @@
+//! One slot of a lease: a task that owns one sandbox and runs calls in it,
+//! one after the other.
+//!
+//! Short parts of maps are given to the runner a few at a time, so that the
+//! next one starts while this side still works on the last one's end; when the
+//! first turns out to be long, the others are taken back.
+
+use std::{
+    collections::VecDeque,
+    io,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use gridmart_schemas::{
+    problem::Code,
+    wire::{frame::WINDOW_BYTES, record::CallState},
+};
+use time::OffsetDateTime;
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    sync::mpsc,
+};
+
+use super::{
+    call::{Call, SlotLink, Stream},
+    cgroup::CgroupHits,
+    invocation,
+    lease::{Lease, failed},
+    runner::protocol::{
+        self, CALLS_AHEAD_MAX, EndCause, EndedBy, Kind, Message, ProcessEnd, ProtocolError, Start,
+    },
+    sandbox::{Sandbox, SandboxError, SandboxPlan},
+    verdict::{Cut, judge},
+};
+
+/// Output of a call may wait this long for its end, to leave with it.
+const LINGER_CALL: Duration = Duration::from_micros(300);
+/// Output of a part is not wanted before its end anyway.
+const LINGER_PART: Duration = Duration::from_millis(2);
+/// A call that runs longer gives back those that wait behind it.
+const AHEAD_TIME_MAX: Duration = Duration::from_millis(50);
+/// A runner that does not report the end of a killed call by then is ended.
+const KILL_TIME_MAX: Duration = Duration::from_secs(2);
+/// The runner keeps wall time; so much later the sandbox is ended anyway.
+const WALL_GRACE: Duration = Duration::from_secs(5);
+/// A sandbox that was idle this long is looked at before it is used.
+const IDLE_TRUST: Duration = Duration::from_millis(50);
+/// Calls shorter than this, and successful, cannot have hit a group's limit
+/// that matters: its counters are not read.
+const UNWATCHED_US: u64 = 2_000;
+/// Pause after a sandbox could not be made.
+const SANDBOX_PAUSE: Duration = Duration::from_millis(500);
+/// Bytes that one read of the runner's socket makes room for.
+const READ_BYTES: usize = 32 * 1024;
+
+/// Starts the task of a new slot.
+pub(crate) fn spawn(lease: Arc<Lease>) {
+    let tasks = lease.services.tasks.clone();
+    tasks.spawn(async move { Slot::new(lease).run().await });
+}
+
+/// A call that the runner has.
+struct InFlight {
+    call: Arc<Call>,
+    number: u32,
+    /// Its input, where it may have to be given back.
+    stdin: Vec<u8>,
+    wall_ms: u64,
+    recalled: bool,
+}
+
+/// Why a sandbox cannot go on.
+#[derive(Debug, thiserror::Error)]
+enum Broken {
+    /// The runner runs nothing more in it.
+    #[error("a call left something behind that cannot be cleared away")]
+    Spoiled,
+    /// A killed call, or one over its time, was not reported as ended.
+    #[error("its runner did not end a call in time")]
+    Late,
+    /// It is gone.
+    #[error("it ended: {0}")]
+    Gone(#[from] io::Error),
+    /// It does not keep to the protocol.
+    #[error("its runner is not to be trusted: {0}")]
+    Protocol(#[from] ProtocolError),
+}
+
+/// Why a sandbox is not used any more.
+enum Over {
+    /// The lease is over.
+    Lease,
+    /// The sandbox is: calls go on in another one.
+    Sandbox,
+}
+
+struct Slot {
+    lease: Arc<Lease>,
+    in_flight: VecDeque<InFlight>,
+    next_number: u32,
+    pokes: mpsc::UnboundedReceiver<u32>,
+    poke: mpsc::UnboundedSender<u32>,
+    inbox: Vec<u8>,
+    outbox: Vec<u8>,
+    /// Since when the first call in flight runs.
+    head_since: Instant,
+    /// When the runner has to have reported the end of a kill.
+    kill_deadline: Option<Instant>,
+    hits: CgroupHits,
+    counted_idle: bool,
+}
+
+impl Slot {
+    fn new(lease: Arc<Lease>) -> Self {
+        let (poke, pokes) = mpsc::unbounded_channel();
+        Self {
+            lease,
+            in_flight: VecDeque::new(),
+            next_number: 1,
+            pokes,
+            poke,
+            inbox: Vec::with_capacity(READ_BYTES),
+            outbox: Vec::new(),
+            head_since: Instant::now(),
+            kill_deadline: None,
+            hits: CgroupHits::default(),
+            counted_idle: true,
+        }
+    }
+
+    async fn run(mut self) {
+        loop {
+            let made = tokio::select! {
+                made = self.make_sandbox() => made,
+                () = self.lease.over.cancelled() => return,
+            };
+            match made {
+                Ok(mut sandbox) => {
+                    self.hits = CgroupHits::default();
+                    match self.serve(&mut sandbox).await {
+                        Over::Lease => return,
+                        Over::Sandbox => {}
+                    }
+                }
+                Err(error) => {
+                    tracing::error!(lease.id = %self.lease.id(), %error, "a sandbox cannot be made");
+                    let Some(call) = self.lease.next_call(&mut self.counted_idle).await else {
+                        return;
+                    };
+                    let end = failed(
+                        CallState::Failed,
+                        Code::SandboxUnavailable,
+                        error.to_string(),
+                    );
+                    self.lease.finish(&call, end);
+                    tokio::time::sleep(SANDBOX_PAUSE).await;
+                }
+            }
+        }
+    }
+
+    async fn make_sandbox(&self) -> Result<Sandbox, SandboxError> {
+        let services = &self.lease.services;
+        let maker = services
+            .sandboxes
+            .as_ref()
+            .map_err(|reason| SandboxError::NotReady(reason.clone()))?;
+        let name = services.sandbox_name();
+        let plan = SandboxPlan {
+            folder: services.sandbox_folder.join(&name),
+            name,
+            application: Some(self.lease.application.folder.clone()),
+            tree_limits: self.lease.limits.tree,
+            process_limits: self.lease.limits.processes.clone(),
+        };
+        let sandbox = maker.make(&plan).await?;
+        services.metrics.sandboxes.inc();
+        Ok(sandbox)
+    }
+
+    /// Runs calls until the lease or the sandbox is over.
+    async fn serve(&mut self, sandbox: &mut Sandbox) -> Over {
+        loop {
+            let idle_since = Instant::now();
+            let Some(call) = self.lease.next_call(&mut self.counted_idle).await else {
+                return Over::Lease;
+            };
+            if idle_since.elapsed() > IDLE_TRUST && !is_alive(sandbox) {
+                self.lease.requeue(call);
+                return Over::Sandbox;
+            }
+            let slots = Arc::clone(&self.lease.services.slots);
+            // Nobody closes the semaphore.
+            let Ok(permit) = slots.acquire().await else {
+                return Over::Lease;
+            };
+            self.lease.services.metrics.running.inc();
+            let ran = self.run_calls(sandbox, call).await;
+            self.lease.services.metrics.running.dec();
+            drop(permit);
+            if let Err(broken) = ran {
+                self.lose(sandbox, &broken);
+                return Over::Sandbox;
+            }
+            if self.lease.over.is_cancelled() {
+                return Over::Lease;
+            }
+        }
+    }
+
+    /// Runs `first`, and whatever waits behind it, until nothing waits.
+    async fn run_calls(&mut self, sandbox: &mut Sandbox, first: Arc<Call>) -> Result<(), Broken> {
+        self.start(sandbox, first)?;
+        loop {
+            if self.in_flight.is_empty() {
+                match self.lease.try_next_call() {
+                    Some(call) => self.start(sandbox, call)?,
+                    None => return Ok(()),
+                }
+            }
+            while self.in_flight.len() < CALLS_AHEAD_MAX
+                && let Some(call) = self.lease.try_call_ahead()
+            {
+                self.start(sandbox, call)?;
+            }
+            if !self.outbox.is_empty() {
+                sandbox.socket.write_all(&self.outbox).await?;
+                self.outbox.clear();
+            }
+            self.wait(sandbox).await?;
+        }
+    }
+
+    /// Waits for the runner, a call or the clock, and does what it asks.
+    async fn wait(&mut self, sandbox: &mut Sandbox) -> Result<(), Broken> {
+        let deadline = self.deadline();
+        self.inbox.reserve(READ_BYTES);
+        tokio::select! {
+            biased;
+            read = sandbox.socket.read_buf(&mut self.inbox) => {
+                if read? == 0 {
+                    return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
+                }
+                self.on_runner(sandbox)
+            }
+            number = self.pokes.recv() => {
+                let mut next = number;
+                while let Some(number) = next {
+                    self.on_poke(number)?;
+                    next = self.pokes.try_recv().ok();
+                }
+                Ok(())
+            }
+            () = sleep_until(deadline) => self.on_deadline(),
+        }
+    }
+
+    // === to the runner ===
+
+    fn start(&mut self, sandbox: &Sandbox, call: Arc<Call>) -> Result<(), Broken> {
+        let number = self.next_number;
+        self.next_number = self.next_number.wrapping_add(1);
+        let (stdin, stdin_ended) = call.begin(SlotLink {
+            pokes: self.poke.clone(),
+            number,
+        })?;
+        let waited = (OffsetDateTime::now_utc() - call.accepted)
+            .try_into()
+            .unwrap_or_default();
+        self.lease.services.recent.on_start(waited);
+        let command = &self.lease.application.manifest.command;
+        let linger = if call.is_part() {
+            LINGER_PART
+        } else {
+            LINGER_CALL
+        };
+        let ahead = !self.in_flight.is_empty();
+        if !ahead {
+            self.head_since = Instant::now();
+        }
+        let start = Start {
+            arguments: invocation::arguments(command, &call.open, &sandbox.layout),
+            environment: invocation::environment(command, &call.open, &sandbox.layout),
+            folder: invocation::folder(command),
+            wall_ms: self.lease.limits.wall_ms(call.open.wall_seconds_max),
+            window: u32::try_from(WINDOW_BYTES).unwrap_or(u32::MAX),
+            linger_us: u32::try_from(linger.as_micros()).unwrap_or(u32::MAX),
+            stdin_ended,
+            stdin,
+        };
+        start.push(&mut self.outbox, number);
+        let stdin = if ahead { start.stdin } else { Vec::new() };
+        self.in_flight.push_back(InFlight {
+            call,
+            number,
+            stdin,
+            wall_ms: start.wall_ms,
+            recalled: false,
+        });
+        // What came between: a cancel, or more input.
+        self.on_poke(number)
+    }
+
+    fn on_poke(&mut self, number: u32) -> Result<(), Broken> {
+        let Some(flying) = self.in_flight.iter().find(|flying| flying.number == number) else {
+            return Ok(());
+        };
+        if flying.call.push_to_runner(&mut self.outbox)? {
+            self.kill_deadline
+                .get_or_insert(Instant::now() + KILL_TIME_MAX);
+        }
+        Ok(())
+    }
+
+    // === from the runner ===
+
+    fn on_runner(&mut self, sandbox: &Sandbox) -> Result<(), Broken> {
+        let inbox = std::mem::take(&mut self.inbox);
+        let mut taken = 0;
+        while let Some((message, length)) = Message::take(&inbox[taken..])? {
+            self.on_message(sandbox, message)?;
+            taken += length;
+        }
+        self.inbox = inbox;
+        self.inbox.drain(..taken);
+        Ok(())
+    }
+
+    fn on_message(&mut self, sandbox: &Sandbox, message: Message<'_>) -> Result<(), Broken> {
+        let place = self
+            .in_flight
+            .iter()
+            .position(|flying| flying.number == message.call);
+        let Some(place) = place else {
+            return Err(ProtocolError::Unexpected(message.kind).into());
+        };
+        let call = &self.in_flight[place].call;
+        match message.kind {
+            Kind::Stdout => self.on_output(place, Stream::Stdout, message.payload),
+            Kind::Stderr => self.on_output(place, Stream::Stderr, message.payload),
+            Kind::StdinCredit => call.on_stdin_taken(message.credit()?),
+            Kind::Exited => {
+                let end = ProcessEnd::read(message.payload)?;
+                return self.on_exited(sandbox, place, &end);
+            }
+            kind => return Err(ProtocolError::Unexpected(kind).into()),
+        }
+        Ok(())
+    }
+
+    fn on_output(&self, place: usize, stream: Stream, bytes: &[u8]) {
+        let call = &self.in_flight[place].call;
+        let limit = self.lease.limits.output_bytes;
+        if let Err(cut) = call.on_output(stream, bytes, limit) {
+            call.cut(cut);
+        }
+    }
+
+    fn on_exited(
+        &mut self,
+        sandbox: &Sandbox,
+        place: usize,
+        end: &ProcessEnd,
+    ) -> Result<(), Broken> {
+        let Some(flying) = self.in_flight.remove(place) else {
+            return Ok(());
+        };
+        self.kill_deadline = None;
+        self.head_since = Instant::now();
+        let cut = flying.call.cut_reason();
+        if flying.recalled
+            && end.cause == EndCause::NotStarted
+            && end.by == EndedBy::Host
+            && cut.is_none()
+        {
+            return Ok(self.give_back(flying)?);
+        }
+        let hits = self.new_hits(sandbox, end);
+        self.lease.finish(
+            &flying.call,
+            judge(end, cut.as_ref(), hits, &self.lease.limits),
+        );
+        if end.spoiled {
+            Err(Broken::Spoiled)
+        } else {
+            Ok(())
+        }
+    }
+
+    fn give_back(&self, flying: InFlight) -> io::Result<()> {
+        flying
+            .call
+            .give_back(&flying.stdin, &self.lease.services.spools)?;
+        self.lease.requeue(flying.call);
+        Ok(())
+    }
+
+    /// What the group's limits were hit while this call ran.
+    fn new_hits(&mut self, sandbox: &Sandbox, end: &ProcessEnd) -> CgroupHits {
+        let succeeded = end.cause == EndCause::Exited && end.value == 0;
+        if succeeded && end.wall_us < UNWATCHED_US {
+            return CgroupHits::default();
+        }
+        let Some(hits) = sandbox.hits() else {
+            return CgroupHits::default();
+        };
+        let new = CgroupHits {
+            memory: hits.memory.saturating_sub(self.hits.memory),
+            tasks: hits.tasks.saturating_sub(self.hits.tasks),
+        };
+        self.hits = hits;
+        new
+    }
+
+    // === the clock ===
+
+    fn deadline(&self) -> Option<Instant> {
+        let head = self.in_flight.front()?;
+        let wall = (head.wall_ms > 0)
+            .then(|| self.head_since + Duration::from_millis(head.wall_ms) + WALL_GRACE);
+        let ahead = self.in_flight.iter().skip(1).any(|flying| !flying.recalled);
+        let recall = ahead.then(|| self.head_since + AHEAD_TIME_MAX);
+        [wall, recall, self.kill_deadline]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+
+    fn on_deadline(&mut self) -> Result<(), Broken> {
+        let now = Instant::now();
+        if self.kill_deadline.is_some_and(|at| at <= now) {
+            return Err(Broken::Late);
+        }
+        if let Some(head) = self.in_flight.front()
+            && head.wall_ms > 0
+            && now >= self.head_since + Duration::from_millis(head.wall_ms) + WALL_GRACE
+        {
+            return Err(Broken::Late);
+        }
+        for flying in self
+            .in_flight
+            .iter_mut()
+            .skip(1)
+            .filter(|flying| !flying.recalled)
+        {
+            flying.recalled = true;
+            protocol::push(&mut self.outbox, Kind::Recall, flying.number, &[]);
+        }
+        Ok(())
+    }
+
+    // === a lost sandbox ===
+
+    /// The sandbox is not used any more: its first call has ended with it, the
+    /// others go elsewhere.
+    fn lose(&mut self, sandbox: &Sandbox, broken: &Broken) {
+        self.outbox.clear();
+        self.inbox.clear();
+        self.kill_deadline = None;
+        let mut flying = std::mem::take(&mut self.in_flight);
+        // After a spoiled call the runner starts no other.
+        let head = if matches!(broken, Broken::Spoiled) {
+            None
+        } else {
+            flying.pop_front()
+        };
+        for follower in flying.into_iter().rev() {
+            if let Err(error) = self.give_back(follower) {
+                tracing::error!(%error, "a call that did not start cannot be given back");
+            }
+        }
+        tracing::info!(lease.id = %self.lease.id(), reason = %broken, "a sandbox is replaced");
+        let Some(head) = head else { return };
+        let end = ProcessEnd {
+            cause: EndCause::Signalled,
+            by: EndedBy::Host,
+            spoiled: false,
+            value: 9,
+            wall_us: u64::try_from(self.head_since.elapsed().as_micros()).unwrap_or(u64::MAX),
+            cpu_us: 0,
+            max_resident_bytes: 0,
+            message: String::new(),
+        };
+        let hits = self.new_hits(sandbox, &end);
+        let cut = head.call.cut_reason().or_else(|| {
+            let over_time = head.wall_ms > 0 && matches!(broken, Broken::Late);
+            over_time.then_some(Cut::Limit("WallTimeLimit"))
+        });
+        let judged = if cut.is_some() || hits.memory > 0 {
+            judge(&end, cut.as_ref(), hits, &self.lease.limits)
+        } else {
+            failed(
+                CallState::Failed,
+                Code::Internal,
+                format!("the sandbox was lost while the call ran: {broken}"),
+            )
+        };
+        self.lease.finish(&head.call, judged);
+    }
+}
+
+/// Tells whether the runner is still there; it says nothing by itself.
+fn is_alive(sandbox: &Sandbox) -> bool {
+    let mut byte = [0];
+    matches!(sandbox.socket.try_read(&mut byte), Err(error) if error.kind() == io::ErrorKind::WouldBlock)
+}
+
+async fn sleep_until(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => tokio::time::sleep_until(deadline.into()).await,
+        None => std::future::pending().await,
+    }
+}
