@@ -1,0 +1,133 @@
+//! The way into the grid: access, queue, leases, calls streams.
+//!
+//! - `access`: decisions of the controller, cached until shortly before expiry;
+//! - `session`: one queue stream per Element, and the leases it granted;
+//! - `placement`: from a need to a lease, alternatives included;
+//! - `stream`: dialling a Host and attaching under a lease, again after a cut;
+//! - `outbox`: frames on their way out, in order, never waited for;
+//! - `link`: the calls of one lease over its stream;
+//! - `pool`: leases kept for the next call, and who waits for a slot.
+
+mod access;
+mod link;
+mod outbox;
+mod placement;
+mod pool;
+mod session;
+mod stream;
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use gridmart_fabric::{identity::EphemeralKey, tls::ClientTls};
+use gridmart_schemas::{
+    api::access::ElementAccess,
+    id::{KeyHash, NodeId},
+};
+use parking_lot::Mutex;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+pub(crate) use access::{Access, Need};
+pub(crate) use link::{Link, bare};
+pub(crate) use outbox::Outbox;
+pub(crate) use placement::{Demand, Placement, Waited};
+pub(crate) use pool::{Slot, Wanted};
+pub(crate) use session::{LeaseHold, LeaseState};
+pub(crate) use stream::{CallsStream, attach, attach_frame, reattach};
+
+use crate::{error::Error, http::Http};
+use access::AccessCache;
+use pool::Pool;
+use session::Session;
+
+/// How long `close` waits for the last words to leave.
+const CLOSE_PATIENCE: Duration = Duration::from_secs(2);
+
+/// Everything that clones of a client share beyond HTTP.
+pub(crate) struct Grid {
+    tls: ClientTls,
+    access: AccessCache,
+    sessions: Mutex<HashMap<NodeId, Arc<Session>>>,
+    pool: Arc<Pool>,
+    /// What has last words to say when the client closes.
+    tasks: TaskTracker,
+    stop: CancellationToken,
+}
+
+impl Grid {
+    /// Makes a TLS key of its own: tickets are bound to it.
+    pub(crate) fn new(http: Http, root_pem: &str) -> Result<Self, Error> {
+        let unusable = |e: &dyn std::fmt::Display| {
+            Error::Invalid(format!(
+                "TLS cannot be set up with the controller's CA: {e}"
+            ))
+        };
+        let key = EphemeralKey::generate().map_err(|e| unusable(&e))?;
+        let presenter: KeyHash = key.key_hash().clone();
+        let tls = ClientTls::ephemeral(root_pem, &key).map_err(|e| unusable(&e))?;
+        let stop = CancellationToken::new();
+        let pool = Pool::start(&stop);
+        Ok(Self {
+            tls,
+            access: AccessCache::new(http, presenter),
+            sessions: Mutex::default(),
+            pool,
+            tasks: TaskTracker::new(),
+            stop,
+        })
+    }
+
+    /// Asks the controller, or remembers what it said.
+    pub(crate) async fn access(&self, need: &Need) -> Result<Arc<Access>, Error> {
+        self.access.get(need).await
+    }
+
+    pub(crate) const fn tls(&self) -> &ClientTls {
+        &self.tls
+    }
+
+    pub(crate) const fn tasks(&self) -> &TaskTracker {
+        &self.tasks
+    }
+
+    /// The queue stream to an Element; dialled when it is used.
+    fn session(&self, element: &ElementAccess) -> Arc<Session> {
+        let mut sessions = self.sessions.lock();
+        let session = sessions
+            .entry(element.element)
+            .or_insert_with(|| Session::new(element, self.tls.clone(), self.stop.child_token()));
+        session.update(element);
+        Arc::clone(session)
+    }
+
+    /// Gives a slot for one call.
+    pub(crate) async fn slot(self: &Arc<Self>, wanted: &Wanted<'_>) -> Result<Slot, Error> {
+        self.pool.slot(self, wanted).await
+    }
+
+    pub(crate) async fn close(&self) {
+        self.pool.close();
+        self.tasks.close();
+        // What could not end or leave in time is ended by the other sides' grace.
+        let _ = tokio::time::timeout(CLOSE_PATIENCE, self.tasks.wait()).await;
+        let sessions: Vec<_> = self
+            .sessions
+            .lock()
+            .drain()
+            .map(|(_, session)| session)
+            .collect();
+        let flushed = async {
+            for session in &sessions {
+                session.close().await;
+            }
+        };
+        let _ = tokio::time::timeout(CLOSE_PATIENCE, flushed).await;
+        self.tasks.reopen();
+    }
+}
+
+impl Drop for Grid {
+    fn drop(&mut self) {
+        self.pool.close();
+        self.stop.cancel();
+    }
+}

@@ -1,0 +1,203 @@
+//! A calls stream to a Host: dialled and attached under a lease; dialled again
+//! after a cut, as long as the Host's grace and the Element's probe allow.
+
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use gridmart_fabric::{
+    frames::{FrameSink, FrameSource, dial_frames},
+    tls::ClientTls,
+};
+use gridmart_schemas::{
+    id::{CallId, Incarnation},
+    problem::{Code, Problem},
+    role::NodeKind,
+    wire::{
+        MAJOR, MINOR,
+        call::{Attach, Attached},
+        frame::{Frames, Kind, push_json},
+        queue::{Lease, OverdueAnswer},
+    },
+};
+use rand::RngExt as _;
+
+use super::session::LeaseHold;
+
+/// The Host's door for calls.
+const CALLS_PATH: &str = "/v1/calls";
+/// Time for one dial and its attach.
+const ATTACH_TIMEOUT: Duration = Duration::from_secs(10);
+/// A Host keeps the calls of a lost caller for so long.
+pub(crate) const REATTACH_GRACE: Duration = Duration::from_secs(30);
+/// Wait before the second dial; grows to the other bound.
+const BACKOFF_MIN: Duration = Duration::from_millis(100);
+const BACKOFF_MAX: Duration = Duration::from_secs(2);
+
+/// An attached stream.
+pub(crate) struct CallsStream {
+    pub(crate) sink: FrameSink,
+    pub(crate) source: FrameSource,
+    pub(crate) attached: Attached,
+}
+
+/// Makes the frame that opens a stream, or renews its ticket.
+pub(crate) fn attach_frame(ticket: &str) -> Result<Vec<u8>, Problem> {
+    let mut message = Vec::new();
+    let attach = Attach {
+        ticket: ticket.to_owned(),
+        v: [MAJOR, MINOR],
+    };
+    push_json(&mut message, Kind::Attach, 0, &attach)
+        .map_err(|e| Problem::new(Code::Internal, e.to_string()))?;
+    Ok(message)
+}
+
+/// Dials the lease's Host and attaches.
+pub(crate) async fn attach(tls: &ClientTls, lease: &Lease) -> Result<CallsStream, Problem> {
+    let attaching = async {
+        let expected = (lease.host, NodeKind::ComputeHost);
+        let (sink, mut source) = dial_frames(&lease.endpoints, expected, tls, CALLS_PATH).await?;
+        sink.send(attach_frame(&lease.ticket)?).await?;
+        let message = source
+            .next()
+            .await
+            .unwrap_or_else(|| Err(closed_early(lease)))?;
+        Ok(CallsStream {
+            sink,
+            source,
+            attached: read_attached(&message, lease)?,
+        })
+    };
+    let late = || {
+        Problem::new(
+            Code::TimedOut,
+            format!(
+                "Host {} does not answer at {}",
+                lease.host_name,
+                lease.endpoints.join(", ")
+            ),
+        )
+    };
+    tokio::time::timeout(ATTACH_TIMEOUT, attaching)
+        .await
+        .unwrap_or_else(|_| Err(late()))
+}
+
+fn closed_early(lease: &Lease) -> Problem {
+    Problem::new(
+        Code::HostDown,
+        format!(
+            "Host {} closed the stream before it took it",
+            lease.host_name
+        ),
+    )
+}
+
+fn read_attached(message: &Bytes, lease: &Lease) -> Result<Attached, Problem> {
+    let frame = Frames::of(message)
+        .next()
+        .ok_or_else(|| closed_early(lease))??;
+    match frame.kind {
+        Kind::Attached => Ok(frame.json()?),
+        Kind::Refused => Err(frame.json::<Problem>()?),
+        other => Err(Problem::new(
+            Code::InvalidRequest,
+            format!("Host {} answered an attach with {other:?}", lease.host_name),
+        )),
+    }
+}
+
+/// Dials again after a cut: until the grace is over, the lease is over, the
+/// Element's probe finds the Host down, or another start of it answers.
+pub(crate) async fn reattach(
+    tls: &ClientTls,
+    hold: &LeaseHold,
+    was: Incarnation,
+    call: CallId,
+) -> Result<CallsStream, Problem> {
+    let mut over = hold.watch();
+    let ended = async move {
+        match over.wait_for(|state| state.over.is_some()).await {
+            Ok(state) => state.over.clone(),
+            Err(_) => None,
+        }
+        .unwrap_or_else(|| Problem::new(Code::LeaseEnded, "the lease was given back"))
+    };
+    tokio::select! {
+        stream = dial_until_grace(tls, hold, was) => stream,
+        problem = ended => Err(problem),
+        problem = probe_until_down(hold, was, call) => Err(problem),
+    }
+}
+
+async fn dial_until_grace(
+    tls: &ClientTls,
+    hold: &LeaseHold,
+    was: Incarnation,
+) -> Result<CallsStream, Problem> {
+    let deadline = Instant::now() + REATTACH_GRACE;
+    let mut backoff = BACKOFF_MIN;
+    loop {
+        match attach(tls, &hold.lease()).await {
+            Ok(stream) if stream.attached.incarnation == was => return Ok(stream),
+            Ok(_) => return Err(host_restarted(&hold.lease())),
+            Err(problem) if is_final(problem.code) => return Err(problem),
+            Err(problem) if Instant::now() + backoff >= deadline => {
+                let detail = format!(
+                    "the stream to Host {} is lost: {}",
+                    hold.lease().host_name,
+                    problem.detail
+                );
+                return Err(Problem::new(Code::HostDown, detail));
+            }
+            Err(_) => {}
+        }
+        let jitter = rand::rng().random_range(0.5..1.0);
+        tokio::time::sleep(backoff.mul_f64(jitter)).await;
+        backoff = (backoff * 2).min(BACKOFF_MAX);
+    }
+}
+
+pub(crate) fn host_restarted(lease: &Lease) -> Problem {
+    Problem::new(
+        Code::HostRestarted,
+        format!(
+            "Host {} started anew while calls ran on it",
+            lease.host_name
+        ),
+    )
+}
+
+fn is_final(code: Code) -> bool {
+    matches!(
+        code,
+        Code::LeaseUnknown
+            | Code::LeaseEnded
+            | Code::TicketCut
+            | Code::TicketInvalid
+            | Code::TicketForeign
+            | Code::TicketKeyMismatch
+            | Code::NodeRevoked
+            | Code::CertificateRefused
+            | Code::NotAuthorized
+            | Code::Terminated
+    )
+}
+
+async fn probe_until_down(hold: &LeaseHold, was: Incarnation, call: CallId) -> Problem {
+    loop {
+        match hold.overdue(call).await {
+            Ok(OverdueAnswer::Down {}) => {
+                return Problem::new(
+                    Code::HostDown,
+                    format!("Host {} does not answer any more", hold.lease().host_name),
+                );
+            }
+            Ok(OverdueAnswer::Alive { incarnation, .. }) if incarnation != was => {
+                return host_restarted(&hold.lease());
+            }
+            Ok(OverdueAnswer::Alive { .. }) | Err(_) => {}
+        }
+        tokio::time::sleep(BACKOFF_MAX).await;
+    }
+}

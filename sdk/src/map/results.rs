@@ -1,0 +1,384 @@
+//! The results file of a map: records appended as attempts end, read back
+//! after an interruption.
+//!
+//! A record is a chunk of one attempt's output. Its header says where in the
+//! output it belongs and whether it is the last; its checksum covers header
+//! and data. The first attempt whose last chunk is on disk is the part's
+//! result. Invariant: a torn or damaged tail is cut off, never believed.
+
+use std::{
+    collections::HashMap,
+    fs::File,
+    io::{self, BufReader, Read as _, Seek as _, SeekFrom, Write as _},
+    os::unix::fs::FileExt as _,
+    path::Path,
+    sync::Arc,
+};
+
+/// What the file begins with: its kind and version.
+const FILE_MAGIC: &[u8; 8] = b"gmres\0\0\x01";
+/// What a record begins with.
+const RECORD_MAGIC: u32 = 0x676d_7263;
+/// Bytes of a record's header.
+const HEADER_BYTES: usize = 44;
+/// The most data of one record.
+pub(crate) const CHUNK_BYTES_MAX: usize = 1024 * 1024;
+
+/// A chunk of an attempt's output.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Record {
+    pub(crate) part: u64,
+    /// Tells attempts of this run apart.
+    pub(crate) attempt: u32,
+    /// Where in the attempt's output it belongs; 0 begins anew.
+    pub(crate) at: u64,
+    /// The attempt is complete with this.
+    pub(crate) last: bool,
+    pub(crate) data: Vec<u8>,
+}
+
+/// Where in the file a piece of output is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Extent {
+    pub(crate) at: u64,
+    pub(crate) len: u32,
+}
+
+/// Which parts have results, and where.
+#[derive(Debug, Default)]
+pub(crate) struct ResultIndex {
+    done: HashMap<u64, Box<[Extent]>>,
+    /// Chunks of attempts that have not ended.
+    open: HashMap<(u64, u32), (u64, Vec<Extent>)>,
+}
+
+impl ResultIndex {
+    pub(crate) fn is_done(&self, part: u64) -> bool {
+        self.done.contains_key(&part)
+    }
+
+    pub(crate) fn extents(&self, part: u64) -> Option<&[Extent]> {
+        self.done.get(&part).map(AsRef::as_ref)
+    }
+
+    fn add(&mut self, header: &Header, extent: Extent) {
+        let key = (header.part, header.attempt);
+        if header.at == 0 {
+            self.open.remove(&key);
+            if header.last {
+                // Most parts: one record, no detour.
+                self.done
+                    .entry(header.part)
+                    .or_insert_with(|| Box::new([extent]));
+                return;
+            }
+        }
+        let (length, extents) = self.open.entry(key).or_default();
+        if *length != header.at {
+            self.open.remove(&key);
+            return;
+        }
+        *length += u64::from(extent.len);
+        extents.push(extent);
+        if header.last
+            && let Some((_, extents)) = self.open.remove(&key)
+        {
+            self.done
+                .entry(header.part)
+                .or_insert_with(|| extents.into());
+        }
+    }
+}
+
+struct Header {
+    part: u64,
+    attempt: u32,
+    at: u64,
+    last: bool,
+    len: u32,
+    checksum: [u8; 12],
+}
+
+impl Header {
+    fn bytes(&self) -> [u8; HEADER_BYTES] {
+        let mut bytes = [0; HEADER_BYTES];
+        bytes[0..4].copy_from_slice(&RECORD_MAGIC.to_le_bytes());
+        bytes[4..12].copy_from_slice(&self.part.to_le_bytes());
+        bytes[12..16].copy_from_slice(&self.attempt.to_le_bytes());
+        bytes[16..24].copy_from_slice(&self.at.to_le_bytes());
+        bytes[24] = u8::from(self.last);
+        bytes[28..32].copy_from_slice(&self.len.to_le_bytes());
+        bytes[32..44].copy_from_slice(&self.checksum);
+        bytes
+    }
+
+    fn read(bytes: &[u8; HEADER_BYTES]) -> Option<Self> {
+        let word = |at: usize| {
+            u32::from_le_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]])
+        };
+        let long = |at: usize| u64::from(word(at)) | (u64::from(word(at + 4)) << 32);
+        let mut checksum = [0; 12];
+        checksum.copy_from_slice(&bytes[32..44]);
+        let header = Self {
+            part: long(4),
+            attempt: word(12),
+            at: long(16),
+            last: bytes[24] == 1,
+            len: word(28),
+            checksum,
+        };
+        let sound = word(0) == RECORD_MAGIC
+            && bytes[25..28] == [0; 3]
+            && header.len as usize <= CHUNK_BYTES_MAX;
+        sound.then_some(header)
+    }
+
+    fn sum(&self, data: &[u8]) -> [u8; 12] {
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(&self.bytes()[..32]).update(data);
+        let mut sum = [0; 12];
+        sum.copy_from_slice(&hasher.finalize().as_bytes()[..12]);
+        sum
+    }
+}
+
+/// The results file, open for appending.
+#[derive(Debug)]
+pub(crate) struct ResultsFile {
+    file: Arc<File>,
+    length: u64,
+    index: ResultIndex,
+    buffer: Vec<u8>,
+    dirty: bool,
+}
+
+impl ResultsFile {
+    /// Opens the file, makes it if it is not there, and reads what it has.
+    pub(crate) fn open(path: &Path) -> io::Result<Self> {
+        let mut file = File::options()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(path)?;
+        let mut index = ResultIndex::default();
+        let length = scan(&mut file, &mut index)?;
+        file.set_len(length)?;
+        Ok(Self {
+            file: Arc::new(file),
+            length,
+            index,
+            buffer: Vec::new(),
+            dirty: false,
+        })
+    }
+
+    pub(crate) const fn index(&self) -> &ResultIndex {
+        &self.index
+    }
+
+    pub(crate) fn reader(&self) -> Arc<File> {
+        Arc::clone(&self.file)
+    }
+
+    /// Appends records with one write.
+    pub(crate) fn append(&mut self, records: &[Record]) -> io::Result<()> {
+        self.buffer.clear();
+        let mut added = Vec::with_capacity(records.len());
+        for record in records {
+            let len = u32::try_from(record.data.len()).map_err(io::Error::other)?;
+            let mut header = Header {
+                part: record.part,
+                attempt: record.attempt,
+                at: record.at,
+                last: record.last,
+                len,
+                checksum: [0; 12],
+            };
+            header.checksum = header.sum(&record.data);
+            self.buffer.extend_from_slice(&header.bytes());
+            added.push((header, self.length + self.buffer.len() as u64));
+            self.buffer.extend_from_slice(&record.data);
+        }
+        self.file.write_all_at(&self.buffer, self.length)?;
+        self.length += self.buffer.len() as u64;
+        self.dirty = true;
+        for (header, at) in added {
+            self.index.add(
+                &header,
+                Extent {
+                    at,
+                    len: header.len,
+                },
+            );
+        }
+        Ok(())
+    }
+
+    /// Makes durable what was appended.
+    pub(crate) fn sync(&mut self) -> io::Result<()> {
+        if std::mem::take(&mut self.dirty) {
+            self.file.sync_data()?;
+        }
+        Ok(())
+    }
+}
+
+/// Reads all records; gives the length up to which the file is sound.
+fn scan(file: &mut File, index: &mut ResultIndex) -> io::Result<u64> {
+    if file.metadata()?.len() < FILE_MAGIC.len() as u64 {
+        file.set_len(0)?;
+        file.seek(SeekFrom::Start(0))?;
+        file.write_all(FILE_MAGIC)?;
+        return Ok(FILE_MAGIC.len() as u64);
+    }
+    let mut reader = BufReader::with_capacity(256 * 1024, file);
+    reader.seek(SeekFrom::Start(0))?;
+    let mut magic = [0; 8];
+    reader.read_exact(&mut magic)?;
+    if &magic != FILE_MAGIC {
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidData,
+            "it is not a results file of this version",
+        ));
+    }
+    let mut length = FILE_MAGIC.len() as u64;
+    let mut data = Vec::new();
+    loop {
+        let mut bytes = [0; HEADER_BYTES];
+        if !read_whole(&mut reader, &mut bytes)? {
+            return Ok(length);
+        }
+        let Some(header) = Header::read(&bytes) else {
+            return Ok(length);
+        };
+        data.resize(header.len as usize, 0);
+        if !read_whole(&mut reader, &mut data)? || header.sum(&data) != header.checksum {
+            return Ok(length);
+        }
+        index.add(
+            &header,
+            Extent {
+                at: length + HEADER_BYTES as u64,
+                len: header.len,
+            },
+        );
+        length += (HEADER_BYTES + data.len()) as u64;
+    }
+}
+
+fn read_whole(reader: &mut impl io::Read, buffer: &mut [u8]) -> io::Result<bool> {
+    match reader.read_exact(buffer) {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn record(part: u64, attempt: u32, at: u64, last: bool, data: &[u8]) -> Record {
+        Record {
+            part,
+            attempt,
+            at,
+            last,
+            data: data.to_vec(),
+        }
+    }
+
+    fn output(results: &ResultsFile, part: u64) -> Option<Vec<u8>> {
+        let mut output = Vec::new();
+        for extent in results.index().extents(part)? {
+            let mut data = vec![0; extent.len as usize];
+            results
+                .reader()
+                .read_exact_at(&mut data, extent.at)
+                .unwrap();
+            output.extend(data);
+        }
+        Some(output)
+    }
+
+    #[test]
+    fn results_are_read_back_whole_and_the_first_attempt_wins() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("results");
+        let mut results = ResultsFile::open(&path).unwrap();
+        results
+            .append(&[
+                record(3, 1, 0, false, b"ab"),
+                record(0, 1, 0, true, b"x"),
+                record(3, 2, 0, false, b"other"),
+            ])
+            .unwrap();
+        results
+            .append(&[
+                record(3, 1, 2, true, b"cd"),
+                record(3, 2, 5, true, b"late"),
+                record(9, 1, 0, true, b""),
+            ])
+            .unwrap();
+        for results in [results, ResultsFile::open(&path).unwrap()] {
+            assert_eq!(output(&results, 3).unwrap(), b"abcd");
+            assert_eq!(output(&results, 0).unwrap(), b"x");
+            assert_eq!(output(&results, 9).unwrap(), b"");
+            assert!(!results.index().is_done(1));
+        }
+    }
+
+    #[test]
+    fn an_attempt_that_began_anew_does_not_mix_with_its_past() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("results");
+        let mut results = ResultsFile::open(&path).unwrap();
+        results
+            .append(&[record(0, 1, 0, false, b"lost run")])
+            .unwrap();
+        results
+            .append(&[record(0, 1, 0, false, b"a"), record(0, 1, 1, true, b"b")])
+            .unwrap();
+        assert_eq!(
+            output(&ResultsFile::open(&path).unwrap(), 0).unwrap(),
+            b"ab"
+        );
+    }
+
+    #[test]
+    fn a_file_cut_or_damaged_anywhere_keeps_what_was_whole_before() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("results");
+        let mut results = ResultsFile::open(&path).unwrap();
+        results
+            .append(&[
+                record(0, 1, 0, true, b"first"),
+                record(1, 1, 0, true, b"second"),
+            ])
+            .unwrap();
+        let whole = std::fs::read(&path).unwrap();
+        let second = whole.len() - HEADER_BYTES - 6;
+        for cut in 0..whole.len() {
+            std::fs::write(&path, &whole[..cut]).unwrap();
+            let mut results = ResultsFile::open(&path).unwrap();
+            assert_eq!(results.index().is_done(0), cut >= second, "cut at {cut}");
+            assert!(!results.index().is_done(1));
+            results.append(&[record(1, 2, 0, true, b"again")]).unwrap();
+            assert_eq!(
+                output(&ResultsFile::open(&path).unwrap(), 1).unwrap(),
+                b"again"
+            );
+        }
+        for at in second..whole.len() {
+            let mut damaged = whole.clone();
+            damaged[at] ^= 0x40;
+            std::fs::write(&path, &damaged).unwrap();
+            let results = ResultsFile::open(&path).unwrap();
+            assert!(
+                results.index().is_done(0) && !results.index().is_done(1),
+                "damaged at {at}"
+            );
+        }
+    }
+}

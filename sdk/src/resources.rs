@@ -1,0 +1,288 @@
+//! Resources, commands on them, and what runs: thin typed calls to the
+//! people's API.
+
+use std::fmt;
+
+use gridmart_schemas::{
+    api::{
+        activity::{ActivitiesView, CallsPage, JobView},
+        command::CommandView,
+        explain::Explanation,
+        join_token::{JoinTokenRequest, JoinTokenRow, JoinTokenView},
+        resource::{ResourceRow, ResourceView},
+    },
+    id::{CallId, JobId},
+    problem::Code,
+    role::NodeKind,
+};
+
+use crate::{client::Client, error::Error, people::all_pages};
+
+/// `client.resources()`.
+#[derive(Clone, Debug)]
+pub struct Resources(pub(crate) Client);
+
+impl Resources {
+    /// Lists Elements and Hosts, or one kind of them.
+    pub async fn list(&self, kind: Option<NodeKind>) -> Result<Vec<ResourceRow>, Error> {
+        all_pages(
+            &self.0,
+            "resources",
+            &[("kind", kind.map(|k| k.to_string()))],
+            None,
+        )
+        .await
+    }
+
+    /// Shows one, by id or name.
+    pub async fn get(&self, id: &str) -> Result<ResourceView, Error> {
+        self.0.get(&format!("resources/{id}"), &[]).await
+    }
+}
+
+/// What to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Command {
+    /// Take work.
+    Start,
+    /// Take no new work; what runs may end.
+    Stop,
+    /// End what runs now, take none.
+    Kill,
+}
+
+impl Command {
+    /// Gives the name as it travels.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Start => "start",
+            Self::Stop => "stop",
+            Self::Kill => "kill",
+        }
+    }
+}
+
+impl fmt::Display for Command {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+/// On what.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// An Element or Host, by id or name.
+    Resource(String),
+    /// An application: everywhere, or one version, or on one Host.
+    Application {
+        /// `AppName`.
+        name: String,
+        /// `AppVersion`; absent: all versions.
+        version: Option<String>,
+        /// Host, by id or name; absent: everywhere.
+        host: Option<String>,
+    },
+    /// One call (kill only).
+    Call(CallId),
+    /// One map (kill only).
+    Job(JobId),
+}
+
+/// `client.commands()`.
+#[derive(Clone, Debug)]
+pub struct Commands(pub(crate) Client);
+
+impl Commands {
+    /// Gives a command.
+    pub async fn give(&self, command: Command, target: &Target) -> Result<CommandView, Error> {
+        let only_kill = |noun: &str| match command {
+            Command::Kill => Ok(()),
+            other => Err(Error::Invalid(format!(
+                "a {noun} can be killed, but there is no {other}"
+            ))),
+        };
+        match target {
+            Target::Resource(id) => {
+                self.0
+                    .post(&format!("resources/{id}/{command}"), &[], &())
+                    .await
+            }
+            Target::Application {
+                name,
+                version,
+                host,
+            } => {
+                let query = [("version", version.clone()), ("host", host.clone())];
+                self.0
+                    .post(&format!("applications/{name}/{command}"), &query, &())
+                    .await
+            }
+            Target::Call(id) => {
+                only_kill("call")?;
+                self.0.post(&format!("calls/{id}/kill"), &[], &()).await
+            }
+            Target::Job(id) => {
+                only_kill("map")?;
+                self.0.post(&format!("jobs/{id}/kill"), &[], &()).await
+            }
+        }
+    }
+
+    /// Gives a command to whatever `text` names: a resource, an application
+    /// (`NAME` or `NAME@VERSION`, on `host` only if given), and for `kill` a
+    /// call or a map.
+    pub async fn give_any(
+        &self,
+        command: Command,
+        text: &str,
+        host: Option<&str>,
+    ) -> Result<CommandView, Error> {
+        let mut refusal = None;
+        for target in candidates(command, text, host) {
+            match self.give(command, &target).await {
+                Err(error) if is_unknown(&error) => refusal = refusal.or(Some(error)),
+                other => return other,
+            }
+        }
+        Err(refusal.unwrap_or_else(|| {
+            Error::refused(Code::NotFound, format!("nothing here is called {text:?}"))
+        }))
+    }
+}
+
+fn is_unknown(error: &Error) -> bool {
+    matches!(
+        error.code(),
+        Some(Code::NotFound | Code::UnknownApplication | Code::UnknownCall | Code::InvalidRequest)
+    )
+}
+
+fn candidates(command: Command, text: &str, host: Option<&str>) -> Vec<Target> {
+    let (name, version) = match text.split_once('@') {
+        Some((name, version)) => (name, Some(version.to_owned())),
+        None => (text, None),
+    };
+    let application = Target::Application {
+        name: name.to_owned(),
+        version,
+        host: host.map(str::to_owned),
+    };
+    if host.is_some() || text.contains('@') {
+        return vec![application];
+    }
+    let mut targets = vec![Target::Resource(text.to_owned())];
+    if command == Command::Kill {
+        targets.extend(text.parse().map(Target::Call));
+        targets.extend(text.parse().map(Target::Job));
+    }
+    if text.parse::<CallId>().is_err() {
+        targets.push(application);
+    }
+    targets
+}
+
+/// `client.explanations()`.
+#[derive(Clone, Debug)]
+pub struct Explanations(pub(crate) Client);
+
+impl Explanations {
+    /// Tells why: of a request, a call, a map, a lease or a Host, by id.
+    pub async fn get(&self, id: &str) -> Result<Explanation, Error> {
+        self.0.get(&format!("explanations/{id}"), &[]).await
+    }
+}
+
+/// `client.join_tokens()`.
+#[derive(Clone, Debug)]
+pub struct JoinTokens(pub(crate) Client);
+
+impl JoinTokens {
+    /// Makes a join token; it is shown this once.
+    pub async fn create(&self, wanted: &JoinTokenRequest) -> Result<JoinTokenView, Error> {
+        self.0.post("join-tokens", &[], wanted).await
+    }
+
+    /// Lists the controller's join tokens, without their secrets.
+    pub async fn list(&self) -> Result<Vec<JoinTokenRow>, Error> {
+        all_pages(&self.0, "join-tokens", &[], None).await
+    }
+}
+
+/// `client.calls()`: ended calls.
+#[derive(Clone, Debug)]
+pub struct Calls(pub(crate) Client);
+
+impl Calls {
+    /// Reads one page, newest first; `after` is an earlier page's `next`.
+    pub async fn page(
+        &self,
+        application: Option<String>,
+        after: Option<String>,
+        limit: Option<u32>,
+    ) -> Result<CallsPage, Error> {
+        let query = [
+            ("application", application),
+            ("after", after),
+            ("limit", limit.map(|l| l.to_string())),
+        ];
+        self.0.get("calls", &query).await
+    }
+
+    /// Ends one call.
+    pub async fn kill(&self, id: CallId) -> Result<CommandView, Error> {
+        self.0
+            .commands()
+            .give(Command::Kill, &Target::Call(id))
+            .await
+    }
+}
+
+/// `client.activities()`: running and waiting now, and maps.
+#[derive(Clone, Debug)]
+pub struct Activities(pub(crate) Client);
+
+impl Activities {
+    /// Lists what runs and waits now.
+    pub async fn list(
+        &self,
+        application: Option<String>,
+        limit: Option<u32>,
+    ) -> Result<ActivitiesView, Error> {
+        self.0
+            .get(
+                "activities",
+                &[
+                    ("application", application),
+                    ("limit", limit.map(|l| l.to_string())),
+                ],
+            )
+            .await
+    }
+
+    /// Shows a map's totals per Host, as the controller knows them.
+    pub async fn job(&self, id: JobId) -> Result<JobView, Error> {
+        self.0.get(&format!("jobs/{id}"), &[]).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_means_whatever_bears_it() {
+        assert_eq!(candidates(Command::Stop, "ce1", None).len(), 2);
+        let id = CallId::generate().to_string();
+        assert_eq!(candidates(Command::Stop, &id, None).len(), 1);
+        assert_eq!(candidates(Command::Kill, &id, None).len(), 3);
+        let on_host = candidates(Command::Stop, "app@1.0", Some("h1"));
+        assert_eq!(
+            on_host,
+            [Target::Application {
+                name: "app".into(),
+                version: Some("1.0".into()),
+                host: Some("h1".into())
+            }]
+        );
+    }
+}
