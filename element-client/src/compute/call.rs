@@ -78,7 +78,10 @@ impl Ce {
         let leases =
             self.decide(|queue, now| queue.on_job_terminated(terminate.job, &terminate.by, now));
         tracing::info!(job.id = %terminate.job, by = terminate.by, ended = ended.ended, leases, "a map was ended");
-        ended
+        // A map that only waited was ended as well.
+        Terminated {
+            ended: ended.ended.max(leases),
+        }
     }
 }
 

@@ -119,14 +119,12 @@ impl Ce {
                     format!("Why is lease {lease} on that Host?"),
                 ))
             }
-            Subject::Job(job) => match of_job(&queue, *job) {
-                Some(explanation) => Ok(explanation),
-                None => {
-                    let ended = self.ended_calls.lock().jobs.get(job).cloned();
-                    let ended = ended.ok_or_else(|| unknown("map", job))?;
-                    Ok(of_ended_job(&queue, *job, &ended))
-                }
-            },
+            Subject::Job(job) => of_job(&queue, *job)
+                .or_else(|| {
+                    let ended = self.ended_calls.lock().jobs.get(job).cloned()?;
+                    Some(of_ended_job(&queue, *job, &ended))
+                })
+                .ok_or_else(|| unknown("map", job)),
             Subject::Host(host) => {
                 let state = queue.host(*host).ok_or_else(|| unknown("Host", host))?;
                 let candidate =

@@ -35,12 +35,16 @@ pub async fn call_kill(
     let by = context.actor.name.to_string();
     let entry = context.act("call.kill", call.to_string());
     let ended = terminate(control, context, &CallTerminate { call, by }).await;
-    if ended == 0 && records.is_empty() {
+    let id = *call.as_uuid();
+    if ended == 0 && records.is_empty() && !control.explanations.knows_ended(id) {
         let problem = nobody_knows(control, &format!("the call {call}"));
         control.audit_refusal(entry, problem.code.as_str()).await;
         return Err(problem.into());
     }
     control.administer(entry, |_| Ok(())).await?;
+    control
+        .explanations
+        .keep_ended(context, id, &format!("call {call}"));
     Ok(ended_view(call.to_string(), ended))
 }
 
@@ -64,12 +68,16 @@ pub async fn job_kill(
     let by = context.actor.name.to_string();
     let entry = context.act("job.kill", job.to_string());
     let ended = terminate(control, context, &JobTerminate { job, by }).await;
-    if ended == 0 && progress.is_empty() {
+    let id = *job.as_uuid();
+    if ended == 0 && progress.is_empty() && !control.explanations.knows_ended(id) {
         let problem = nobody_knows(control, &format!("the map {job}"));
         control.audit_refusal(entry, problem.code.as_str()).await;
         return Err(problem.into());
     }
     control.administer(entry, |_| Ok(())).await?;
+    control
+        .explanations
+        .keep_ended(context, id, &format!("map {job}"));
     Ok(ended_view(job.to_string(), ended))
 }
 

@@ -34,10 +34,30 @@ struct Ring {
 impl Explanations {
     /// Keeps the reasons of a decision; the oldest are forgotten.
     pub fn keep(&self, context: &Context, explanation: Explanation) {
+        self.keep_under(context.request, context, explanation);
+    }
+
+    /// Keeps that a call or map was ended by command, under its own id: it may
+    /// be ended again before its records are here.
+    pub fn keep_ended(&self, context: &Context, id: Uuid, what: &str) {
+        let explanation = Explanation {
+            question: format!("Why has the {what} ended?"),
+            outcome: format!("{} ended it", context.actor.name),
+            candidates: Vec::new(),
+        };
+        self.keep_under(RequestId::from_uuid(id), context, explanation);
+    }
+
+    /// Tells whether a call or map was lately ended by command.
+    pub fn knows_ended(&self, id: Uuid) -> bool {
+        self.get(RequestId::from_uuid(id)).is_some()
+    }
+
+    fn keep_under(&self, id: RequestId, context: &Context, explanation: Explanation) {
         let mut ring = self.ring.lock();
         let entry = (context.actor.name.clone(), explanation);
-        if ring.kept.insert(context.request, entry).is_none() {
-            ring.order.push_back(context.request);
+        if ring.kept.insert(id, entry).is_none() {
+            ring.order.push_back(id);
         }
         if ring.order.len() > KEPT_MAX
             && let Some(oldest) = ring.order.pop_front()

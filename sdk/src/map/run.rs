@@ -281,6 +281,10 @@ impl Course {
 
     fn report(&self, parts: u64, summary: RunSummary) -> MapReport {
         let mut hosts: Vec<_> = summary.shares.into_values().collect();
+        for host in &mut hosts {
+            // Sums of microseconds: the rest is noise of the addition.
+            host.busy_seconds = (host.busy_seconds * 1e6).round() / 1e6;
+        }
         hosts.sort_by(|a, b| b.parts.cmp(&a.parts).then_with(|| a.name.cmp(&b.name)));
         MapReport {
             job: self.job.id,
@@ -288,7 +292,7 @@ impl Course {
             done: summary.done,
             failed: summary.failed.into_values().collect(),
             hosts,
-            wall_seconds: self.began.elapsed().as_secs_f64(),
+            wall_seconds: (self.began.elapsed().as_secs_f64() * 1e6).round() / 1e6,
             attempts: summary.attempts,
         }
     }

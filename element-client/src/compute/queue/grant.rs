@@ -25,6 +25,9 @@ use crate::compute::lease::{LeaseState, Stage};
 /// again for it.
 const BROKEN_FOR: Duration = Duration::from_mins(1);
 
+/// To how many Hosts an application is brought before anybody calls it there.
+const STAGED_AHEAD_MAX: usize = 16;
+
 /// Slots chosen in one round, by entry and Host.
 type Plan = BTreeMap<(EntryKey, NodeId), u32>;
 
@@ -305,6 +308,38 @@ impl Queue {
             }
         }
         self.dispatch(now);
+        self.stage_ahead(digest);
+    }
+
+    /// Brings a new application to the Hosts that will be asked first, so that
+    /// its first callers do not wait for it; the other Hosts get it on demand.
+    fn stage_ahead(&mut self, digest: &Digest) {
+        let Some(index) = self
+            .applications
+            .get(digest)
+            .and_then(|application| application.index.as_ref())
+        else {
+            return;
+        };
+        let first: Vec<NodeId> = index
+            .candidates
+            .iter()
+            .rev()
+            .map(|(_, host)| *host)
+            .take(STAGED_AHEAD_MAX)
+            .collect();
+        for id in first {
+            let Some(place) = self.hosts.get_mut(&id) else {
+                continue;
+            };
+            if !place.placements.contains_key(digest) {
+                place.placements.insert(digest.clone(), Placement::Ensuring);
+                self.effects.push(Effect::Ensure {
+                    host: id,
+                    digest: digest.clone(),
+                });
+            }
+        }
     }
 
     /// An application's package could not be fetched.
