@@ -1,0 +1,97 @@
+//! `gridmart element compute`: an Element.
+
+use std::{net::SocketAddr, path::PathBuf};
+
+use super::{
+    Frame, JoinToken, LogFormat, data_home, join_token, read_settings, required, settings::settings,
+};
+use crate::failure::Failure;
+
+settings! {
+    /// Settings of a Computing Element.
+    Settings {
+        /// Folder for everything it keeps [default: $XDG_DATA_HOME/gridmart/ce]
+        #[arg(long, value_name = "DIR")]
+        data_dir: PathBuf,
+        /// The controller's nodes' door
+        #[arg(long, value_name = "HOST:PORT")]
+        controller: String,
+        /// Join token, for the first start only
+        #[arg(long, value_name = "TOKEN", env = "GRIDMART_JOIN_TOKEN", hide_env_values = true, value_parser = JoinToken::read)]
+        join_token: JoinToken,
+        /// File with the join token
+        #[arg(long, value_name = "FILE")]
+        join_token_file: PathBuf,
+        /// Its name, for people [default: the machine's name]
+        #[arg(long)]
+        name: String,
+        /// Address of its door, for programs and its Hosts [default: 0.0.0.0:0]
+        #[arg(long, value_name = "ADDR:PORT")]
+        listen: SocketAddr,
+        /// Host name or address that programs and Hosts reach it by
+        #[arg(long, value_name = "HOST")]
+        advertise: String,
+        /// Put the previous generation in the place of a damaged CEDoc.xml
+        #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
+        restore_lib: bool,
+        /// Form of its log [default: text]
+        #[arg(long, value_name = "FORM")]
+        log_format: LogFormat,
+        /// What goes into its log, as in `info` or `gridmart_element=debug` [default: info]
+        #[arg(long, value_name = "FILTER")]
+        log_level: String,
+    }
+}
+
+/// Which kind of Element.
+#[derive(Debug, clap::Subcommand)]
+pub(crate) enum Kind {
+    /// Run a Computing Element: the queue of a pool of compute Hosts
+    Compute(Arguments),
+}
+
+/// Run a Computing Element.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    settings: Settings,
+    /// TOML file with the same keys as the flags; flags win
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    #[arg(long, hide = true)]
+    parent_pid: Option<i32>,
+}
+
+/// Runs the Element until it is told to end.
+pub(crate) fn run(kind: Kind) -> Result<(), Failure> {
+    let Kind::Compute(arguments) = kind;
+    let settings = arguments
+        .settings
+        .or(read_settings(arguments.config.as_deref())?);
+    let frame = Frame {
+        log_format: settings.log_format.unwrap_or_default(),
+        log_level: settings.log_level.unwrap_or_else(|| "info".to_owned()),
+        parent_pid: arguments.parent_pid,
+    };
+    let config = gridmart_element::compute::Config {
+        data_dir: settings.data_dir.unwrap_or_else(|| data_home().join("ce")),
+        controller: required(settings.controller, "controller")?,
+        join_token: join_token(settings.join_token, settings.join_token_file.as_deref())?,
+        name: settings.name.unwrap_or_else(machine_name),
+        listen: settings
+            .listen
+            .unwrap_or(SocketAddr::from(([0, 0, 0, 0], 0))),
+        advertise: settings.advertise,
+        restore_lib: settings.restore_lib.unwrap_or(false),
+    };
+    frame.serve(|shutdown| gridmart_element::compute::run(config, shutdown))
+}
+
+/// Gives the machine's name, as far as it is fit for a resource's.
+pub(super) fn machine_name() -> String {
+    nix::unistd::gethostname()
+        .ok()
+        .and_then(|name| name.into_string().ok())
+        .filter(|name| !name.is_empty())
+        .unwrap_or_else(|| "unnamed".to_owned())
+}

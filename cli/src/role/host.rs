@@ -1,0 +1,95 @@
+//! `gridmart host compute`: a Host.
+
+use std::{net::SocketAddr, path::PathBuf};
+
+use super::{
+    Frame, JoinToken, LogFormat, data_home, element::machine_name, join_token, read_settings,
+    required, settings::settings,
+};
+use crate::failure::Failure;
+
+settings! {
+    /// Settings of a compute Host.
+    Settings {
+        /// Folder for everything it keeps [default: $XDG_DATA_HOME/gridmart/chost]
+        #[arg(long, value_name = "DIR")]
+        data_dir: PathBuf,
+        /// The Element's door
+        #[arg(long, value_name = "HOST:PORT")]
+        element: String,
+        /// Join token, for the first start only
+        #[arg(long, value_name = "TOKEN", env = "GRIDMART_JOIN_TOKEN", hide_env_values = true, value_parser = JoinToken::read)]
+        join_token: JoinToken,
+        /// File with the join token
+        #[arg(long, value_name = "FILE")]
+        join_token_file: PathBuf,
+        /// Its name, for people [default: the machine's name]
+        #[arg(long)]
+        name: String,
+        /// How many calls may run at a time [default: one per CPU]
+        #[arg(long, value_name = "N")]
+        slots: u32,
+        /// Address of its door, for programs [default: 0.0.0.0:0]
+        #[arg(long, value_name = "ADDR:PORT")]
+        listen: SocketAddr,
+        /// Host name or address that programs reach it by
+        #[arg(long, value_name = "HOST[:PORT]")]
+        advertise: String,
+        /// Take calls even where no sandbox can be had: programs then see this machine's files
+        #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
+        allow_unsandboxed: bool,
+        /// Form of its log [default: text]
+        #[arg(long, value_name = "FORM")]
+        log_format: LogFormat,
+        /// What goes into its log, as in `info` or `gridmart_host=debug` [default: info]
+        #[arg(long, value_name = "FILTER")]
+        log_level: String,
+    }
+}
+
+/// Which kind of Host.
+#[derive(Debug, clap::Subcommand)]
+pub(crate) enum Kind {
+    /// Run a compute Host: this machine's share of a pool
+    Compute(Arguments),
+}
+
+/// Run a compute Host.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    settings: Settings,
+    /// TOML file with the same keys as the flags; flags win
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    #[arg(long, hide = true)]
+    parent_pid: Option<i32>,
+}
+
+/// Runs the Host until it is told to end.
+pub(crate) fn run(kind: Kind) -> Result<(), Failure> {
+    let Kind::Compute(arguments) = kind;
+    let settings = arguments
+        .settings
+        .or(read_settings(arguments.config.as_deref())?);
+    let frame = Frame {
+        log_format: settings.log_format.unwrap_or_default(),
+        log_level: settings.log_level.unwrap_or_else(|| "info".to_owned()),
+        parent_pid: arguments.parent_pid,
+    };
+    let config = gridmart_host::compute::Config {
+        data_dir: settings
+            .data_dir
+            .unwrap_or_else(|| data_home().join("chost")),
+        element: required(settings.element, "element")?,
+        join_token: join_token(settings.join_token, settings.join_token_file.as_deref())?,
+        name: settings.name.unwrap_or_else(machine_name),
+        slots: settings.slots,
+        listen: settings
+            .listen
+            .unwrap_or(SocketAddr::from(([0, 0, 0, 0], 0))),
+        advertise: settings.advertise,
+        allow_unsandboxed: settings.allow_unsandboxed.unwrap_or(false),
+    };
+    frame.serve(|shutdown| gridmart_host::compute::run(config, shutdown))
+}

@@ -1,0 +1,247 @@
+//! `gridmart show ID`: one resource, application, call or map.
+
+use gridmart_schemas::{
+    api::{
+        activity::{ActivitiesView, CallsPage, JobView},
+        application::ApplicationView,
+        explain::Explanation,
+        resource::ResourceView,
+    },
+    problem::Code,
+    wire::record::CallRecord,
+};
+use gridmart_sdk::{Client, Error};
+use serde::Serialize;
+
+use crate::{
+    apps, explain,
+    failure::Failure,
+    output::{Output, Page, moment, or_dash},
+    remote,
+    resources::{document, serving, slots},
+};
+
+/// Ended calls that are shown of an application.
+const CALLS_SHOWN: u32 = 10;
+/// Running and waiting calls that are shown of an application.
+const ACTIVITIES_SHOWN: u32 = 50;
+
+/// Show one Element, Host, application, call or map.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Arguments {
+    /// Name or id (its beginning is enough) of an Element or Host, NAME[@VERSION] of an application, id of a call or map
+    #[arg(value_name = "ID")]
+    id: String,
+    /// Print the description as XML (Elements and Hosts)
+    #[arg(long, conflicts_with = "json")]
+    xml: bool,
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Shown {
+    Resource(Box<ResourceView>),
+    Application(Box<ApplicationShown>),
+    Job(JobView),
+    Explained(Explanation),
+}
+
+#[derive(Serialize)]
+struct ApplicationShown {
+    versions: Vec<ApplicationView>,
+    activities: ActivitiesView,
+    calls: CallsPage,
+}
+
+/// Shows it.
+pub(crate) fn run(arguments: &Arguments, output: Output) -> Result<(), Failure> {
+    let shown = remote::ask(async |client| find(&client, &arguments.id).await)?;
+    if arguments.xml {
+        let Shown::Resource(view) = &shown else {
+            return Err(Failure::Usage("--xml shows Elements and Hosts".to_owned()));
+        };
+        return output.write(document(&view.description).as_bytes());
+    }
+    output.print(&shown, |page| match &shown {
+        Shown::Resource(view) => resource(page, view),
+        Shown::Application(view) => application(page, view),
+        Shown::Job(view) => job(page, view),
+        Shown::Explained(explanation) => explain::page(page, explanation),
+    })
+}
+
+async fn find(client: &Client, text: &str) -> Result<Shown, Failure> {
+    let id = remote::whole_id(client, text).await?;
+    match client.resources().get(&id).await {
+        Ok(view) => return Ok(Shown::Resource(Box::new(view))),
+        Err(error) if is_unknown(&error) => {}
+        Err(error) => return Err(error.into()),
+    }
+    if let Ok(job) = id.parse() {
+        match client.activities().job(job).await {
+            Ok(view) if !view.hosts.is_empty() => return Ok(Shown::Job(view)),
+            Err(error) if !is_unknown(&error) => return Err(error.into()),
+            _ => {}
+        }
+        return Ok(Shown::Explained(client.explanations().get(&id).await?));
+    }
+    let (name, version) = id
+        .split_once('@')
+        .map_or((id.as_str(), None), |(name, version)| (name, Some(version)));
+    let mut versions = client.apps().versions(name).await?;
+    versions.retain(|view| version.is_none_or(|version| view.version == version));
+    if versions.is_empty() {
+        return Err(gridmart_schemas::problem::Problem::new(
+            Code::NotFound,
+            format!("nothing here is called {text:?}"),
+        )
+        .into());
+    }
+    let activities = client
+        .activities()
+        .list(Some(name.to_owned()), Some(ACTIVITIES_SHOWN))
+        .await?;
+    let calls = client
+        .calls()
+        .page(Some(name.to_owned()), None, Some(CALLS_SHOWN))
+        .await?;
+    Ok(Shown::Application(Box::new(ApplicationShown {
+        versions,
+        activities,
+        calls,
+    })))
+}
+
+fn is_unknown(error: &Error) -> bool {
+    matches!(
+        error.code(),
+        Some(Code::NotFound | Code::UnknownApplication | Code::UnknownCall | Code::InvalidRequest)
+    )
+}
+
+fn resource(page: &mut Page, view: &ResourceView) {
+    let row = &view.row;
+    page.field("name", &row.name);
+    page.field("id", row.id.to_string());
+    page.field("kind", row.kind.as_str());
+    page.field("domain", &row.domain);
+    if let Some(element) = row.element {
+        page.field("element", element.to_string());
+    }
+    page.field("serving", serving(row));
+    page.field("health", &row.health_state);
+    page.field("connected", if row.connected { "yes" } else { "no (away)" });
+    page.field(
+        "heard",
+        row.age_seconds.map_or_else(
+            || "not since the controller started".to_owned(),
+            |age| format!("{age} s ago"),
+        ),
+    );
+    page.field("free/slots", slots(row));
+    page.field("running", or_dash(row.running_jobs));
+    page.field(
+        "wish",
+        format!(
+            "{} (generation {}, applied {})",
+            view.wish.desired, view.wish.generation, view.applied_generation
+        ),
+    );
+    let rows = view
+        .deployments
+        .iter()
+        .map(|at| {
+            [
+                at.digest.to_string(),
+                at.state.clone(),
+                at.reason.clone().unwrap_or_default(),
+            ]
+        })
+        .collect();
+    page.heading("Applications");
+    page.table(["DIGEST", "STATE", "REASON"], rows, "None yet.");
+}
+
+fn application(page: &mut Page, view: &ApplicationShown) {
+    for version in &view.versions {
+        apps::details(page, version);
+    }
+    page.heading("Running and waiting");
+    let rows = view
+        .activities
+        .activities
+        .iter()
+        .map(|activity| {
+            [
+                activity.id.clone(),
+                activity.state.clone(),
+                activity.owner.clone(),
+                or_dash(activity.position),
+                or_dash(activity.host),
+            ]
+        })
+        .collect();
+    page.table(
+        ["CALL", "STATE", "OWNER", "PLACE", "HOST"],
+        rows,
+        "Nothing.",
+    );
+    for silent in &view.activities.silent {
+        page.line(format!("{silent} did not answer."));
+    }
+    page.heading("Last calls");
+    page.table(
+        ["CALL", "ENDED", "STATE", "EXIT", "SECONDS", "OWNER"],
+        view.calls.items.iter().map(call).collect(),
+        "None.",
+    );
+}
+
+fn call(record: &CallRecord) -> [String; 6] {
+    let end = &record.end;
+    let micros = std::time::Duration::from_micros(end.wall_us);
+    [
+        record.call.to_string(),
+        moment(record.ended),
+        end.code.map_or_else(
+            || format!("{:?}", end.state),
+            |code| format!("{:?} ({code})", end.state),
+        ),
+        end.exit_code.map_or_else(
+            || {
+                end.signal
+                    .map_or_else(|| "-".to_owned(), |signal| format!("signal {signal}"))
+            },
+            |code| code.to_string(),
+        ),
+        format!("{:.3}", micros.as_secs_f64()),
+        record.owner.to_string(),
+    ]
+}
+
+fn job(page: &mut Page, view: &JobView) {
+    let rows = view
+        .hosts
+        .iter()
+        .map(|host| {
+            [
+                host.host.to_string(),
+                host.finished.to_string(),
+                host.failed.to_string(),
+                format!(
+                    "{:.3}",
+                    std::time::Duration::from_micros(host.wall_us).as_secs_f64()
+                ),
+                format!(
+                    "{:.3}",
+                    std::time::Duration::from_micros(host.cpu_us).as_secs_f64()
+                ),
+            ]
+        })
+        .collect();
+    page.table(
+        ["HOST", "FINISHED", "FAILED", "BUSY S", "CPU S"],
+        rows,
+        "Nothing has run yet.",
+    );
+}
