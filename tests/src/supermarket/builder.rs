@@ -1,0 +1,195 @@
+//! How a supermarket is to be, and its start.
+
+use std::{
+    fs,
+    io::{BufRead as _, BufReader},
+    path::{Path, PathBuf},
+    process::{Child, ChildStdout, Command, Stdio},
+    sync::{Arc, mpsc},
+    thread,
+    time::{Duration, Instant},
+};
+
+use parking_lot::Mutex;
+use tempfile::TempDir;
+
+use super::{Ready, Roles, Supermarket, end::MARK, make_strange};
+use crate::{binary::gridmart, processes};
+
+/// How long a supermarket may take to be ready.
+const READY_MAX: Duration = Duration::from_mins(1);
+
+/// Describes a supermarket: two Hosts of two slots, where roles that die stay
+/// dead, unless something else is said.
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct SupermarketBuilder {
+    hosts: u32,
+    slots: Option<u32>,
+    restart: bool,
+    folder: Option<PathBuf>,
+    log_level: String,
+}
+
+impl Default for SupermarketBuilder {
+    fn default() -> Self {
+        Self {
+            hosts: 2,
+            slots: Some(2),
+            restart: false,
+            folder: None,
+            log_level: "info".to_owned(),
+        }
+    }
+}
+
+impl SupermarketBuilder {
+    /// Sets the number of Hosts.
+    pub const fn hosts(mut self, hosts: u32) -> Self {
+        self.hosts = hosts;
+        self
+    }
+
+    /// Sets the slots of each Host; none: one per CPU.
+    pub const fn slots(mut self, slots: Option<u32>) -> Self {
+        self.slots = slots;
+        self
+    }
+
+    /// Lets dead roles be started again.
+    pub const fn restarting(mut self) -> Self {
+        self.restart = true;
+        self
+    }
+
+    /// Uses a data folder from before, which is left when all is over.
+    pub fn folder(mut self, folder: &Path) -> Self {
+        self.folder = Some(folder.to_owned());
+        self
+    }
+
+    /// Sets the filter of the roles' logs.
+    pub fn log_level(mut self, filter: &str) -> Self {
+        filter.clone_into(&mut self.log_level);
+        self
+    }
+
+    /// Gives the command that starts it.
+    pub fn command(&self, folder: &Path) -> Command {
+        let mut command = Command::new(gridmart());
+        command.args([
+            "up",
+            "--json",
+            "--port-base",
+            "0",
+            "--listen",
+            "127.0.0.1",
+            "--log-level",
+            &self.log_level,
+        ]);
+        command.args([
+            "--compute-hosts",
+            &self.hosts.to_string(),
+            "--parent-pid",
+            &std::process::id().to_string(),
+        ]);
+        command.arg("--data-dir").arg(folder);
+        if let Some(slots) = self.slots {
+            command.args(["--slots", &slots.to_string()]);
+        }
+        if !self.restart {
+            command.arg("--no-restart");
+        }
+        command
+    }
+
+    /// Starts it and waits until it is ready.
+    #[track_caller]
+    pub fn start(self) -> Supermarket {
+        let scratch =
+            TempDir::with_prefix("gridmart-test-").expect("a temporary folder can be made");
+        fs::create_dir(scratch.path().join("home")).expect("a folder can be made");
+        let folder = self
+            .folder
+            .clone()
+            .unwrap_or_else(|| scratch.path().join("data"));
+        let mark = uuid::Uuid::new_v4().to_string();
+        let mut command = self.command(&folder);
+        make_strange(&mut command, scratch.path());
+        command
+            .env(MARK, &mark)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        let began = Instant::now();
+        let mut up = processes::spawn(command).expect("gridmart up can be started");
+        let line = first_line(up.stdout.take().expect("stdout is a pipe"));
+        let said = listen(&mut up);
+        // From here on, whatever fails is cleared up.
+        let mut market = Supermarket {
+            ready: Ready {
+                url: String::new(),
+                nodes: String::new(),
+                element: String::new(),
+                hosts: Vec::new(),
+                join_command: None,
+            },
+            took: Duration::ZERO,
+            token: String::new(),
+            scratch,
+            folder,
+            mark,
+            up: Some(up),
+            said,
+            roles: Mutex::new(Roles::default()),
+        };
+        let line = line
+            .recv_timeout(READY_MAX)
+            .unwrap_or_else(|error| panic!("no ready line: {error}; stderr: {}", market.said()));
+        market.took = began.elapsed();
+        market.ready = serde_json::from_str(&line)
+            .unwrap_or_else(|error| panic!("the ready line is not understood ({error}): {line}"));
+        market.token = first_token(&market.folder);
+        market
+    }
+}
+
+/// Gives the first line of stdout, and reads on so that nobody is held up.
+fn first_line(stdout: ChildStdout) -> mpsc::Receiver<String> {
+    let (sender, line) = mpsc::channel();
+    thread::spawn(move || {
+        for line in BufReader::new(stdout).lines().map_while(Result::ok) {
+            // Only the first is waited for.
+            let _ = sender.send(line);
+        }
+    });
+    line
+}
+
+/// Gathers what is said on stderr.
+fn listen(up: &mut Child) -> Arc<Mutex<String>> {
+    let said = Arc::new(Mutex::new(String::new()));
+    let (heard, stderr) = (
+        Arc::clone(&said),
+        up.stderr.take().expect("stderr is a pipe"),
+    );
+    thread::spawn(move || {
+        for line in BufReader::new(stderr).lines().map_while(Result::ok) {
+            let mut text = heard.lock();
+            text.push_str(&line);
+            text.push('\n');
+        }
+    });
+    said
+}
+
+fn first_token(folder: &Path) -> String {
+    let text = fs::read_to_string(folder.join("control/first-admin.json"))
+        .expect("the first admin's file is there");
+    let value: serde_json::Value =
+        serde_json::from_str(&text).expect("the first admin's file is JSON");
+    value["token"]
+        .as_str()
+        .expect("the first admin has a token")
+        .to_owned()
+}

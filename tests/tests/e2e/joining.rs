@@ -1,0 +1,194 @@
+//! Joining: tokens, second machines, revocation.
+
+use gridmart_tests::{Application, LONG, Running, Supermarket, wait_for};
+use nix::sys::signal::Signal;
+
+/// Starts a Host beside those of the supermarket.
+fn host(market: &Supermarket, name: &str, token: &str) -> Running {
+    let folder = market.folder().join(name);
+    let mut command = market.command(&[
+        "host",
+        "compute",
+        "--name",
+        name,
+        "--listen",
+        "127.0.0.1:0",
+        "--advertise",
+        "127.0.0.1",
+        "--slots",
+        "2",
+    ]);
+    command
+        .arg("--data-dir")
+        .arg(folder)
+        .args(["--element", &market.ready.element])
+        .env("GRIDMART_JOIN_TOKEN", token);
+    Running::start(command, None)
+}
+
+fn host_token(market: &Supermarket, more: &[&str]) -> String {
+    let mut words = vec!["token", "create", "--kind", "chost", "--element", "ce-1"];
+    words.extend(more);
+    market.cli(&words).ok().text()
+}
+
+#[test]
+fn the_printed_line_joins_another_host() {
+    let market = Supermarket::builder().hosts(1).start();
+    let line = market.ready.join_command.clone().unwrap();
+    let mut words: Vec<&str> = line.split(' ').skip(1).collect();
+    let folder = market.folder().join("elsewhere");
+    let folder = folder.to_string_lossy().into_owned();
+    words.extend([
+        "--data-dir",
+        &folder,
+        "--name",
+        "elsewhere",
+        "--listen",
+        "127.0.0.1:0",
+    ]);
+    let host = market.cli_start(&words);
+    market.wait_resource("elsewhere", "connected", |row| row["connected"] == true);
+    host.signal(Signal::SIGTERM);
+    host.wait().ok();
+    market.stop();
+}
+
+#[test]
+fn a_join_token_is_spent_by_its_use() {
+    let market = Supermarket::builder().hosts(1).start();
+    let token = host_token(&market, &[]);
+    let first = host(&market, "extra-1", &token);
+    market.wait_resource("extra-1", "connected", |row| row["connected"] == true);
+    let second = host(&market, "extra-2", &token).wait().exits(1);
+    assert!(
+        second.stderr.contains("join-token-spent"),
+        "{}",
+        second.stderr
+    );
+    let altered = format!("{}x", &token[..token.len() - 4]);
+    let third = host(&market, "extra-3", &altered).wait();
+    assert_ne!(third.code, 0, "{}", third.stderr);
+    assert!(
+        market.log("ce-1").contains("join-token-spent"),
+        "the refusal is logged: {}",
+        market.log("ce-1")
+    );
+    first.signal(Signal::SIGTERM);
+    first.wait().ok();
+    market.stop();
+}
+
+#[test]
+fn a_token_of_another_kind_or_after_its_time_is_refused() {
+    let market = Supermarket::builder().hosts(1).start();
+    let element_token = market
+        .cli(&["token", "create", "--kind", "ce", "--domain", "lab"])
+        .ok()
+        .text();
+    let run = host(&market, "extra-1", &element_token).wait();
+    assert_ne!(run.code, 0, "{}", run.stderr);
+    let short = host_token(&market, &["--expires", "1s"]);
+    std::thread::sleep(std::time::Duration::from_millis(1_100));
+    let run = host(&market, "extra-2", &short).wait().exits(1);
+    assert!(run.stderr.contains("join-token-expired"), "{}", run.stderr);
+    market.stop();
+}
+
+#[test]
+fn a_second_element_serves_its_own_domain() {
+    let market = Supermarket::builder().hosts(1).start();
+    let token = market
+        .cli(&["token", "create", "--kind", "ce", "--domain", "lab"])
+        .ok()
+        .text();
+    let folder = market.folder().join("ce-2");
+    let mut command = market.command(&[
+        "element",
+        "compute",
+        "--name",
+        "ce-2",
+        "--listen",
+        "127.0.0.1:0",
+        "--advertise",
+        "127.0.0.1",
+    ]);
+    command
+        .arg("--data-dir")
+        .arg(&folder)
+        .args(["--controller", &market.ready.nodes])
+        .env("GRIDMART_JOIN_TOKEN", token);
+    let element = Running::start(command, None);
+    market.wait_resource("ce-2", "connected", |row| {
+        row["connected"] == true && row["domain"] == "lab"
+    });
+    element.signal(Signal::SIGTERM);
+    element.wait().ok();
+    market.wait_resource("ce-2", "away", |row| row["connected"] == false);
+    market.stop();
+}
+
+#[test]
+fn a_revoked_host_is_cut_off_at_once_and_for_good() {
+    let market = Supermarket::builder().hosts(2).start();
+    market.upload(&Application::script("echo", "cat"));
+    let node = market.role_node("host-2");
+    market.cli(&["nodes", "revoke", "host-2"]).ok();
+    wait_for(LONG, "host-2 is away", || match market.resource("host-2") {
+        Some(row) if row["connected"] == true => Err(row.to_string()),
+        _ => Ok(()),
+    });
+    market.kill9("host-2");
+    let rows: serde_json::Value = market.cli(&["nodes", "list", "--json"]).ok().json();
+    let row = rows["items"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|row| row["id"] == node.as_str())
+        .cloned()
+        .unwrap();
+    assert_eq!(row["revoked"], true, "{row}");
+    market.cli_with(&["call", "echo"], "x").ok();
+    // Its certificate is refused when it comes back.
+    market.restart("host-2");
+    wait_for(LONG, "the refusal is logged", || {
+        let text = format!("{}{}", market.log("host-2"), market.log("ce-1"));
+        if text.contains("node-revoked") || text.contains("revoked") {
+            Ok(())
+        } else {
+            Err(text)
+        }
+    });
+    assert!(
+        market
+            .resource("host-2")
+            .is_none_or(|row| row["connected"] == false)
+    );
+    market.stop();
+}
+
+#[test]
+fn the_settings_file_says_the_same_as_the_flags() {
+    let market = Supermarket::builder().hosts(1).start();
+    let token = market.scratch().join("token");
+    std::fs::write(&token, host_token(&market, &[])).unwrap();
+    let settings = market.scratch().join("host.toml");
+    let text = format!(
+        "data-dir = {:?}\nelement = {:?}\nname = \"from-file\"\nlisten = \"127.0.0.1:0\"\nadvertise = \"127.0.0.1\"\njoin-token-file = {token:?}\nslots = 1\n",
+        market.folder().join("from-file"),
+        market.ready.element
+    );
+    std::fs::write(&settings, &text).unwrap();
+    let host = market.cli_start(&["host", "compute", "--config", &settings.to_string_lossy()]);
+    market.wait_resource("from-file", "connected", |row| {
+        row["connected"] == true && row["total_slots"] == 1
+    });
+    host.signal(Signal::SIGTERM);
+    host.wait().ok();
+    std::fs::write(&settings, text + "colour = \"blue\"\n").unwrap();
+    let run = market
+        .cli(&["host", "compute", "--config", &settings.to_string_lossy()])
+        .exits(2);
+    assert!(run.stderr.contains("colour"), "{}", run.stderr);
+    market.stop();
+}

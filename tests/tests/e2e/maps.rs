@@ -1,0 +1,225 @@
+//! Maps: split, run, merge; the same bytes whatever the number of Hosts.
+
+use gridmart_tests::{Application, LONG, Run, Supermarket, wait_for};
+use nix::sys::signal::Signal;
+
+use crate::shared;
+
+/// Numbers in, their squares out, each part alone; sums and lists in order.
+fn squares() -> Application {
+    Application::script("squares", "read n; echo $((n * n))")
+        .split("cat")
+        .merge("cat")
+        .retryable(3)
+}
+
+fn numbers(market: &Supermarket, count: u32) -> String {
+    let path = market.scratch().join(format!("numbers-{count}.txt"));
+    let text: String = (0..count).map(|n| format!("{n}\n")).collect();
+    std::fs::write(&path, text).unwrap();
+    path.to_string_lossy().into_owned()
+}
+
+fn expected(count: u32) -> String {
+    (0..count).map(|n| format!("{}\n", n * n)).collect()
+}
+
+#[test]
+fn parts_are_split_run_and_merged_in_order() {
+    let market = shared();
+    market.upload(&squares());
+    let input = numbers(&market, 300);
+    let report = market.scratch().join("report.json");
+    let run = market
+        .cli(&[
+            "map",
+            "squares",
+            "--input",
+            &input,
+            "--report",
+            &report.to_string_lossy(),
+        ])
+        .ok();
+    assert_eq!(String::from_utf8(run.stdout).unwrap(), expected(300));
+    let report: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(report).unwrap()).unwrap();
+    assert_eq!(report["parts"], 300);
+    let hosts = report["hosts"].as_array().unwrap();
+    let shares: u64 = hosts
+        .iter()
+        .map(|host| host["parts"].as_u64().unwrap())
+        .sum();
+    assert_eq!((hosts.len(), shares), (2, 300), "{report}");
+}
+
+#[test]
+fn one_host_gives_the_same_bytes() {
+    let market = shared();
+    market.upload(&squares().version("2.0"));
+    let input = numbers(&market, 60);
+    let one = market
+        .cli(&["map", "squares@2.0", "--input", &input, "--hosts", "1"])
+        .ok();
+    let all = market.cli(&["map", "squares@2.0", "--input", &input]).ok();
+    assert_eq!(one.stdout, all.stdout);
+    assert_eq!(String::from_utf8(one.stdout).unwrap(), expected(60));
+}
+
+#[test]
+fn ready_made_parts_come_from_lines_or_files() {
+    let market = shared();
+    market.upload(&Application::script("upper", "tr a-z A-Z"));
+    let lines = market.scratch().join("parts.jsonl");
+    std::fs::write(&lines, "\"a\"\n\"b\"\n\"c\"\n").unwrap();
+    let run = market
+        .cli(&["map", "upper", "--inputs", &lines.to_string_lossy()])
+        .ok();
+    assert_eq!(
+        run.text()
+            .matches(|letter: char| letter.is_ascii_uppercase())
+            .collect::<String>(),
+        "ABC"
+    );
+    let folder = market.scratch().join("parts");
+    std::fs::create_dir(&folder).unwrap();
+    for (name, text) in [("1", "x\n"), ("2", "y\n"), ("3", "z\n")] {
+        std::fs::write(folder.join(name), text).unwrap();
+    }
+    let run = market
+        .cli(&["map", "upper", "--inputs", &folder.to_string_lossy()])
+        .ok();
+    assert_eq!(run.text(), "X\nY\nZ");
+}
+
+#[test]
+fn failed_parts_are_reported_with_their_stderr_and_run_again_alone() {
+    let market = shared();
+    let script = "read n; if [ \"$n\" = 3 ]; then echo \"three is bad\" >&2; exit 4; fi; echo $n";
+    market.upload(
+        &Application::script("picky", script)
+            .split("cat")
+            .merge("cat"),
+    );
+    let input = numbers(&market, 6);
+    let run: Run = market.cli(&["map", "picky", "--input", &input]).exits(1);
+    assert!(
+        run.stderr.contains("three is bad") && run.stderr.contains("parts-failed"),
+        "{}",
+        run.stderr
+    );
+    assert!(
+        run.stdout.is_empty(),
+        "no result is given when parts failed"
+    );
+    let report = market.scratch().join("picky.json");
+    let again = market
+        .cli(&[
+            "retry",
+            "last",
+            "--failed",
+            "--report",
+            &report.to_string_lossy(),
+        ])
+        .exits(1);
+    assert!(again.stderr.contains("three is bad"), "{}", again.stderr);
+    let report: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(report).unwrap()).unwrap();
+    assert_eq!(report["failed"].as_array().unwrap().len(), 1, "{report}");
+    assert_eq!(report["failed"][0]["part"], 3);
+}
+
+#[test]
+fn a_part_that_is_well_again_completes_the_map() {
+    let market = shared();
+    let script = "read n; [ \"$n\" != 3 ] || [ \"$(date +%s)\" -ge \"$1\" ] || exit 4; echo $n";
+    market.upload(
+        &Application::script("moody", script)
+            .split("cat")
+            .merge("cat"),
+    );
+    let input = numbers(&market, 6);
+    let now = || {
+        std::time::SystemTime::now()
+            .duration_since(std::time::UNIX_EPOCH)
+            .unwrap()
+            .as_secs()
+    };
+    let well = now() + 10;
+    let report = market.scratch().join("moody.json");
+    let told = report.to_string_lossy();
+    let deadline = well.to_string();
+    market
+        .cli(&[
+            "map", "moody", &deadline, "--input", &input, "--report", &told,
+        ])
+        .exits(1);
+    let first: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(&report).unwrap()).unwrap();
+    let job = first["job"].as_str().unwrap();
+    wait_for(LONG, "the part is well again", || {
+        if now() >= well {
+            Ok(())
+        } else {
+            Err(format!("{} s to go", well - now()))
+        }
+    });
+    let run = market
+        .cli(&["retry", job, "--failed", "--report", &told])
+        .ok();
+    assert_eq!(run.text(), "0\n1\n2\n3\n4\n5");
+    let again: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(&report).unwrap()).unwrap();
+    assert_eq!(
+        (again["job"].as_str(), again["done"].as_u64()),
+        (Some(job), Some(6)),
+        "{again}"
+    );
+}
+
+#[test]
+fn an_interrupted_map_is_gone_on_with() {
+    let market = Supermarket::builder().start();
+    market.upload(
+        &Application::script("steady", "read n; sleep 1; echo $n")
+            .split("cat")
+            .merge("cat")
+            .retryable(3),
+    );
+    let input = numbers(&market, 40);
+    let running = market.cli_start(&["map", "steady", "--input", &input]);
+    wait_for(LONG, "some parts are done", || {
+        let text = market.cli(&["show", "steady", "--json"]).ok().text();
+        if text.contains("Executing") {
+            Ok(())
+        } else {
+            Err(text)
+        }
+    });
+    running.signal(Signal::SIGINT);
+    running.wait().exits(130).says("gridmart retry");
+    let run = market.cli(&["retry", "last"]).ok();
+    let wanted: String = (0..40).map(|n| format!("{n}\n")).collect();
+    assert_eq!(String::from_utf8(run.stdout).unwrap(), wanted);
+    market.stop();
+}
+
+#[test]
+fn a_map_of_no_parts_is_a_result_too() {
+    let market = shared();
+    market.upload(
+        &Application::script("counter", "cat")
+            .split("cat")
+            .merge("wc -l")
+            .version("1.0"),
+    );
+    let input = market.scratch().join("empty.txt");
+    std::fs::write(&input, "").unwrap();
+    assert_eq!(
+        market
+            .cli(&["map", "counter", "--input", &input.to_string_lossy()])
+            .ok()
+            .text()
+            .trim(),
+        "0"
+    );
+}
