@@ -29,14 +29,17 @@ pub async fn call_kill(
     let owner = match owner {
         Some(owner) => Some(owner),
         None if context.actor.is_operator() => None,
-        None => activity_owner(control, context, &call.to_string(), None).await,
+        None => match control.explanations.ended_by(*call.as_uuid()) {
+            Some(person) => Some(person.to_string()),
+            None => activity_owner(control, context, &call.to_string(), None).await,
+        },
     };
     ownership(context, owner.as_deref(), &format!("call {call}"))?;
     let by = context.actor.name.to_string();
     let entry = context.act("call.kill", call.to_string());
     let ended = terminate(control, context, &CallTerminate { call, by }).await;
     let id = *call.as_uuid();
-    if ended == 0 && records.is_empty() && !control.explanations.knows_ended(id) {
+    if ended == 0 && records.is_empty() && control.explanations.ended_by(id).is_none() {
         let problem = nobody_knows(control, &format!("the call {call}"));
         control.audit_refusal(entry, problem.code.as_str()).await;
         return Err(problem.into());
@@ -62,14 +65,17 @@ pub async fn job_kill(
     let owner = match owner {
         Some(owner) => Some(owner),
         None if context.actor.is_operator() => None,
-        None => activity_owner(control, context, "", Some(job)).await,
+        None => match control.explanations.ended_by(*job.as_uuid()) {
+            Some(person) => Some(person.to_string()),
+            None => activity_owner(control, context, "", Some(job)).await,
+        },
     };
     ownership(context, owner.as_deref(), &format!("map {job}"))?;
     let by = context.actor.name.to_string();
     let entry = context.act("job.kill", job.to_string());
     let ended = terminate(control, context, &JobTerminate { job, by }).await;
     let id = *job.as_uuid();
-    if ended == 0 && progress.is_empty() && !control.explanations.knows_ended(id) {
+    if ended == 0 && progress.is_empty() && control.explanations.ended_by(id).is_none() {
         let problem = nobody_knows(control, &format!("the map {job}"));
         control.audit_refusal(entry, problem.code.as_str()).await;
         return Err(problem.into());

@@ -5,7 +5,7 @@ use std::collections::{HashMap, VecDeque};
 
 use gridmart_schemas::{
     api::explain::Explanation,
-    id::{CallId, JobId, LeaseId, PersonName, RequestId},
+    id::{CallId, JobId, LeaseId, PersonName},
     problem::{Code, Problem},
     role::NodeKind,
     wire::control_element::{Explain, Subject},
@@ -19,55 +19,72 @@ use crate::failure::Failure;
 /// Decisions remembered at a time.
 const KEPT_MAX: usize = 4096;
 
-/// The reasons of late decisions, by request.
+/// The reasons of late decisions.
 #[derive(Default)]
 pub struct Explanations {
-    ring: Mutex<Ring>,
+    /// By request.
+    decisions: Mutex<Ring>,
+    /// What was ended by command, by call or map.
+    ended: Mutex<Ring>,
 }
 
+/// The last reasons; the oldest are forgotten.
 #[derive(Default)]
 struct Ring {
-    order: VecDeque<RequestId>,
-    kept: HashMap<RequestId, (PersonName, Explanation)>,
+    order: VecDeque<Uuid>,
+    kept: HashMap<Uuid, (PersonName, Explanation)>,
+}
+
+impl Ring {
+    fn keep(&mut self, id: Uuid, person: &PersonName, explanation: Explanation) {
+        let entry = (person.clone(), explanation);
+        if self.kept.insert(id, entry).is_none() {
+            self.order.push_back(id);
+        }
+        if self.order.len() > KEPT_MAX
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.kept.remove(&oldest);
+        }
+    }
 }
 
 impl Explanations {
-    /// Keeps the reasons of a decision; the oldest are forgotten.
+    /// Keeps the reasons of a decision.
     pub fn keep(&self, context: &Context, explanation: Explanation) {
-        self.keep_under(context.request, context, explanation);
+        let id = *context.request.as_uuid();
+        let person = &context.actor.name;
+        self.decisions.lock().keep(id, person, explanation);
     }
 
-    /// Keeps that a call or map was ended by command, under its own id: it may
-    /// be ended again before its records are here.
+    /// Keeps that a call or map was ended by command: it may be ended again
+    /// before its records are here.
     pub fn keep_ended(&self, context: &Context, id: Uuid, what: &str) {
+        let person = &context.actor.name;
         let explanation = Explanation {
             question: format!("Why has the {what} ended?"),
-            outcome: format!("{} ended it", context.actor.name),
+            outcome: format!("{person} ended it"),
             candidates: Vec::new(),
         };
-        self.keep_under(RequestId::from_uuid(id), context, explanation);
+        self.ended.lock().keep(id, person, explanation);
     }
 
-    /// Tells whether a call or map was lately ended by command.
-    pub fn knows_ended(&self, id: Uuid) -> bool {
-        self.get(RequestId::from_uuid(id)).is_some()
+    /// Who has lately ended a call or map by command: its owner, or an operator.
+    pub fn ended_by(&self, id: Uuid) -> Option<PersonName> {
+        let ended = self.ended.lock();
+        ended.kept.get(&id).map(|(person, _)| person.clone())
     }
 
-    fn keep_under(&self, id: RequestId, context: &Context, explanation: Explanation) {
-        let mut ring = self.ring.lock();
-        let entry = (context.actor.name.clone(), explanation);
-        if ring.kept.insert(id, entry).is_none() {
-            ring.order.push_back(id);
-        }
-        if ring.order.len() > KEPT_MAX
-            && let Some(oldest) = ring.order.pop_front()
-        {
-            ring.kept.remove(&oldest);
-        }
+    fn decision(&self, id: Uuid) -> Option<(PersonName, Explanation)> {
+        self.decisions.lock().kept.get(&id).cloned()
     }
 
-    fn get(&self, request: RequestId) -> Option<(PersonName, Explanation)> {
-        self.ring.lock().kept.get(&request).cloned()
+    fn end(&self, id: Uuid) -> Option<Explanation> {
+        let ended = self.ended.lock();
+        ended
+            .kept
+            .get(&id)
+            .map(|(_, explanation)| explanation.clone())
     }
 }
 
@@ -105,7 +122,7 @@ pub async fn explanation_view(
         return Ok(answer);
     }
     let id: Uuid = text.parse().map_err(|_| unknown())?;
-    if let Some((person, explanation)) = control.explanations.get(RequestId::from_uuid(id)) {
+    if let Some((person, explanation)) = control.explanations.decision(id) {
         if person != context.actor.name && !context.actor.is_operator() {
             return Err(unknown().into());
         }
@@ -127,5 +144,5 @@ pub async fn explanation_view(
             return Ok(explanation);
         }
     }
-    Err(unknown().into())
+    control.explanations.end(id).ok_or_else(|| unknown().into())
 }
