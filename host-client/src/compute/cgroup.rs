@@ -115,6 +115,7 @@ impl Cgroups {
         let places: Vec<_> = self
             .places
             .iter()
+            .filter(|place| place.serves(limits))
             .map(|place| Place {
                 folder: place.folder.join(name),
                 ..place.clone()
@@ -137,6 +138,20 @@ impl Cgroups {
             // Left over at worst: the next start finds and uses it.
             let _ = fs::remove_dir(&place.folder);
         }
+    }
+}
+
+impl Place {
+    /// Whether the group is of use here. Where each controller has a hierarchy
+    /// of its own, one that limits nothing only costs: every page that a short
+    /// process touches would be counted for nobody.
+    fn serves(&self, limits: CgroupLimits) -> bool {
+        self.unified
+            || self.controllers.iter().any(|controller| match controller {
+                Controller::Memory => limits.memory.is_some(),
+                Controller::Pids => limits.tasks.is_some(),
+                Controller::Cpu => true,
+            })
     }
 }
 

@@ -29,6 +29,17 @@ pub enum HostError {
         /// The data folder.
         folder: PathBuf,
     },
+    /// Applications would see the data folder.
+    #[error(
+        "the data folder {} lies in {shown}, which every sandbox shows to its application: name another folder",
+        folder.display()
+    )]
+    DataFolderShown {
+        /// The data folder.
+        folder: PathBuf,
+        /// The folder of the system that it lies in.
+        shown: &'static str,
+    },
     /// The identity is another kind of node's.
     #[error("the data folder {} belongs to a node of kind {kind}, not to a compute Host: name another folder", folder.display())]
     OtherKind {

@@ -9,7 +9,7 @@
 //! its first into death until it is set up, so that both are ended together.
 
 use std::{
-    fs, io,
+    io,
     os::unix::process::CommandExt as _,
     path::PathBuf,
     process::{Child, ChildStderr, ChildStdout, Command, Stdio},
@@ -23,7 +23,7 @@ use nix::{
     unistd::Pid,
 };
 
-use super::cgroup::Cgroup;
+use super::{cgroup::Cgroup, folder::folder_removed};
 
 /// How often dying sandboxes are looked at.
 const GRAVE_INTERVAL: Duration = Duration::from_millis(20);
@@ -202,14 +202,11 @@ impl Grave {
             .group
             .as_ref()
             .is_none_or(|group| group.remove().is_ok());
-        let folders_removed =
-            self.remains
-                .folders
-                .iter()
-                .all(|folder| match fs::remove_dir_all(folder) {
-                    Err(error) => error.kind() == io::ErrorKind::NotFound,
-                    Ok(()) => true,
-                });
+        let folders_removed = self
+            .remains
+            .folders
+            .iter()
+            .all(|folder| folder_removed(folder).is_ok());
         (group_removed && folders_removed) || self.since.elapsed() > GRAVE_TIME_MAX
     }
 }

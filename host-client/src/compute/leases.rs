@@ -129,6 +129,10 @@ impl Leases {
                 .keys
                 .verify_lease(ticket, self.services.host, presenter, now)?;
         let digest = claims.application.digest.clone();
+        let expires = claims.exp;
+        // Held to the end: what ends leases looks at those that are present, so
+        // none may begin between these checks and that.
+        let mut leases = self.present.lock();
         if is_cut(claims.cut, self.services.commands.cut(&digest)) {
             return Err(Problem::new(
                 Code::TicketCut,
@@ -138,8 +142,6 @@ impl Leases {
         if let Some((_, problem)) = self.over.lock().get(&claims.lease) {
             return Err(problem.clone());
         }
-        let expires = claims.exp;
-        let mut leases = self.present.lock();
         if let Some(lease) = leases.get(&claims.lease) {
             let is_same = lease.claims.sub == claims.sub
                 && lease.claims.presenter == claims.presenter
@@ -176,15 +178,21 @@ impl Leases {
     /// The Element ends a lease; without `kill` its calls may finish.
     pub(crate) fn end(&self, id: LeaseId, kill: bool, reason: &str) {
         let problem = Problem::new(Code::LeaseEnded, format!("The lease was ended: {reason}."));
-        match self.get(id) {
+        let leases = self.present.lock();
+        let present = leases.get(&id).cloned();
+        if present.is_none() {
+            // Its ticket may be on its way: it begins nothing any more.
+            self.over
+                .lock()
+                .insert(id, (Instant::now(), problem.clone()));
+        }
+        drop(leases);
+        match present {
             Some(lease) if kill || lease.is_idle() => {
                 self.finish(&lease, problem, &Cut::Terminated(reason.to_owned()));
             }
             Some(lease) => lease.close(problem),
-            // Its ticket may be on its way: it begins nothing any more.
-            None => {
-                self.over.lock().insert(id, (Instant::now(), problem));
-            }
+            None => {}
         }
     }
 
@@ -282,10 +290,6 @@ impl Leases {
             .collect()
     }
 
-    fn get(&self, id: LeaseId) -> Option<Arc<Lease>> {
-        self.present.lock().get(&id).cloned()
-    }
-
     fn all(&self) -> Vec<Arc<Lease>> {
         self.present.lock().values().cloned().collect()
     }
@@ -297,10 +301,10 @@ impl Leases {
             .metrics
             .leases
             .set(i64::try_from(leases.len()).unwrap_or(i64::MAX));
-        drop(leases);
         self.over
             .lock()
             .insert(lease.id(), (Instant::now(), problem.clone()));
+        drop(leases);
         lease.close(problem);
         lease.cut_all(cut);
         lease.over.cancel();

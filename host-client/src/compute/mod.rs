@@ -16,6 +16,7 @@ mod deploy;
 mod description;
 mod door;
 mod error;
+mod folder;
 mod invocation;
 mod join;
 mod launcher;

@@ -35,6 +35,7 @@ use super::{
     metrics::HostMetrics,
     provision::{Wanted, provide},
     record::Recorder,
+    sandbox::seen_through,
     services::{ServiceParts, Services},
     stores::Stores,
 };
@@ -67,6 +68,12 @@ pub async fn run_embedded(
     let name = Token::new(&config.name).map_err(|error| HostError::Name {
         reason: error.to_string(),
     })?;
+    if let Some(shown) = seen_through(&config.data_dir) {
+        return Err(HostError::DataFolderShown {
+            folder: config.data_dir.clone(),
+            shown,
+        });
+    }
     let lock = NodeLock::acquire(&config.data_dir)?;
     let _ = ready::withdraw(&config.data_dir);
     let (identity, is_new) = match load_identity(&config)? {

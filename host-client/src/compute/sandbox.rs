@@ -359,6 +359,16 @@ fn confine(command: &mut Command) {
     command.args(["--json-status-fd", "1"]);
 }
 
+/// The folder of the system that sandboxes see and that `folder` lies in, if
+/// there is one: nothing that a sandbox may not read may lie there.
+pub(crate) fn seen_through(folder: &Path) -> Option<&'static str> {
+    let real = fs::canonicalize(folder).unwrap_or_else(|_| folder.to_owned());
+    std::iter::once("/usr")
+        .chain(SYSTEM_FOLDERS)
+        .chain(ETC_FILES)
+        .find(|shown| fs::canonicalize(shown).is_ok_and(|shown| real.starts_with(shown)))
+}
+
 fn bind_system(command: &mut Command) {
     command.args(["--ro-bind", "/usr", "/usr"]);
     for folder in SYSTEM_FOLDERS {
@@ -486,4 +496,17 @@ pub(crate) fn find_bubblewrap() -> Option<PathBuf> {
         .into_iter()
         .map(PathBuf::from)
         .find(|path| path.is_file())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn folders_that_applications_see_are_known() {
+        assert_eq!(seen_through(Path::new("/usr/local")), Some("/usr"));
+        assert_eq!(seen_through(Path::new("/bin")), Some("/usr"));
+        let folder = tempfile::tempdir().unwrap();
+        assert_eq!(seen_through(folder.path()), None);
+    }
 }

@@ -1,7 +1,7 @@
 //! What lies in a Host's data folder.
 
 use std::{
-    fs, io,
+    fs,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -10,6 +10,7 @@ use super::{
     command::Commands,
     deploy::{Deployer, PackageSource},
     error::HostError,
+    folder::folder_removed,
     log::LogBook,
     record::Recorder,
     spool::SpoolRoom,
@@ -37,12 +38,11 @@ impl Stores {
         };
         let sandbox_folder = data.join("sandboxes");
         // What an earlier start has left: its sandboxes died with it.
-        match fs::remove_dir_all(&sandbox_folder) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                return Err(fault("emptying", &sandbox_folder)(error));
-            }
-            _ => fs::create_dir_all(&sandbox_folder).map_err(fault("making", &sandbox_folder))?,
+        if let Err(error) = folder_removed(&sandbox_folder) {
+            // Names of sandboxes are never used twice.
+            tracing::warn!(folder = %sandbox_folder.display(), %error, "what an earlier start has left cannot be removed");
         }
+        fs::create_dir_all(&sandbox_folder).map_err(fault("making", &sandbox_folder))?;
         let desired = data.join("desired.json");
         let (records, logs, spools, packages) = (
             data.join("records"),

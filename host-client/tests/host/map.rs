@@ -90,6 +90,12 @@ async fn output_of_a_part_is_spooled_whatever_its_reader_does() {
     let channels = program.start_all(&[big, small]).await;
     // The slot is free although nothing of the first was read.
     assert_eq!(program.finish(channels[1]).await.text(), "second");
+    // What the window allows is on its way all the same, and no more.
+    program
+        .until("a full window", |all| {
+            all[&channels[0]].stdout.len() >= WINDOW_BYTES
+        })
+        .await;
     assert_eq!(program.channels[&channels[0]].stdout.len(), WINDOW_BYTES);
     program.credits = true;
     program

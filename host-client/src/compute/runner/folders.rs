@@ -12,6 +12,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use super::super::folder::folder_removed;
 use rustix::fs::{Mode, OFlags, RawDir, SeekFrom};
 
 /// System V IPC objects of the namespace; absent where the kernel has none.
@@ -106,26 +107,10 @@ fn empty(folder: &Path) -> io::Result<()> {
     for entry in fs::read_dir(folder)? {
         let entry = entry?;
         let path = entry.path();
-        if !entry.file_type()?.is_dir() {
+        if entry.file_type()?.is_dir() {
+            folder_removed(&path)?;
+        } else {
             fs::remove_file(&path)?;
-        } else if fs::remove_dir_all(&path).is_err() {
-            unlock(&path)?;
-            fs::remove_dir_all(&path)?;
-        }
-    }
-    Ok(())
-}
-
-/// Gives folders back their owner's rights, so that they can be emptied.
-fn unlock(folder: &Path) -> io::Result<()> {
-    let mut folders = vec![folder.to_owned()];
-    while let Some(folder) = folders.pop() {
-        fs::set_permissions(&folder, fs::Permissions::from_mode(0o700))?;
-        for entry in fs::read_dir(&folder)? {
-            let entry = entry?;
-            if entry.file_type()?.is_dir() {
-                folders.push(entry.path());
-            }
         }
     }
     Ok(())
