@@ -43,6 +43,17 @@ impl FromIterator<Duration> for Sample {
     }
 }
 
+/// How often `part` fits into `whole`, round by round: the median, which a
+/// round that was disturbed does not move.
+pub(super) fn ratio(whole: &Sample, part: &Sample) -> f64 {
+    let pairs = whole.0.iter().zip(&part.0);
+    let mut ratios: Vec<f64> = pairs
+        .map(|(whole, part)| whole.as_secs_f64() / part.as_secs_f64().max(f64::EPSILON))
+        .collect();
+    ratios.sort_unstable_by(f64::total_cmp);
+    ratios.get(ratios.len() / 2).copied().unwrap_or_default()
+}
+
 /// How many per second.
 pub(super) fn rate(count: usize, wall: Duration) -> f64 {
     #[expect(clippy::cast_precision_loss, reason = "counts are small")]
@@ -65,5 +76,13 @@ mod tests {
         assert_eq!(sample.quantile(0.99), Duration::from_millis(99));
         assert_eq!(sample.least(), Duration::from_millis(1));
         assert_eq!(Sample::default().median(), Duration::ZERO);
+    }
+
+    #[test]
+    fn a_disturbed_round_does_not_move_the_ratio() {
+        let [whole, part] =
+            [[4, 8, 100], [2, 4, 4]].map(|seconds| seconds.map(Duration::from_secs));
+        let ratio = ratio(&whole.into_iter().collect(), &part.into_iter().collect());
+        assert!((ratio - 2.0).abs() < 1e-9, "{ratio}");
     }
 }

@@ -24,10 +24,22 @@ fn wait_served(market: &Supermarket) {
     });
 }
 
+/// Tells whether calls of the application run on that Host now.
+fn runs_on(market: &Supermarket, application: &str, host: &str) -> Result<(), String> {
+    let shown: serde_json::Value = market.cli(&["show", application, "--json"]).ok().json();
+    let node = market.role_node(host);
+    let activities = shown["activities"]["activities"].as_array();
+    let here = activities.into_iter().flatten().any(|activity| {
+        activity["host"] == node.as_str() && activity["state"] == "Running:Executing"
+    });
+    here.then_some(())
+        .ok_or_else(|| shown["activities"].to_string())
+}
+
 #[test]
 fn a_map_survives_the_death_of_a_host_unchanged() {
     let market = Supermarket::builder().hosts(3).slots(Some(2)).start();
-    let script = "read n; sleep 0.1; head -c 2000 /dev/zero | tr '\\0' x; echo $n";
+    let script = "read n; sleep 2; head -c 2000 /dev/zero | tr '\\0' x; echo $n";
     market.upload(
         &Application::script("steady", script)
             .split("cat")
@@ -35,20 +47,23 @@ fn a_map_survives_the_death_of_a_host_unchanged() {
             .retryable(4),
     );
     let input = market.scratch().join("numbers.txt");
-    let numbers: String = (0..180).map(|n| format!("{n}\n")).collect();
+    let numbers: String = (0..42).map(|n| format!("{n}\n")).collect();
     std::fs::write(&input, numbers).unwrap();
-    let map = market.cli_start(&["map", "steady", "--input", &input.to_string_lossy()]);
+    let report = market.scratch().join("report.json");
+    let map = market.cli_start(&[
+        "map",
+        "steady",
+        "--input",
+        &input.to_string_lossy(),
+        "--report",
+        &report.to_string_lossy(),
+    ]);
     wait_for(LONG, "host-2 works on parts", || {
-        let text = market.cli(&["show", "steady", "--json"]).ok().text();
-        if text.contains(&market.role_node("host-2")) {
-            Ok(())
-        } else {
-            Err(text)
-        }
+        runs_on(&market, "steady", "host-2")
     });
     market.kill9("host-2");
     let run = map.wait().ok();
-    let wanted: String = (0..180)
+    let wanted: String = (0..42)
         .map(|n| format!("{}{n}\n", "x".repeat(2000)))
         .collect();
     assert!(
@@ -60,6 +75,12 @@ fn a_map_survives_the_death_of_a_host_unchanged() {
         run.stderr.contains("host-1") && run.stderr.contains("host-3"),
         "{}",
         run.stderr
+    );
+    let report: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(report).unwrap()).unwrap();
+    assert!(
+        report["attempts"].as_u64() > Some(42),
+        "no attempt was lost: {report}"
     );
     market.stop();
 }
@@ -92,11 +113,11 @@ fn a_retryable_call_is_made_again_elsewhere() {
     market.upload(&Application::script("again", "sleep 15; echo made").retryable(3));
     let call = market.cli_start(&["call", "again"]);
     let host = wait_for(LONG, "it runs somewhere", || {
-        let text = market.cli(&["show", "again", "--json"]).ok().text();
-        ["host-1", "host-2"]
-            .into_iter()
-            .find(|host| text.contains("Executing") && text.contains(&market.role_node(host)))
-            .ok_or(text)
+        let found = ["host-1", "host-2"].map(|host| (host, runs_on(&market, "again", host)));
+        match found {
+            [(host, Ok(())), _] | [_, (host, Ok(()))] => Ok(host),
+            [(_, Err(text)), _] => Err(text),
+        }
     });
     market.kill9(host);
     assert_eq!(call.wait().ok().text(), "made");

@@ -49,7 +49,7 @@ fn parts_are_split_run_and_merged_in_order() {
         .iter()
         .map(|host| host["parts"].as_u64().unwrap())
         .sum();
-    assert_eq!((hosts.len(), shares), (2, 300), "{report}");
+    assert_eq!(shares, 300, "{report}");
 }
 
 #[test]
@@ -131,6 +131,8 @@ fn failed_parts_are_reported_with_their_stderr_and_run_again_alone() {
 #[test]
 fn a_part_that_is_well_again_completes_the_map() {
     let market = shared();
+    // Each call has an empty place of its own, so only the clock tells a
+    // program that time has passed.
     let script = "read n; [ \"$n\" != 3 ] || [ \"$(date +%s)\" -ge \"$1\" ] || exit 4; echo $n";
     market.upload(
         &Application::script("moody", script)
@@ -144,7 +146,7 @@ fn a_part_that_is_well_again_completes_the_map() {
             .unwrap()
             .as_secs()
     };
-    let well = now() + 10;
+    let well = now() + 40;
     let report = market.scratch().join("moody.json");
     let told = report.to_string_lossy();
     let deadline = well.to_string();
