@@ -25,7 +25,7 @@ settings! {
         /// Folder for everything it keeps [default: $XDG_DATA_HOME/gridmart/control]
         #[arg(long, value_name = "DIR")]
         data_dir: PathBuf,
-        /// Address of the people's door: API and console [default: 127.0.0.1:7700]
+        /// Address of the people's door: API [default: 127.0.0.1:7700]
         #[arg(long, value_name = "ADDR:PORT")]
         people_listen: SocketAddr,
         /// Address of the nodes' door: mutual TLS [default: 127.0.0.1:7709]
