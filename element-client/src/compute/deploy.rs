@@ -17,7 +17,7 @@ use gridmart_fabric::{
     disk::{Disk as _, RealDisk},
     door::fetch,
     need::manifest_needs,
-    package::{PackageLimits, inspect},
+    package::{PackageLimits, inspect, receive},
 };
 use gridmart_schemas::{
     id::{Digest, NodeId},
@@ -27,7 +27,7 @@ use gridmart_schemas::{
     wire::{control_element::Deployment, element_host::ApplicationEnsure},
 };
 use parking_lot::Mutex;
-use tokio::{io::AsyncWriteExt as _, sync::Semaphore};
+use tokio::sync::Semaphore;
 
 use super::{element::Ce, queue::application::Manifest};
 
@@ -175,41 +175,29 @@ impl Ce {
     async fn download(&self, digest: &Digest) -> Result<(), Problem> {
         let expected = (self.controller, NodeKind::Control);
         let path = format!("/v1/packages/{}", digest.hex());
-        let mut fetched = fetch(&self.controller_endpoints, expected, &self.tls, &path).await?;
-        let limit = PackageLimits::default().archive_bytes_max;
-        let target = self.shelf.path(digest);
-        let temporary = target.with_extension("part");
-        let fault = |error: io::Error| {
-            tracing::error!(path = %temporary.display(), %error, "a package cannot be kept");
-            Problem::new(Code::StorageFailed, "The Element's disk refuses a package.")
-        };
-        let mut file = tokio::fs::File::create(&temporary).await.map_err(fault)?;
-        let mut hasher = blake3::Hasher::new();
-        let mut bytes = 0u64;
-        while let Some(chunk) = fetched.chunk().await? {
-            bytes += chunk.len() as u64;
-            if bytes > limit {
-                return Err(Problem::new(
-                    Code::TooLarge,
-                    format!("The package is over the limit of {limit} bytes."),
-                ));
-            }
-            hasher.update(&chunk);
-            file.write_all(&chunk).await.map_err(fault)?;
-        }
-        let found = Digest::from_blake3(*hasher.finalize().as_bytes());
-        if found != *digest {
+        let (size, limit) = (
+            self.package_size(digest),
+            PackageLimits::default().archive_bytes_max,
+        );
+        if size > limit {
             return Err(Problem::new(
-                Code::DigestMismatch,
-                format!("The package {digest} arrived as {found}."),
+                Code::TooLarge,
+                format!("The package is over the limit of {limit} bytes."),
             ));
         }
-        file.sync_all().await.map_err(fault)?;
+        let mut fetched = fetch(&self.controller_endpoints, expected, &self.tls, &path).await?;
+        let target = self.shelf.path(digest);
+        let temporary = target.with_extension("part");
+        receive(&mut fetched, digest, size, &temporary).await?;
+        let fault = |error: io::Error| {
+            tracing::error!(path = %target.display(), %error, "a package cannot be kept");
+            Problem::new(Code::StorageFailed, "The Element's disk refuses a package.")
+        };
         tokio::fs::rename(&temporary, &target)
             .await
             .map_err(fault)?;
         RealDisk.sync_folder(&self.shelf.folder).map_err(fault)?;
-        tracing::info!(%digest, bytes, "a package was fetched");
+        tracing::info!(%digest, bytes = size, "a package was fetched");
         Ok(())
     }
 
