@@ -14,7 +14,7 @@ demo: ## A whole supermarket in a temporary folder: one real job over three Host
 test: ## All tests, end to end included
 	scripts/setup
 	cargo build --workspace --bins
-	cargo test --workspace
+	cargo test --workspace --no-fail-fast
 
 bench: ## The figures, as a table and in target/bench.json
 	scripts/setup
