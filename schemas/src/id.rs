@@ -93,6 +93,9 @@ uuid_id!(
     /// An API token or a join token (its public part).
     TokenId, "token id");
 uuid_id!(
+    /// One report of a map's progress: heard twice, it counts once.
+    ReportId, "report id");
+uuid_id!(
     /// One start of a node's process: another value means that it restarted.
     Incarnation, "incarnation");
 

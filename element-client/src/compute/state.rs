@@ -191,6 +191,7 @@ mod tests {
 
     fn served(parts: u64, wall_us: u64) -> CallRecords {
         let job = JobProgress {
+            report: None,
             job: JobId::generate(),
             owner: "ada".parse().unwrap(),
             application: "spf".into(),

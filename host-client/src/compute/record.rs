@@ -14,7 +14,7 @@ use std::{
 
 use gridmart_fabric::{disk, stream::Peer};
 use gridmart_schemas::{
-    id::JobId,
+    id::{JobId, ReportId},
     problem::{Code, Problem},
     wire::record::{CallRecord, CallRecords, JobProgress},
 };
@@ -69,6 +69,7 @@ impl Recorder {
         let succeeded = record.end.succeeded();
         if let Some(job) = record.job {
             let progress = gathered.jobs.entry(job).or_insert_with(|| JobProgress {
+                report: Some(ReportId::generate()),
                 job,
                 owner: record.owner.clone(),
                 application: record.application.clone(),

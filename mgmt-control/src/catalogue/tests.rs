@@ -4,7 +4,7 @@ use std::{
 };
 
 use gridmart_schemas::{
-    id::{CallId, Digest, Incarnation, JobId, NodeId, PersonName},
+    id::{CallId, Digest, Incarnation, JobId, NodeId, PersonName, ReportId},
     problem::{Code, Problem},
     role::{NodeKind, Role},
     wire::{
@@ -171,6 +171,7 @@ fn call_record(call: CallId, host: NodeId) -> CallRecord {
 
 fn progress(job: JobId, host: NodeId) -> JobProgress {
     JobProgress {
+        report: Some(ReportId::generate()),
         job,
         owner: "alice".parse().unwrap(),
         application: "spf".to_owned(),
@@ -215,6 +216,7 @@ async fn records_are_kept_once_and_bounded() {
                 record::call_record_insert(store, &call_record(*call, host))?;
             }
             record::job_progress_add(store, &twice, update.now())?;
+            record::job_progress_add(store, &progress(job, host), update.now())?;
             Ok(record::job_progress_add(store, &twice, update.now())?)
         })
         .await

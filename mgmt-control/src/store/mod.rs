@@ -19,7 +19,10 @@ use rusqlite::{Connection, OpenFlags, Row, TransactionBehavior};
 use time::OffsetDateTime;
 
 /// One entry per schema version; only ever appended to.
-const MIGRATIONS: &[&str] = &[include_str!("../../migrations/0001_opening.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("../../migrations/0001_opening.sql"),
+    include_str!("../../migrations/0002_job_report.sql"),
+];
 
 /// How long a connection waits for another one's lock: readers never block the
 /// writer under WAL, so only checkpoints and backups are ever waited for.

@@ -1,7 +1,7 @@
 //! Records of ended calls and the progress of maps; bounded by retention.
 
 use gridmart_schemas::{
-    id::{CallId, Incarnation, JobId, NodeId},
+    id::{CallId, Incarnation, JobId, NodeId, ReportId},
     wire::record::{CallRecord, JobProgress},
 };
 use rusqlite::{Connection, Row, params};
@@ -113,13 +113,20 @@ pub(crate) fn call_record_of(
         .during("call_record_of")
 }
 
-/// Adds progress of a map to what is known of it.
+/// Adds progress of a map to what is known of it; a report that is in already
+/// changes nothing, whatever batch it comes in.
 pub(crate) fn job_progress_add(
     connection: &Connection,
     progress: &JobProgress,
     now: OffsetDateTime,
 ) -> Result<(), StoreError> {
+    if let Some(report) = progress.report
+        && !job_report_insert(connection, report, now)?
+    {
+        return Ok(());
+    }
     let JobProgress {
+        report: _,
         job,
         owner,
         application,
@@ -157,6 +164,21 @@ pub(crate) fn job_progress_add(
         .map(drop)
 }
 
+/// Notes a report; `false` if it was in already.
+fn job_report_insert(
+    connection: &Connection,
+    report: ReportId,
+    now: OffsetDateTime,
+) -> Result<bool, StoreError> {
+    connection
+        .prepare_cached("INSERT OR IGNORE INTO job_report (report, received) VALUES (?1, ?2)")
+        .and_then(|mut statement| {
+            statement.execute(params![report.to_string(), now.unix_timestamp()])
+        })
+        .during("job_report_insert")
+        .map(|changed| changed > 0)
+}
+
 /// Reads the progress of a map, per Host.
 pub(crate) fn job_progress_of(
     connection: &Connection,
@@ -164,6 +186,7 @@ pub(crate) fn job_progress_of(
 ) -> Result<Vec<JobProgress>, StoreError> {
     let read = |row: &Row<'_>| {
         Ok(JobProgress {
+            report: None,
             job: parsed(row, "job")?,
             owner: parsed(row, "owner")?,
             application: row.get("application")?,
@@ -192,7 +215,7 @@ pub(crate) struct Retention {
     pub(crate) call_records: u64,
     /// Rows of map progress (one per map and Host).
     pub(crate) job_rows: u64,
-    /// Batches received before this are forgotten.
+    /// Batches and reports received before this are forgotten.
     pub(crate) batches_since: OffsetDateTime,
 }
 
@@ -213,7 +236,11 @@ pub(crate) fn retain(connection: &Connection, retention: Retention) -> Result<u6
             "DELETE FROM record_batch WHERE received < ?1",
             [retention.batches_since.unix_timestamp()],
         )?;
-        Ok(records + jobs + batches)
+        let reports = connection.execute(
+            "DELETE FROM job_report WHERE received < ?1",
+            [retention.batches_since.unix_timestamp()],
+        )?;
+        Ok(records + jobs + batches + reports)
     };
     remove().during("retain").map(|rows| rows as u64)
 }

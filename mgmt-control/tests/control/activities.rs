@@ -1,7 +1,7 @@
 //! What ran and runs: records, calls that are ended, logs.
 
 use gridmart_schemas::{
-    id::{CallId, Digest, JobId, NodeId},
+    id::{CallId, Digest, JobId, NodeId, ReportId},
     problem::Code,
     wire::{
         control_element::Activity,
@@ -53,10 +53,11 @@ async fn records_count_once_and_are_kept() {
     let grid = Grid::start().await;
     let element = SimElement::join(&grid, "ce").await;
     let (host, job, call) = (element.hosts[0], JobId::generate(), CallId::generate());
-    let batch = CallRecords {
+    let mut batch = CallRecords {
         sequence: 1,
         records: vec![record(call, host)],
         jobs: vec![JobProgress {
+            report: Some(ReportId::generate()),
             job,
             owner: "uma".parse().unwrap(),
             application: "spf".to_owned(),
@@ -72,6 +73,9 @@ async fn records_count_once_and_are_kept() {
     for _ in 0..2 {
         element.peer().ask(&batch, SHORT).await.unwrap();
     }
+    // Or it comes in another batch, from an Element that has started again.
+    batch.sequence = 2;
+    element.peer().ask(&batch, SHORT).await.unwrap();
     let grid = grid.restart().await;
     let calls = grid
         .admin

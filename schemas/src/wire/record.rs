@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    id::{CallId, Digest, JobId, NodeId, PersonName, RequestId},
+    id::{CallId, Digest, JobId, NodeId, PersonName, ReportId, RequestId},
     problem::Code,
 };
 
@@ -106,6 +106,9 @@ pub struct CallRecord {
 /// successful parts are counted, failed ones are records as well.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct JobProgress {
+    /// Which report this is; one that comes again counts once. Not given in sums.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub report: Option<ReportId>,
     /// Which map.
     pub job: JobId,
     /// Whose.

@@ -257,7 +257,10 @@ impl RecordJournal {
 #[cfg(test)]
 mod tests {
     use gridmart_fabric::disk::test_disk::TestDisk;
-    use gridmart_schemas::{id::JobId, wire::record::JobProgress};
+    use gridmart_schemas::{
+        id::{JobId, ReportId},
+        wire::record::JobProgress,
+    };
 
     use super::*;
 
@@ -265,6 +268,7 @@ mod tests {
 
     fn batch(sequence: u64) -> CallRecords {
         let progress = JobProgress {
+            report: Some(ReportId::generate()),
             job: JobId::generate(),
             owner: "ada".parse().unwrap(),
             application: "spf".into(),
