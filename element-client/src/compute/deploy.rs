@@ -36,8 +36,6 @@ use super::{element::Ce, queue::application::Manifest};
 const ENSURE_TIMEOUT: Duration = Duration::from_mins(15);
 /// Pulls at a time: each hashes a whole package.
 const PULLS_MAX: usize = 4;
-/// A Host that has just been welcomed gets the welcome first.
-const WELCOME_LEAD: Duration = Duration::from_millis(20);
 /// Folder of the packages, in the data folder.
 const FOLDER: &str = "packages";
 
@@ -225,7 +223,6 @@ impl Ce {
             return;
         };
         self.tasks.spawn(async move {
-            tokio::time::sleep(WELCOME_LEAD).await;
             let size = ce.package_size(&digest);
             let ensure = ApplicationEnsure { digest: digest.clone(), size };
             let result = peer.ask(&ensure, ENSURE_TIMEOUT).await.and_then(|deployment| judge(&deployment));

@@ -137,6 +137,20 @@ impl Comm {
         Ok(())
     }
 
+    /// Waits until the stream's welcome is applied: what the Element asks may
+    /// overtake it.
+    async fn welcomed(&self) -> Result<(), Problem> {
+        let mut element = self.element.subscribe();
+        let standing = element.wait_for(|peer| peer.as_ref().is_some_and(|peer| !peer.is_closed()));
+        match tokio::time::timeout(HELLO_TIME_MAX, standing).await {
+            Ok(Ok(_)) => Ok(()),
+            _ => Err(Problem::new(
+                Code::Unavailable,
+                "The Host has not been welcomed by its Element yet.",
+            )),
+        }
+    }
+
     fn heartbeat(&self) -> Duration {
         Duration::from_millis(self.heartbeat_ms.load(Ordering::Relaxed))
     }
@@ -317,6 +331,7 @@ impl Comm {
             }
             ApplicationEnsure::KIND => {
                 let ApplicationEnsure { digest, size } = incoming.read()?;
+                self.welcomed().await?;
                 self.deployer.ensure(&digest, size).await?;
                 reply(&self.description.deployment(&digest))
             }
