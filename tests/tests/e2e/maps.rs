@@ -1,6 +1,8 @@
 //! Maps: split, run, merge; the same bytes whatever the number of Hosts.
 
-use gridmart_tests::{Application, LONG, Run, Supermarket, wait_for};
+use std::time::{Duration, Instant};
+
+use gridmart_tests::{Application, LONG, Run, Running, Supermarket, wait_for};
 use nix::sys::signal::Signal;
 
 use crate::shared;
@@ -178,31 +180,128 @@ fn a_part_that_is_well_again_completes_the_map() {
     );
 }
 
+/// Slots of the supermarket that interruptions are tested on.
+const SLOTS: usize = 4;
+/// Parts that have to have ended on their Hosts before the interruption.
+const ENDED_BEFORE: usize = 12;
+/// Of these, and of those that run, so many may have their results not on the
+/// client's disk yet: a round that runs, and the one that has just ended.
+const ON_THEIR_WAY_MAX: usize = 2 * SLOTS;
+const PARTS: u32 = 40;
+/// How long an Element waits for a client that is lost.
+const GRACE: Duration = Duration::from_secs(30);
+
+/// A map whose every run of a part leaves a line in the application's log:
+/// `ran N`, and `end N` once the part is done.
+struct Steady {
+    market: Supermarket,
+    input: String,
+}
+
+impl Steady {
+    fn new() -> Self {
+        let market = Supermarket::builder().hosts(2).slots(Some(2)).start();
+        let script = "read n; echo \"ran $n\" >&2; sleep 0.5; echo \"end $n\" >&2; echo $n";
+        market.upload(
+            &Application::script("steady", script)
+                .split("cat")
+                .merge("cat")
+                .retryable(3),
+        );
+        let input = numbers(&market, PARTS);
+        Self { market, input }
+    }
+
+    /// The parts of which the log has such a line, each as often as it has.
+    fn logged(&self, word: &str) -> Vec<u32> {
+        let text = self.market.cli(&["logs", "steady"]).ok().text();
+        let mut parts: Vec<u32> = text
+            .lines()
+            .filter_map(|line| line.split_once(&format!(" {word} "))?.1.parse().ok())
+            .collect();
+        parts.sort_unstable();
+        parts
+    }
+
+    /// Begins the map, and waits until some parts are done and others run.
+    fn begin(&self) -> Running {
+        let running = self
+            .market
+            .cli_start(&["map", "steady", "--input", &self.input]);
+        wait_for(LONG, "some parts are done", || {
+            let ended = self.logged("end").len();
+            if ended >= ENDED_BEFORE {
+                Ok(())
+            } else {
+                Err(format!("{ended} parts have ended"))
+            }
+        });
+        running
+    }
+
+    /// Goes on with it, and demands the same bytes, that no part runs again
+    /// whose result was on disk, and that each result counts once.
+    fn goes_on(self) {
+        let report = self.market.scratch().join("report.json");
+        let told = report.to_string_lossy();
+        let run = self.market.cli(&["retry", "last", "--report", &told]).ok();
+        let wanted: String = (0..PARTS).map(|n| format!("{n}\n")).collect();
+        assert_eq!(String::from_utf8(run.stdout).unwrap(), wanted);
+
+        let ran = self.logged("ran");
+        let mut again = ran.clone();
+        again.dedup();
+        assert_eq!(again, (0..PARTS).collect::<Vec<_>>(), "every part ran");
+        assert!(
+            ran.len() <= again.len() + ON_THEIR_WAY_MAX,
+            "only what was on its way runs again: {ran:?}"
+        );
+
+        let report: serde_json::Value =
+            serde_json::from_slice(&std::fs::read(&report).unwrap()).unwrap();
+        let number = |value: &serde_json::Value| usize::try_from(value.as_u64().unwrap()).unwrap();
+        let shares: usize = report["hosts"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|host| number(&host["parts"]))
+            .sum();
+        let total = PARTS as usize;
+        assert_eq!(number(&report["done"]), total, "{report}");
+        let kept = total - shares;
+        assert!(
+            kept >= ENDED_BEFORE - ON_THEIR_WAY_MAX,
+            "{kept} results were kept; {report}"
+        );
+        assert_eq!(
+            number(&report["attempts"]),
+            total - kept,
+            "what was kept has not run again: {report}"
+        );
+        self.market.stop();
+    }
+}
+
 #[test]
 fn an_interrupted_map_is_gone_on_with() {
-    let market = Supermarket::builder().start();
-    market.upload(
-        &Application::script("steady", "read n; sleep 1; echo $n")
-            .split("cat")
-            .merge("cat")
-            .retryable(3),
-    );
-    let input = numbers(&market, 40);
-    let running = market.cli_start(&["map", "steady", "--input", &input]);
-    wait_for(LONG, "some parts are done", || {
-        let text = market.cli(&["show", "steady", "--json"]).ok().text();
-        if text.contains("Executing") {
-            Ok(())
-        } else {
-            Err(text)
-        }
-    });
+    let steady = Steady::new();
+    let running = steady.begin();
     running.signal(Signal::SIGINT);
     running.wait().exits(130).says("gridmart retry");
-    let run = market.cli(&["retry", "last"]).ok();
-    let wanted: String = (0..40).map(|n| format!("{n}\n")).collect();
-    assert_eq!(String::from_utf8(run.stdout).unwrap(), wanted);
-    market.stop();
+    steady.goes_on();
+}
+
+#[test]
+fn a_map_whose_client_was_killed_is_gone_on_with() {
+    let steady = Steady::new();
+    let running = steady.begin();
+    running.signal(Signal::SIGKILL);
+    running.wait().exits(128 + 9);
+    let began = Instant::now();
+    // The dead client's slots are free for its successor at once: the grace of
+    // 30 s for lost clients is not waited for.
+    steady.goes_on();
+    assert!(began.elapsed() < GRACE, "{:?}", began.elapsed());
 }
 
 #[test]

@@ -376,3 +376,50 @@ fn an_explanation_says_what_each_host_fails() {
         .collect();
     assert_eq!(failed, ["connected", "free-slots"]);
 }
+
+#[test]
+fn a_map_that_asks_again_ends_what_its_dead_process_has_left() {
+    let mut scene = Scene::new(&[3], Limits::default());
+    let job = JobId::generate();
+    let mut enter = |who: u64, presenter: u64, job: Option<JobId>| {
+        let session = SessionId(scene.entries + 100);
+        scene.queue.on_session_opened(session, key(presenter));
+        let mut wanted = scene.wanted(who, 0, 1);
+        wanted.key.session = session;
+        wanted.job = job;
+        let asker = std::sync::Arc::make_mut(&mut wanted.asker);
+        asker.presenter = key(presenter);
+        scene.queue.on_enter(wanted, scene.now).unwrap();
+        (session, scene.granted())
+    };
+    let (dead, left) = enter(1, 1, Some(job));
+    let (other, others) = enter(1, 2, None);
+    let (stranger, strangers) = enter(2, 3, Some(job));
+    assert_eq!([left.len(), others.len(), strangers.len()], [1, 1, 1]);
+    for session in [dead, other, stranger] {
+        scene.queue.on_session_lost(session, scene.now);
+    }
+    scene.queue.on_session_opened(SessionId(50), key(4));
+    let mut again = scene.wanted(1, 0, 1);
+    again.key.session = SessionId(50);
+    again.job = Some(job);
+    std::sync::Arc::make_mut(&mut again.asker).presenter = key(4);
+    assert_eq!(scene.queue.on_enter(again, scene.now).unwrap(), 0);
+    let effects = scene.effects();
+    let ended: Vec<LeaseId> = effects
+        .iter()
+        .filter_map(|effect| match effect {
+            Effect::EndOnHost {
+                lease, kill: true, ..
+            } => Some(*lease),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(
+        ended,
+        [left[0].1],
+        "not the person's other lease, nor a stranger's"
+    );
+    let granted = |effect: &Effect| matches!(effect, Effect::Granted { entry, .. } if entry.session == SessionId(50));
+    assert!(effects.iter().any(granted), "its slot is free at once");
+}

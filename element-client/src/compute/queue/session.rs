@@ -3,14 +3,14 @@
 use std::time::Instant;
 
 use gridmart_schemas::{
-    id::{CallId, KeyHash, LeaseId, NodeId},
+    id::{CallId, JobId, KeyHash, LeaseId, NodeId},
     problem::{Code, Problem},
 };
 
 use super::{
     Queue,
     effect::Effect,
-    entry::{Epochs, SessionId},
+    entry::{Asker, Epochs, SessionId},
 };
 use crate::compute::lease::{LeaseState, ProvenLease, Stage};
 
@@ -120,6 +120,32 @@ impl Queue {
             } else if let Some(lease) = self.leases.get_mut(id) {
                 lease.orphan_until = Some(now + self.settings.reattach_grace);
             }
+        }
+    }
+
+    /// Ends what an earlier process of a map has left. A map is run by one
+    /// process at a time, so when the same person's map asks again, with a new
+    /// key, who held these leases does not come back: their slots, and the
+    /// parts that run in them for nobody, need not wait for the grace.
+    pub(super) fn end_predecessors(&mut self, asker: &Asker, job: JobId, now: Instant) {
+        let left: Vec<LeaseId> = self
+            .leases
+            .of_person(&asker.person)
+            .filter(|lease| lease.job == Some(job) && lease.orphan_until.is_some())
+            .filter(|lease| {
+                lease
+                    .presenter
+                    .as_ref()
+                    .is_some_and(|key| *key != asker.presenter)
+            })
+            .map(|lease| lease.id)
+            .collect();
+        let problem = Problem::new(
+            Code::LeaseEnded,
+            "The map was begun again by another process.",
+        );
+        for id in left {
+            self.end_lease(id, &problem, Some(true), now);
         }
     }
 

@@ -35,6 +35,9 @@ impl Queue {
         if let Some(problem) = self.refusal_of(&wanted) {
             return Err(problem);
         }
+        if let Some(job) = wanted.job {
+            self.end_predecessors(&wanted.asker, job, now);
+        }
         self.sequence += 1;
         self.entries
             .insert(key, Entry::new(wanted, self.sequence, now));
