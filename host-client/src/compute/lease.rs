@@ -213,7 +213,8 @@ impl Lease {
         }
     }
 
-    /// Ends a call, wherever it is; tells whether there was something to end.
+    /// Ends a call, wherever it is; tells whether there was something to end:
+    /// one that is being ended already is not ended twice.
     pub(crate) fn cut_call(self: &Arc<Self>, call: &Arc<Call>, cut: Cut) -> bool {
         let waiting = {
             let mut state = self.state.lock();
@@ -224,9 +225,7 @@ impl Lease {
             self.finish(&call, unstarted(&cut));
             return true;
         }
-        let runs = !call.has_ended();
-        call.cut(cut);
-        runs
+        call.cut(cut)
     }
 
     /// Finds a call.

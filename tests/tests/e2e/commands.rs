@@ -158,8 +158,22 @@ fn an_application_is_stopped_on_one_host_only() {
     market.stop();
 }
 
+/// Kills a call or a map twice: the second time nothing is left to end, and
+/// the answer is the same but for that.
+#[track_caller]
+fn kill_twice(market: &Supermarket, id: &str) {
+    let first: serde_json::Value = market.cli(&["kill", id, "--json"]).ok().json();
+    let mut second: serde_json::Value = market.cli(&["kill", id, "--json"]).ok().json();
+    assert_eq!(first["target"], id, "{first}");
+    assert_eq!(first["status"], "applied", "{first}");
+    assert!(first["ended"].as_u64().unwrap() > 0, "{first}");
+    assert_eq!(second["ended"], 0, "{second}");
+    second["ended"] = first["ended"].clone();
+    assert_eq!(first, second);
+}
+
 #[test]
-fn kill_of_one_call_and_of_one_map() {
+fn kill_of_one_call_twice() {
     let market = market();
     let naps = [Nap::new(), Nap::new()];
     let calls = naps
@@ -182,7 +196,7 @@ fn kill_of_one_call_and_of_one_map() {
             Err(shown.to_string())
         }
     });
-    market.cli(&["kill", &ids[0]]).ok();
+    kill_twice(&market, &ids[0]);
     let running = || naps.iter().filter(|nap| nap.runs()).count();
     wait_for(LONG, "one of the two is gone", || {
         if running() < 2 {
@@ -191,9 +205,36 @@ fn kill_of_one_call_and_of_one_map() {
             Err("both run".into())
         }
     });
+    wait_for(LONG, "it is recorded as ended", || {
+        let shown: serde_json::Value = market.cli(&["show", "wait", "--json"]).ok().json();
+        let ended = shown["calls"]["items"]
+            .as_array()
+            .is_some_and(|calls| calls.len() == 1);
+        ended.then_some(()).ok_or_else(|| shown.to_string())
+    });
+    let shown: serde_json::Value = market.cli(&["show", "wait", "--json"]).ok().json();
+    let record = &shown["calls"]["items"][0];
+    assert_eq!(record["call"], ids[0].as_str(), "{record}");
+    assert_eq!(record["end"]["state"], "Terminated", "{record}");
+    // Known by its record alone, it is killed once more: still the same answer.
+    let third: serde_json::Value = market.cli(&["kill", &ids[0], "--json"]).ok().json();
+    assert_eq!(
+        (&third["status"], &third["ended"]),
+        (&"applied".into(), &0.into()),
+        "{third}"
+    );
     assert_eq!(running(), 1, "the other runs on");
+    let nobody = market
+        .cli(&["kill", "00000000-0000-7000-8000-000000000000", "--json"])
+        .exits(4);
+    assert_eq!(nobody.problem_code(), "not-found");
     drop(calls);
+    market.stop();
+}
 
+#[test]
+fn kill_of_one_map_twice() {
+    let market = market();
     let nap = Nap::new();
     market.upload(
         &Application::script("part", &format!("read n; exec sleep {}", nap.seconds))
@@ -211,12 +252,10 @@ fn kill_of_one_call_and_of_one_map() {
             .map(str::to_owned)
             .ok_or_else(|| shown.to_string())
     });
-    for _ in 0..2 {
-        market.cli(&["kill", &job]).ok();
-    }
+    kill_twice(&market, &job);
     nap.wait_gone();
-    let run = map.wait();
-    assert_ne!(run.code, 0, "{}", run.stderr);
+    map.wait().exits(1).says("terminated");
+    market.cli_with(&["call", "echo"], "others go on").ok();
     market.stop();
 }
 

@@ -256,13 +256,16 @@ impl Call {
         self.make_ready(&mut state);
     }
 
-    /// Ends it, if it has not ended; the first reason counts.
-    pub(crate) fn cut(&self, cut: Cut) {
+    /// Ends it, if it has not ended; the first reason counts. Tells whether
+    /// this was it.
+    pub(crate) fn cut(&self, cut: Cut) -> bool {
         let mut state = self.state.lock();
-        if state.end.is_none() && state.cut.is_none() {
+        let is_first = state.end.is_none() && state.cut.is_none();
+        if is_first {
             state.cut = Some(cut);
             state.poke();
         }
+        is_first
     }
 
     // === to and from the slot ===
