@@ -15,6 +15,7 @@ mod joining;
 mod maps;
 mod market;
 mod nap;
+mod neighbours;
 mod people;
 mod refusals;
 mod sandbox;
