@@ -1,6 +1,11 @@
 //! Logs, metrics and the request id that ties the logs of all tiers together.
 
-use std::{fmt, future::Future, io::IsTerminal as _};
+use std::{
+    fmt,
+    future::Future,
+    io::IsTerminal as _,
+    time::{Duration, Instant},
+};
 
 use gridmart_schemas::id::RequestId;
 use parking_lot::Mutex;
@@ -12,6 +17,11 @@ use tracing_subscriber::EnvFilter;
 pub const METRICS_CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 /// The variable that overrides the filter of the configuration.
 const FILTER_VARIABLE: &str = "GRIDMART_LOG";
+
+/// Lines that a [`LineGate`] lets through in one [`GATE_PERIOD`]: enough to
+/// see what happens, too few for strangers to fill a disk with.
+const GATE_LINES_MAX: u32 = 100;
+const GATE_PERIOD: Duration = Duration::from_secs(1);
 
 /// How log lines look.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -57,6 +67,61 @@ pub fn init(format: Format, default_filter: &str) -> Result<(), TelemetryError> 
         Format::Json => builder.json().flatten_event(true).try_init(),
     };
     started.map_err(|_| TelemetryError::Twice)
+}
+
+/// Bounds the rate of log lines that strangers can cause.
+#[derive(Debug)]
+pub struct LineGate {
+    state: Mutex<GateState>,
+}
+
+#[derive(Debug)]
+struct GateState {
+    /// When the present period began.
+    since: Option<Instant>,
+    lines: u32,
+    left_out: u64,
+}
+
+impl LineGate {
+    /// An open gate.
+    pub const fn new() -> Self {
+        let state = GateState {
+            since: None,
+            lines: 0,
+            left_out: 0,
+        };
+        Self {
+            state: Mutex::new(state),
+        }
+    }
+
+    /// Whether a line may be written now; and how many were left out since the
+    /// last one, to be told with it.
+    pub fn admit(&self) -> Option<u64> {
+        self.admit_at(Instant::now())
+    }
+
+    fn admit_at(&self, now: Instant) -> Option<u64> {
+        let mut state = self.state.lock();
+        let is_over = |since: Instant| now.saturating_duration_since(since) >= GATE_PERIOD;
+        if state.since.is_none_or(is_over) {
+            state.since = Some(now);
+            state.lines = 0;
+        }
+        if state.lines >= GATE_LINES_MAX {
+            state.left_out += 1;
+            return None;
+        }
+        state.lines += 1;
+        Some(std::mem::take(&mut state.left_out))
+    }
+}
+
+impl Default for LineGate {
+    fn default() -> Self {
+        Self::new()
+    }
 }
 
 /// The metrics of one process. Names start with `gridmart_`.
@@ -145,6 +210,17 @@ mod tests {
         );
         assert_eq!(in_request(None, async { current_request() }).await, None);
         assert_eq!(current_request(), None);
+    }
+
+    #[test]
+    fn a_flood_of_lines_is_bounded_and_counted() {
+        let gate = LineGate::new();
+        let now = Instant::now();
+        let flood = u64::from(GATE_LINES_MAX) + 7;
+        let written: Vec<u64> = (0..flood).filter_map(|_| gate.admit_at(now)).collect();
+        assert_eq!(written, vec![0; GATE_LINES_MAX as usize]);
+        assert_eq!(gate.admit_at(now + GATE_PERIOD), Some(7));
+        assert_eq!(gate.admit_at(now + GATE_PERIOD), Some(0));
     }
 
     #[test]

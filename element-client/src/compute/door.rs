@@ -54,15 +54,13 @@ impl Service for ElementDoor {
     fn handle(
         &self,
         peer: PeerIdentity,
-        remote: SocketAddr,
+        _remote: SocketAddr,
         request: Request,
     ) -> BoxFuture<'_, Response> {
         async move {
-            let path = request.uri().path().to_owned();
-            self.answer(peer, request).await.unwrap_or_else(|problem| {
-                tracing::info!(%problem, %remote, path, "refused at the door");
-                problem_response(&problem)
-            })
+            self.answer(peer, request)
+                .await
+                .unwrap_or_else(|problem| problem_response(&problem))
         }
         .boxed()
     }

@@ -73,14 +73,26 @@ pub fn json_response<T: Serialize>(status: StatusCode, value: &T) -> Response {
     }
 }
 
-/// Problem details (RFC 9457).
+/// Marks an answer that is a refusal, so that the door can log it.
+#[derive(Clone, Debug)]
+pub(super) struct Refused {
+    pub(super) code: Code,
+    pub(super) detail: String,
+}
+
+/// Problem details (RFC 9457). The door logs them.
 pub fn problem_response(problem: &Problem) -> Response {
     let status = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    whole(
+    let mut response = whole(
         status,
         Some(PROBLEM),
         serde_json::to_vec(problem).unwrap_or_default(),
-    )
+    );
+    response.extensions_mut().insert(Refused {
+        code: problem.code,
+        detail: problem.detail.clone(),
+    });
+    response
 }
 
 /// Reads a JSON body of at most `bytes_max` bytes.

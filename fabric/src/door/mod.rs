@@ -4,15 +4,18 @@
 //! Invariants: who has not shaken hands or asked in time is put out; the number
 //! of connections, upgraded ones included, is bounded; a door that ends first
 //! lets requests finish, then cuts what is left; when [`Door::serve`] has
-//! returned, nothing of the door runs any more.
+//! returned, nothing of the door runs any more; whoever is refused is logged
+//! with the code, at a bounded rate.
 
 mod answer;
 mod plain;
+mod refusal;
 mod upgrade;
 
 use std::{convert::Infallible, io, net::SocketAddr, sync::Arc, time::Duration};
 
 use futures_util::future::BoxFuture;
+use gridmart_schemas::problem::Code;
 use hyper::{server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{
@@ -30,7 +33,7 @@ pub use self::{
     upgrade::{PendingSocket, upgrade},
 };
 pub use crate::request::{Fetched, fetch};
-use crate::{identity::PeerIdentity, tls::ServerTls};
+use crate::{identity::PeerIdentity, telemetry::LineGate, tls::ServerTls};
 
 /// Pause after a failed accept: the system is out of something.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -97,6 +100,7 @@ struct Open {
     limits: DoorLimits,
     stop: CancellationToken,
     cut: CancellationToken,
+    refusals: LineGate,
 }
 
 impl Door {
@@ -133,6 +137,7 @@ impl Door {
             limits,
             stop: stop.clone(),
             cut: CancellationToken::new(),
+            refusals: LineGate::new(),
         });
         while let Some((tcp, remote, place)) =
             stop.run_until_cancelled(next(&listener, &places)).await
@@ -204,22 +209,39 @@ async fn connection(
     let (mut channel, peer) = match shaken {
         Ok(Ok(Some(shaken))) => shaken,
         Ok(Ok(None)) => {
-            tracing::info!(%remote, "refused: no TLS");
-            return;
+            return refusal::log(
+                &open.refusals,
+                remote,
+                Some(Code::TlsRequired),
+                "it spoke no TLS",
+            );
         }
         Ok(Err(error)) => {
-            tracing::info!(%remote, %error, "the TLS handshake failed");
-            return;
+            let code = refusal::code_of(&error);
+            return refusal::log(&open.refusals, remote, code, &error);
         }
         Err(_) => {
-            tracing::info!(%remote, "the TLS handshake took too long");
-            return;
+            let code = Some(Code::TimedOut);
+            return refusal::log(
+                &open.refusals,
+                remote,
+                code,
+                "the TLS handshake took too long",
+            );
         }
     };
     channel.hold(place);
     let service = service_fn(|request| {
         let (service, peer) = (open.service.clone(), peer.clone());
-        async move { Ok::<_, Infallible>(service.handle(peer, remote, request).await) }
+        let open = open.clone();
+        async move {
+            let path = request.uri().path().to_owned();
+            let response = service.handle(peer, remote, request).await;
+            if let Some(refused) = response.extensions().get() {
+                refusal::log_answer(&open.refusals, remote, &path, refused);
+            }
+            Ok::<_, Infallible>(response)
+        }
     });
     let served = http1::Builder::new()
         .timer(TokioTimer::new())

@@ -10,6 +10,7 @@ use gridmart_fabric::{
     frames::{self, FrameLimits, FrameSource},
     identity::PeerIdentity,
     socket::Socket,
+    telemetry::LineGate,
 };
 use gridmart_schemas::{
     id::KeyHash,
@@ -59,11 +60,22 @@ pub(crate) async fn serve(socket: Socket, peer: PeerIdentity, leases: Arc<Leases
             drop(writer);
         }
         Err(problem) => {
-            tracing::info!(%problem, "a calls stream is refused");
+            log_refusal(&problem, &peer);
             refuse(&outbound, 0, &problem).await;
             outbound.sink.close();
         }
     }
+}
+
+/// Anybody with a key of their own may come as far as this: the log takes only
+/// so many lines of it.
+fn log_refusal(problem: &Problem, peer: &PeerIdentity) {
+    static LINES: LineGate = LineGate::new();
+    let Some(left_out) = LINES.admit() else {
+        return;
+    };
+    let presenter = peer.key_hash.as_ref().map(tracing::field::display);
+    tracing::info!(code = %problem.code, detail = problem.detail, presenter, left_out, "a calls stream is refused");
 }
 
 struct Attachment {

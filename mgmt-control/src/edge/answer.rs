@@ -26,6 +26,13 @@ const PROBLEM_JSON: &str = "application/problem+json";
 #[derive(Debug)]
 pub struct Refusal(Box<Problem>);
 
+impl Refusal {
+    /// What the caller is told.
+    pub(super) fn problem(&self) -> &Problem {
+        &self.0
+    }
+}
+
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)

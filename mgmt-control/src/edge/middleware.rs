@@ -82,11 +82,18 @@ fn log<B>(response: &ServiceResponse<B>, started: Instant) {
     let request = response.request();
     let took = started.elapsed();
     let status = response.status().as_u16();
+    let refusal = response
+        .response()
+        .error()
+        .and_then(|error| error.as_error::<Refusal>());
     tracing::info!(
         http.method = %request.method(),
         http.route = request.match_pattern().as_deref().unwrap_or("(none)"),
         http.status = status,
         duration_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX),
+        peer = request.peer_addr().map(tracing::field::display),
+        code = refusal.map(|refusal| tracing::field::display(refusal.problem().code)),
+        detail = refusal.map(|refusal| refusal.problem().detail.as_str()),
         "request"
     );
     if let Some(control) = request.app_data::<Data<Control>>() {

@@ -139,14 +139,9 @@ impl Service for NodesDoor {
         request: Request,
     ) -> BoxFuture<'_, Response> {
         async move {
-            let path = request.uri().path().to_owned();
-            match self.answer(peer, remote, request).await {
-                Ok(response) => response,
-                Err(problem) => {
-                    tracing::info!(%remote, path, code = %problem.code, detail = problem.detail, "a node was refused");
-                    problem_response(&problem)
-                }
-            }
+            self.answer(peer, remote, request)
+                .await
+                .unwrap_or_else(|problem| problem_response(&problem))
         }
         .boxed()
     }

@@ -18,6 +18,7 @@ mod nap;
 mod neighbours;
 mod people;
 mod refusals;
+mod refused;
 mod sandbox;
 mod tickets;
 

@@ -1,4 +1,5 @@
-//! Refusals: a clear answer with its code, and the service goes on.
+//! Refusals: a clear answer with its code, a line in the log of the door that
+//! refused, and the service goes on.
 
 use std::{
     io::{Read as _, Write as _},
@@ -8,7 +9,10 @@ use std::{
 
 use gridmart_tests::{Application, LONG, Supermarket, wait_for};
 
-use crate::shared;
+use crate::{
+    refused::{Mark, request_of},
+    shared,
+};
 
 /// Whatever was refused: others are served.
 #[track_caller]
@@ -22,8 +26,10 @@ fn goes_on(market: &Supermarket) {
 #[test]
 fn an_unknown_application() {
     let market = shared();
+    let log = Mark::new(&market, "control");
     let run = market.cli(&["call", "fridge", "--json"]).exits(4);
     assert_eq!(run.problem_code(), "unknown-application");
+    log.demand("unknown-application", &[&request_of(&run.stderr), "peer="]);
     market.cli(&["call", "echo@9.9"]).exits(4);
     goes_on(&market);
 }
@@ -34,8 +40,10 @@ fn a_need_that_nobody_meets_is_named_with_the_nearest() {
     market.upload(&Application::script("huge", "true").needs(
         "<IndividualPhysicalMemory><LowerBoundedRange>9007199254740992</LowerBoundedRange></IndividualPhysicalMemory>",
     ));
+    let log = Mark::new(&market, "control");
     let run = market.cli(&["call", "huge", "--json"]).exits(3);
     assert_eq!(run.problem_code(), "need-unmet");
+    log.demand("need-unmet", &[&request_of(&run.stderr), "peer="]);
     let run = market
         .cli(&["call", "echo", "--need", "memory>=4096TiB"])
         .exits(3);
@@ -52,6 +60,7 @@ fn a_need_that_nobody_meets_is_named_with_the_nearest() {
 #[test]
 fn a_need_that_is_not_one() {
     let market = shared();
+    let log = Mark::new(&market, "control");
     let run = market.cli(&["call", "echo", "--need", "colour=blue", "--json"]);
     assert_eq!(
         (run.code, run.problem_code().as_str()),
@@ -59,6 +68,8 @@ fn a_need_that_is_not_one() {
         "{}",
         run.stderr
     );
+    log.demand("invalid-request", &[&request_of(&run.stderr)]);
+    goes_on(&market);
 }
 
 #[test]
@@ -76,13 +87,15 @@ fn a_full_queue_tells_its_lengths() {
     wait_for(LONG, "the only place is taken", || {
         activity(&market, "Queued")
     });
+    let log = Mark::new(&market, "ce-1");
     let run = market.cli(&["call", "wait", "--json"]).exits(3);
     assert_eq!(run.problem_code(), "queue-full");
-    assert!(
-        run.stderr.contains('1'),
-        "the lengths are told: {}",
-        run.stderr
+    let problem: serde_json::Value = serde_json::from_str(&run.stderr).unwrap();
+    assert_eq!(
+        problem["detail"],
+        "The queue is full: 1 slots in use (MaxRunningJobs: no limit), 1 entries waiting (MaxWaitingJobs: 1; MaxTotalJobs: no limit)."
     );
+    log.demand("queue-full", &["person=admin", &request_of(&run.stderr)]);
     drop((first, second));
     // Killed callers lose their places when their grace is over.
     wait_for(LONG, "a call is served again", || {
@@ -108,13 +121,15 @@ fn activity(market: &Supermarket, state: &str) -> Result<(), String> {
 #[test]
 fn nobody_and_somebody_else() {
     let market = shared();
+    let log = Mark::new(&market, "control");
     let run = market
         .cli_as("gmt_nonsense", &["whoami", "--json"])
         .exits(3);
+    assert_eq!(run.problem_code(), "credentials-refused", "{}", run.stderr);
+    log.demand("credentials-refused", &[&request_of(&run.stderr), "peer="]);
     assert!(
-        ["unauthenticated", "credentials-refused"].contains(&run.problem_code().as_str()),
-        "{}",
-        run.stderr
+        !market.log("control").contains("gmt_nonsense"),
+        "a token is a secret, even a wrong one"
     );
     goes_on(&market);
 }
@@ -126,22 +141,25 @@ fn a_wrong_certificate_authority() {
     let stranger = gridmart_fabric::authority::Authority::open_or_create(folder.path()).unwrap();
     let pem = folder.path().join("other.pem");
     std::fs::write(&pem, stranger.root_pem()).unwrap();
+    let log = Mark::new(&market, "ce-1");
     let mut command = market.command(&["call", "echo", "--json"]);
     command.env("GRIDMART_CA", pem);
     let run = gridmart_tests::Running::start(command, None).wait();
     assert_ne!(run.code, 0);
     assert_eq!(run.problem_code(), "certificate-refused", "{}", run.stderr);
+    log.demand("certificate-refused", &["refused at the door", "remote="]);
     goes_on(&market);
 }
 
 #[test]
 fn plain_http_to_a_tls_door() {
     let market = shared();
-    for address in [
-        market.role_address("ce-1", "door"),
-        market.role_address("host-1", "door"),
-        market.ready.nodes.clone(),
+    for (role, address) in [
+        ("ce-1", market.role_address("ce-1", "door")),
+        ("host-1", market.role_address("host-1", "door")),
+        ("control", market.ready.nodes.clone()),
     ] {
+        let log = Mark::new(&market, role);
         let mut stream = TcpStream::connect(&address).unwrap();
         stream
             .set_read_timeout(Some(Duration::from_secs(10)))
@@ -150,14 +168,14 @@ fn plain_http_to_a_tls_door() {
             .write_all(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
             .unwrap();
         let mut answer = Vec::new();
-        // A reset is an answer as well.
-        let _ = stream.read_to_end(&mut answer);
+        stream.read_to_end(&mut answer).unwrap();
         let text = String::from_utf8_lossy(&answer);
-        assert!(!text.contains("200 OK"), "{address}: {text}");
         assert!(
-            text.is_empty() || text.contains("tls-required") || answer[0] == 0x15,
+            text.starts_with("HTTP/1.1 400 ") && text.contains("\"code\":\"tls-required\""),
             "{address}: {text}"
         );
+        let from = format!("remote={}", stream.local_addr().unwrap());
+        log.demand("tls-required", &[&from]);
     }
     goes_on(&market);
 }
@@ -217,6 +235,7 @@ fn packages_that_break_a_rule() {
             "invalid-document",
         ),
     ] {
+        let log = Mark::new(&market, "control");
         let (status, answer) = post(&market, package);
         assert!((400..500).contains(&status), "{what}: {status} {answer}");
         assert_eq!(answer["code"], code, "{what}: {answer}");
@@ -224,6 +243,7 @@ fn packages_that_break_a_rule() {
             !answer["detail"].as_str().unwrap_or("").is_empty(),
             "{what}: {answer}"
         );
+        log.demand(code, &[answer["request_id"].as_str().unwrap()]);
     }
     assert!(!std::path::Path::new("/tmp/evil").exists());
     goes_on(&market);

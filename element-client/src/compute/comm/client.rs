@@ -3,9 +3,12 @@
 use std::sync::{Arc, OnceLock};
 
 use futures_util::{FutureExt as _, future::BoxFuture};
-use gridmart_fabric::stream::{Handler, Incoming, Peer, reply};
+use gridmart_fabric::{
+    stream::{Handler, Incoming, Peer, reply},
+    telemetry::LineGate,
+};
 use gridmart_schemas::{
-    id::{KeyHash, RequestId},
+    id::{KeyHash, PersonName, RequestId},
     problem::{Code, Problem},
     wire::{
         Notice as _, Request as _,
@@ -87,10 +90,7 @@ impl ClientStream {
         request: Option<RequestId>,
     ) -> Result<QueueEntered, Problem> {
         let admitted = self.ce.admit(self.session, &self.presenter, enter, request);
-        let wanted = admitted.inspect_err(|problem| {
-            tracing::info!(%problem, "refused at the queue");
-            self.ce.metrics.refusals.inc();
-        })?;
+        let wanted = admitted.inspect_err(|problem| self.log_refusal(problem, request, None))?;
         let deadline = tokio::time::Instant::now() + WISH_PATIENCE;
         loop {
             let changed = self.ce.desired_changed.notified();
@@ -103,16 +103,39 @@ impl ClientStream {
                 Ok(position) => return Ok(QueueEntered { position }),
                 Err(problem) if problem.code == Code::UnknownApplication => {
                     if tokio::time::timeout_at(deadline, changed).await.is_err() {
+                        self.log_refusal(&problem, wanted.request, Some(&wanted.asker.person));
                         return Err(problem);
                     }
                 }
                 Err(problem) => {
-                    tracing::info!(%problem, person = %wanted.asker.person, "refused at the queue");
-                    self.ce.metrics.refusals.inc();
+                    self.log_refusal(&problem, wanted.request, Some(&wanted.asker.person));
                     return Err(problem);
                 }
             }
         }
+    }
+
+    /// Who is refused may be anybody: the log takes only so many lines of it.
+    fn log_refusal(
+        &self,
+        problem: &Problem,
+        request: Option<RequestId>,
+        person: Option<&PersonName>,
+    ) {
+        static LINES: LineGate = LineGate::new();
+        self.ce.metrics.refusals.inc();
+        let Some(left_out) = LINES.admit() else {
+            return;
+        };
+        tracing::info!(
+            code = %problem.code,
+            detail = problem.detail,
+            request.id = request.map(tracing::field::display),
+            person = person.map(tracing::field::display),
+            presenter = %self.presenter,
+            left_out,
+            "refused at the queue"
+        );
     }
 
     fn on_renew(&self, renew: &LeaseRenew) -> Result<Lease, Problem> {
