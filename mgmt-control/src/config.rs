@@ -1,13 +1,19 @@
 //! Settings of a controller.
 
-use std::{net::SocketAddr, path::PathBuf};
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
+use gridmart_fabric::authority::DEFAULT_VALIDITY;
 use serde::Deserialize;
 
 /// The largest package that may be allowed: 8 GiB.
 const PACKAGE_BYTES_CEILING: u64 = 8 * 1024 * 1024 * 1024;
 /// The longest time between two heartbeats, seconds.
 const HEARTBEAT_CEILING: u32 = 60;
+/// The shortest life of a certificate, seconds: renewed at half of it, a node
+/// has time for some tries.
+const LIFETIME_FLOOR: u64 = 10;
+/// The longest: renewal is to happen while somebody remembers that there is one.
+const LIFETIME_CEILING: u64 = 366 * 24 * 60 * 60;
 
 /// When the people's door speaks TLS.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -41,6 +47,9 @@ pub struct Config {
     pub call_records_max: u64,
     /// Seconds between two heartbeats of an Element.
     pub heartbeat_interval: u32,
+    /// How long the certificates of nodes live, the controller's own included.
+    /// A node that is away for longer has to join again.
+    pub certificate_lifetime: Duration,
 }
 
 /// A setting that cannot be.
@@ -65,6 +74,7 @@ impl Config {
             package_bytes_max: 1024 * 1024 * 1024,
             call_records_max: 100_000,
             heartbeat_interval: 2,
+            certificate_lifetime: DEFAULT_VALIDITY,
         }
     }
 
@@ -111,6 +121,14 @@ impl Config {
                 "heartbeat_interval",
                 self.heartbeat_interval.to_string(),
                 format!("1 to {HEARTBEAT_CEILING} seconds are expected"),
+            );
+        }
+        let lifetime = self.certificate_lifetime.as_secs();
+        if !(LIFETIME_FLOOR..=LIFETIME_CEILING).contains(&lifetime) {
+            return bad(
+                "certificate_lifetime",
+                format!("{lifetime} s"),
+                format!("{LIFETIME_FLOOR} to {LIFETIME_CEILING} seconds are expected"),
             );
         }
         Ok(())
@@ -170,11 +188,13 @@ mod tests {
     #[test]
     fn settings_that_cannot_be_are_refused() {
         assert_eq!(Config::new("x").check(), Ok(()));
-        let wrong: [fn(&mut Config); 4] = [
+        let wrong: [fn(&mut Config); 6] = [
             |config| config.name.clear(),
             |config| config.advertise = Some("http://a".to_owned()),
             |config| config.package_bytes_max = 0,
             |config| config.heartbeat_interval = 0,
+            |config| config.certificate_lifetime = Duration::from_secs(9),
+            |config| config.certificate_lifetime = Duration::from_hours(400 * 24),
         ];
         for change in wrong {
             let mut config = Config::new("x");

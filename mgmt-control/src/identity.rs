@@ -1,9 +1,9 @@
 //! The controller's own identity, signed by its own authority.
 
-use std::{net::IpAddr, path::Path};
+use std::{net::IpAddr, path::Path, time::Duration};
 
 use gridmart_fabric::{
-    authority::{Authority, AuthorityError, DEFAULT_VALIDITY, NodeSubject},
+    authority::{Authority, AuthorityError, NodeSubject},
     identity::{IdentityError, NewKey, NodeIdentity},
 };
 use gridmart_schemas::{id::NodeId, role::NodeKind, wire::enrol::Certificate};
@@ -53,14 +53,15 @@ pub(crate) fn open(
     folder: &Path,
     authority: &Authority,
     advertised: &str,
+    lifetime: Duration,
 ) -> Result<(NodeIdentity, NodeSubject), IdentityFault> {
     let identity = if let Some(known) = NodeIdentity::load(folder)? {
         let subject = subject(known.node(), advertised);
-        (renew(authority, &known, &subject)?, subject)
+        (renew(authority, &known, &subject, lifetime)?, subject)
     } else {
         let subject = subject(NodeId::generate(), advertised);
         let key = NewKey::generate()?;
-        let certificate = sign(authority, &key.csr_pem()?, &subject)?;
+        let certificate = sign(authority, &key.csr_pem()?, &subject, lifetime)?;
         (key.into_identity(&certificate)?, subject)
     };
     identity.0.save(folder)?;
@@ -72,8 +73,9 @@ pub(crate) fn renew(
     authority: &Authority,
     present: &NodeIdentity,
     subject: &NodeSubject,
+    lifetime: Duration,
 ) -> Result<NodeIdentity, IdentityFault> {
-    let certificate = sign(authority, &present.csr_pem()?, subject)?;
+    let certificate = sign(authority, &present.csr_pem()?, subject, lifetime)?;
     Ok(present.renewed(&certificate)?)
 }
 
@@ -81,13 +83,9 @@ fn sign(
     authority: &Authority,
     csr_pem: &str,
     subject: &NodeSubject,
+    lifetime: Duration,
 ) -> Result<Certificate, IdentityFault> {
-    let chain_pem = authority.sign(
-        csr_pem,
-        subject,
-        OffsetDateTime::now_utc(),
-        DEFAULT_VALIDITY,
-    )?;
+    let chain_pem = authority.sign(csr_pem, subject, OffsetDateTime::now_utc(), lifetime)?;
     Ok(Certificate {
         node: subject.id,
         domain: subject.domain.clone(),

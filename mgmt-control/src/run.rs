@@ -190,6 +190,7 @@ async fn start(config: &Config, shutdown: CancellationToken) -> Result<Started, 
         metrics: ControlMetrics::new(),
         nodes_endpoint: host_and_port(&config.advertised_host(nodes_address), nodes_address.port()),
         heartbeat_interval: config.heartbeat_interval,
+        certificate_lifetime: config.certificate_lifetime,
         shutdown: shutdown.clone(),
         tracker: TaskTracker::new(),
     });
@@ -212,7 +213,8 @@ fn open(config: &Config, people_address: SocketAddr) -> Result<Opened, ControlEr
     let authority = Authority::open_or_create(&folder.join("authority"))?;
     let advertised = config.advertised_host(people_address);
     let (identity, subject) =
-        identity::open(folder, &authority, &advertised).map_err(ControlError::Identity)?;
+        identity::open(folder, &authority, &advertised, config.certificate_lifetime)
+            .map_err(ControlError::Identity)?;
     let catalogue = Catalogue::open(folder)?;
     let known = package_names(&catalogue.snapshot());
     let shelf = folder.join("packages");

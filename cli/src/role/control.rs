@@ -1,6 +1,6 @@
 //! `gridmart control`: the controller.
 
-use std::{net::SocketAddr, path::PathBuf};
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use clap::ValueEnum;
 use gridmart_control::{Config, PeopleTls};
@@ -49,6 +49,9 @@ settings! {
         /// Time between two heartbeats of an Element [default: 2s]
         #[arg(long, value_name = "PERIOD")]
         heartbeat_interval: Period,
+        /// How long nodes' certificates live; they are renewed at half of it [default: 7d]
+        #[arg(long, value_name = "PERIOD")]
+        certificate_lifetime: Period,
         /// Form of its log [default: text]
         #[arg(long, value_name = "FORM")]
         log_format: LogFormat,
@@ -108,6 +111,9 @@ fn config(settings: Settings) -> Result<Config, Failure> {
     if let Some(interval) = settings.heartbeat_interval {
         config.heartbeat_interval = u32::try_from(interval.seconds())
             .map_err(|_| Failure::Usage(format!("--heartbeat-interval {interval} is too long")))?;
+    }
+    if let Some(lifetime) = settings.certificate_lifetime {
+        config.certificate_lifetime = Duration::from_secs(lifetime.seconds());
     }
     config
         .check()

@@ -30,6 +30,7 @@ use self::{market::Market, plan::Plan};
 use crate::{
     failure::Failure,
     output::Output,
+    period::Period,
     role::{LogFormat, data_home, follow_parent},
 };
 
@@ -57,6 +58,9 @@ pub(crate) struct Arguments {
     /// The domain that the Element belongs to
     #[arg(long, default_value = "local")]
     domain: String,
+    /// How long the roles' certificates live; they are renewed at half of it [default: 7d]
+    #[arg(long, value_name = "PERIOD")]
+    certificate_lifetime: Option<Period>,
     /// A role that dies stays dead
     #[arg(long)]
     no_restart: bool,
@@ -104,6 +108,7 @@ async fn supervise(arguments: &Arguments, output: Output) -> Result<(), Failure>
         slots: arguments.slots,
         listen: arguments.listen,
         domain: arguments.domain.clone(),
+        certificate_lifetime: arguments.certificate_lifetime,
         restart: !arguments.no_restart,
         allow_unsandboxed: arguments.allow_unsandboxed,
         log_format: arguments.log_format,

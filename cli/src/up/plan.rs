@@ -11,7 +11,7 @@ use std::{
 use anyhow::Context as _;
 
 use super::memory::Memory;
-use crate::{failure::Failure, role::LogFormat};
+use crate::{failure::Failure, period::Period, role::LogFormat};
 
 /// The controller's name, folder and log.
 pub(crate) const CONTROL: &str = "control";
@@ -35,6 +35,8 @@ pub(crate) struct Plan {
     pub(crate) listen: IpAddr,
     /// Domain of the Element.
     pub(crate) domain: String,
+    /// How long certificates live, if anything is said.
+    pub(crate) certificate_lifetime: Option<Period>,
     /// Whether dead roles are started again.
     pub(crate) restart: bool,
     /// Whether Hosts may do without a sandbox.
@@ -99,6 +101,10 @@ impl Plan {
             base => base + offset,
         };
         let mut spec = self.role(CONTROL, &["control"]);
+        if let Some(lifetime) = self.certificate_lifetime {
+            spec.words
+                .extend(["--certificate-lifetime".into(), lifetime.to_string().into()]);
+        }
         spec.doors = vec![
             DoorSpec {
                 name: "people",
@@ -246,6 +252,7 @@ mod tests {
             slots: Some(4),
             listen: Ipv4Addr::UNSPECIFIED.into(),
             domain: "local".into(),
+            certificate_lifetime: Some("1h30m".parse().unwrap()),
             restart: true,
             allow_unsandboxed: false,
             log_format: LogFormat::Text,
@@ -268,6 +275,7 @@ mod tests {
             line.starts_with("control --name control --data-dir /nowhere/market/control "),
             "{line}"
         );
+        assert!(line.contains(" --certificate-lifetime 1h30m "), "{line}");
         assert!(
             line.ends_with("--people-listen 127.0.0.1:7700 --nodes-listen 127.0.0.1:7709"),
             "{line}"

@@ -9,7 +9,7 @@ mod ephemeral;
 mod key;
 mod peer;
 
-use std::{io, path::Path, sync::Arc};
+use std::{io, path::Path, sync::Arc, time::Duration};
 
 use gridmart_schemas::{
     id::{KeyHash, NodeId},
@@ -36,6 +36,7 @@ pub use self::{
     peer::{PeerIdentity, PeerNode},
 };
 use crate::{
+    authority::BACKDATED,
     disk::{RealDisk, Secrecy, durable_write, read_bounded},
     ticket::SigningKey,
 };
@@ -44,6 +45,12 @@ use crate::{
 const FILE: &str = "identity.json";
 /// The most bytes such a file has.
 const FILE_BYTES_MAX: u64 = 64 * 1024;
+/// A renewal that fails is tried again after this share of what is left.
+const RENEWAL_TRIES: u32 = 10;
+/// The bounds of the time between two looks at the certificate: others are not
+/// pestered, and a clock that was set is noticed.
+const RENEWAL_PAUSE_MIN: Duration = Duration::from_secs(1);
+const RENEWAL_PAUSE_MAX: Duration = Duration::from_mins(10);
 
 /// What is wrong with a key, a certificate, or the file that holds both.
 #[derive(Debug, thiserror::Error)]
@@ -236,8 +243,29 @@ impl NodeIdentity {
 
     /// Whether half of the certificate's life is over.
     pub fn needs_renewal(&self, now: OffsetDateTime) -> bool {
-        let life = self.facts.not_after - self.facts.not_before;
-        now >= self.facts.not_before + life / 2
+        now >= self.renewal_due()
+    }
+
+    /// How long to wait before the certificate is looked at again: until half
+    /// of its life is over; and then, since the last try has failed, a part of
+    /// what is left.
+    pub fn renewal_pause(&self, now: OffsetDateTime) -> Duration {
+        let due = self.renewal_due();
+        let pause = if now < due {
+            due - now
+        } else {
+            (self.facts.not_after - now) / RENEWAL_TRIES
+        };
+        pause
+            .try_into()
+            .unwrap_or(RENEWAL_PAUSE_MIN)
+            .clamp(RENEWAL_PAUSE_MIN, RENEWAL_PAUSE_MAX)
+    }
+
+    /// Half of the life since it was made, which is after it begins.
+    fn renewal_due(&self) -> OffsetDateTime {
+        let made = self.facts.not_before + BACKDATED;
+        made + (self.facts.not_after - made) / 2
     }
 
     /// A certificate request for the same key.

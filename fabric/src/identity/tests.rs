@@ -76,6 +76,21 @@ fn renewal_is_due_at_half_life_and_keeps_key_and_node() {
     let now = OffsetDateTime::now_utc();
     assert!(!old.needs_renewal(now));
     assert!(old.needs_renewal(now + Duration::from_mins(61)));
+    // Looked at often enough to be in time, and tried again ever sooner.
+    assert_eq!(old.renewal_pause(now), Duration::from_mins(10));
+    let due = old.renewal_due();
+    assert_eq!(
+        old.renewal_pause(due - Duration::from_secs(30)),
+        Duration::from_secs(30)
+    );
+    assert_eq!(
+        old.renewal_pause(old.not_after() - Duration::from_secs(100)),
+        Duration::from_secs(10)
+    );
+    assert_eq!(
+        old.renewal_pause(old.not_after() + Duration::from_secs(100)),
+        Duration::from_secs(1)
+    );
 
     let next = certified(&authority, old.node(), old.kind(), &old.csr_pem().unwrap());
     let renewed = old.renewed(&next).unwrap();

@@ -49,8 +49,6 @@ use super::{
 const HELLO_TIME_MAX: Duration = Duration::from_secs(15);
 /// A certificate comes from the controller, through the Element.
 const RENEWAL_TIME_MAX: Duration = Duration::from_secs(30);
-/// After a renewal that failed.
-const RENEWAL_PAUSE: Duration = Duration::from_mins(1);
 /// Heartbeats are never further apart, nor closer, whatever the Element says.
 const HEARTBEAT_MIN: Duration = Duration::from_secs(1);
 const HEARTBEAT_MAX: Duration = Duration::from_mins(1);
@@ -192,8 +190,12 @@ impl Comm {
                 tracing::debug!(%problem, "a heartbeat did not leave");
             }
             if renewal_due <= tokio::time::Instant::now() {
-                renewal_due += RENEWAL_PAUSE;
                 self.renew_certificate(&peer).await;
+                let pause = self
+                    .identity
+                    .current()
+                    .renewal_pause(OffsetDateTime::now_utc());
+                renewal_due = tokio::time::Instant::now() + pause;
             }
         }
     }

@@ -72,6 +72,8 @@ pub struct Control {
     pub nodes_endpoint: String,
     /// Seconds between two heartbeats of Elements.
     pub heartbeat_interval: u32,
+    /// How long certificates live that are signed from now on.
+    pub certificate_lifetime: Duration,
     /// Ends when the controller goes down.
     pub shutdown: CancellationToken,
     /// Tasks that are awaited when the controller goes down.

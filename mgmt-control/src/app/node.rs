@@ -2,11 +2,7 @@
 
 use std::{net::IpAddr, time::Instant};
 
-use gridmart_fabric::{
-    authority::{DEFAULT_VALIDITY, NodeSubject},
-    identity::PeerNode,
-    join::JoinToken,
-};
+use gridmart_fabric::{authority::NodeSubject, identity::PeerNode, join::JoinToken};
 use gridmart_schemas::{
     api::join_token::NodeRow,
     id::NodeId,
@@ -192,7 +188,7 @@ fn sign(
     let now = OffsetDateTime::now_utc().truncate_to_second();
     let chain_pem = control
         .authority
-        .sign(csr_pem, &subject, now, DEFAULT_VALIDITY)
+        .sign(csr_pem, &subject, now, control.certificate_lifetime)
         .map_err(|error| {
             Problem::new(
                 Code::InvalidRequest,
@@ -205,7 +201,7 @@ fn sign(
         chain_pem,
         parent,
     };
-    Ok((certificate, now + DEFAULT_VALIDITY))
+    Ok((certificate, now + control.certificate_lifetime))
 }
 
 /// Signs the key of a Host for which its Element vouches.

@@ -1,6 +1,6 @@
 //! Renews the controller's own certificate before half its life.
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{path::PathBuf, sync::Arc};
 
 use gridmart_fabric::authority::NodeSubject;
 use time::OffsetDateTime;
@@ -12,24 +12,24 @@ use crate::{
 
 /// Name on the task board.
 const NAME: &str = "certificate_renewal";
-/// Time between two looks.
-const INTERVAL: Duration = Duration::from_mins(10);
-
 /// Runs until the controller goes down.
 pub(crate) async fn run(control: Arc<Control>, folder: PathBuf, subject: NodeSubject) {
-    let mut tick = tokio::time::interval(INTERVAL);
-    tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    while control
-        .shutdown
-        .run_until_cancelled(tick.tick())
-        .await
-        .is_some()
-    {
+    loop {
         let result = renew(&control, &folder, &subject);
         if let Err(error) = &result {
             tracing::error!(error = %error, "the controller's certificate could not be renewed");
         }
         control.tasks.on_run(NAME, &result);
+        let pause = control
+            .identity
+            .current()
+            .renewal_pause(OffsetDateTime::now_utc());
+        let pause = control
+            .shutdown
+            .run_until_cancelled(tokio::time::sleep(pause));
+        if pause.await.is_none() {
+            return;
+        }
     }
 }
 
@@ -42,7 +42,12 @@ fn renew(
     if !present.needs_renewal(OffsetDateTime::now_utc()) {
         return Ok(format!("good until {}", present.not_after()));
     }
-    let renewed = identity::renew(&control.authority, &present, subject)?;
+    let renewed = identity::renew(
+        &control.authority,
+        &present,
+        subject,
+        control.certificate_lifetime,
+    )?;
     renewed.save(folder)?;
     let until = renewed.not_after();
     control.identity.replace(renewed);

@@ -29,6 +29,7 @@ pub struct SupermarketBuilder {
     restart: bool,
     folder: Option<PathBuf>,
     log_level: String,
+    certificate_lifetime: Option<String>,
 }
 
 impl Default for SupermarketBuilder {
@@ -39,6 +40,7 @@ impl Default for SupermarketBuilder {
             restart: false,
             folder: None,
             log_level: "info".to_owned(),
+            certificate_lifetime: None,
         }
     }
 }
@@ -74,6 +76,12 @@ impl SupermarketBuilder {
         self
     }
 
+    /// Sets how long certificates live: `20s`.
+    pub fn certificate_lifetime(mut self, period: &str) -> Self {
+        self.certificate_lifetime = Some(period.to_owned());
+        self
+    }
+
     /// Gives the command that starts it.
     pub fn command(&self, folder: &Path) -> Command {
         let mut command = Command::new(gridmart());
@@ -96,6 +104,9 @@ impl SupermarketBuilder {
         command.arg("--data-dir").arg(folder);
         if let Some(slots) = self.slots {
             command.args(["--slots", &slots.to_string()]);
+        }
+        if let Some(lifetime) = &self.certificate_lifetime {
+            command.args(["--certificate-lifetime", lifetime]);
         }
         if !self.restart {
             command.arg("--no-restart");

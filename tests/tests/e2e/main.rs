@@ -19,6 +19,7 @@ mod neighbours;
 mod people;
 mod refusals;
 mod refused;
+mod renewal;
 mod sandbox;
 mod tickets;
 

@@ -31,8 +31,6 @@ const HELLO_TIMEOUT: Duration = Duration::from_secs(30);
 /// The most Hosts that are told in one message, so that it stays within the
 /// bound of messages.
 const HOSTS_PER_MESSAGE: usize = 500;
-/// How often the Element looks at the age of its certificate.
-const RENEWAL_LOOK: Duration = Duration::from_mins(10);
 /// How long the controller may take to sign the next certificate.
 const RENEW_TIMEOUT: Duration = Duration::from_secs(20);
 /// How long Hosts may take to give log lines.
@@ -281,7 +279,11 @@ impl Ce {
                     }
                 }
             }
-            let pause = tokio::time::sleep(RENEWAL_LOOK);
+            let pause = self
+                .identity
+                .current()
+                .renewal_pause(OffsetDateTime::now_utc());
+            let pause = tokio::time::sleep(pause);
             if self.stop.run_until_cancelled(pause).await.is_none() {
                 return;
             }

@@ -1,0 +1,110 @@
+//! Certificates that end soon: renewed in time, while calls go on.
+
+use std::{
+    io::{BufRead as _, BufReader},
+    process::Stdio,
+    time::{Duration, Instant},
+};
+
+use gridmart_schemas::role::NodeKind;
+use gridmart_tests::{Application, LONG, Supermarket, processes, wait_for};
+
+/// How long certificates live; renewed at half of it.
+const LIFETIME: Duration = Duration::from_secs(20);
+/// So many of them pass.
+const LIVES: u32 = 3;
+
+/// When the certificate of a node ends, as the controller tells.
+fn ends(market: &Supermarket, name: &str) -> String {
+    let rows: serde_json::Value = market.cli(&["nodes", "list", "--json"]).ok().json();
+    let row = rows["items"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|row| row["name"] == name);
+    row.unwrap_or_else(|| panic!("{name} is not listed: {rows}"))["not_after"].to_string()
+}
+
+/// When the certificate ends that a role's own door shows.
+fn shown(market: &Supermarket, role: &str, kind: NodeKind) -> Duration {
+    let identity = gridmart_fabric::identity::NodeIdentity::load(&market.folder().join(role))
+        .unwrap()
+        .unwrap_or_else(|| panic!("{role} has no identity"));
+    assert_eq!(identity.kind(), kind);
+    let left = identity.not_after() - time::OffsetDateTime::now_utc();
+    left.try_into().unwrap_or_default()
+}
+
+#[test]
+fn certificates_are_renewed_while_calls_go_on() {
+    let market = Supermarket::builder()
+        .hosts(1)
+        .slots(Some(2))
+        .certificate_lifetime("20s")
+        .start();
+    market.upload(&Application::script("echo", "cat"));
+    let script =
+        "n=0; while [ -z \"$2\" ] || [ $n -lt \"$2\" ]; do echo $n; n=$((n+1)); sleep \"$1\"; done";
+    market.upload(&Application::script("ticker", script));
+    let began = Instant::now();
+    let first = ["ce-1", "host-1"].map(|name| ends(&market, name));
+    let seconds = LIFETIME.as_secs() * u64::from(LIVES);
+    let mut command = market.command(&["call", "ticker", "--", "1", &seconds.to_string()]);
+    command.stdin(Stdio::null()).stdout(Stdio::piped());
+    let mut stream = processes::spawn(command).unwrap();
+    let lines = BufReader::new(stream.stdout.take().unwrap()).lines();
+
+    // The stream is the clock: a line a second, for three lives.
+    let mut heard = 0;
+    for line in lines {
+        assert_eq!(line.unwrap(), heard.to_string(), "in order, and none twice");
+        heard += 1;
+        if heard % LIFETIME.as_secs() == 0 {
+            assert_eq!(market.cli_with(&["call", "echo"], "on").ok().text(), "on");
+        }
+    }
+    assert_eq!(heard, seconds);
+    assert!(stream.wait().unwrap().success());
+    assert!(began.elapsed() > 2 * LIFETIME);
+
+    for (name, first) in ["ce-1", "host-1"].into_iter().zip(&first) {
+        assert_ne!(
+            &ends(&market, name),
+            first,
+            "{name} has another certificate"
+        );
+        market.wait_resource(name, "connected", |row| row["connected"] == true);
+    }
+    let roles = [
+        ("control", NodeKind::Control),
+        ("ce-1", NodeKind::ComputingElement),
+        ("host-1", NodeKind::ComputeHost),
+    ];
+    for (role, kind) in roles {
+        wait_for(LONG, "its certificate is good", || {
+            let left = shown(&market, role, kind);
+            if left > LIFETIME / 4 {
+                Ok(())
+            } else {
+                Err(format!("{role}: {left:?} left"))
+            }
+        });
+    }
+    assert_eq!(market.cli_with(&["call", "echo"], "new").ok().text(), "new");
+    market.stop();
+}
+
+#[test]
+fn lifetimes_that_cannot_be_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    for period in ["9s", "400d"] {
+        let mut command = std::process::Command::new(gridmart_tests::gridmart());
+        command
+            .args(["control", "--certificate-lifetime", period, "--data-dir"])
+            .arg(folder.path());
+        gridmart_tests::Running::start(command, None)
+            .wait()
+            .exits(2)
+            .says("certificate_lifetime");
+    }
+}
