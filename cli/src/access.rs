@@ -94,38 +94,46 @@ fn trust(arguments: &Login) -> Result<Trust, Failure> {
     Ok(Trust::System)
 }
 
-/// Forget the login file of this account.
+/// Sign out: make the token of the login file worthless, and remove the file.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Logout {}
 
 #[derive(Serialize)]
 struct LoggedOut {
     removed: bool,
+    revoked: bool,
+    /// Why the token lives on.
+    problem: Option<String>,
 }
 
-/// Removes the login file.
+/// Signs out.
 pub(crate) fn logout(_: &Logout, output: Output) -> Result<(), Failure> {
-    let path = login_path()?;
-    let removed = match std::fs::remove_file(&path) {
-        Ok(()) => true,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => false,
-        Err(error) => {
-            return Err(anyhow::Error::from(error)
-                .context(format!("{} cannot be removed", path.display()))
-                .into());
-        }
+    let runtime = remote::runtime()?;
+    let out = runtime.block_on(remote::interruptible(async {
+        Ok(gridmart_sdk::logout().await?)
+    }))?;
+    let problem = out
+        .unrevoked
+        .map(|error| format!("{:#}", anyhow::Error::from(error)));
+    let done = LoggedOut {
+        removed: out.removed,
+        revoked: out.removed && problem.is_none(),
+        problem,
     };
-    output.print(&LoggedOut { removed }, |page| {
-        page.line(if removed {
-            "Signed out."
-        } else {
-            "Nobody was signed in."
+    output.print(&done, |page| {
+        page.line(match (done.removed, done.revoked) {
+            (true, true) => "Signed out; the token is worthless now.",
+            (true, false) => "Signed out here.",
+            (false, _) => "Nobody was signed in.",
         });
     })?;
-    if removed {
-        output.note(
-            "The token itself lives on until it expires: `gridmart token api revoke ID` ends it.",
-        );
+    if let Some(problem) = &done.problem {
+        let id = out
+            .token_id
+            .map_or_else(|| "ID".to_owned(), |id| id.to_string());
+        output.note(&format!(
+            "The token could not be revoked and lives on until it expires: {problem}\n  next: gridmart token api revoke {id}"
+        ));
     }
     Ok(())
 }

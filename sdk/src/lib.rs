@@ -33,7 +33,7 @@ pub use call::{CallBuilder, Output, OutputStream, RunningCall, Stdin, StdinSink}
 pub use client::Client;
 pub use error::Error;
 pub use gridmart_schemas as schemas;
-pub use login::{Login, Trust, login, login_path};
+pub use login::{LoggedOut, Login, Trust, login, login_path, logout};
 pub use map::{
     FailedPart, HostShare, JobSelect, MapBuilder, MapInput, MapProgress, MapReport, MapResult,
     MapStage,

@@ -13,12 +13,14 @@ use std::{
 
 use gridmart_schemas::{
     api::person::{ApiTokenMade, LoginRequest},
-    id::PersonName,
+    id::{PersonName, TokenId},
+    problem::Code,
 };
 use reqwest::Method;
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    client::Client,
     error::Error,
     http::{Http, is_loopback_http, root_fingerprint},
     settings::Settings,
@@ -34,6 +36,9 @@ pub struct Login {
     pub url: String,
     /// The API token.
     pub token: String,
+    /// Its id, by which it is revoked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token_id: Option<TokenId>,
     /// The CA's root, PEM text.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ca: Option<String>,
@@ -100,6 +105,7 @@ pub async fn login(
     let login = Login {
         url,
         token: made.token,
+        token_id: Some(made.id),
         ca,
     };
     let path = login_path()?;
@@ -123,6 +129,61 @@ async fn trusted_root(url: &str, trust: Trust) -> Result<Option<String>, Error> 
                 )))
             }
         }
+    }
+}
+
+/// What became of signing out.
+#[derive(Debug)]
+pub struct LoggedOut {
+    /// Whether there was a login file.
+    pub removed: bool,
+    /// The token, if the login file named it.
+    pub token_id: Option<TokenId>,
+    /// Why the token could not be made worthless; absent if it is.
+    pub unrevoked: Option<Error>,
+}
+
+/// Signs out: makes the token of the login file worthless, as far as its
+/// controller can be reached, and removes the file whatever comes of that.
+pub async fn logout() -> Result<LoggedOut, Error> {
+    logout_from(&login_path()?).await
+}
+
+async fn logout_from(path: &Path) -> Result<LoggedOut, Error> {
+    let (token_id, revoked) = match read_from(path) {
+        Ok(None) => {
+            return Ok(LoggedOut {
+                removed: false,
+                token_id: None,
+                unrevoked: None,
+            });
+        }
+        Ok(Some(login)) => (login.token_id, revoke(login).await),
+        // A file that cannot be read is removed all the same.
+        Err(error) => (None, Err(error)),
+    };
+    fs::remove_file(path).map_err(|e| Error::local("remove the login file", path, e))?;
+    Ok(LoggedOut {
+        removed: true,
+        token_id,
+        unrevoked: revoked.err(),
+    })
+}
+
+async fn revoke(login: Login) -> Result<(), Error> {
+    let id = login.token_id.ok_or_else(|| {
+        Error::Invalid("the login file does not say the id of its token".to_owned())
+    })?;
+    let client = Client::connect(Settings {
+        ca: login.ca,
+        ..Settings::new(login.url, login.token)
+    })?;
+    let revoked = client.tokens().delete(id).await;
+    client.close().await;
+    match revoked {
+        // It was worthless already.
+        Err(error) if error.code() == Some(Code::CredentialsRefused) => Ok(()),
+        other => other,
     }
 }
 
@@ -216,6 +277,7 @@ mod tests {
         Login {
             url: "https://a:7700".into(),
             token: "gmt_secret".into(),
+            token_id: Some(TokenId::generate()),
             ca: Some("-----BEGIN\nX\n".into()),
         }
     }
@@ -257,6 +319,32 @@ mod tests {
             refusal.contains("damaged") && !refusal.contains("secret"),
             "{refusal}"
         );
+    }
+
+    #[tokio::test]
+    async fn signing_out_removes_the_file_and_says_what_it_could_not_do() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("login.toml");
+        let nobody = logout_from(&path).await.unwrap();
+        assert!(!nobody.removed && nobody.unrevoked.is_none());
+        // Nobody listens at that port: it was free a moment ago.
+        let port = std::net::TcpListener::bind("127.0.0.1:0")
+            .and_then(|listener| listener.local_addr())
+            .unwrap()
+            .port();
+        let login = Login {
+            url: format!("http://127.0.0.1:{port}"),
+            ca: None,
+            ..example()
+        };
+        write_to(&path, &login).unwrap();
+        let out = logout_from(&path).await.unwrap();
+        assert!(out.removed && out.unrevoked.is_some(), "{out:?}");
+        assert_eq!(out.token_id, login.token_id);
+        assert!(!path.exists());
+        fs::write(&path, "url = ").unwrap();
+        let out = logout_from(&path).await.unwrap();
+        assert!(out.removed && out.unrevoked.is_some() && !path.exists());
     }
 
     #[test]

@@ -112,6 +112,7 @@ mod tests {
         Ok(Some(login::Login {
             url: "https://a:1".into(),
             token: "t".into(),
+            token_id: None,
             ca: Some("PEM".into()),
         }))
     }

@@ -100,8 +100,38 @@ fn signing_in_keeps_a_token_and_signing_out_forgets_it() {
     .ok();
     assert!(run(&["whoami"], "").ok().text().contains("lena"));
     assert_eq!(run(&["call", "echo"], "as lena").ok().text(), "as lena");
-    run(&["logout"], "").ok();
+    let file = home.path().join("gridmart/login.toml");
+    let kept = std::fs::read_to_string(&file).unwrap();
+    let token = kept
+        .lines()
+        .find_map(|line| line.strip_prefix("token = \"")?.strip_suffix('"'))
+        .unwrap();
+    market.cli_as(token, &["whoami"]).ok();
+    let out: serde_json::Value = run(&["logout", "--json"], "").ok().json();
+    assert_eq!(
+        (&out["removed"], &out["revoked"]),
+        (&true.into(), &true.into()),
+        "{out}"
+    );
+    assert!(!file.exists());
     assert_ne!(run(&["whoami"], "").code, 0);
+    let refused = market.cli_as(token, &["whoami", "--json"]).exits(3);
+    assert_eq!(refused.problem_code(), "credentials-refused");
+    assert_eq!(run(&["logout"], "").ok().text(), "Nobody was signed in.");
+
+    // Where the controller cannot be asked, the file goes all the same.
+    run(
+        &["login", &market.ready.url, "--user", "lena"],
+        "correct horse battery staple\n",
+    )
+    .ok();
+    let kept = std::fs::read_to_string(&file).unwrap();
+    std::fs::write(&file, kept.replace(&market.ready.url, "http://127.0.0.1:1")).unwrap();
+    run(&["logout"], "")
+        .ok()
+        .says("could not be revoked")
+        .says("gridmart token api revoke ");
+    assert!(!file.exists());
 }
 
 #[test]
