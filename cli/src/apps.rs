@@ -1,4 +1,4 @@
-//! `gridmart apps` and `gridmart versions`: applications on the shelf.
+//! `gridmart apps`, `versions` and `promote`: applications on the shelf.
 
 use gridmart_schemas::{api::application::ApplicationView, role::Desired};
 
@@ -22,6 +22,17 @@ pub(crate) struct Versions {
     name: String,
 }
 
+/// Make a version the default: the one that is called where none is named.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Promote {
+    /// Its name
+    #[arg(value_name = "APP")]
+    name: String,
+    /// The version, as `gridmart versions APP` lists it; an older one goes back to it
+    #[arg(value_name = "VERSION")]
+    version: String,
+}
+
 /// Lists all applications.
 pub(crate) fn run(_: &Arguments, output: Output) -> Result<(), Failure> {
     list(output)
@@ -37,6 +48,18 @@ pub(crate) fn list(output: Output) -> Result<(), Failure> {
 pub(crate) fn versions(arguments: &Versions, output: Output) -> Result<(), Failure> {
     let rows = remote::ask(async |client| Ok(client.apps().versions(&arguments.name).await?))?;
     output.print(&Items { items: &rows }, |page| table(page, &rows))
+}
+
+/// Makes a version the default.
+pub(crate) fn promote(arguments: &Promote, output: Output) -> Result<(), Failure> {
+    let Promote { name, version } = arguments;
+    let view = remote::ask(async |client| Ok(client.apps().promote(name, version).await?))?;
+    output.print(&view, |page| {
+        page.line(format!(
+            "{} {} is the default: it is called where no version is named.",
+            view.name, view.version
+        ));
+    })
 }
 
 fn table(page: &mut Page, rows: &[ApplicationView]) {

@@ -49,6 +49,17 @@ impl Apps {
         all_pages(&self.0, &format!("applications/{name}"), &[], None).await
     }
 
+    /// Makes a version the default: the one that is called where none is named.
+    pub async fn promote(&self, name: &str, version: &str) -> Result<ApplicationView, Error> {
+        self.0
+            .post(
+                &format!("applications/{name}/promote"),
+                &[("version", Some(version.to_owned()))],
+                &(),
+            )
+            .await
+    }
+
     /// Packs a folder that has an `AEDoc.xml` at its top, and puts it on the
     /// shelf.
     pub async fn upload(

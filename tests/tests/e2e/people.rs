@@ -63,6 +63,44 @@ fn rules_decide_who_may_call() {
 }
 
 #[test]
+fn a_promoted_version_is_the_one_that_is_called() {
+    let market = shared();
+    let version = |number: &str| {
+        gridmart_tests::Application::script("paint", &format!("echo {number}")).version(number)
+    };
+    market.upload(&version("1.0"));
+    market.upload(&version("2.0"));
+    let called = || market.cli(&["call", "paint"]).ok().text();
+    assert_eq!(called(), "1.0", "a new version is no default by itself");
+    assert_eq!(
+        market.cli(&["promote", "paint", "2.0"]).ok().text(),
+        "paint 2.0 is the default: it is called where no version is named."
+    );
+    assert_eq!(called(), "2.0");
+    let back: serde_json::Value = market
+        .cli(&["promote", "paint", "1.0", "--json"])
+        .ok()
+        .json();
+    assert_eq!(
+        (&back["version"], &back["default"]),
+        (&"1.0".into(), &true.into()),
+        "{back}"
+    );
+    assert_eq!(called(), "1.0");
+    let rows: serde_json::Value = market.cli(&["versions", "paint", "--json"]).ok().json();
+    let defaults = rows["items"].as_array().unwrap().iter();
+    assert_eq!(defaults.filter(|row| row["default"] == true).count(), 1);
+    let run = market.cli(&["promote", "paint", "3.0", "--json"]).exits(4);
+    assert_eq!(run.problem_code(), "unknown-application");
+    let other = person(&market, "pia", "developer");
+    let run = market
+        .cli_as(&other, &["promote", "paint", "2.0", "--json"])
+        .exits(3);
+    assert_eq!(run.problem_code(), "not-authorized");
+    assert_eq!(called(), "1.0");
+}
+
+#[test]
 fn a_disabled_persons_token_is_refused_at_once() {
     let market = shared();
     let token = person(&market, "dora", "user");
