@@ -32,7 +32,8 @@ pub(crate) struct CommandLine {
 enum Command {
     Up(up::Arguments),
     Env(env::Arguments),
-    Control(role::control::Arguments),
+    /// Run the controller: catalogue, access, people, packages
+    Control(role::Arguments<role::control::Settings>),
     /// Run an Element: the pool of one kind in one domain
     Element {
         #[command(subcommand)]

@@ -6,7 +6,7 @@ use clap::ValueEnum;
 use gridmart_control::{Config, PeopleTls};
 use serde::Deserialize;
 
-use super::{Frame, LogFormat, data_home, read_settings, settings::settings};
+use super::{Arguments, LogFormat, data_home, settings::settings};
 use crate::{failure::Failure, period::Period, size::Size};
 
 /// When the people's door speaks TLS.
@@ -61,31 +61,9 @@ settings! {
     }
 }
 
-/// Run the controller: catalogue, access, people, packages.
-#[derive(Debug, clap::Args)]
-pub(crate) struct Arguments {
-    #[command(flatten)]
-    settings: Settings,
-    /// TOML file with the same keys as the flags; flags win
-    #[arg(long, value_name = "FILE")]
-    config: Option<PathBuf>,
-    #[arg(long, hide = true)]
-    parent_pid: Option<i32>,
-}
-
 /// Runs the controller until it is told to end.
-pub(crate) fn run(arguments: Arguments) -> Result<(), Failure> {
-    let settings = arguments
-        .settings
-        .or(read_settings(arguments.config.as_deref())?);
-    let frame = Frame {
-        log_format: settings.log_format.unwrap_or_default(),
-        log_level: settings
-            .log_level
-            .clone()
-            .unwrap_or_else(|| "info".to_owned()),
-        parent_pid: arguments.parent_pid,
-    };
+pub(crate) fn run(arguments: Arguments<Settings>) -> Result<(), Failure> {
+    let (frame, settings) = arguments.settled()?;
     let config = config(settings)?;
     frame.serve(|shutdown| gridmart_control::run(config, shutdown))
 }

@@ -2,9 +2,7 @@
 
 use std::{net::SocketAddr, path::PathBuf};
 
-use super::{
-    Frame, JoinToken, LogFormat, data_home, join_token, read_settings, required, settings::settings,
-};
+use super::{Arguments, JoinToken, LogFormat, data_home, join_token, required, settings::settings};
 use crate::failure::Failure;
 
 settings! {
@@ -47,32 +45,13 @@ settings! {
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum Kind {
     /// Run a Computing Element: the queue of a pool of compute Hosts
-    Compute(Arguments),
-}
-
-/// Run a Computing Element.
-#[derive(Debug, clap::Args)]
-pub(crate) struct Arguments {
-    #[command(flatten)]
-    settings: Settings,
-    /// TOML file with the same keys as the flags; flags win
-    #[arg(long, value_name = "FILE")]
-    config: Option<PathBuf>,
-    #[arg(long, hide = true)]
-    parent_pid: Option<i32>,
+    Compute(Arguments<Settings>),
 }
 
 /// Runs the Element until it is told to end.
 pub(crate) fn run(kind: Kind) -> Result<(), Failure> {
     let Kind::Compute(arguments) = kind;
-    let settings = arguments
-        .settings
-        .or(read_settings(arguments.config.as_deref())?);
-    let frame = Frame {
-        log_format: settings.log_format.unwrap_or_default(),
-        log_level: settings.log_level.unwrap_or_else(|| "info".to_owned()),
-        parent_pid: arguments.parent_pid,
-    };
+    let (frame, settings) = arguments.settled()?;
     let config = gridmart_element::compute::Config {
         data_dir: settings.data_dir.unwrap_or_else(|| data_home().join("ce")),
         controller: required(settings.controller, "controller")?,

@@ -3,8 +3,8 @@
 use std::{net::SocketAddr, path::PathBuf};
 
 use super::{
-    Frame, JoinToken, LogFormat, data_home, element::machine_name, join_token, read_settings,
-    required, settings::settings,
+    Arguments, JoinToken, LogFormat, data_home, element::machine_name, join_token, required,
+    settings::settings,
 };
 use crate::failure::Failure;
 
@@ -51,32 +51,13 @@ settings! {
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum Kind {
     /// Run a compute Host: this machine's share of a pool
-    Compute(Arguments),
-}
-
-/// Run a compute Host.
-#[derive(Debug, clap::Args)]
-pub(crate) struct Arguments {
-    #[command(flatten)]
-    settings: Settings,
-    /// TOML file with the same keys as the flags; flags win
-    #[arg(long, value_name = "FILE")]
-    config: Option<PathBuf>,
-    #[arg(long, hide = true)]
-    parent_pid: Option<i32>,
+    Compute(Arguments<Settings>),
 }
 
 /// Runs the Host until it is told to end.
 pub(crate) fn run(kind: Kind) -> Result<(), Failure> {
     let Kind::Compute(arguments) = kind;
-    let settings = arguments
-        .settings
-        .or(read_settings(arguments.config.as_deref())?);
-    let frame = Frame {
-        log_format: settings.log_format.unwrap_or_default(),
-        log_level: settings.log_level.unwrap_or_else(|| "info".to_owned()),
-        parent_pid: arguments.parent_pid,
-    };
+    let (frame, settings) = arguments.settled()?;
     let config = gridmart_host::compute::Config {
         data_dir: settings
             .data_dir

@@ -27,6 +27,7 @@ use serde::{Deserialize, de::DeserializeOwned};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
+use self::settings::RoleSettings;
 use crate::failure::Failure;
 
 /// Threads that run a role's tasks; one per CPU would cost a small machine
@@ -46,6 +47,31 @@ pub(crate) enum LogFormat {
     Text,
     /// One JSON object per line.
     Json,
+}
+
+/// How a role is started: its own settings, as flags and from a file.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Arguments<S: clap::Args> {
+    #[command(flatten)]
+    settings: S,
+    /// TOML file with the same keys as the flags; flags win
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    #[arg(long, hide = true)]
+    parent_pid: Option<i32>,
+}
+
+impl<S: clap::Args + RoleSettings> Arguments<S> {
+    /// Gives the settings, those of the file included, and what is around them.
+    fn settled(self) -> Result<(Frame, S), Failure> {
+        let settings = self.settings.or(read_settings(self.config.as_deref())?);
+        let frame = Frame {
+            log_format: settings.log_format().unwrap_or_default(),
+            log_level: settings.log_level().unwrap_or("info").to_owned(),
+            parent_pid: self.parent_pid,
+        };
+        Ok((frame, settings))
+    }
 }
 
 /// What every role has beside its own settings.

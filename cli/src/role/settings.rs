@@ -1,7 +1,21 @@
 //! Declares a role's settings once for the command line and the file.
 
+use serde::de::DeserializeOwned;
+
+use super::LogFormat;
+
+/// What all roles' settings have in common.
+pub(crate) trait RoleSettings: DeserializeOwned + Default {
+    /// Takes from another what is not set.
+    fn or(self, other: Self) -> Self;
+    /// Form of the log.
+    fn log_format(&self) -> Option<LogFormat>;
+    /// Filter of the log.
+    fn log_level(&self) -> Option<&str>;
+}
+
 /// Makes a struct whose fields are all optional flags and optional keys of the
-/// same name, and `or`, which takes from another what is not set.
+/// same name. It has to have `log_format` and `log_level`.
 macro_rules! settings {
     ($(#[$doc:meta])* $name:ident { $($(#[$field_doc:meta])* $field:ident: $type:ty),+ $(,)? }) => {
         $(#[$doc])*
@@ -11,9 +25,17 @@ macro_rules! settings {
             $($(#[$field_doc])* $field: Option<$type>),+
         }
 
-        impl $name {
+        impl $crate::role::settings::RoleSettings for $name {
             fn or(self, other: Self) -> Self {
                 Self { $($field: self.$field.or(other.$field)),+ }
+            }
+
+            fn log_format(&self) -> Option<$crate::role::LogFormat> {
+                self.log_format
+            }
+
+            fn log_level(&self) -> Option<&str> {
+                self.log_level.as_deref()
             }
         }
     };
