@@ -27,9 +27,10 @@ use tokio_tungstenite::{
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::{
-    request::dial_socket,
+    request::{dial_socket, open_socket},
     socket::{Socket, SocketLimits},
-    tls::{Channel, ClientTls, Expected},
+    tls::{Channel, ClientTls, Expected, connect_over},
+    tunnel::Tunnel,
 };
 
 /// The bounds of a calls stream.
@@ -267,6 +268,19 @@ pub async fn dial_frames(
     path: &str,
 ) -> Result<(FrameSink, FrameSource), Problem> {
     let (socket, _) = dial_socket(endpoints, expected, tls, path, SocketLimits::FRAMES).await?;
+    Ok(split(socket, FrameLimits::default()))
+}
+
+/// The same over a tunnel that leads to the expected Host.
+pub async fn dial_frames_over(
+    tunnel: Tunnel,
+    expected: Expected,
+    tls: &ClientTls,
+    path: &str,
+) -> Result<(FrameSink, FrameSource), Problem> {
+    let way = format!("the tunnel to {}", expected.0);
+    let (channel, _) = connect_over(Box::new(tunnel), &way, expected, tls).await?;
+    let socket = open_socket(channel, path, SocketLimits::FRAMES).await?;
     Ok(split(socket, FrameLimits::default()))
 }
 

@@ -22,3 +22,4 @@ pub mod stream;
 pub mod telemetry;
 pub mod ticket;
 pub mod tls;
+pub mod tunnel;

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use gridmart_schemas::problem::{Code, Problem};
-use http::{HeaderValue, Method, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use http_body_util::{BodyExt as _, Full, Limited};
-use hyper::{body::Incoming, client::conn::http1};
+use hyper::{body::Incoming, client::conn::http1, upgrade::Upgraded};
 use hyper_util::rt::TokioIo;
 use serde::{Serialize, de::DeserializeOwned};
 use tokio::{task::JoinHandle, time::timeout};
@@ -19,6 +19,7 @@ use crate::{
     identity::PeerIdentity,
     socket::{Socket, SocketLimits},
     tls::{CONNECT_TIMEOUT, Channel, ClientTls, Expected, connect},
+    tunnel::{self, Tunnel},
 };
 
 /// How long a door may take to answer.
@@ -199,10 +200,17 @@ pub(crate) async fn dial_socket(
     limits: SocketLimits,
 ) -> Result<(Socket, PeerIdentity), Problem> {
     let (channel, peer) = connect(endpoints, expected, tls).await?;
+    Ok((open_socket(channel, path, limits).await?, peer))
+}
+
+/// Opens a WebSocket at `path` of the door at the other end.
+pub(crate) async fn open_socket(
+    channel: Channel,
+    path: &str,
+    limits: SocketLimits,
+) -> Result<Socket, Problem> {
     let key = generate_key();
     let accept = derive_accept_key(key.as_bytes());
-    let key = HeaderValue::try_from(key)
-        .map_err(|error| Problem::new(Code::Internal, error.to_string()))?;
     let headers = [
         (header::CONNECTION, HeaderValue::from_static("upgrade")),
         (header::UPGRADE, HeaderValue::from_static("websocket")),
@@ -210,14 +218,10 @@ pub(crate) async fn dial_socket(
             header::SEC_WEBSOCKET_VERSION,
             HeaderValue::from_static("13"),
         ),
-        (header::SEC_WEBSOCKET_KEY, key),
+        (header::SEC_WEBSOCKET_KEY, header_value(key)?),
     ];
-    let (answer, _driver) = send(channel, Method::GET, path, None, &headers).await?;
-    if answer.status() != StatusCode::SWITCHING_PROTOCOLS {
-        return Err(refusal(answer).await);
-    }
-    if answer
-        .headers()
+    let (told, upgraded) = switch(channel, path, &headers).await?;
+    if told
         .get(header::SEC_WEBSOCKET_ACCEPT)
         .is_none_or(|value| value.as_bytes() != accept.as_bytes())
     {
@@ -226,6 +230,57 @@ pub(crate) async fn dial_socket(
             format!("{path} was answered by something else than a WebSocket."),
         ));
     }
+    Socket::from_upgraded(upgraded, Role::Client, limits).await
+}
+
+/// Opens a tunnel at `path` of another node's door, with the ticket that it
+/// asks for, if it asks for one.
+pub(crate) async fn dial_tunnel(
+    endpoints: &[String],
+    expected: Expected,
+    tls: &ClientTls,
+    path: &str,
+    ticket: Option<&str>,
+) -> Result<Tunnel, Problem> {
+    let (channel, _) = connect(endpoints, expected, tls).await?;
+    let mut headers = vec![
+        (header::CONNECTION, HeaderValue::from_static("upgrade")),
+        (header::UPGRADE, HeaderValue::from_static(tunnel::PROTOCOL)),
+    ];
+    if let Some(ticket) = ticket {
+        let mut shown = header_value(format!("{}{ticket}", tunnel::TICKET_PREFIX))?;
+        shown.set_sensitive(true);
+        headers.push((header::AUTHORIZATION, shown));
+    }
+    let (told, upgraded) = switch(channel, path, &headers).await?;
+    if told
+        .get(header::UPGRADE)
+        .is_none_or(|value| value.as_bytes() != tunnel::PROTOCOL.as_bytes())
+    {
+        return Err(Problem::new(
+            Code::Unavailable,
+            format!("{path} was answered by something else than a tunnel."),
+        ));
+    }
+    Tunnel::from_upgraded(upgraded)
+}
+
+fn header_value(text: String) -> Result<HeaderValue, Problem> {
+    HeaderValue::try_from(text).map_err(|error| Problem::new(Code::Internal, error.to_string()))
+}
+
+/// Asks the door at the other end to go on with another protocol; gives what
+/// its answer says, and the connection.
+async fn switch(
+    channel: Channel,
+    path: &str,
+    headers: &[(header::HeaderName, HeaderValue)],
+) -> Result<(HeaderMap, Upgraded), Problem> {
+    let (answer, _driver) = send(channel, Method::GET, path, None, headers).await?;
+    if answer.status() != StatusCode::SWITCHING_PROTOCOLS {
+        return Err(refusal(answer).await);
+    }
+    let told = answer.headers().clone();
     let upgraded = timeout(CONNECT_TIMEOUT, hyper::upgrade::on(answer))
         .await
         .map_err(|_| {
@@ -235,8 +290,5 @@ pub(crate) async fn dial_socket(
             )
         })?
         .map_err(|error| lost(&error))?;
-    Ok((
-        Socket::from_upgraded(upgraded, Role::Client, limits).await?,
-        peer,
-    ))
+    Ok((told, upgraded))
 }

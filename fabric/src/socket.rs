@@ -1,5 +1,6 @@
 //! WebSockets over channels: made alike on both ends, with bounded messages.
 
+use bytes::Bytes;
 use gridmart_schemas::{
     problem::{Code, Problem},
     wire::{MESSAGE_BYTES_MAX, frame},
@@ -62,16 +63,21 @@ impl Socket {
         role: Role,
         limits: SocketLimits,
     ) -> Result<Self, Problem> {
-        let parts = upgraded.downcast::<TokioIo<Channel>>().map_err(|_| {
-            Problem::new(
-                Code::Internal,
-                "A stream was upgraded on a foreign connection.",
-            )
-        })?;
-        let channel = parts.io.into_inner();
-        let read = parts.read_buf.to_vec();
+        let (channel, read) = parts_of(upgraded)?;
+        let config = Some(limits.config());
         let stream =
-            WebSocketStream::from_partially_read(channel, read, role, Some(limits.config())).await;
+            WebSocketStream::from_partially_read(channel, read.to_vec(), role, config).await;
         Ok(Self { stream })
     }
+}
+
+/// The connection under an upgrade, and what was read of it already.
+pub(crate) fn parts_of(upgraded: Upgraded) -> Result<(Channel, Bytes), Problem> {
+    let parts = upgraded.downcast::<TokioIo<Channel>>().map_err(|_| {
+        Problem::new(
+            Code::Internal,
+            "A stream was upgraded on a foreign connection.",
+        )
+    })?;
+    Ok((parts.io.into_inner(), parts.read_buf))
 }

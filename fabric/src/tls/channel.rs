@@ -14,16 +14,23 @@ use std::{
 use time::OffsetDateTime;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
-    net::TcpStream,
     sync::OwnedSemaphorePermit,
     time::{Instant, Sleep},
 };
 use tokio_rustls::TlsStream;
 use tokio_util::sync::CancellationToken;
 
+/// What carries the bytes of a TLS connection: TCP, or a tunnel through others.
+pub trait Transport: AsyncRead + AsyncWrite + std::fmt::Debug + Send + Sync + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + std::fmt::Debug + Send + Sync + Unpin> Transport for T {}
+
+/// A transport of any kind, so that all channels are of one type.
+pub(crate) type BoxedTransport = Box<dyn Transport>;
+
 /// See the module.
 pub struct Channel {
-    stream: TlsStream<TcpStream>,
+    stream: TlsStream<BoxedTransport>,
     tokens: [Option<CancellationToken>; 2],
     cut: Pin<Box<dyn Future<Output = ()> + Send + Sync>>,
     was_cut: bool,
@@ -43,7 +50,7 @@ impl std::fmt::Debug for Channel {
 
 impl Channel {
     pub(super) fn new(
-        stream: TlsStream<TcpStream>,
+        stream: TlsStream<BoxedTransport>,
         tokens: [Option<CancellationToken>; 2],
         end: Option<OffsetDateTime>,
         stall_limit: Duration,

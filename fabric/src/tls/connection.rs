@@ -1,4 +1,4 @@
-//! Dialling a node: TCP, TLS, and who is there.
+//! Dialling a node: TCP or what stands for it, TLS, and who is there.
 
 use std::{sync::Arc, time::Duration};
 
@@ -7,7 +7,7 @@ use rustls::{ClientConfig, pki_types::ServerName};
 use tokio::{net::TcpStream, time::timeout};
 use tokio_rustls::{TlsConnector, client::TlsStream};
 
-use super::{Channel, ClientTls, Expected, FoundRoot};
+use super::{Channel, ClientTls, Expected, FoundRoot, channel::BoxedTransport};
 use crate::identity::{PeerIdentity, PeerNode, dns_name, facts_of};
 
 /// How long TCP and TLS together may take, per endpoint.
@@ -24,6 +24,34 @@ pub(crate) async fn connect(
     tls: &ClientTls,
 ) -> Result<(Channel, PeerIdentity), Problem> {
     let (stream, endpoint) = first(endpoints, expected, tls.config()).await?;
+    channel(stream, endpoint, expected, tls)
+}
+
+/// The same over a transport that leads to the expected node already; `way`
+/// names it in errors.
+pub(crate) async fn connect_over(
+    transport: BoxedTransport,
+    way: &str,
+    expected: Expected,
+    tls: &ClientTls,
+) -> Result<(Channel, PeerIdentity), Problem> {
+    let shaken = timeout(
+        CONNECT_TIMEOUT,
+        shake(transport, way, expected, tls.config()),
+    );
+    let stream = shaken
+        .await
+        .map_err(|_| Problem::new(Code::TimedOut, format!("{way} does not answer.")))??;
+    channel(stream, way, expected, tls)
+}
+
+/// Whom the handshake has shown, and what ends the connection.
+fn channel(
+    stream: TlsStream<BoxedTransport>,
+    endpoint: &str,
+    expected: Expected,
+    tls: &ClientTls,
+) -> Result<(Channel, PeerIdentity), Problem> {
     let leaf = stream
         .get_ref()
         .1
@@ -86,7 +114,7 @@ async fn first<'a>(
     endpoints: &'a [String],
     expected: Expected,
     config: &Arc<ClientConfig>,
-) -> Result<(TlsStream<TcpStream>, &'a str), Problem> {
+) -> Result<(TlsStream<BoxedTransport>, &'a str), Problem> {
     let mut last = Problem::new(
         Code::Unavailable,
         format!("No address of {} is known.", expected.0),
@@ -105,19 +133,26 @@ async fn one(
     endpoint: &str,
     expected: Expected,
     config: &Arc<ClientConfig>,
-) -> Result<TlsStream<TcpStream>, Problem> {
-    let unreachable = |error: std::io::Error| {
-        Problem::new(
-            Code::Unavailable,
-            format!("{endpoint} cannot be reached: {error}."),
-        )
-    };
+) -> Result<TlsStream<BoxedTransport>, Problem> {
+    let tcp = TcpStream::connect(endpoint)
+        .await
+        .map_err(|error| unreachable(endpoint, &error))?;
+    tcp.set_nodelay(true)
+        .map_err(|error| unreachable(endpoint, &error))?;
+    shake(Box::new(tcp), endpoint, expected, config).await
+}
+
+/// The TLS handshake, with the expected node.
+async fn shake(
+    transport: BoxedTransport,
+    endpoint: &str,
+    expected: Expected,
+    config: &Arc<ClientConfig>,
+) -> Result<TlsStream<BoxedTransport>, Problem> {
     let name = ServerName::try_from(dns_name(expected.0, expected.1))
         .map_err(|error| Problem::new(Code::Internal, error.to_string()))?;
-    let tcp = TcpStream::connect(endpoint).await.map_err(unreachable)?;
-    tcp.set_nodelay(true).map_err(unreachable)?;
     TlsConnector::from(config.clone())
-        .connect(name, tcp)
+        .connect(name, transport)
         .await
         .map_err(|error| match tls_fault(&error) {
             Some(rustls::Error::InvalidCertificate(fault)) => Problem::new(
@@ -127,8 +162,15 @@ async fn one(
                     expected.1, expected.0
                 ),
             ),
-            _ => unreachable(error),
+            _ => unreachable(endpoint, &error),
         })
+}
+
+fn unreachable(endpoint: &str, error: &std::io::Error) -> Problem {
+    Problem::new(
+        Code::Unavailable,
+        format!("{endpoint} cannot be reached: {error}."),
+    )
 }
 
 fn tls_fault(error: &std::io::Error) -> Option<&rustls::Error> {

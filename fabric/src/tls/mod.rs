@@ -18,15 +18,16 @@ use std::sync::Arc;
 use gridmart_schemas::{id::NodeId, role::NodeKind};
 use rustls::crypto::CryptoProvider;
 
+pub(crate) use self::{
+    channel::BoxedTransport,
+    client::FoundRoot,
+    connection::{CONNECT_TIMEOUT, connect, connect_over, connect_unpinned},
+};
 pub use self::{
-    channel::Channel,
+    channel::{Channel, Transport},
     client::ClientTls,
     revocation::Revocations,
     server::{ServerTls, web_server_config},
-};
-pub(crate) use self::{
-    client::FoundRoot,
-    connection::{CONNECT_TIMEOUT, connect, connect_unpinned},
 };
 
 /// The node that a dial expects at the other end.

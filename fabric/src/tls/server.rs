@@ -7,12 +7,12 @@ use rustls::{
     server::{ClientHello, NoServerSessionStorage, ResolvesServerCert},
     sign::CertifiedKey,
 };
-use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
 use super::{
     Channel, Revocations, TlsError,
+    channel::BoxedTransport,
     judge::{Judge, PossessionVerifier},
     provider,
 };
@@ -54,11 +54,12 @@ impl ServerTls {
     /// certificate and its revocation.
     pub(crate) async fn accept(
         &self,
-        tcp: TcpStream,
+        transport: BoxedTransport,
         door: CancellationToken,
         stall_limit: Duration,
     ) -> std::io::Result<(Channel, PeerIdentity)> {
-        let stream = TlsAcceptor::from(self.config.clone()).accept(tcp).await?;
+        let acceptor = TlsAcceptor::from(self.config.clone());
+        let stream = acceptor.accept(transport).await?;
         let mut peer = self.judge.judge(stream.get_ref().1.peer_certificates());
         let revocation = peer
             .node

@@ -9,13 +9,14 @@ use std::{
 use futures_util::{FutureExt as _, future::BoxFuture};
 use gridmart_fabric::{
     authority::{Authority, NodeSubject},
-    door::{self, Door, DoorLimits, Request, Response, Service},
+    door::{self, Door, DoorLimits, InnerDoor, Request, Response, Service, Usher},
     frames::{self, FrameLimits, FrameSink, FrameSource},
     identity::{IdentityCell, NewKey, NodeIdentity, PeerIdentity},
     join::JoinToken,
     socket::{Socket, SocketLimits},
     stream::{Handler, Peer, StreamLimits, run_stream},
     tls::{ClientTls, Expected, Revocations, ServerTls},
+    tunnel::Tunnel,
 };
 use gridmart_schemas::{
     id::NodeId,
@@ -135,6 +136,7 @@ pub(crate) struct TestService {
     pub(crate) on_stream: OnStream,
     pub(crate) peers: mpsc::UnboundedSender<PeerIdentity>,
     pub(crate) frames: mpsc::UnboundedSender<(FrameSink, FrameSource)>,
+    pub(crate) tunnels: mpsc::UnboundedSender<(String, Tunnel)>,
     pub(crate) enrolment: Option<(Arc<Authority>, String)>,
     pub(crate) parent: NodeId,
     pub(crate) file: Option<std::path::PathBuf>,
@@ -179,6 +181,15 @@ impl TestService {
                 tokio::spawn(async move {
                     let socket: Socket = pending.socket().await.unwrap();
                     let _ = frames.send(frames::split(socket, limits));
+                });
+                Ok(response)
+            }
+            "/v1/tunnel" => {
+                let ticket = door::ticket_shown(&request)?.to_owned();
+                let (response, pending) = door::tunnel(&mut request)?;
+                let tunnels = self.tunnels.clone();
+                tokio::spawn(async move {
+                    let _ = tunnels.send((ticket, pending.tunnel().await.unwrap()));
                 });
                 Ok(response)
             }
@@ -269,6 +280,9 @@ pub(crate) struct OpenDoor {
     pub(crate) peers: mpsc::UnboundedReceiver<PeerIdentity>,
     pub(crate) frames: mpsc::UnboundedReceiver<(FrameSink, FrameSource)>,
     pub(crate) streams: mpsc::UnboundedReceiver<Peer>,
+    pub(crate) tunnels: mpsc::UnboundedReceiver<(String, Tunnel)>,
+    /// Brings connections, if it is an inner door.
+    pub(crate) usher: Option<Usher>,
 }
 
 impl OpenDoor {
@@ -282,6 +296,29 @@ impl OpenDoor {
         limits: DoorLimits,
         change: impl FnOnce(&mut TestService),
     ) -> Self {
+        let (mut open, service, tls) = Self::behind(grid, kind, change);
+        let door = Door::bind((Ipv4Addr::LOCALHOST, 0).into(), tls, limits)
+            .await
+            .unwrap();
+        open.address = door.local_addr();
+        open.served = tokio::spawn(door.serve(Arc::new(service), open.stop.clone()));
+        open
+    }
+
+    /// A door that nobody can dial.
+    pub(crate) fn inner(grid: &Grid, kind: NodeKind, limits: DoorLimits) -> Self {
+        let (mut open, service, tls) = Self::behind(grid, kind, |_| {});
+        let (door, usher) = InnerDoor::new(tls, limits);
+        open.served = tokio::spawn(door.serve(Arc::new(service), open.stop.clone()));
+        open.usher = Some(usher);
+        open
+    }
+
+    fn behind(
+        grid: &Grid,
+        kind: NodeKind,
+        change: impl FnOnce(&mut TestService),
+    ) -> (Self, TestService, ServerTls) {
         let node = grid.node(kind);
         let expected = (node.node(), kind);
         let identity = IdentityCell::new(node);
@@ -290,6 +327,7 @@ impl OpenDoor {
         let (peers_in, peers) = mpsc::unbounded_channel();
         let (frames_in, frames) = mpsc::unbounded_channel();
         let (streams_in, streams) = mpsc::unbounded_channel();
+        let (tunnels_in, tunnels) = mpsc::unbounded_channel();
         let mut service = TestService {
             handler: Arc::new(Ignorant),
             stream_limits: StreamLimits::default(),
@@ -297,28 +335,26 @@ impl OpenDoor {
             on_stream: Arc::new(move |peer| drop(streams_in.send(peer))),
             peers: peers_in,
             frames: frames_in,
+            tunnels: tunnels_in,
             enrolment: None,
             parent: expected.0,
             file: None,
         };
         change(&mut service);
-        let door = Door::bind((Ipv4Addr::LOCALHOST, 0).into(), tls, limits)
-            .await
-            .unwrap();
-        let address = door.local_addr();
-        let stop = CancellationToken::new();
-        let served = tokio::spawn(door.serve(Arc::new(service), stop.clone()));
-        Self {
-            address,
+        let open = Self {
+            address: (Ipv4Addr::UNSPECIFIED, 0).into(),
             expected,
             identity,
             revocations,
-            stop,
-            served,
+            stop: CancellationToken::new(),
+            served: tokio::spawn(async {}),
             peers,
             frames,
             streams,
-        }
+            tunnels,
+            usher: None,
+        };
+        (open, service, tls)
     }
 
     pub(crate) fn endpoints(&self) -> Vec<String> {

@@ -7,3 +7,4 @@ mod door;
 mod frames;
 mod stream;
 mod stream_end;
+mod tunnel;
