@@ -167,6 +167,7 @@ pub(crate) fn exit_code_of(code: Code) -> u8 {
         Code::NotFound | Code::UnknownApplication | Code::UnknownCall => EXIT_NOT_FOUND,
         Code::HostDown
         | Code::HostRestarted
+        | Code::RelayFailed
         | Code::ElementDown
         | Code::NodeAway
         | Code::TimedOut

@@ -5,7 +5,7 @@ use gridmart_schemas::{
         activity::{ActivitiesView, CallsPage, JobView},
         application::ApplicationView,
         explain::Explanation,
-        resource::ResourceView,
+        resource::{Description, ResourceView},
     },
     problem::Code,
     wire::record::CallRecord,
@@ -130,6 +130,22 @@ fn resource(page: &mut Page, view: &ResourceView) {
     }
     page.field("serving", serving(row));
     page.field("health", &row.health_state);
+    if let Description::ComputeHost(host) = &view.description {
+        let relayed = host.info.relayed == Some(true);
+        let way = if relayed {
+            "through its Element (relayed)"
+        } else {
+            "directly"
+        };
+        page.field("reached", way);
+        if let Some(info) = host
+            .state
+            .as_ref()
+            .and_then(|state| state.common.health_state_info.as_ref())
+        {
+            page.field("complaint", info.as_str());
+        }
+    }
     page.field("connected", if row.connected { "yes" } else { "no (away)" });
     page.field(
         "heard",

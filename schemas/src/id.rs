@@ -99,6 +99,43 @@ uuid_id!(
     /// One start of a node's process: another value means that it restarted.
     Incarnation, "incarnation");
 
+/// The one-time secret under which a Host dials its Element for one program.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct RelayNonce(Uuid);
+
+impl RelayNonce {
+    /// Makes one of bytes that nobody can guess.
+    pub const fn from_random(bytes: [u8; 16]) -> Self {
+        Self(Uuid::from_bytes(bytes))
+    }
+}
+
+impl fmt::Display for RelayNonce {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.as_simple().fmt(f)
+    }
+}
+
+impl fmt::Debug for RelayNonce {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // A secret, as long as it is unused.
+        f.write_str("RelayNonce")
+    }
+}
+
+impl FromStr for RelayNonce {
+    type Err = IdError;
+
+    fn from_str(text: &str) -> Result<Self, IdError> {
+        Uuid::parse_str(text).map(Self).map_err(|_| IdError {
+            noun: "relay nonce",
+            text: text.chars().take(64).collect(),
+            expected: "32 hex digits are expected",
+        })
+    }
+}
+
 /// The content hash of an application package: `blake3:` and 64 hex digits.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(try_from = "String", into = "String")]

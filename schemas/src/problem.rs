@@ -116,6 +116,8 @@ codes! {
     HostDown = "host-down", 502, true, "Call again; a retryable application is called again by itself.";
     /// The Host started anew while the call ran.
     HostRestarted = "host-restarted", 502, true, "Call again; a retryable application is called again by itself.";
+    /// The Host cannot be dialled, and did not dial its Element in time.
+    RelayFailed = "relay-failed", 504, true, "Try again; the Host's log says why it could not dial its Element.";
     /// The Element cannot be reached.
     ElementDown = "element-down", 502, true, "Try again; `gridmart resources` shows which Elements are there.";
     /// The node is away; the command is recorded and applied when it returns.

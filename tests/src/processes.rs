@@ -15,6 +15,9 @@ use nix::{
     unistd::{Pid, SysconfVar, sysconf},
 };
 
+/// State of a socket that takes connections.
+const LISTEN: &str = "0A";
+
 type Order = (Command, mpsc::Sender<std::io::Result<Child>>);
 
 /// Clock ticks per second where the system does not say.
@@ -228,6 +231,30 @@ fn words(pid: u32, file: &str) -> Vec<String> {
         .split(|byte| *byte == 0)
         .filter(|word| !word.is_empty())
         .map(|word| String::from_utf8_lossy(word).into_owned())
+        .collect()
+}
+
+/// Gives the addresses at which a process takes TCP connections, as the system
+/// writes them.
+pub fn listening(pid: u32) -> BTreeSet<String> {
+    let links = fs::read_dir(format!("/proc/{pid}/fd"))
+        .expect("the process runs")
+        .filter_map(|entry| fs::read_link(entry.ok()?.path()).ok());
+    let sockets: BTreeSet<String> = links
+        .filter_map(|link| {
+            let name = link.to_str()?.strip_prefix("socket:[")?;
+            Some(name.strip_suffix(']')?.to_owned())
+        })
+        .collect();
+    let table = |name: &str| fs::read_to_string(format!("/proc/{pid}/net/{name}"));
+    let rows = ["tcp", "tcp6"].map(|name| table(name).unwrap_or_default());
+    rows.iter()
+        .flat_map(|rows| rows.lines())
+        .filter_map(|row| {
+            let fields: Vec<&str> = row.split_whitespace().collect();
+            let listens = fields.get(3) == Some(&LISTEN);
+            (listens && sockets.contains(*fields.get(9)?)).then(|| fields[1].to_owned())
+        })
         .collect()
 }
 

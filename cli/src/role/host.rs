@@ -35,6 +35,9 @@ settings! {
         /// Host name or address that programs reach it by
         #[arg(long, value_name = "HOST[:PORT]")]
         advertise: String,
+        /// Listen nowhere: programs reach the Host through its Element, to which it dials
+        #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
+        relayed: bool,
         /// Take calls even where no sandbox can be had: programs then see this machine's files
         #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
         allow_unsandboxed: bool,
@@ -58,6 +61,13 @@ pub(crate) enum Kind {
 pub(crate) fn run(kind: Kind) -> Result<(), Failure> {
     let Kind::Compute(arguments) = kind;
     let (frame, settings) = arguments.settled()?;
+    let relayed = settings.relayed.unwrap_or(false);
+    if relayed && (settings.listen.is_some() || settings.advertise.is_some()) {
+        return Err(Failure::Usage(
+            "a relayed Host listens nowhere: leave out --listen and --advertise, or --relayed"
+                .to_owned(),
+        ));
+    }
     let config = gridmart_host::compute::Config {
         data_dir: settings
             .data_dir
@@ -70,6 +80,7 @@ pub(crate) fn run(kind: Kind) -> Result<(), Failure> {
             .listen
             .unwrap_or(SocketAddr::from(([0, 0, 0, 0], 0))),
         advertise: settings.advertise,
+        relayed,
         allow_unsandboxed: settings.allow_unsandboxed.unwrap_or(false),
     };
     frame.serve(|shutdown| gridmart_host::compute::run(config, shutdown))

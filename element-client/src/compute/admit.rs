@@ -13,7 +13,7 @@ use gridmart_schemas::{
     id::{KeyHash, NodeId},
     problem::{Code, Problem},
     role::{Operation, Role},
-    wire::queue::{Lease, QueueEnter, ResumedLease},
+    wire::queue::{Lease, QueueEnter, Relay, ResumedLease},
 };
 use time::OffsetDateTime;
 
@@ -172,11 +172,21 @@ impl Ce {
             iat: times.iat,
             exp: times.exp,
         };
+        let (endpoints, relay) = if host.relayed {
+            let relay = Relay {
+                element: self.id,
+                endpoints: self.endpoints.clone(),
+            };
+            (Vec::new(), Some(relay))
+        } else {
+            (host.endpoints.clone(), None)
+        };
         Ok(Lease {
             lease: lease.id,
             host: lease.host,
             host_name: host.name().to_owned(),
-            endpoints: host.endpoints.clone(),
+            endpoints,
+            relay,
             slots: lease.slots,
             ticket: self.identity.current().signing_key().sign_lease(&claims)?,
             expires_in: u32::try_from(times.exp - times.iat).unwrap_or(0),

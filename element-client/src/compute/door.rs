@@ -5,6 +5,8 @@
 //! | `POST /v1/enrol` | who shows a join token | the first certificate |
 //! | `GET /v1/control` | the Element's Hosts | control stream |
 //! | `GET /v1/queue` | any TLS key; tickets say who | queue stream |
+//! | `GET /v1/relay/{host}` | who shows a lease ticket | tunnel to a Host that cannot be dialled |
+//! | `GET /v1/data/{nonce}` | the Host that was told it | its end of that tunnel |
 //! | `GET /v1/packages/{hex}` | the Element's Hosts | a package |
 //! | `GET /healthz` | everybody | is it there |
 //! | `GET /metrics` | nodes | metrics |
@@ -42,6 +44,10 @@ use super::{
 const ENROL_BYTES_MAX: usize = 32 * 1024;
 /// The longest name of a node.
 const NAME_CHARACTERS_MAX: usize = 255;
+/// Where programs ask for Hosts that cannot be dialled; the Host's id follows.
+const RELAY_PATH: &str = "/v1/relay/";
+/// Where these Hosts dial; the nonce that they were told follows.
+const DATA_PATH: &str = "/v1/data/";
 /// How long the controller may take to sign.
 const VOUCH_TIMEOUT: Duration = Duration::from_secs(20);
 
@@ -54,11 +60,11 @@ impl Service for ElementDoor {
     fn handle(
         &self,
         peer: PeerIdentity,
-        _remote: SocketAddr,
+        remote: SocketAddr,
         request: Request,
     ) -> BoxFuture<'_, Response> {
         async move {
-            self.answer(peer, request)
+            self.answer(peer, remote, request)
                 .await
                 .unwrap_or_else(|problem| problem_response(&problem))
         }
@@ -67,7 +73,12 @@ impl Service for ElementDoor {
 }
 
 impl ElementDoor {
-    async fn answer(&self, peer: PeerIdentity, request: Request) -> Result<Response, Problem> {
+    async fn answer(
+        &self,
+        peer: PeerIdentity,
+        remote: SocketAddr,
+        request: Request,
+    ) -> Result<Response, Problem> {
         let path = request.uri().path().to_owned();
         match (request.method(), path.as_str()) {
             (&Method::POST, "/v1/enrol") => {
@@ -86,6 +97,15 @@ impl ElementDoor {
                 let presenter = peer.require_key()?.clone();
                 let handler = Arc::new(ClientStream::new(Arc::clone(&self.ce), presenter));
                 self.begin_stream(request, peer, handler)
+            }
+            (&Method::GET, path) if path.starts_with(RELAY_PATH) => {
+                let host = path.trim_start_matches(RELAY_PATH);
+                self.ce.relay(&peer, remote, host, request).await
+            }
+            (&Method::GET, path) if path.starts_with(DATA_PATH) => {
+                let node = peer.require_node(NodeKind::ComputeHost)?;
+                let nonce = path.trim_start_matches(DATA_PATH);
+                self.ce.data(node.id, nonce, request)
             }
             (&Method::GET, "/healthz") => Ok(empty_response(StatusCode::OK)),
             (&Method::GET, "/metrics") => {

@@ -38,6 +38,7 @@ use super::{
         entry::{EntryKey, SessionId},
     },
     record::RecordDesk,
+    relay::RelayDesk,
     standing::StandingFile,
     state::ServiceTimes,
 };
@@ -70,6 +71,7 @@ pub(crate) struct Ce {
     pub(crate) ended_calls: Mutex<EndedCalls>,
     pub(crate) shelf: Shelf,
     pub(crate) probes: ProbeDesk,
+    pub(crate) relays: Arc<RelayDesk>,
     pub(crate) links: Links,
     pub(crate) monitor: Monitor,
     /// Heartbeats to the controller.

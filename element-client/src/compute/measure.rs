@@ -19,6 +19,10 @@ pub(crate) struct Measures {
     pub(crate) probes: Counter,
     pub(crate) hosts_down: Counter,
     pub(crate) calls_ended: Counter,
+    pub(crate) relays: Counter,
+    pub(crate) relays_refused: Counter,
+    pub(crate) relayed_bytes: Counter,
+    pub(crate) relays_open: Gauge,
     pub(crate) records_waiting: Gauge,
     hosts: Gauge<u64, AtomicU64>,
     hosts_unavailable: Gauge<u64, AtomicU64>,
@@ -60,6 +64,21 @@ impl Measures {
                     &measures.hosts_down,
                 ),
                 (
+                    "gridmart_ce_relays",
+                    "Programs joined to Hosts that cannot be dialled.",
+                    &measures.relays,
+                ),
+                (
+                    "gridmart_ce_relays_refused",
+                    "Programs that were not joined to their Host.",
+                    &measures.relays_refused,
+                ),
+                (
+                    "gridmart_ce_relayed_bytes",
+                    "Bytes between programs and Hosts that cannot be dialled, both ways.",
+                    &measures.relayed_bytes,
+                ),
+                (
                     "gridmart_ce_calls_ended",
                     "Ended calls that Hosts have reported one by one.",
                     &measures.calls_ended,
@@ -99,6 +118,11 @@ impl Measures {
             for (name, help, gauge) in gauges {
                 registry.register(name, help, gauge.clone());
             }
+            registry.register(
+                "gridmart_ce_relays_open",
+                "Programs that are joined to a Host now.",
+                measures.relays_open.clone(),
+            );
             registry.register(
                 "gridmart_ce_records_waiting",
                 "Batches of call records that the controller has not acknowledged.",

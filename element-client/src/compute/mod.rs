@@ -21,6 +21,7 @@ pub mod need;
 pub mod probe;
 pub mod queue;
 pub(crate) mod record;
+mod relay;
 pub mod standing;
 mod start;
 pub mod state;

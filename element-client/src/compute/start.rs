@@ -236,6 +236,7 @@ fn assemble(
         ended_calls: Mutex::new(EndedCalls::default()),
         shelf,
         probes: Mutex::default(),
+        relays: Arc::default(),
         links: Links::default(),
         monitor: Monitor::default(),
         beat: Mutex::default(),

@@ -7,6 +7,7 @@
 
 mod calls;
 mod commands;
+mod relay;
 mod simulation;
 
 use std::sync::Arc;

@@ -28,7 +28,7 @@ use gridmart_schemas::{
         element_host::{
             ApplicationEnsure, HostApplied, HostCallTerminate, HostChanged, HostDesire,
             HostHeartbeat, HostHello, HostJobTerminate, HostLogRead, HostWelcome, LeaseEnd,
-            LeasesEnded, Probe, ProbeAnswer,
+            LeasesEnded, Probe, ProbeAnswer, RelayDial,
         },
         enrol::CertificateRenew,
     },
@@ -42,6 +42,7 @@ use super::{
     deploy::Deployer,
     description::Description,
     leases::{LeaseTrust, Leases},
+    relay::Relay,
     services::Services,
 };
 
@@ -65,6 +66,8 @@ pub(crate) struct Comm {
     pub(crate) identity_folder: PathBuf,
     pub(crate) revocations: Revocations,
     pub(crate) endpoints: Vec<String>,
+    /// How programs come, if not by dialling.
+    relay: Option<Arc<Relay>>,
     /// The stream that stands, if one does.
     pub(crate) element: watch::Sender<Option<Peer>>,
     /// Something in the description has changed.
@@ -82,6 +85,7 @@ pub(crate) struct CommParts {
     pub(crate) identity_folder: PathBuf,
     pub(crate) revocations: Revocations,
     pub(crate) endpoints: Vec<String>,
+    pub(crate) relay: Option<Arc<Relay>>,
 }
 
 impl Comm {
@@ -95,6 +99,7 @@ impl Comm {
             identity_folder: parts.identity_folder,
             revocations: parts.revocations,
             endpoints: parts.endpoints,
+            relay: parts.relay,
             element: watch::Sender::new(None),
             changed: Notify::new(),
             heartbeat_ms: AtomicU64::new(5000),
@@ -103,11 +108,15 @@ impl Comm {
 
     /// Says hello on a new stream, and does what the welcome says.
     pub(crate) async fn hello(self: Arc<Self>, peer: Peer) -> Result<(), Problem> {
+        if let Some(relay) = &self.relay {
+            relay.ask(&peer).await?;
+        }
         let hello = HostHello {
             incarnation: self.services.incarnation,
             software: env!("CARGO_PKG_VERSION").to_owned(),
             host: self.description.host(self.heartbeat()),
             endpoints: self.endpoints.clone(),
+            relayed: self.relay.is_some(),
             leases: self.leases.held(),
             deployments: self.description.deployments(),
             generation: self.description.generation(),
@@ -323,6 +332,13 @@ impl Comm {
             Probe::KIND => reply(&ProbeAnswer {
                 incarnation: self.services.incarnation,
             }),
+            RelayDial::KIND => {
+                let relay = self.relay.as_ref().ok_or_else(|| {
+                    Problem::new(Code::InvalidRequest, "This Host is dialled by programs.")
+                })?;
+                relay.dial(incoming.read()?).await?;
+                reply(&Done {})
+            }
             HostDesire::KIND => {
                 let HostDesire { desired, revoked } = incoming.read()?;
                 self.revocations.replace(revoked);

@@ -26,6 +26,9 @@ pub struct Config {
     /// How programs reach its door, `HOST` or `HOST:PORT`, where that is not
     /// where it listens.
     pub advertise: Option<String>,
+    /// It cannot be dialled: it listens nowhere, whatever `listen` says, and
+    /// programs reach it through its Element.
+    pub relayed: bool,
     /// Runs calls without a sandbox where none can be had.
     pub allow_unsandboxed: bool,
 }
@@ -52,6 +55,7 @@ impl std::fmt::Debug for Config {
             .field("slots", &self.slots)
             .field("listen", &self.listen)
             .field("advertise", &self.advertise)
+            .field("relayed", &self.relayed)
             .field("allow_unsandboxed", &self.allow_unsandboxed)
             .finish_non_exhaustive()
     }

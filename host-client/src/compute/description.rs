@@ -16,7 +16,12 @@ use gridmart_schemas::{
 use parking_lot::Mutex;
 
 use super::{
-    command::Commands, deploy::Deployer, leases::Leases, sandbox::Confinement, services::Services,
+    command::Commands,
+    deploy::Deployer,
+    leases::Leases,
+    relay::{self, Relay},
+    sandbox::Confinement,
+    services::Services,
 };
 use crate::facts::{Machine, MachineFacts};
 
@@ -37,6 +42,8 @@ pub(crate) struct Description {
     commands: Arc<Commands>,
     /// Why it is not wholly well, if it is not.
     complaint: Option<String>,
+    /// How programs come, if not by dialling.
+    relay: Option<Arc<Relay>>,
 }
 
 /// What a description is made of.
@@ -50,6 +57,7 @@ pub(crate) struct DescriptionParts {
     pub(crate) leases: Arc<Leases>,
     pub(crate) deployer: Arc<Deployer>,
     pub(crate) complaint: Option<String>,
+    pub(crate) relay: Option<Arc<Relay>>,
 }
 
 impl Description {
@@ -73,8 +81,10 @@ impl Description {
             .filter_map(|endpoint| Uri::new(&format!("wss://{endpoint}/v1/calls")).ok())
             .collect();
         common.capabilities = Token::new(CAPABILITY).into_iter().collect();
+        let mut info = info(common, parts.element, facts, sandbox);
+        info.relayed = parts.relay.as_ref().map(|_| true);
         Self {
-            info: info(common, parts.element, facts, sandbox),
+            info,
             id: parts.services.host,
             started: UtcTime::now(),
             machine: Mutex::new(parts.machine),
@@ -83,6 +93,7 @@ impl Description {
             leases: parts.leases,
             deployer: parts.deployer,
             complaint: parts.complaint,
+            relay: parts.relay,
         }
     }
 
@@ -103,8 +114,7 @@ impl Description {
         let machine = self.machine.lock().state();
         let mut common = CommonState::new(self.serving_state(), self.health_state());
         common.health_state_info = self
-            .complaint
-            .as_deref()
+            .complaint()
             .and_then(|complaint| Text::new(complaint).ok());
         common.start_time = Some(self.started);
         let validity = Seconds::from_duration(
@@ -134,13 +144,32 @@ impl Description {
         state
     }
 
-    /// A stopped Host is draining until its last call has ended.
+    /// A stopped Host is draining until its last call has ended; one that
+    /// nobody can reach is as good as stopped.
     pub(crate) fn serving_state(&self) -> ServingState {
-        serving_state(self.commands.host().desired, self.leases.is_idle())
+        let desired = if self.is_reachable() {
+            self.commands.host().desired
+        } else {
+            Desired::Closed
+        };
+        serving_state(desired, self.leases.is_idle())
+    }
+
+    /// Whether programs can come at all.
+    fn is_reachable(&self) -> bool {
+        self.relay.as_ref().is_none_or(|relay| relay.is_served())
+    }
+
+    fn complaint(&self) -> Option<&str> {
+        if self.is_reachable() {
+            self.complaint.as_deref()
+        } else {
+            Some(relay::UNSERVED)
+        }
     }
 
     fn health_state(&self) -> HealthState {
-        if self.services.sandboxes.is_err() {
+        if self.services.sandboxes.is_err() || !self.is_reachable() {
             HealthState::Critical
         } else if self.complaint.is_some() {
             HealthState::Warning

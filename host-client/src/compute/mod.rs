@@ -1,7 +1,8 @@
 //! The compute Host: fetches applications, runs their calls, tells the Element.
 //!
 //! Map: `run` wires everything; `comm` speaks with the Element, `door` and
-//! `calls` with programs. `leases` → `lease` → `slot` → `sandbox` → `runner`
+//! `calls` with programs; `relay` brings these where the
+//! Host has no door. `leases` → `lease` → `slot` → `sandbox` → `runner`
 //! is the way of a call inwards; `call` is where its bytes meet. `deploy`
 //! brings applications, `command` keeps what should be, `record` and `log`
 //! keep what was.
@@ -28,6 +29,7 @@ mod metrics;
 mod provision;
 mod recent;
 mod record;
+mod relay;
 mod run;
 pub mod runner;
 mod sandbox;

@@ -3,7 +3,7 @@
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use gridmart_fabric::{
-    door::{Door, DoorLimits},
+    door::{Door, DoorLimits, InnerDoor, Service, Usher},
     identity::{IdentityCell, NodeIdentity},
     node_lock::NodeLock,
     ready::{self, Ready},
@@ -18,6 +18,7 @@ use gridmart_schemas::{
 };
 use tokio::{
     sync::{mpsc, watch},
+    task::JoinHandle,
     time::timeout,
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -35,6 +36,7 @@ use super::{
     metrics::HostMetrics,
     provision::{Wanted, provide},
     record::Recorder,
+    relay::Relay,
     sandbox::seen_through,
     services::{ServiceParts, Services},
     stores::Stores,
@@ -100,12 +102,51 @@ struct Host {
     launcher_thread: LauncherThread,
 }
 
+/// Where programs come in.
+enum Entrance {
+    /// They dial.
+    Door(Door),
+    /// The Element says that they are there, and the Host dials.
+    Relayed(InnerDoor, Usher),
+}
+
+impl Entrance {
+    async fn open(config: &Config, tls: ServerTls) -> Result<Self, HostError> {
+        let limits = DoorLimits {
+            grace: DOOR_GRACE,
+            ..DoorLimits::default()
+        };
+        if config.relayed {
+            let (door, usher) = InnerDoor::new(tls, limits);
+            return Ok(Self::Relayed(door, usher));
+        }
+        let bound = Door::bind(config.listen, tls, limits).await;
+        bound
+            .map(Self::Door)
+            .map_err(HostError::system("listening at", &config.listen))
+    }
+
+    const fn address(&self) -> Option<SocketAddr> {
+        match self {
+            Self::Door(door) => Some(door.local_addr()),
+            Self::Relayed(..) => None,
+        }
+    }
+
+    fn serve(self, service: Arc<dyn Service>, stop: CancellationToken) -> JoinHandle<()> {
+        match self {
+            Self::Door(door) => tokio::spawn(door.serve(service, stop)),
+            Self::Relayed(door, _) => tokio::spawn(door.serve(service, stop)),
+        }
+    }
+}
+
 /// The Host's two ends of the network: its door, and how it dials.
 struct Network {
     identity: Arc<IdentityCell>,
     revocations: Revocations,
     tls: ClientTls,
-    door: Door,
+    entrance: Entrance,
     /// Its Element.
     expected: (NodeId, NodeKind),
 }
@@ -117,18 +158,12 @@ impl Network {
         let revocations = Revocations::new();
         let tls = ClientTls::node(Arc::clone(&identity), revocations.clone())?;
         let server_tls = ServerTls::new(Arc::clone(&identity), revocations.clone())?;
-        let limits = DoorLimits {
-            grace: DOOR_GRACE,
-            ..DoorLimits::default()
-        };
-        let door = Door::bind(config.listen, server_tls, limits)
-            .await
-            .map_err(HostError::system("listening at", &config.listen))?;
+        let entrance = Entrance::open(config, server_tls).await?;
         Ok(Self {
             identity,
             revocations,
             tls,
-            door,
+            entrance,
             expected,
         })
     }
@@ -140,6 +175,19 @@ impl Network {
             expected: self.expected,
             tls: self.tls.clone(),
         }
+    }
+
+    /// How programs are brought in by way of the Element, if they are.
+    fn relay(&self, config: &Config) -> Option<Relay> {
+        let Entrance::Relayed(_, usher) = &self.entrance else {
+            return None;
+        };
+        Some(Relay::new(
+            vec![config.element.clone()],
+            self.expected,
+            self.tls.clone(),
+            usher.clone(),
+        ))
     }
 }
 
@@ -191,7 +239,10 @@ impl Host {
         .map_err(HostError::system("reading", &trust.display()))?;
         let leases = Arc::new(leases);
         let machine = Machine::new(&config.data_dir);
-        let endpoints = config.endpoints(network.door.local_addr(), &machine);
+        let address = network.entrance.address();
+        let endpoints =
+            address.map_or_else(Vec::new, |address| config.endpoints(address, &machine));
+        let relay = network.relay(&config).map(Arc::new);
         let description = Arc::new(Description::new(DescriptionParts {
             name,
             domain,
@@ -202,6 +253,7 @@ impl Host {
             leases: Arc::clone(&leases),
             deployer: Arc::clone(&stores.deployer),
             complaint: provision.complaint,
+            relay: relay.clone(),
         }));
         let comm = Comm::new(CommParts {
             services,
@@ -212,6 +264,7 @@ impl Host {
             identity_folder: config.data_dir.clone(),
             revocations: network.revocations.clone(),
             endpoints,
+            relay,
         });
         let recorder = stores.recorder;
         Ok(Self {
@@ -238,11 +291,11 @@ impl Host {
         let Network {
             identity,
             tls,
-            door,
+            entrance,
             expected,
             ..
         } = network;
-        let address = door.local_addr();
+        let address = entrance.address();
         let dialer = Dialer {
             endpoints: vec![config.element.clone()],
             expected,
@@ -261,7 +314,7 @@ impl Host {
             metrics,
             tasks: connections.clone(),
         };
-        let door = tokio::spawn(door.serve(Arc::new(service), serving.clone()));
+        let door = entrance.serve(Arc::new(service), serving.clone());
         let greeter = Arc::clone(&comm);
         tasks.spawn(dialer.keep_connected(
             move |peer| Box::pin(Arc::clone(&greeter).hello(peer)),
@@ -320,7 +373,7 @@ fn cpus() -> u32 {
 async fn announce(
     config: &Config,
     identity: &IdentityCell,
-    address: SocketAddr,
+    address: Option<SocketAddr>,
     is_new: bool,
     mut element: watch::Receiver<Option<Peer>>,
     stop: &CancellationToken,
@@ -339,11 +392,15 @@ async fn announce(
         pid: std::process::id(),
         node: Some(node),
         name: config.name.clone(),
-        addresses: [("door".to_owned(), address.to_string())].into(),
+        addresses: address
+            .map(|address| ("door".to_owned(), address.to_string()))
+            .into_iter()
+            .collect(),
     };
     ready::announce(&config.data_dir, &ready)
         .map_err(HostError::system("writing", &config.data_dir.display()))?;
-    tracing::info!(node.id = %node, door = %address, "the Host is ready");
+    let door = address.map_or_else(|| "none: relayed".to_owned(), |address| address.to_string());
+    tracing::info!(node.id = %node, door, "the Host is ready");
     Ok(())
 }
 

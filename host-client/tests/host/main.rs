@@ -10,6 +10,7 @@ mod command;
 mod figures;
 mod lease;
 mod map;
+mod relay;
 mod sandbox;
 mod simulation;
 

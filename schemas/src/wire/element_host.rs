@@ -1,10 +1,12 @@
 //! Host ⇄ Element, on the stream that the Host dials.
 
+use std::net::SocketAddr;
+
 use serde::{Deserialize, Serialize};
 
 use super::{control_element::Deployment, desired::HostDesired, notices, requests};
 use crate::{
-    id::{CallId, Digest, Incarnation, JobId, LeaseId, NodeId, PersonName},
+    id::{CallId, Digest, Incarnation, JobId, LeaseId, NodeId, PersonName, RelayNonce},
     resource::host::{ComputeHost, HostState},
 };
 
@@ -27,7 +29,13 @@ pub struct HeldLease {
     pub attached: bool,
 }
 
-/// First message of a Host on a new stream.
+/// Host → Element, before the hello: I cannot be dialled; will you join programs
+/// to me? An Element that does not know the question refuses it; the Host then
+/// says in its hello that it is closed, and why.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+pub struct RelayAsk {}
+
+/// First message of a Host on a new stream, but for [`RelayAsk`].
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct HostHello {
     /// This start of its process.
@@ -38,6 +46,10 @@ pub struct HostHello {
     pub host: ComputeHost,
     /// `HOST:PORT` of its calls door, most preferred first.
     pub endpoints: Vec<String>,
+    /// It cannot be dialled and has no door: programs reach it through its
+    /// Element.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub relayed: bool,
     /// Leases in force.
     pub leases: Vec<HeldLease>,
     /// Applications that it holds.
@@ -121,6 +133,17 @@ pub struct Probe {}
 pub struct ProbeAnswer {
     /// This start of its process.
     pub incarnation: Incarnation,
+}
+
+/// Element → Host: a program is here for you. Dial `/v1/data/{nonce}` at my door,
+/// and serve what comes there as at a door of your own. Answered when it is
+/// dialled, or with why it is not.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub struct RelayDial {
+    /// For this one time.
+    pub nonce: RelayNonce,
+    /// Where the program is, as the Element sees it; for the log.
+    pub caller: SocketAddr,
 }
 
 /// Element → Host: have this application ready, however long it takes.
@@ -211,9 +234,11 @@ notices! {
     LeasesEnded = "leases-ended",
 }
 requests! {
+    RelayAsk = "relay-ask" => super::Done,
     HostHello = "host-hello" => HostWelcome,
     HostDesire = "host-desire" => HostApplied,
     Probe = "probe" => ProbeAnswer,
+    RelayDial = "relay-dial" => super::Done,
     ApplicationEnsure = "application-ensure" => Deployment,
     LeaseEnd = "lease-end" => super::Done,
     HostCallTerminate = "host-call-terminate" => super::control_element::Terminated,

@@ -98,6 +98,16 @@ pub struct QueueRefused {
     pub problem: Problem,
 }
 
+/// The way to a Host that cannot be dialled: `/v1/relay/{host}` at the door of
+/// its Element, with the lease ticket; what answers there is the Host's own door.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Relay {
+    /// The Element.
+    pub element: NodeId,
+    /// `HOST:PORT` of its door, most preferred first.
+    pub endpoints: Vec<String>,
+}
+
 /// A lease: slots of one Host.
 #[derive(Clone, Serialize, Deserialize)]
 pub struct Lease {
@@ -107,8 +117,12 @@ pub struct Lease {
     pub host: NodeId,
     /// Its name, for people.
     pub host_name: String,
-    /// `HOST:PORT` of its calls door, most preferred first.
+    /// `HOST:PORT` of its calls door, most preferred first; none if it is
+    /// reached through its Element.
     pub endpoints: Vec<String>,
+    /// How it is reached, if it cannot be dialled.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub relay: Option<Relay>,
     /// How many calls may run at a time.
     pub slots: u32,
     /// The lease ticket, for the Host.

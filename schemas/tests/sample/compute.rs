@@ -192,6 +192,7 @@ fn host_info(dice: &mut Dice<'_>, element: &Uri) -> HostInfo {
         }),
         virtual_machine: dice.maybe(Dice::coin),
         sandbox: dice.maybe(|dice| dice.open::<Sandbox>(&["bubblewrap", "none"])),
+        relayed: dice.maybe(Dice::coin),
         benchmarks: dice.several(|dice| Benchmark {
             kind: dice.token(),
             value: dice.decimal(),

@@ -5,8 +5,9 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use gridmart_fabric::{
-    frames::{FrameSink, FrameSource, dial_frames},
-    tls::ClientTls,
+    frames::{FrameSink, FrameSource, dial_frames, dial_frames_over},
+    tls::{ClientTls, Expected},
+    tunnel::Tunnel,
 };
 use gridmart_schemas::{
     id::{CallId, Incarnation},
@@ -25,8 +26,13 @@ use super::session::LeaseHold;
 
 /// The Host's door for calls.
 const CALLS_PATH: &str = "/v1/calls";
+/// The Element's door to Hosts that cannot be dialled; the Host's id follows.
+const RELAY_PATH: &str = "/v1/relay/";
 /// Time for one dial and its attach.
 const ATTACH_TIMEOUT: Duration = Duration::from_secs(10);
+/// The same by way of the Element, which gives the Host ten seconds to dial and
+/// then says what is wrong.
+const RELAYED_ATTACH_TIMEOUT: Duration = Duration::from_secs(20);
 /// A Host keeps the calls of a lost caller for so long.
 pub(crate) const REATTACH_GRACE: Duration = Duration::from_secs(30);
 /// Wait before the second dial; grows to the other bound.
@@ -56,7 +62,7 @@ pub(crate) fn attach_frame(ticket: &str) -> Result<Vec<u8>, Problem> {
 pub(crate) async fn attach(tls: &ClientTls, lease: &Lease) -> Result<CallsStream, Problem> {
     let attaching = async {
         let expected = (lease.host, NodeKind::ComputeHost);
-        let (sink, mut source) = dial_frames(&lease.endpoints, expected, tls, CALLS_PATH).await?;
+        let (sink, mut source) = dial_host(tls, lease, expected).await?;
         sink.send(attach_frame(&lease.ticket)?).await?;
         let message = source
             .next()
@@ -68,19 +74,40 @@ pub(crate) async fn attach(tls: &ClientTls, lease: &Lease) -> Result<CallsStream
             attached: read_attached(&message, lease)?,
         })
     };
+    let (endpoints, patience) = match &lease.relay {
+        Some(relay) => (&relay.endpoints, RELAYED_ATTACH_TIMEOUT),
+        None => (&lease.endpoints, ATTACH_TIMEOUT),
+    };
     let late = || {
         Problem::new(
             Code::TimedOut,
             format!(
                 "Host {} does not answer at {}",
                 lease.host_name,
-                lease.endpoints.join(", ")
+                endpoints.join(", ")
             ),
         )
     };
-    tokio::time::timeout(ATTACH_TIMEOUT, attaching)
+    tokio::time::timeout(patience, attaching)
         .await
         .unwrap_or_else(|_| Err(late()))
+}
+
+/// Dials the Host, or, where it cannot be dialled, its Element, which joins the
+/// two; what answers is the Host itself either way.
+async fn dial_host(
+    tls: &ClientTls,
+    lease: &Lease,
+    expected: Expected,
+) -> Result<(FrameSink, FrameSource), Problem> {
+    let Some(relay) = &lease.relay else {
+        return dial_frames(&lease.endpoints, expected, tls, CALLS_PATH).await;
+    };
+    let element = (relay.element, NodeKind::ComputingElement);
+    let path = format!("{RELAY_PATH}{}", lease.host);
+    let ticket = Some(lease.ticket.as_str());
+    let tunnel = Tunnel::dial(&relay.endpoints, element, tls, &path, ticket).await?;
+    dial_frames_over(tunnel, expected, tls, CALLS_PATH).await
 }
 
 fn closed_early(lease: &Lease) -> Problem {

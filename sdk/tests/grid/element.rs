@@ -198,6 +198,7 @@ impl Element {
             host: host.id,
             host_name: host.name.clone(),
             endpoints: vec![host.address()],
+            relay: None,
             slots,
             ticket: format!("lease {lease} {}", self.renewed.load(Ordering::SeqCst)),
             expires_in: self.lease_life.load(Ordering::SeqCst),

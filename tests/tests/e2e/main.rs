@@ -19,6 +19,7 @@ mod neighbours;
 mod people;
 mod refusals;
 mod refused;
+mod relay;
 mod renewal;
 mod sandbox;
 mod tickets;

@@ -32,20 +32,20 @@ use crate::refused::Mark;
 const DEADLINE: Duration = Duration::from_secs(20);
 
 /// A program that holds a key, as the SDK does.
-struct Caller {
+pub(crate) struct Caller {
     key: EphemeralKey,
-    tls: ClientTls,
+    pub(crate) tls: ClientTls,
 }
 
 impl Caller {
-    fn new(market: &Supermarket) -> Self {
+    pub(crate) fn new(market: &Supermarket) -> Self {
         let key = EphemeralKey::generate().unwrap();
         let root = std::fs::read_to_string(market.folder().join("ca.pem")).unwrap();
         let tls = ClientTls::ephemeral(&root, &key).unwrap();
         Self { key, tls }
     }
 
-    async fn access(&self, market: &Supermarket, application: &str) -> ElementAccess {
+    pub(crate) async fn access(&self, market: &Supermarket, application: &str) -> ElementAccess {
         let request = ApplicationAccessRequest {
             application: Some(application.to_owned()),
             needs: Vec::new(),
@@ -67,7 +67,11 @@ impl Caller {
     }
 
     /// Enters the queue of an Element; gives the lease, or why not.
-    async fn enter(&self, access: &ElementAccess, ticket: &str) -> Result<(Lease, Peer), Problem> {
+    pub(crate) async fn enter(
+        &self,
+        access: &ElementAccess,
+        ticket: &str,
+    ) -> Result<(Lease, Peer), Problem> {
         let (sender, mut heard) = mpsc::unbounded_channel();
         let peer = dial(
             &access.endpoints,
@@ -162,21 +166,21 @@ impl Handler for Ear {
     }
 }
 
-fn refusal<T>(result: Result<T, Problem>) -> Code {
+pub(crate) fn refusal<T>(result: Result<T, Problem>) -> Code {
     match result {
         Ok(_) => panic!("a refusal is expected"),
         Err(problem) => problem.code,
     }
 }
 
-fn identity(market: &Supermarket, role: &str) -> NodeIdentity {
+pub(crate) fn identity(market: &Supermarket, role: &str) -> NodeIdentity {
     let folder = market.folder().join(role);
     NodeIdentity::load(&folder)
         .unwrap()
         .unwrap_or_else(|| panic!("no identity in {}", folder.display()))
 }
 
-fn claims<T: serde::de::DeserializeOwned>(ticket: &str) -> T {
+pub(crate) fn claims<T: serde::de::DeserializeOwned>(ticket: &str) -> T {
     let body = ticket.split('.').nth(1).unwrap();
     let bytes = base64_url(body);
     serde_json::from_slice(&bytes).unwrap()

@@ -18,7 +18,7 @@ use gridmart_schemas::{
     wire::{
         Done, Notice as _, Request as _,
         desired::Wish,
-        element_host::{HostChanged, HostHeartbeat, HostHello, HostWelcome, LeasesEnded},
+        element_host::{HostChanged, HostHeartbeat, HostHello, HostWelcome, LeasesEnded, RelayAsk},
         enrol::{Certificate, CertificateRenew},
         record::CallRecords,
     },
@@ -78,6 +78,7 @@ impl HostStream {
             incarnation: hello.incarnation,
             description,
             endpoints: hello.endpoints,
+            relayed: hello.relayed,
             leases: hello.leases,
             deployments: hello.deployments,
         };
@@ -316,6 +317,9 @@ impl Handler for HostStream {
         async move {
             if incoming.kind == HostHello::KIND {
                 return reply(&self.on_hello(peer, incoming.read()?).await?);
+            }
+            if incoming.kind == RelayAsk::KIND {
+                return reply(&Done {});
             }
             self.require_greeted()?;
             match incoming.kind.as_str() {

@@ -289,6 +289,7 @@ fn after_a_restart_held_slots_are_counted_before_any_is_granted() {
         incarnation: Incarnation::generate(),
         description: Arc::new(host_named(host, "h", 2)),
         endpoints: Vec::new(),
+        relayed: false,
         leases: vec![held.clone()],
         deployments: Vec::new(),
     };

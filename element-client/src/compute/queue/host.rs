@@ -49,6 +49,8 @@ pub struct PoolHost {
     pub description: Arc<ComputeHost>,
     /// `HOST:PORT` of its calls door.
     pub endpoints: Vec<String>,
+    /// It cannot be dialled: programs are joined to it here.
+    pub relayed: bool,
     /// Its present start; absent until it was heard.
     pub incarnation: Option<Incarnation>,
     /// What it should be.
@@ -87,6 +89,8 @@ impl PoolHost {
     pub fn new(id: NodeId, description: Arc<ComputeHost>, wish: Wish) -> Self {
         Self {
             id,
+            // Until its hello: as it said before this Element's restart.
+            relayed: description.info.relayed == Some(true),
             description,
             endpoints: Vec::new(),
             incarnation: None,

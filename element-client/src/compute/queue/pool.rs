@@ -31,6 +31,8 @@ pub struct HostArrival {
     pub description: Arc<ComputeHost>,
     /// `HOST:PORT` of its calls door.
     pub endpoints: Vec<String>,
+    /// It cannot be dialled: programs are joined to it here.
+    pub relayed: bool,
     /// Leases that it holds.
     pub leases: Vec<HeldLease>,
     /// Applications that it holds.
@@ -85,6 +87,7 @@ impl Queue {
             .or_insert_with(|| PoolHost::new(id, arrival.description.clone(), Wish::default()));
         host.description = arrival.description;
         host.endpoints = arrival.endpoints;
+        host.relayed = arrival.relayed;
         host.incarnation = Some(arrival.incarnation);
         host.connected = true;
         host.down = false;

@@ -151,6 +151,7 @@ impl Scene {
             incarnation,
             description: Arc::new(host_named(id, &format!("h-{id}"), slots)),
             endpoints: vec!["h:1".into()],
+            relayed: false,
             leases: Vec::new(),
             deployments: Vec::new(),
         };

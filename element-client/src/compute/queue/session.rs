@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use gridmart_schemas::{
-    id::{CallId, JobId, KeyHash, LeaseId, NodeId},
+    id::{CallId, Digest, JobId, KeyHash, LeaseId, NodeId},
     problem::{Code, Problem},
 };
 
@@ -178,6 +178,28 @@ impl Queue {
                     format!("The lease {id} is not in force for this client."),
                 )
             })
+    }
+
+    /// Why a lease that a valid ticket names is not in force any more, if it is
+    /// not: it has ended, or what it permits was killed since. One that is not
+    /// known here may be known to its Host.
+    pub fn is_over(
+        &self,
+        id: LeaseId,
+        host: NodeId,
+        digest: &Digest,
+        cut: Epochs,
+    ) -> Option<Problem> {
+        let present = self.present_epochs(host, digest, Epochs::default());
+        if is_cut(cut, present) {
+            return Some(Problem::new(
+                Code::TicketCut,
+                "The Host, its Element or the application was killed since.",
+            ));
+        }
+        self.leases
+            .has_ended(id)
+            .then(|| Problem::new(Code::LeaseEnded, format!("The lease {id} has ended.")))
     }
 
     /// On which Host a call runs, as last heard.

@@ -7,9 +7,10 @@ use gridmart_fabric::{
     identity::EphemeralKey,
     stream::{Handler, Incoming, Peer, StreamLimits, dial},
     tls::ClientTls,
+    tunnel::Tunnel,
 };
 use gridmart_schemas::{
-    id::{EntryId, KeyHash, LeaseId},
+    id::{EntryId, KeyHash, LeaseId, NodeId},
     problem::{Code, Problem},
     role::NodeKind,
     wire::{
@@ -54,6 +55,20 @@ impl Client {
 
     pub(crate) fn key(&self) -> &KeyHash {
         self.key.key_hash()
+    }
+
+    /// Asks for a Host that cannot be dialled.
+    pub(crate) async fn tunnel(
+        &self,
+        lease: &Lease,
+        host: NodeId,
+        ticket: Option<&str>,
+    ) -> Result<Tunnel, Problem> {
+        let tls = ClientTls::ephemeral(&self.root, &self.key).unwrap();
+        let relay = lease.relay.as_ref().unwrap();
+        let element = (relay.element, NodeKind::ComputingElement);
+        let path = format!("/v1/relay/{host}");
+        Tunnel::dial(&relay.endpoints, element, &tls, &path, ticket).await
     }
 
     /// Opens the stream, bringing along all leases that it has heard of.

@@ -10,9 +10,10 @@ use gridmart_fabric::{
     stream::{Handler, Incoming, Peer, StreamLimits, dial, reply},
     ticket::VerifyingKeys,
     tls::{ClientTls, Revocations},
+    tunnel::Tunnel,
 };
 use gridmart_schemas::{
-    id::{Incarnation, KeyHash, NodeId},
+    id::{Incarnation, KeyHash, NodeId, RelayNonce},
     problem::{Code, Problem},
     resource::{
         common::{AccessControlBase, AccessRule, CommonInfo, CommonState, Who},
@@ -30,6 +31,7 @@ use gridmart_schemas::{
         element_host::{
             ApplicationEnsure, HeldLease, HostApplied, HostCallTerminate, HostDesire,
             HostHeartbeat, HostHello, HostJobTerminate, HostWelcome, LeaseEnd, Probe, ProbeAnswer,
+            RelayAsk, RelayDial,
         },
     },
 };
@@ -54,6 +56,15 @@ pub(crate) struct Host {
     pub probes: Mutex<u32>,
     /// Does not answer probes.
     pub mute: Mutex<bool>,
+    /// It cannot be dialled, and dials when it is told to.
+    pub relayed: Mutex<bool>,
+    /// Does not dial when it is told to, and says why.
+    pub stuck: Mutex<bool>,
+    /// Thinks about it for as long as this is set.
+    pub slow: Mutex<bool>,
+    /// What it was told to dial, and the other ends.
+    pub told: Mutex<Vec<RelayNonce>>,
+    pub tunnels: Mutex<Vec<Tunnel>>,
 }
 
 impl Host {
@@ -79,6 +90,11 @@ impl Host {
             keys: Mutex::default(),
             probes: Mutex::default(),
             mute: Mutex::default(),
+            relayed: Mutex::default(),
+            stuck: Mutex::default(),
+            slow: Mutex::default(),
+            told: Mutex::default(),
+            tunnels: Mutex::default(),
         }))
     }
 
@@ -95,11 +111,15 @@ impl Host {
             StreamLimits::default(),
         )
         .await?;
+        if *self.relayed.lock() {
+            peer.ask(&RelayAsk {}, PATIENCE).await?;
+        }
         let hello = HostHello {
             incarnation: *self.incarnation.lock(),
             software: "test".into(),
             host: self.description(),
             endpoints: vec!["127.0.0.1:9".into()],
+            relayed: *self.relayed.lock(),
             leases: self.leases.lock().clone(),
             deployments: self.held.lock().clone(),
             generation: 0,
@@ -180,6 +200,27 @@ impl Host {
         }
     }
 
+    /// Dials the Element for a program.
+    pub(crate) async fn dial(&self, nonce: RelayNonce) -> Result<Tunnel, Problem> {
+        let expected = (self.element, NodeKind::ComputingElement);
+        let path = format!("/v1/data/{nonce}");
+        let endpoints = std::slice::from_ref(&self.door);
+        Tunnel::dial(endpoints, expected, &self.tls, &path, None).await
+    }
+
+    async fn on_relay(&self, dial: RelayDial) -> Result<(), Problem> {
+        self.told.lock().push(dial.nonce);
+        if *self.stuck.lock() {
+            return Err(Problem::new(Code::Unavailable, "The way is barred."));
+        }
+        while *self.slow.lock() {
+            tokio::task::yield_now().await;
+        }
+        let tunnel = self.dial(dial.nonce).await?;
+        self.tunnels.lock().push(tunnel);
+        Ok(())
+    }
+
     async fn ensure(&self, ensure: ApplicationEnsure) -> Result<Deployment, Problem> {
         let path = format!("/v1/packages/{}", ensure.digest.hex());
         let expected = (self.element, NodeKind::ComputingElement);
@@ -225,6 +266,10 @@ impl Handler for HostEnd {
                     reply(&ProbeAnswer {
                         incarnation: *host.incarnation.lock(),
                     })
+                }
+                RelayDial::KIND => {
+                    host.on_relay(incoming.read()?).await?;
+                    reply(&Done {})
                 }
                 LeaseEnd::KIND => {
                     let end: LeaseEnd = incoming.read()?;

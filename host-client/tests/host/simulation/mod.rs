@@ -60,6 +60,7 @@ impl Host {
             slots: Some(2),
             listen: ([127, 0, 0, 1], 0).into(),
             advertise: None,
+            relayed: false,
             allow_unsandboxed: false,
         }
     }
@@ -112,7 +113,7 @@ impl Host {
         .await;
         let host = Self {
             id: told.node.unwrap(),
-            door: told.addresses["door"].clone(),
+            door: told.addresses.get("door").cloned().unwrap_or_default(),
             stop,
             task,
         };

@@ -42,6 +42,9 @@ pub struct HostInfo {
     /// What shuts applications in here; absent: not known, treat it as `none`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sandbox: Option<Sandbox>,
+    /// It cannot be dialled: programs reach it through its Element.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub relayed: Option<bool>,
     /// Benchmark results.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub benchmarks: Vec<Benchmark>,
@@ -69,6 +72,7 @@ xml_record!(HostInfo {
         network_adapters = "NetworkAdapter",
         virtual_machine = "VirtualMachine",
         sandbox = "Sandbox",
+        relayed = "Relayed",
         benchmarks = "Benchmark",
         accelerators = "Accelerator",
         file_systems = "FileSystem",
@@ -97,6 +101,7 @@ impl HostInfo {
             network_adapters: Vec::new(),
             virtual_machine: None,
             sandbox: None,
+            relayed: None,
             benchmarks: Vec::new(),
             accelerators: Vec::new(),
             file_systems: Vec::new(),
