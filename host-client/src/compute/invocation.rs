@@ -1,8 +1,6 @@
 //! How a call's program is started: which one, with what arguments, in what
 //! environment, as the application's AEDoc and the caller say together.
-//!
-//! Input, Output and Error of the AEDoc's Command (redirection to files) are
-//! not applied yet: streams always go to the caller.
+//! Streams always go to the caller: an AEDoc that redirects them is refused.
 
 use std::{
     ffi::OsString,

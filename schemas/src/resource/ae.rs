@@ -264,13 +264,13 @@ pub struct Command {
     /// Its arguments, before those of the call; may be empty texts.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub arguments: Vec<Text>,
-    /// A file for its standard input.
+    /// A file for its standard input; not applied yet, so refused.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub input: Option<Text>,
-    /// A file for its standard output.
+    /// A file for its standard output; not applied yet, so refused.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub output: Option<Text>,
-    /// A file for its standard error.
+    /// A file for its standard error; not applied yet, so refused.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<Text>,
     /// Where it starts, inside of the work folder.

@@ -78,9 +78,10 @@ fn command(dice: &mut Dice<'_>) -> Command {
         environment: variables.collect(),
         executable: dice.path(),
         arguments: dice.several(Dice::text),
-        input: dice.maybe(Dice::path),
-        output: dice.maybe(Dice::path),
-        error: dice.maybe(Dice::path),
+        // Refused by rule.
+        input: None,
+        output: None,
+        error: None,
         working_directory: dice.maybe(Dice::path),
         split: dice.maybe(step),
         merge: dice.maybe(step),

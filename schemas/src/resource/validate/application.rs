@@ -40,11 +40,20 @@ impl Check for AePolicy {
 impl Check for Command {
     fn check(&self, checker: &mut Checker) {
         checker.program(&self.executable);
-        let folder = "work folder";
-        checker.inside("Input", self.input.as_ref(), folder);
-        checker.inside("Output", self.output.as_ref(), folder);
-        checker.inside("Error", self.error.as_ref(), folder);
-        checker.inside("WorkingDirectory", self.working_directory.as_ref(), folder);
+        for (what, present, goes) in [
+            ("Input", self.input.is_some(), "stdin comes from the caller"),
+            ("Output", self.output.is_some(), "stdout goes to the caller"),
+            ("Error", self.error.is_some(), "stderr goes to the caller"),
+        ] {
+            if present {
+                checker.report_at(what, BrokenRule::NotApplied { what, goes });
+            }
+        }
+        checker.inside(
+            "WorkingDirectory",
+            self.working_directory.as_ref(),
+            "work folder",
+        );
         checker.unique(
             "Environment",
             "variable",

@@ -119,6 +119,14 @@ pub enum BrokenRule {
         /// The kind.
         kind: AeKind,
     },
+    /// Something that the model has and no Host does yet.
+    #[error("{what} is not applied yet: {goes}; leave it out")]
+    NotApplied {
+        /// What.
+        what: &'static str,
+        /// What is done instead.
+        goes: &'static str,
+    },
     /// Rules written in a way that nobody here can read.
     #[error("access rules of scheme {found} are not understood; write them in scheme basic")]
     UnknownScheme {
