@@ -1,18 +1,22 @@
-//! The thread that starts sandboxes and buries them.
+//! The thread that starts sandboxes and buries them: it ends and reaps them,
+//! removes their groups and their folders.
 //!
-//! A sandbox dies with the thread that started it (that is how the kernel
-//! understands "die with parent"), and threads of an async runtime come and
-//! go: so one thread that lives as long as the Host starts them all. It also
-//! reaps them, removes their groups and their folders.
-//!
-//! Each sandbox is a process group: bubblewrap's second process does not follow
-//! its first into death until it is set up, so that both are ended together.
+//! A sandbox outlives no Host, however that ends: its runner ends when the
+//! Host's end of the socket is closed, and everything in the sandbox with it.
+//! Until there is a runner nothing may end bubblewrap's first process alone:
+//! its second would wait for a word of it for ever. So bubblewrap is not told
+//! to die with its parent, none of its pipes ever breaks, and whoever ends it
+//! ends its whole process group.
 
 use std::{
+    fs::File,
     io,
-    os::unix::process::CommandExt as _,
+    os::{
+        fd::{AsRawFd as _, OwnedFd},
+        unix::process::CommandExt as _,
+    },
     path::PathBuf,
-    process::{Child, ChildStderr, ChildStdout, Command, Stdio},
+    process::{Child, Command, Stdio},
     sync::mpsc,
     thread,
     time::{Duration, Instant},
@@ -22,6 +26,8 @@ use nix::{
     sys::signal::{Signal, killpg},
     unistd::Pid,
 };
+
+use rustix::pipe::PipeFlags;
 
 use super::{cgroup::Cgroup, folder::folder_removed};
 
@@ -37,8 +43,8 @@ const GRAVE_TIME_MAX: Duration = Duration::from_secs(30);
 pub(crate) struct Launched {
     pub(crate) child: Child,
     pub(crate) socket: std::os::unix::net::UnixStream,
-    pub(crate) stdout: Option<ChildStdout>,
-    pub(crate) stderr: Option<ChildStderr>,
+    pub(crate) stdout: OwnedFd,
+    pub(crate) stderr: OwnedFd,
 }
 
 /// A sandbox that is over.
@@ -150,20 +156,31 @@ fn run(orders: &mpsc::Receiver<Order>) {
     }
 }
 
-fn launch(mut command: Command) -> io::Result<Launched> {
+pub(super) fn launch(mut command: Command) -> io::Result<Launched> {
     let (socket, inner) = std::os::unix::net::UnixStream::pair()?;
     socket.set_nonblocking(true)?;
-    command.stdin(Stdio::from(std::os::fd::OwnedFd::from(inner)));
-    command.stdout(Stdio::piped()).stderr(Stdio::piped());
-    command.process_group(0);
-    let mut child = command.spawn()?;
-    let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
+    let (stdout, stdout_write) = lasting_pipe()?;
+    let (stderr, stderr_write) = lasting_pipe()?;
+    command
+        .stdin(OwnedFd::from(inner))
+        .stdout(Stdio::from(stdout_write))
+        .stderr(Stdio::from(stderr_write))
+        .process_group(0);
     Ok(Launched {
-        child,
+        child: command.spawn()?,
         socket,
         stdout,
         stderr,
     })
+}
+
+/// A pipe that does not break when its reader goes: who writes to it has it
+/// open for reading as well.
+fn lasting_pipe() -> io::Result<(OwnedFd, File)> {
+    let (read, write) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC)?;
+    let again = format!("/proc/self/fd/{}", write.as_raw_fd());
+    let write = File::options().read(true).write(true).open(again)?;
+    Ok((read, write))
 }
 
 struct Grave {

@@ -161,7 +161,7 @@ pub(crate) struct Sandbox {
     group: Option<Cgroup>,
     remains: Option<Remains>,
     launcher: Launcher,
-    /// Held open: the runner must not die of a closed pipe when it complains.
+    /// What bubblewrap tells of its state; complaints.
     outputs: (Option<pipe::Receiver>, Option<pipe::Receiver>),
 }
 
@@ -197,8 +197,7 @@ struct Status {
 
 impl SandboxMaker {
     /// Makes a sandbox and waits until its runner is ready. It is made to its
-    /// end even if nobody waits any more: bubblewrap, interrupted while it sets
-    /// up, leaves a process behind that waits for ever.
+    /// end even if nobody waits any more: who has it then ends it.
     pub(crate) async fn make(&self, plan: &SandboxPlan) -> Result<Sandbox, SandboxError> {
         let (maker, plan) = (self.clone(), plan.clone());
         let making = tokio::spawn(async move { maker.make_whole(&plan).await });
@@ -298,8 +297,7 @@ impl SandboxMaker {
             stdout,
             stderr,
         } = launched;
-        let receiver =
-            |fd: Option<OwnedFd>| fd.and_then(|fd| pipe::Receiver::from_owned_fd(fd).ok());
+        let receiver = |fd: OwnedFd| pipe::Receiver::from_owned_fd(fd).ok();
         let remains = Remains {
             child,
             group: None,
@@ -313,10 +311,7 @@ impl SandboxMaker {
                 group,
                 remains: Some(remains),
                 launcher: self.launcher.clone(),
-                outputs: (
-                    receiver(stdout.map(OwnedFd::from)),
-                    receiver(stderr.map(OwnedFd::from)),
-                ),
+                outputs: (receiver(stdout), receiver(stderr)),
             }),
             Err(error) => {
                 self.launcher.bury(Remains { group, ..remains });
@@ -331,7 +326,8 @@ fn make_folders(own: &Layout) -> io::Result<()> {
     fs::create_dir_all(&own.temporary)
 }
 
-/// Namespaces, no capabilities, an own session; it dies with the Host.
+/// Namespaces, no capabilities, an own session. Not `--die-with-parent`: the
+/// launcher says why.
 fn confine(command: &mut Command) {
     command.args([
         "--unshare-user",
@@ -341,7 +337,6 @@ fn confine(command: &mut Command) {
         "--unshare-uts",
         "--unshare-cgroup-try",
         "--as-pid-1",
-        "--die-with-parent",
         "--new-session",
         "--clearenv",
     ]);
@@ -500,7 +495,92 @@ pub(crate) fn find_bubblewrap() -> Option<PathBuf> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use std::{process::Child, thread, time::Instant};
+
+    use super::{super::launcher::launch, *};
+
+    const LIVES: u64 = 150;
+    /// A sandbox is made in less.
+    const LIFE_MAX: Duration = Duration::from_millis(12);
+    const PATIENCE: Duration = Duration::from_secs(20);
+
+    /// Starts a sandbox in which `cat` stands for the runner, and lets go of it
+    /// after `life` as a Host does that is killed: its threads are gone and its
+    /// ends of socket and pipes closed, but nobody ends the sandbox.
+    fn abandoned(bubblewrap: PathBuf, folder: &Path, life: Duration) -> Child {
+        let (launcher, _) = Launcher::start().unwrap();
+        let runner = RunnerProgram {
+            path: "/bin/cat".into(),
+            arguments: Vec::new(),
+        };
+        let maker = SandboxMaker {
+            confinement: Confinement::Bubblewrap(bubblewrap),
+            runner,
+            cgroups: None,
+            launcher,
+        };
+        let plan = SandboxPlan {
+            name: "lost".to_owned(),
+            application: None,
+            folder: folder.to_owned(),
+            tree_limits: CgroupLimits::default(),
+            process_limits: Vec::new(),
+        };
+        let own = Layout {
+            work: folder.join("work"),
+            temporary: folder.join("tmp"),
+            ..maker.layout(&plan)
+        };
+        make_folders(&own).unwrap();
+        let command = maker.command(&plan, &own);
+        let host = thread::spawn(move || {
+            let launched = launch(command).unwrap();
+            thread::sleep(life);
+            launched.child
+        });
+        host.join().unwrap()
+    }
+
+    /// Processes with that path in their command lines.
+    fn processes(mark: &Path) -> Vec<i32> {
+        let mark = mark.to_str().unwrap();
+        let names = fs::read_dir("/proc").unwrap().flatten();
+        names
+            .filter(|entry| {
+                let line = fs::read(entry.path().join("cmdline")).unwrap_or_default();
+                String::from_utf8_lossy(&line).contains(mark)
+            })
+            .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+            .collect()
+    }
+
+    #[test]
+    fn a_sandbox_ends_by_itself_whenever_its_host_is_killed() {
+        let Some(bubblewrap) = find_bubblewrap() else {
+            return;
+        };
+        let place = tempfile::tempdir().unwrap();
+        let lost = (0..LIVES).map(|number| {
+            let life = LIFE_MAX * u32::try_from(number).unwrap() / u32::try_from(LIVES).unwrap();
+            abandoned(bubblewrap.clone(), place.path(), life)
+        });
+        let lost: Vec<_> = lost.collect();
+        let deadline = Instant::now() + PATIENCE;
+        while !processes(place.path()).is_empty() && Instant::now() < deadline {
+            thread::sleep(Duration::from_millis(20));
+        }
+        let left = processes(place.path());
+        for pid in &left {
+            let _ = nix::sys::signal::kill(
+                nix::unistd::Pid::from_raw(*pid),
+                nix::sys::signal::Signal::SIGKILL,
+            );
+        }
+        for mut child in lost {
+            child.wait().unwrap();
+        }
+        assert!(left.is_empty(), "{} stay: {left:?}", left.len());
+    }
 
     #[test]
     fn folders_that_applications_see_are_known() {

@@ -5,6 +5,7 @@ use std::{
     collections::VecDeque,
     io,
     os::fd::{AsFd as _, OwnedFd},
+    process,
     time::{Duration, Instant},
 };
 
@@ -89,6 +90,12 @@ pub(super) fn serve() -> Result<(), RunnerError> {
     // Children must not be able to trace pid 1 or look into its memory.
     rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable)
         .map_err(failed("hiding the runner"))?;
+    if process::id() == 1 {
+        // With the sandbox's outer process, which a Host ends. A Host that
+        // cannot closes its end of the socket.
+        rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL))
+            .map_err(failed("tying the runner to its sandbox"))?;
+    }
     // Fails where the sandbox has made a session already.
     let _ = rustix::process::setsid();
     let mut mask = SigSet::empty();
