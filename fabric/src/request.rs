@@ -220,7 +220,7 @@ pub(crate) async fn open_socket(
         ),
         (header::SEC_WEBSOCKET_KEY, header_value(key)?),
     ];
-    let (told, upgraded) = switch(channel, path, &headers).await?;
+    let (told, upgraded) = Box::pin(switch(channel, path, &headers)).await?;
     if told
         .get(header::SEC_WEBSOCKET_ACCEPT)
         .is_none_or(|value| value.as_bytes() != accept.as_bytes())
@@ -252,7 +252,7 @@ pub(crate) async fn dial_tunnel(
         shown.set_sensitive(true);
         headers.push((header::AUTHORIZATION, shown));
     }
-    let (told, upgraded) = switch(channel, path, &headers).await?;
+    let (told, upgraded) = Box::pin(switch(channel, path, &headers)).await?;
     if told
         .get(header::UPGRADE)
         .is_none_or(|value| value.as_bytes() != tunnel::PROTOCOL.as_bytes())

@@ -64,21 +64,6 @@ impl Measures {
                     &measures.hosts_down,
                 ),
                 (
-                    "gridmart_ce_relays",
-                    "Programs joined to Hosts that cannot be dialled.",
-                    &measures.relays,
-                ),
-                (
-                    "gridmart_ce_relays_refused",
-                    "Programs that were not joined to their Host.",
-                    &measures.relays_refused,
-                ),
-                (
-                    "gridmart_ce_relayed_bytes",
-                    "Bytes between programs and Hosts that cannot be dialled, both ways.",
-                    &measures.relayed_bytes,
-                ),
-                (
                     "gridmart_ce_calls_ended",
                     "Ended calls that Hosts have reported one by one.",
                     &measures.calls_ended,
@@ -118,11 +103,7 @@ impl Measures {
             for (name, help, gauge) in gauges {
                 registry.register(name, help, gauge.clone());
             }
-            registry.register(
-                "gridmart_ce_relays_open",
-                "Programs that are joined to a Host now.",
-                measures.relays_open.clone(),
-            );
+            measures.register_relays(registry);
             registry.register(
                 "gridmart_ce_records_waiting",
                 "Batches of call records that the controller has not acknowledged.",
@@ -130,6 +111,34 @@ impl Measures {
             );
         });
         measures
+    }
+
+    fn register_relays(&self, registry: &mut Registry) {
+        let counters = [
+            (
+                "gridmart_ce_relays",
+                "Programs joined to Hosts that cannot be dialled.",
+                &self.relays,
+            ),
+            (
+                "gridmart_ce_relays_refused",
+                "Programs that were not joined to their Host.",
+                &self.relays_refused,
+            ),
+            (
+                "gridmart_ce_relayed_bytes",
+                "Bytes between programs and Hosts that cannot be dialled, both ways.",
+                &self.relayed_bytes,
+            ),
+        ];
+        for (name, help, counter) in counters {
+            registry.register(name, help, counter.clone());
+        }
+        registry.register(
+            "gridmart_ce_relays_open",
+            "Programs that are joined to a Host now.",
+            self.relays_open.clone(),
+        );
     }
 
     pub(crate) fn observe(&self, state: &CeState) {

@@ -146,7 +146,7 @@ impl Drop for Place {
     }
 }
 
-fn leave<K: Eq + Hash>(counts: &mut HashMap<K, u32>, key: K) {
+fn leave<K: Copy + Eq + Hash>(counts: &mut HashMap<K, u32>, key: K) {
     if let Some(count) = counts.get_mut(&key) {
         *count -= 1;
         if *count == 0 {
@@ -344,7 +344,7 @@ impl Ce {
         let mut counted = Counted {
             carried,
             counter: &self.metrics.relayed_bytes,
-            counted: 0,
+            told: 0,
         };
         let mut interval = tokio::time::interval(COUNT_INTERVAL);
         interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -359,14 +359,14 @@ impl Ce {
 struct Counted<'a> {
     carried: &'a Carried,
     counter: &'a prometheus_client::metrics::counter::Counter,
-    counted: u64,
+    told: u64,
 }
 
 impl Counted<'_> {
     fn count(&mut self) {
         let bytes = self.carried.bytes();
-        self.counter.inc_by(bytes - self.counted);
-        self.counted = bytes;
+        self.counter.inc_by(bytes - self.told);
+        self.told = bytes;
     }
 }
 

@@ -96,7 +96,9 @@ impl Dialer {
         let mut failures = 0u32;
         let mut told = None;
         while !stop.is_cancelled() {
-            let tried = stop.run_until_cancelled(self.try_once(&on_connected)).await;
+            // Boxed: what dialling needs would be kept as long as the stream stands.
+            let dialling = Box::pin(self.try_once(&on_connected));
+            let tried = stop.run_until_cancelled(dialling).await;
             match tried {
                 None => return,
                 Some(Ok(peer)) => {

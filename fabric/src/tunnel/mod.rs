@@ -62,7 +62,7 @@ impl Tunnel {
         path: &str,
         ticket: Option<&str>,
     ) -> Result<Self, Problem> {
-        dial_tunnel(endpoints, expected, tls, path, ticket).await
+        Box::pin(dial_tunnel(endpoints, expected, tls, path, ticket)).await
     }
 }
 

@@ -62,7 +62,7 @@ pub(crate) fn attach_frame(ticket: &str) -> Result<Vec<u8>, Problem> {
 pub(crate) async fn attach(tls: &ClientTls, lease: &Lease) -> Result<CallsStream, Problem> {
     let attaching = async {
         let expected = (lease.host, NodeKind::ComputeHost);
-        let (sink, mut source) = dial_host(tls, lease, expected).await?;
+        let (sink, mut source) = Box::pin(dial_host(tls, lease, expected)).await?;
         sink.send(attach_frame(&lease.ticket)?).await?;
         let message = source
             .next()
