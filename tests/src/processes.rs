@@ -124,13 +124,15 @@ struct Stat {
     parent: u32,
     /// Of its own and of its children that were waited for.
     ticks: u64,
+    threads: u64,
     started: u64,
 }
 
 impl Stat {
-    /// A zombie has ended; only its parent has not looked yet.
+    /// A zombie has ended; only its parent has not looked yet. But while it has
+    /// other threads, these end still, and hold its files and locks.
     const fn lives(&self) -> bool {
-        !matches!(self.state, 'Z' | 'X' | 'x')
+        !matches!(self.state, 'Z' | 'X' | 'x') || self.threads > 1
     }
 }
 
@@ -144,6 +146,7 @@ fn stat(pid: u32) -> Option<Stat> {
         state: fields.first()?.chars().next()?,
         parent: u32::try_from(number(1)?).ok()?,
         ticks: number(11)? + number(12)? + number(13)? + number(14)?,
+        threads: number(17)?,
         started: number(19)?,
     })
 }

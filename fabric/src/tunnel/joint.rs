@@ -129,7 +129,7 @@ mod tests {
     const BYTES: usize = 3 * 1024 * 1024 + 17;
 
     fn pattern() -> Vec<u8> {
-        (0..BYTES).map(|n| (n % 251) as u8).collect()
+        (0..=250u8).cycle().take(BYTES).collect()
     }
 
     #[tokio::test]
