@@ -71,7 +71,7 @@ async fn frames_reach_an_inner_door_through_a_tunnel() {
     let dial = dial_frames_over(tunnel, expected, &relayed.program, "/v1/calls");
     let (sink, mut source) = soon("dial", dial).await.unwrap();
     let (host_sink, mut host_source) = soon("stream", relayed.host.frames.recv()).await.unwrap();
-    let payload: Vec<u8> = (0..DATA_BYTES_MAX).map(|n| (n % 251) as u8).collect();
+    let payload: Vec<u8> = (0..=250u8).cycle().take(DATA_BYTES_MAX).collect();
     for _ in 0..40 {
         let mut message = Vec::new();
         push(&mut message, Kind::Stdin, 1, &payload);

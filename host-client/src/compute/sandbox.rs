@@ -534,9 +534,9 @@ mod tests {
         make_folders(&own).unwrap();
         let command = maker.command(&plan, &own);
         let host = thread::spawn(move || {
-            let launched = launch(command).unwrap();
+            let begun = launch(command).unwrap();
             thread::sleep(life);
-            launched.child
+            begun.child
         });
         host.join().unwrap()
     }
