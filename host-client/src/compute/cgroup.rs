@@ -6,7 +6,9 @@
 //! mounted it. Where none can be had the Host works on without.
 
 use std::{
-    fs, io,
+    fs::{self, File},
+    io,
+    os::unix::fs::FileExt as _,
     path::{Path, PathBuf},
 };
 
@@ -66,7 +68,13 @@ pub(crate) struct CgroupHits {
 #[derive(Debug)]
 pub(crate) struct Cgroup {
     places: Vec<Place>,
+    /// Held open: they are read after every call of some length.
+    memory_events: Option<File>,
+    tasks_events: Option<File>,
 }
+
+/// A file of counters has a few short lines.
+const EVENTS_BYTES_MAX: usize = 1024;
 
 impl Cgroups {
     /// Finds where groups can be made, and removes those of an earlier start.
@@ -121,13 +129,20 @@ impl Cgroups {
                 ..place.clone()
             })
             .collect();
-        let group = Cgroup { places };
+        let mut group = Cgroup {
+            places,
+            memory_events: None,
+            tasks_events: None,
+        };
         for place in &group.places {
             match fs::create_dir(&place.folder) {
                 Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
                 _ => {}
             }
         }
+        group.memory_events =
+            group.events(Controller::Memory, "memory.events", "memory.oom_control");
+        group.tasks_events = group.events(Controller::Pids, "pids.events", "pids.events");
         group.limit(limits)?;
         Ok(group)
     }
@@ -192,24 +207,21 @@ impl Cgroup {
 
     /// Counts how often limits were hit since the group was made.
     pub(crate) fn hits(&self) -> CgroupHits {
-        let read = |controller, unified: &str, split: &str, key| {
-            let Some(place) = self.place(controller) else {
-                return 0;
-            };
-            let file = place
-                .folder
-                .join(if place.unified { unified } else { split });
-            fs::read_to_string(file).map_or(0, |text| counter(&text, key))
+        let read = |events: &Option<File>, key| {
+            let mut buffer = [0; EVENTS_BYTES_MAX];
+            let read = events.as_ref()?.read_at(&mut buffer, 0).ok()?;
+            Some(counter(std::str::from_utf8(&buffer[..read]).ok()?, key))
         };
         CgroupHits {
-            memory: read(
-                Controller::Memory,
-                "memory.events",
-                "memory.oom_control",
-                "oom_kill",
-            ),
-            tasks: read(Controller::Pids, "pids.events", "pids.events", "max"),
+            memory: read(&self.memory_events, "oom_kill").unwrap_or_default(),
+            tasks: read(&self.tasks_events, "max").unwrap_or_default(),
         }
+    }
+
+    fn events(&self, controller: Controller, unified: &str, split: &str) -> Option<File> {
+        let place = self.place(controller)?;
+        let name = if place.unified { unified } else { split };
+        File::open(place.folder.join(name)).ok()
     }
 
     /// Kills what is left in the group.

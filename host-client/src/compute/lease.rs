@@ -40,6 +40,10 @@ use super::{
 pub(crate) const OPEN_CALLS_MAX: usize = 1024;
 /// Calls shorter than this are given to runners ahead of time.
 const QUICK_CALL_US: u64 = 10_000;
+/// A runner has no more work ahead than this, beyond a few calls: another slot
+/// may be free of work sooner.
+const AHEAD_WORK_US: u64 = 20_000;
+const AHEAD_FEW: u64 = 4;
 
 struct State {
     calls: HashMap<CallId, Arc<Call>>,
@@ -322,11 +326,16 @@ impl Lease {
         self.state.lock().queue.pop_front()
     }
 
-    /// Takes a call that a busy runner can have ahead of time: only where
-    /// calls are short, and more of them wait than there are slots.
-    pub(crate) fn try_call_ahead(&self) -> Option<Arc<Call>> {
+    /// Takes a call that a busy runner with so many calls can have ahead of
+    /// time: only where calls are short, and more of them wait than there are
+    /// slots.
+    pub(crate) fn try_call_ahead(&self, in_flight: usize) -> Option<Arc<Call>> {
         let mean = self.mean_us.load(Ordering::Relaxed);
-        if mean == 0 || mean > QUICK_CALL_US {
+        let in_flight = in_flight as u64;
+        if mean == 0
+            || mean > QUICK_CALL_US
+            || (in_flight >= AHEAD_FEW && in_flight * mean > AHEAD_WORK_US)
+        {
             return None;
         }
         let mut state = self.state.lock();

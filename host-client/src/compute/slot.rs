@@ -64,8 +64,8 @@ pub(crate) fn spawn(lease: Arc<Lease>) {
 struct InFlight {
     call: Arc<Call>,
     number: u32,
-    /// Its input, where it may have to be given back.
-    stdin: Vec<u8>,
+    /// Its whole input, where it can be given back.
+    stdin: Option<Vec<u8>>,
     wall_ms: u64,
     recalled: bool,
 }
@@ -109,6 +109,9 @@ struct Slot {
     kill_deadline: Option<Instant>,
     hits: CgroupHits,
     counted_idle: bool,
+    /// A sandbox was lost with several calls in it: from now on its runners
+    /// have one at a time, so that it is known which one it was.
+    is_cautious: bool,
 }
 
 impl Slot {
@@ -126,6 +129,7 @@ impl Slot {
             kill_deadline: None,
             hits: CgroupHits::default(),
             counted_idle: true,
+            is_cautious: false,
         }
     }
 
@@ -219,8 +223,9 @@ impl Slot {
                     None => return Ok(()),
                 }
             }
-            while self.in_flight.len() < CALLS_AHEAD_MAX
-                && let Some(call) = self.lease.try_call_ahead()
+            while !self.is_cautious
+                && self.in_flight.len() < CALLS_AHEAD_MAX
+                && let Some(call) = self.lease.try_call_ahead(self.in_flight.len())
             {
                 self.start(sandbox, call)?;
             }
@@ -290,7 +295,8 @@ impl Slot {
             stdin,
         };
         start.push(&mut self.outbox, number);
-        let stdin = if ahead { start.stdin } else { Vec::new() };
+        // Of a part it is one piece at most.
+        let stdin = (call.is_part() && stdin_ended).then_some(start.stdin);
         self.in_flight.push_back(InFlight {
             call,
             number,
@@ -389,9 +395,8 @@ impl Slot {
     }
 
     fn give_back(&self, flying: InFlight) -> io::Result<()> {
-        flying
-            .call
-            .give_back(&flying.stdin, &self.lease.services.spools)?;
+        let stdin = flying.stdin.unwrap_or_default();
+        flying.call.give_back(&stdin, &self.lease.services.spools)?;
         self.lease.requeue(flying.call);
         Ok(())
     }
@@ -453,17 +458,21 @@ impl Slot {
     // === a lost sandbox ===
 
     /// The sandbox is not used any more: its first call has ended with it, the
-    /// others go elsewhere.
+    /// others go elsewhere. Where it is not known which call it ended with,
+    /// since ends may have been kept back, all go elsewhere, once.
     fn lose(&mut self, sandbox: &Sandbox, broken: &Broken) {
         self.outbox.clear();
         self.inbox.clear();
         self.kill_deadline = None;
         let mut flying = std::mem::take(&mut self.in_flight);
-        // After a spoiled call the runner starts no other.
-        let head = if matches!(broken, Broken::Spoiled) {
-            None
-        } else {
-            flying.pop_front()
+        let head = match broken {
+            // After a spoiled call the runner starts no other.
+            Broken::Spoiled => None,
+            Broken::Gone(_) if may_all_run_again(&flying) => {
+                self.is_cautious = true;
+                None
+            }
+            _ => flying.pop_front(),
         };
         for follower in flying.into_iter().rev() {
             if let Err(error) = self.give_back(follower) {
@@ -498,6 +507,15 @@ impl Slot {
         };
         self.lease.finish(&head.call, judged);
     }
+}
+
+/// Tells whether there are several calls that can be given back, none of which
+/// is to be ended.
+fn may_all_run_again(flying: &VecDeque<InFlight>) -> bool {
+    flying.len() > 1
+        && flying
+            .iter()
+            .all(|flying| flying.stdin.is_some() && flying.call.cut_reason().is_none())
 }
 
 /// Tells whether the runner is still there; it says nothing by itself.

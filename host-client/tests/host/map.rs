@@ -1,6 +1,7 @@
 //! Parts of maps: many in one message, spooled, given ahead.
 
 use gridmart_schemas::id::JobId;
+use gridmart_schemas::problem::Code;
 use gridmart_schemas::wire::element_host::HostJobTerminate;
 use gridmart_schemas::wire::frame::Kind;
 use gridmart_schemas::wire::frame::WINDOW_BYTES;
@@ -43,6 +44,54 @@ async fn parts_are_run_from_one_message() {
     })
     .await;
     assert_eq!(scene.element.told.lock().records[0].part, Some(7));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn parts_come_out_whole_whenever_their_sandbox_is_lost() {
+    const PARTS: u64 = 400;
+    const LOSSES: usize = 3;
+    const SLOTS: u32 = 2;
+    let scene = scene().await;
+    let mut program = scene.program(SLOTS).await;
+    let job = JobId::generate();
+    let calls: Vec<_> = (0..PARTS)
+        .map(|number| (part(job, number, &["cat"]), number.to_string().into_bytes()))
+        .collect();
+    let channels = program.start_all(&calls).await;
+    let mut failed = 0;
+    for (number, channel) in channels.into_iter().enumerate() {
+        if (1..=LOSSES).any(|loss| number == loss * 80) {
+            end_sandboxes(scene.place.path());
+        }
+        let ended = program.finish(channel).await;
+        if ended.end().succeeded() {
+            assert_eq!(ended.text(), number.to_string());
+        } else {
+            assert_eq!(ended.end().code, Some(Code::Internal), "{:?}", ended.end());
+            failed += 1;
+        }
+    }
+    // The one that a sandbox ended with, never those that it had ahead.
+    assert!(failed <= LOSSES * SLOTS as usize, "{failed} failed");
+}
+
+/// Kills the outer processes of all sandboxes below a folder.
+fn end_sandboxes(folder: &std::path::Path) {
+    let folder = folder.to_str().unwrap();
+    for entry in std::fs::read_dir("/proc").unwrap().flatten() {
+        let line = std::fs::read(entry.path().join("cmdline")).unwrap_or_default();
+        let pid = entry
+            .file_name()
+            .to_str()
+            .and_then(|name| name.parse().ok());
+        if let Some(pid) = pid
+            && String::from_utf8_lossy(&line).contains(folder)
+        {
+            let pid = nix::unistd::Pid::from_raw(pid);
+            // It may have ended just now.
+            let _ = nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGKILL);
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -27,6 +27,9 @@ use crate::grid::{CallsStream, LeaseHold, Outbox};
 /// Parts are opened ahead of free slots for so much work, so that a slot never
 /// waits for the network; longer parts are not, so that they spread evenly.
 const AHEAD: Duration = Duration::from_millis(100);
+/// Parts per slot opened ahead, at most: what a slot's runner takes ahead, and
+/// as many that wait for it or are on their way.
+const SLOT_AHEAD_MAX: usize = 12;
 /// Bytes of input that wait on one seat, at most (one part may be larger).
 const INPUT_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// Weight of the newest part in the mean wall time.
@@ -166,7 +169,7 @@ impl MapSeat {
         }
         let rounds = (AHEAD.as_micros() / mean.as_micros().max(1)).min(1000);
         let rounds = usize::try_from(rounds).unwrap_or(1);
-        (rounds * self.slots).min(3 * self.slots + 8)
+        (rounds * self.slots).min(self.slots * SLOT_AHEAD_MAX + 8)
     }
 
     /// Puts an attempt on a new channel; nothing is sent yet.

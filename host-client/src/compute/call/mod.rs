@@ -290,12 +290,14 @@ impl Call {
         Ok((stdin, ended))
     }
 
-    /// The slot gives back a call that did not start, input included.
+    /// The slot gives back a part that did not start, or did in vain, with its
+    /// input. Nothing of its output has left.
     pub(crate) fn give_back(&self, stdin: &[u8], room: &Arc<SpoolRoom>) -> io::Result<()> {
         let mut state = self.state.lock();
         let mut restored = Spool::new(Arc::clone(room));
         restored.append(stdin)?;
         state.inlet.spool = restored;
+        state.outlets = [Outlet::new(room), Outlet::new(room)];
         state.inlet.end_forwarded = false;
         state.running = None;
         Ok(())

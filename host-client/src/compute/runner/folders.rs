@@ -1,6 +1,6 @@
 //! What a call may leave behind: files in the folders it can write, and
-//! System V IPC objects. Looking costs a few system calls, clearing away only
-//! where there is something.
+//! System V IPC objects. Looking costs a few system calls, into folders only
+//! where something has happened; clearing away only where there is something.
 
 use std::{
     fs, io,
@@ -13,7 +13,10 @@ use std::{
 };
 
 use super::super::folder::folder_removed;
-use rustix::fs::{Mode, OFlags, RawDir, SeekFrom};
+use rustix::{
+    fs::{Mode, OFlags, RawDir, SeekFrom, inotify},
+    io::Errno,
+};
 
 /// System V IPC objects of the namespace; absent where the kernel has none.
 const IPC_LISTS: [&str; 3] = [
@@ -31,18 +34,21 @@ struct Folder {
 /// Everything that is looked at after each call.
 #[derive(Default)]
 pub(super) struct Folders {
-    folders: Vec<Folder>,
+    emptied: Vec<Folder>,
+    /// Tells of all that comes into the folders; absent: they are looked into
+    /// each time.
+    watch: Option<OwnedFd>,
     ipc_lists: Vec<OwnedFd>,
 }
 
 impl Folders {
     /// Opens the folders; the IPC lists only where the namespace is our own.
     pub(super) fn open(paths: &[PathBuf], own_namespace: bool) -> io::Result<Self> {
-        let mut folders = Vec::with_capacity(paths.len());
+        let mut emptied = Vec::with_capacity(paths.len());
         for path in paths {
             let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
             let fd = rustix::fs::open(path, flags, Mode::empty())?;
-            folders.push(Folder {
+            emptied.push(Folder {
                 path: path.clone(),
                 fd,
             });
@@ -52,19 +58,50 @@ impl Folders {
             rustix::fs::open(*path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).ok()
         };
         Ok(Self {
-            folders,
+            // A user may have a bounded number of them.
+            watch: watch(paths).ok(),
+            emptied,
             ipc_lists: lists.iter().filter_map(open).collect(),
         })
     }
 
     /// Clears away what a call has left; `false` if something stays.
     pub(super) fn clear(&self) -> bool {
-        self.folders.iter().all(Folder::clear)
+        (self.are_untouched() || self.emptied.iter().all(Folder::clear))
             && self
                 .ipc_lists
                 .iter()
                 .all(|list| is_empty_list(list.as_fd()))
     }
+
+    /// Tells whether nothing has happened in the folders since it was asked
+    /// last. What happened is forgotten with that, before they are cleared.
+    fn are_untouched(&self) -> bool {
+        let Some(watch) = &self.watch else {
+            return false;
+        };
+        let mut buffer = [0; 4096];
+        let mut untouched = true;
+        loop {
+            match rustix::io::read(watch, &mut buffer) {
+                Err(Errno::AGAIN) => return untouched,
+                Ok(_) | Err(Errno::INTR) => untouched = false,
+                Err(_) => return false,
+            }
+        }
+    }
+}
+
+/// Watches folders for what is made in them or moved there, and for changed
+/// modes of their own. What lies deeper came with a folder.
+fn watch(paths: &[PathBuf]) -> rustix::io::Result<OwnedFd> {
+    use inotify::{CreateFlags, WatchFlags};
+    let watch = inotify::init(CreateFlags::NONBLOCK | CreateFlags::CLOEXEC)?;
+    let flags = WatchFlags::CREATE | WatchFlags::MOVED_TO | WatchFlags::ATTRIB;
+    for path in paths {
+        inotify::add_watch(&watch, path, flags | WatchFlags::ONLYDIR)?;
+    }
+    Ok(watch)
 }
 
 impl Folder {

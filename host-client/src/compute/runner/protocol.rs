@@ -19,7 +19,10 @@ const PAYLOAD_BYTES_MAX: usize = 4 * 1024 * 1024;
 pub(crate) const DATA_BYTES_MAX: usize = 64 * 1024;
 /// Calls that the Host may have given to one runner: one runs, the others
 /// follow it without a round trip. Only parts of maps are given ahead.
-pub(crate) const CALLS_AHEAD_MAX: usize = 4;
+pub(crate) const CALLS_AHEAD_MAX: usize = 8;
+/// While so many calls wait in the runner it may keep back the ends of earlier
+/// ones, for as long as the next call's output may wait: they leave together.
+pub(crate) const CALLS_WAITING_CALM: usize = CALLS_AHEAD_MAX / 2;
 
 macro_rules! kinds {
     ($($(#[$doc:meta])* $variant:ident = $value:literal),+ $(,)?) => {

@@ -24,8 +24,8 @@ use super::{
     folders::Folders,
     process::{OUTBOX_BYTES_MAX, Process, limit_self},
     protocol::{
-        CALLS_AHEAD_MAX, DATA_BYTES_MAX, EndCause, EndedBy, Kind, Message, ProcessEnd,
-        ProtocolError, Setup, Start,
+        CALLS_AHEAD_MAX, CALLS_WAITING_CALM, DATA_BYTES_MAX, EndCause, EndedBy, Kind, Message,
+        ProcessEnd, ProtocolError, Setup, Start,
     },
     tree::Tree,
 };
@@ -143,7 +143,7 @@ impl Server {
             }
             self.pump(events);
             if events.signals.contains(PollFlags::IN) {
-                self.on_child_signal();
+                self.on_child_signal()?;
             }
             if self
                 .process
@@ -390,22 +390,27 @@ impl Server {
         process.push_stdin_credit(&mut self.outbox);
     }
 
-    fn on_child_signal(&mut self) {
+    fn on_child_signal(&mut self) -> Result<(), RunnerError> {
         let _ = self.signals.read_signal();
         let Some(process) = self.process.take_if(|process| Tree::has_ended(process.pid)) else {
             if let Some(process) = &self.process {
                 Tree::reap_orphans(process.pid);
             }
-            return;
+            return Ok(());
         };
-        self.finish(process);
+        self.finish(process)
     }
 
     /// Leaves nothing of the call behind, and tells the Host of its end.
-    fn finish(&mut self, process: Process) {
+    fn finish(&mut self, process: Process) -> Result<(), RunnerError> {
         let call = process.call;
         let (mut end, outputs) = process.reap();
-        self.tree.clear();
+        if !Tree::is_alone() {
+            // That may take its time: earlier ends do not wait for it.
+            self.lingering = None;
+            self.flush()?;
+            self.tree.clear();
+        }
         for output in outputs {
             output.drain(call, &mut self.scratch, &mut self.outbox);
         }
@@ -417,7 +422,12 @@ impl Server {
         end.spoiled |= !self.folders.clear();
         self.spoiled |= end.spoiled;
         end.push(&mut self.outbox, call);
-        self.lingering = None;
+        if self.spoiled || self.waiting.len() <= CALLS_WAITING_CALM {
+            self.lingering = None;
+        } else {
+            self.lingering.get_or_insert_with(Instant::now);
+        }
+        Ok(())
     }
 
     // === to the Host ===

@@ -2,7 +2,7 @@
 
 use std::{fs, io, process};
 
-use nix::{errno::Errno, sys::signal::Signal, unistd::Pid};
+use nix::{sys::signal::Signal, unistd::Pid};
 use rustix::process::{WaitId, WaitIdOptions, WaitOptions};
 
 /// How stray processes are reached.
@@ -39,16 +39,17 @@ impl Tree {
         }
     }
 
-    /// Kills and reaps until the runner is alone. The main process has been
-    /// reaped before.
+    /// Tells whether the runner is alone. The main process has been reaped
+    /// before: whatever else there is has a parent among the rest or is, when
+    /// that ends, the runner's child, so no child means nothing at all.
+    pub(super) fn is_alone() -> bool {
+        !has_children()
+    }
+
+    /// Kills and reaps until the runner is alone.
     pub(super) fn clear(self) {
-        if self == Self::Namespace
-            && nix::sys::signal::kill(Pid::from_raw(-1), Signal::SIGKILL) == Err(Errno::ESRCH)
-        {
-            return;
-        }
-        // As a subreaper: the children of what was killed arrive one by one.
-        while has_children() {
+        // The children of what was killed arrive one by one.
+        while !Self::is_alone() {
             self.kill();
             if rustix::process::wait(WaitOptions::empty()).is_err() {
                 return;
