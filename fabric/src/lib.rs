@@ -20,6 +20,7 @@ pub mod rule;
 pub mod socket;
 pub mod stream;
 pub mod telemetry;
+pub mod throttle;
 pub mod ticket;
 pub mod tls;
 pub mod tunnel;

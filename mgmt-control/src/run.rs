@@ -14,15 +14,13 @@ use gridmart_fabric::{
     identity::{IdentityCell, NodeIdentity},
     node_lock::{NodeLock, NodeLockError},
     ready::{self, Ready},
+    throttle::Throttle,
     tls::{Revocations, ServerTls, TlsError, web_server_config},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    app::{
-        Control, explanation::Explanations, package::PackageShelf, password::Passwords,
-        throttle::Throttle,
-    },
+    app::{Control, explanation::Explanations, package::PackageShelf, password::Passwords},
     catalogue::{Catalogue, Snapshot},
     config::{Config, ConfigError, host_and_port},
     edge::{PeopleDoor, PeopleDoorError},

@@ -198,6 +198,9 @@ pub struct Problem {
     pub hint: String,
     /// Whether the same request may succeed later, unchanged.
     pub retryable: bool,
+    /// Seconds after which the next try counts, where that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry_after: Option<u32>,
     /// The request, as every tier's log names it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub request_id: Option<RequestId>,
@@ -218,9 +221,18 @@ impl Problem {
             code,
             hint: code.hint().to_owned(),
             retryable: code.retryable(),
+            retry_after: None,
             request_id: None,
             explanation: None,
         }
+    }
+
+    /// Says when the next try counts, in whole seconds, rounded up.
+    #[must_use]
+    pub fn with_retry_after(mut self, wait: std::time::Duration) -> Self {
+        let seconds = wait.as_millis().div_ceil(1000);
+        self.retry_after = Some(u32::try_from(seconds).unwrap_or(u32::MAX));
+        self
     }
 
     /// Names the request.

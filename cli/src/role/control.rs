@@ -65,6 +65,7 @@ settings! {
 pub(crate) fn run(arguments: Arguments<Settings>) -> Result<(), Failure> {
     let (frame, settings) = arguments.settled()?;
     let config = config(settings)?;
+    super::open_files_raise();
     frame.serve(|shutdown| gridmart_control::run(config, shutdown))
 }
 

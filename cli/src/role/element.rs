@@ -63,6 +63,7 @@ pub(crate) fn run(kind: Kind) -> Result<(), Failure> {
         advertise: settings.advertise,
         restore_lib: settings.restore_lib.unwrap_or(false),
     };
+    super::open_files_raise();
     frame.serve(|shutdown| gridmart_element::compute::run(config, shutdown))
 }
 

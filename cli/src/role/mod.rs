@@ -20,7 +20,11 @@ use std::{
 use anyhow::Context as _;
 use clap::ValueEnum;
 use nix::{
-    sys::{prctl, signal::Signal},
+    sys::{
+        prctl,
+        resource::{Resource, getrlimit, setrlimit},
+        signal::Signal,
+    },
     unistd::getppid,
 };
 use serde::{Deserialize, de::DeserializeOwned};
@@ -110,6 +114,17 @@ impl Frame {
         let result = runtime.block_on(until_told(role));
         runtime.shutdown_timeout(BLOCKING_MAX);
         result
+    }
+}
+
+/// Lets this process have as many files open as it may: its doors take what
+/// connections the limit allows. Not for Hosts, whose programs would inherit it.
+pub(crate) fn open_files_raise() {
+    let raised = getrlimit(Resource::RLIMIT_NOFILE)
+        .and_then(|(_, hard)| setrlimit(Resource::RLIMIT_NOFILE, hard, hard));
+    if let Err(error) = raised {
+        // The doors make do with what there is, and say so.
+        tracing::debug!(%error, "the limit of open files stays");
     }
 }
 

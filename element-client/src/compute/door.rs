@@ -11,24 +11,29 @@
 //! | `GET /healthz` | everybody | is it there |
 //! | `GET /metrics` | nodes | metrics |
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    net::SocketAddr,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use futures_util::{FutureExt as _, future::BoxFuture};
 use gridmart_fabric::{
     door::{
-        Request, Response, Service, empty_response, file_response, json_body, json_response,
-        problem_response, text_response, upgrade,
+        Origin, Request, Response, Service, empty_response, file_response, json_body,
+        json_response, problem_response, text_response, upgrade,
     },
     identity::PeerIdentity,
     join::JoinToken,
     socket::SocketLimits,
     stream::{Handler, StreamLimits, run_stream},
     telemetry::METRICS_CONTENT_TYPE,
+    throttle::Guesser,
 };
 use gridmart_schemas::{
     id::Digest,
     problem::{Code, Problem},
-    resource::ce_doc::CeDocument,
+    resource::ce_doc::{CeDocument, JoinTokenEntry},
     role::NodeKind,
     scalar::UtcTime,
     wire::enrol::{Certificate, EnrolRequest, HostVouch},
@@ -85,7 +90,7 @@ impl ElementDoor {
                 let enrol = json_body(request, ENROL_BYTES_MAX).await?;
                 Ok(json_response(
                     StatusCode::OK,
-                    &self.ce.enrol_host(enrol).await?,
+                    &self.ce.host_enrol(remote.ip().into(), enrol).await?,
                 ))
             }
             (&Method::GET, "/v1/control") => {
@@ -174,6 +179,24 @@ impl ElementDoor {
 }
 
 impl Ce {
+    /// Lets a Host in that shows a join token, unless there were too many wrong
+    /// ones from where it is.
+    async fn host_enrol(
+        self: &Arc<Self>,
+        from: Origin,
+        enrol: EnrolRequest,
+    ) -> Result<Certificate, Problem> {
+        let guessers = [Guesser::Address(from)];
+        self.throttle.admit(&guessers, Instant::now())?;
+        let enrolled = self.enrol_host(enrol).await;
+        if let Err(problem) = &enrolled
+            && problem.code == Code::JoinTokenInvalid
+        {
+            self.throttle.on_failure(&guessers, Instant::now());
+        }
+        enrolled
+    }
+
     /// A Host shows a join token: its use is counted durably, then the
     /// controller is asked to sign.
     async fn enrol_host(self: &Arc<Self>, enrol: EnrolRequest) -> Result<Certificate, Problem> {
@@ -194,6 +217,8 @@ impl Ce {
                 format!("A name of 1 to {NAME_CHARACTERS_MAX} characters is needed."),
             ));
         }
+        // A guess costs a shared read; only who knows a token makes the Element write.
+        use_check(&self.base.read(), &token)?;
         // Before a use is counted, so that it is not lost for nothing.
         let controller = self.links.require_controller()?;
         let shown = token.clone();
@@ -239,32 +264,50 @@ impl Ce {
     }
 }
 
-/// Counts a use of a join token, or (`by` 1) gives it back.
-fn count_use(document: &mut CeDocument, token: &JoinToken, by: i32) -> Result<(), Problem> {
+/// Whether a join token may be used; the one place that says so.
+fn use_check(document: &CeDocument, token: &JoinToken) -> Result<(), Problem> {
     let entry = document
         .join_tokens
         .tokens
-        .iter_mut()
-        .find(|entry| token.secret_matches(entry.hash.as_str()));
-    let entry = entry.ok_or_else(|| {
-        Problem::new(
-            Code::JoinTokenInvalid,
-            "This Element knows no such join token.",
-        )
-    })?;
-    if by < 0 && entry.expires <= UtcTime::now() {
+        .iter()
+        .find(|entry| token.secret_matches(entry.hash.as_str()))
+        .ok_or_else(unknown)?;
+    if entry.expires <= UtcTime::now() {
         return Err(Problem::new(
             Code::JoinTokenExpired,
             format!("The join token has expired at {}.", entry.expires),
         ));
     }
-    entry.remaining = entry.remaining.checked_add_signed(by).ok_or_else(|| {
-        Problem::new(
-            Code::JoinTokenSpent,
-            "The uses of the join token are spent.",
-        )
-    })?;
+    if entry.remaining == 0 {
+        return Err(spent());
+    }
     Ok(())
+}
+
+/// Counts a use of a join token, or (`by` 1) gives it back.
+fn count_use(document: &mut CeDocument, token: &JoinToken, by: i32) -> Result<(), Problem> {
+    if by < 0 {
+        use_check(document, token)?;
+    }
+    let matches = |entry: &&mut JoinTokenEntry| token.secret_matches(entry.hash.as_str());
+    let mut entries = document.join_tokens.tokens.iter_mut();
+    let entry = entries.find(matches).ok_or_else(unknown)?;
+    entry.remaining = entry.remaining.checked_add_signed(by).ok_or_else(spent)?;
+    Ok(())
+}
+
+fn unknown() -> Problem {
+    Problem::new(
+        Code::JoinTokenInvalid,
+        "This Element knows no such join token.",
+    )
+}
+
+fn spent() -> Problem {
+    Problem::new(
+        Code::JoinTokenSpent,
+        "The uses of the join token are spent.",
+    )
 }
 
 #[cfg(test)]
@@ -299,7 +342,12 @@ mod tests {
             count_use(&mut document, &token, -1).unwrap_err().code,
             Code::JoinTokenSpent
         );
+        assert_eq!(
+            use_check(&document, &token).unwrap_err().code,
+            Code::JoinTokenSpent
+        );
         count_use(&mut document, &token, 1).unwrap();
+        use_check(&document, &token).unwrap();
         count_use(&mut document, &token, -1).unwrap();
         let (mut document, token) = shown(1, -1);
         assert_eq!(

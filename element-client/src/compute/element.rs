@@ -6,6 +6,7 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 use gridmart_fabric::{
     identity::IdentityCell,
     telemetry::Metrics,
+    throttle::Throttle,
     ticket::VerifyingKeys,
     tls::{ClientTls, Revocations},
 };
@@ -64,6 +65,8 @@ pub(crate) struct Ce {
     pub(crate) own_keys: RwLock<VerifyingKeys>,
     pub(crate) revocations: Revocations,
     pub(crate) tls: ClientTls,
+    /// For those who try join tokens.
+    pub(crate) throttle: Throttle,
     pub(crate) queue: Mutex<Queue>,
     pub(crate) lease_journal: Mutex<LeaseJournal>,
     pub(crate) records: RecordDesk,

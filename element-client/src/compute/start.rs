@@ -13,6 +13,7 @@ use gridmart_fabric::{
     identity::{IdentityCell, NodeIdentity},
     ready::{self, Ready},
     telemetry::Metrics,
+    throttle::Throttle,
     ticket::VerifyingKeys,
     tls::{ClientTls, Revocations, ServerTls},
 };
@@ -220,6 +221,7 @@ fn assemble(
         own_keys: RwLock::new(own_keys),
         tls: ClientTls::node(identity.clone(), revocations.clone())?,
         identity,
+        throttle: Throttle::default(),
         data_dir: folder.clone(),
         endpoints: vec![endpoint(
             &reached_by(config, door.local_addr()),

@@ -92,6 +92,11 @@ pub fn problem_response(problem: &Problem) -> Response {
         code: problem.code,
         detail: problem.detail.clone(),
     });
+    if let Some(seconds) = problem.retry_after {
+        response
+            .headers_mut()
+            .insert(header::RETRY_AFTER, seconds.into());
+    }
     response
 }
 

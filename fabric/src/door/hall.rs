@@ -8,12 +8,18 @@ use hyper::{server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{
     net::{TcpListener, TcpStream},
-    sync::{OwnedSemaphorePermit, Semaphore, mpsc},
+    sync::mpsc,
     time::timeout,
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::{DoorLimits, Service, inner::Brought, plain, refusal};
+use super::{
+    DoorLimits, Service,
+    answer::problem_response,
+    inner::Brought,
+    places::{Place, Places},
+    plain, refusal,
+};
 use crate::{
     identity::PeerIdentity,
     telemetry::LineGate,
@@ -40,7 +46,9 @@ enum Caller {
 struct Arrival {
     caller: Caller,
     remote: SocketAddr,
-    place: OwnedSemaphorePermit,
+    place: Place,
+    /// Tells it to make room for the next one.
+    leave: CancellationToken,
 }
 
 /// What all connections of a door share.
@@ -69,7 +77,8 @@ impl Hall {
         stop: CancellationToken,
     ) {
         let Self { tls, limits } = self;
-        let places = Arc::new(Semaphore::new(limits.connections as usize));
+        let limits = limits.affordable();
+        let places = Places::new(limits);
         let tasks = TaskTracker::new();
         let open = Arc::new(Open {
             service,
@@ -85,13 +94,12 @@ impl Hall {
         drop(source);
         tasks.close();
         // Upgraded connections hold their places as well.
-        let all_gone = places.acquire_many(limits.connections);
-        if timeout(limits.grace, all_gone).await.is_err() {
+        if timeout(limits.grace, places.empty()).await.is_err() {
             tracing::info!("connections are cut: their time to end is over");
         }
         open.cut.cancel();
         if timeout(CUT_GRACE, async {
-            tokio::join!(tasks.wait(), places.acquire_many(limits.connections))
+            tokio::join!(tasks.wait(), places.empty())
         })
         .await
         .is_err()
@@ -103,11 +111,7 @@ impl Hall {
 
 impl Source {
     /// The next caller, once there is a place.
-    async fn next(&mut self, places: &Arc<Semaphore>) -> Arrival {
-        let Ok(place) = places.clone().acquire_owned().await else {
-            // Nobody closes the semaphore.
-            return std::future::pending().await;
-        };
+    async fn next(&mut self, places: &Arc<Places>) -> Arrival {
         let (caller, remote) = match self {
             Self::Listener(listener) => accepted(listener).await,
             Self::Ushers(brought) => match brought.recv().await {
@@ -116,10 +120,13 @@ impl Source {
                 None => return std::future::pending().await,
             },
         };
+        // Who was brought counts as its far end's address.
+        let (place, leave) = places.arrive(remote.ip()).await;
         Arrival {
             caller,
             remote,
             place,
+            leave,
         }
     }
 }
@@ -153,10 +160,12 @@ impl Caller {
     }
 }
 
-/// Shakes hands in time; `None`: put out, or the door ends.
+/// Shakes hands in time and while there is room; `None`: put out, or the door
+/// ends.
 async fn shaken(
     caller: Caller,
     remote: SocketAddr,
+    leave: &CancellationToken,
     open: &Open,
 ) -> Option<(Channel, PeerIdentity)> {
     let limits = open.limits;
@@ -169,15 +178,17 @@ async fn shaken(
             .await
             .map(Some)
     };
-    let shaken: Result<io::Result<_>, _> = open
-        .stop
-        .run_until_cancelled(timeout(limits.handshake, shaking))
-        .await?;
+    let shaken: Option<Result<io::Result<_>, _>> = tokio::select! {
+        shaken = timeout(limits.handshake, shaking) => Some(shaken),
+        () = leave.cancelled() => None,
+        () = open.stop.cancelled() => return None,
+    };
     let (code, reason) = match shaken {
-        Ok(Ok(Some(shaken))) => return Some(shaken),
-        Ok(Ok(None)) => (Some(Code::TlsRequired), "it spoke no TLS".to_owned()),
-        Ok(Err(error)) => (refusal::code_of(&error), error.to_string()),
-        Err(_) => {
+        Some(Ok(Ok(Some(shaken)))) => return Some(shaken),
+        Some(Ok(Ok(None))) => (Some(Code::TlsRequired), "it spoke no TLS".to_owned()),
+        Some(Ok(Err(error))) => (refusal::code_of(&error), error.to_string()),
+        None => (Some(Code::Busy), "too many arrive at a time".to_owned()),
+        Some(Err(_)) => {
             let reason = "the TLS handshake took too long";
             (Some(Code::TimedOut), reason.to_owned())
         }
@@ -190,17 +201,27 @@ async fn connection(arrival: Arrival, open: Arc<Open>) {
     let Arrival {
         caller,
         remote,
-        place,
+        mut place,
+        leave,
     } = arrival;
     let limits = open.limits;
-    let Some((mut channel, peer)) = shaken(caller, remote, &open).await else {
+    let Some((mut channel, peer)) = shaken(caller, remote, &leave, &open).await else {
         return;
     };
+    let settled = place.settle(peer.node.is_some());
+    if let Err(problem) = &settled {
+        refusal::log(&open.refusals, remote, Some(problem.code), &problem.detail);
+    }
+    let is_in = settled.is_ok();
     channel.hold(place);
     let service = service_fn(|request| {
         let (service, peer) = (open.service.clone(), peer.clone());
-        let open = open.clone();
+        let (open, settled) = (open.clone(), settled.clone());
         async move {
+            if let Err(problem) = settled {
+                // Told in its own tongue, and then let go; it is logged already.
+                return Ok(problem_response(&problem));
+            }
             let path = request.uri().path().to_owned();
             let response = service.handle(peer, remote, request).await;
             if let Some(refused) = response.extensions().get() {
@@ -211,6 +232,7 @@ async fn connection(arrival: Arrival, open: Arc<Open>) {
     });
     let served = http1::Builder::new()
         .timer(TokioTimer::new())
+        .keep_alive(is_in)
         .header_read_timeout(limits.header)
         .max_headers(limits.headers)
         .max_buf_size(limits.header_bytes)

@@ -5,69 +5,41 @@
 //! it by an [`Usher`], whatever carries them. Behind both is the same.
 //!
 //! Invariants: who has not shaken hands or asked in time is put out; the number
-//! of connections, upgraded ones included, is bounded; a door that ends first
-//! lets requests finish, then cuts what is left; when [`Door::serve`] has
-//! returned, nothing of the door runs any more; whoever is refused is logged
-//! with the code, at a bounded rate.
+//! of connections, upgraded ones included, is bounded, for each address as
+//! well, and nodes keep places of their own; a door that ends first lets
+//! requests finish, then cuts what is left; when [`Door::serve`] has returned,
+//! nothing of the door runs any more; whoever is refused is logged with the
+//! code, at a bounded rate.
 
 mod answer;
 mod hall;
 mod inner;
+mod limits;
+mod places;
 mod plain;
 mod refusal;
 mod upgrade;
 
-use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{io, net::SocketAddr, sync::Arc};
 
 use futures_util::future::BoxFuture;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use self::hall::{Hall, Source};
-
+pub(crate) use self::places::Place;
 pub use self::{
     answer::{
         Body, Request, Response, empty_response, file_response, json_body, json_response,
         problem_response, text_response,
     },
     inner::{InnerDoor, Usher},
+    limits::DoorLimits,
+    places::Origin,
     upgrade::{PendingSocket, PendingTunnel, ticket_shown, tunnel, upgrade},
 };
 pub use crate::request::{Fetched, fetch};
 use crate::{identity::PeerIdentity, tls::ServerTls};
-
-/// The bounds of a door.
-#[derive(Clone, Copy, Debug)]
-pub struct DoorLimits {
-    /// Connections at a time, upgraded ones included; more wait outside.
-    pub connections: u32,
-    /// How long the TLS handshake may take.
-    pub handshake: Duration,
-    /// How long a request's head may take, and how long a connection may idle.
-    pub header: Duration,
-    /// The most headers of a request.
-    pub headers: usize,
-    /// The most bytes of a request's head; at least 8192.
-    pub header_bytes: usize,
-    /// A peer that takes no bytes for this long is cut.
-    pub write_stall: Duration,
-    /// How long requests and streams may go on when the door ends.
-    pub grace: Duration,
-}
-
-impl Default for DoorLimits {
-    fn default() -> Self {
-        Self {
-            connections: 4096,
-            handshake: Duration::from_secs(10),
-            header: Duration::from_secs(10),
-            headers: 64,
-            header_bytes: 16 * 1024,
-            write_stall: Duration::from_secs(30),
-            grace: Duration::from_secs(5),
-        }
-    }
-}
 
 /// What is behind a door.
 pub trait Service: Send + Sync + 'static {

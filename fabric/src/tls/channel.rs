@@ -14,11 +14,12 @@ use std::{
 use time::OffsetDateTime;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
-    sync::OwnedSemaphorePermit,
     time::{Instant, Sleep},
 };
 use tokio_rustls::TlsStream;
 use tokio_util::sync::CancellationToken;
+
+use crate::door::Place;
 
 /// What carries the bytes of a TLS connection: TCP, or a tunnel through others.
 pub trait Transport: AsyncRead + AsyncWrite + std::fmt::Debug + Send + Sync + Unpin {}
@@ -37,7 +38,7 @@ pub struct Channel {
     stall: Option<Pin<Box<Sleep>>>,
     stalled: bool,
     stall_limit: Duration,
-    permit: Option<OwnedSemaphorePermit>,
+    place: Option<Place>,
 }
 
 impl std::fmt::Debug for Channel {
@@ -64,13 +65,13 @@ impl Channel {
             stall: None,
             stalled: false,
             stall_limit,
-            permit: None,
+            place: None,
         }
     }
 
     /// Counts the connection against a limit until it ends.
-    pub(crate) fn hold(&mut self, permit: OwnedSemaphorePermit) {
-        self.permit = Some(permit);
+    pub(crate) fn hold(&mut self, place: Place) {
+        self.place = Some(place);
     }
 
     /// Fails once the connection is cut; else arranges to be woken by the cut.

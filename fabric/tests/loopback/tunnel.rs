@@ -24,9 +24,13 @@ struct Relayed {
 
 impl Relayed {
     async fn open() -> Self {
+        Self::open_with(DoorLimits::default()).await
+    }
+
+    async fn open_with(limits: DoorLimits) -> Self {
         let grid = Grid::new();
         let element = OpenDoor::open(&grid, NodeKind::ComputingElement).await;
-        let host = OpenDoor::inner(&grid, NodeKind::ComputeHost, DoorLimits::default());
+        let host = OpenDoor::inner(&grid, NodeKind::ComputeHost, limits);
         let key = EphemeralKey::generate().unwrap();
         let program = ClientTls::ephemeral(grid.authority.root_pem(), &key).unwrap();
         Self {
@@ -45,6 +49,11 @@ impl Relayed {
 
     /// A tunnel from the program to the Host's door, joined by the Element.
     async fn tunnel(&mut self) -> Tunnel {
+        self.tunnel_from(1).await
+    }
+
+    /// The same of the program at 192.0.2.`last`.
+    async fn tunnel_from(&mut self, last: u8) -> Tunnel {
         let program = self.program.clone();
         let near = self.dial(&program, Some("program")).await.unwrap();
         let (_, host) = self.grid.client(NodeKind::ComputeHost);
@@ -58,7 +67,7 @@ impl Relayed {
             let _ = join(left, right, JointLimits::default(), &Carried::default()).await;
         });
         let usher = self.host.usher.as_ref().unwrap();
-        usher.bring(far, ([192, 0, 2, 1], 1).into()).unwrap();
+        usher.bring(far, ([192, 0, 2, last], 1).into()).unwrap();
         near
     }
 }
@@ -130,4 +139,27 @@ async fn an_inner_door_that_ends_cuts_what_is_inside() {
     let (near, _far) = tokio::io::duplex(10);
     let refused = usher.bring(near, ([192, 0, 2, 1], 1).into()).unwrap_err();
     assert_eq!(refused.code, Code::Unavailable);
+}
+
+#[tokio::test]
+async fn an_inner_door_counts_the_address_at_the_far_end() {
+    let limits = DoorLimits {
+        programs_per_address: 1,
+        ..DoorLimits::default()
+    };
+    let mut relayed = Relayed::open_with(limits).await;
+    let mut held = Vec::new();
+    let mut outcomes = Vec::new();
+    for last in [1, 1, 2] {
+        let tunnel = relayed.tunnel_from(last).await;
+        let expected = relayed.host.expected;
+        let dial = dial_frames_over(tunnel, expected, &relayed.program, "/v1/calls");
+        let outcome = soon("dial", dial).await;
+        outcomes.push(
+            outcome
+                .map(|ends| held.push(ends))
+                .map_err(|told| told.code),
+        );
+    }
+    assert_eq!(outcomes, [Ok(()), Err(Code::Busy), Ok(())]);
 }

@@ -21,17 +21,17 @@ pub mod password;
 pub mod person;
 pub mod resource;
 pub mod session;
-pub mod throttle;
 
 use std::{sync::Arc, time::Duration};
 
 use gridmart_fabric::{
-    authority::Authority, identity::IdentityCell, ticket::SigningKey, tls::Revocations,
+    authority::Authority, identity::IdentityCell, throttle::Throttle, ticket::SigningKey,
+    tls::Revocations,
 };
 use gridmart_schemas::id::NodeId;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use self::{explanation::Explanations, package::PackageShelf, throttle::Throttle};
+use self::{explanation::Explanations, package::PackageShelf};
 use crate::{
     catalogue::{Catalogue, Update, audit::AuditEntry},
     failure::Failure,

@@ -2,7 +2,9 @@
 
 use std::{net::IpAddr, time::Instant};
 
-use gridmart_fabric::{authority::NodeSubject, identity::PeerNode, join::JoinToken};
+use gridmart_fabric::{
+    authority::NodeSubject, identity::PeerNode, join::JoinToken, throttle::Guesser,
+};
 use gridmart_schemas::{
     api::join_token::NodeRow,
     id::NodeId,
@@ -16,7 +18,7 @@ use gridmart_schemas::{
 };
 use time::OffsetDateTime;
 
-use super::{Control, context::Context, throttle::Guesser};
+use super::{Control, context::Context};
 use crate::{
     catalogue::{
         Snapshot, Update,
@@ -37,7 +39,7 @@ pub async fn node_enrol(
     from: IpAddr,
     request: EnrolRequest,
 ) -> Result<Certificate, Failure> {
-    let guessers = [Guesser::Address(from)];
+    let guessers = [Guesser::Address(from.into())];
     control.throttle.admit(&guessers, Instant::now())?;
     let result = enrol(control, from, request).await;
     if let Err(Failure::Refused(problem)) = &result

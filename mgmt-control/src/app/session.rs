@@ -6,6 +6,7 @@
 use std::{net::IpAddr, time::Instant};
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use gridmart_fabric::throttle::Guesser;
 use gridmart_schemas::{
     api::person::{ApiTokenMade, LoginRequest},
     id::{PersonName, RequestId, TokenId},
@@ -16,7 +17,6 @@ use time::{Duration, OffsetDateTime};
 use super::{
     Control,
     context::{Actor, Context},
-    throttle::Guesser,
 };
 use crate::{
     catalogue::{Snapshot, audit::AuditEntry, person::ApiToken},
@@ -106,8 +106,8 @@ pub async fn login(
         password,
         label,
     } = login;
-    let guesser = Guesser::Person(name.to_string(), from);
-    let guessers = [guesser.clone(), Guesser::Address(from)];
+    let guesser = Guesser::Person(name.to_string(), from.into());
+    let guessers = [guesser.clone(), Guesser::Address(from.into())];
     control.throttle.admit(&guessers, Instant::now())?;
     let entry = AuditEntry {
         actor: name.to_string(),

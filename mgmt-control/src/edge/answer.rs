@@ -62,7 +62,10 @@ impl ResponseError for Refusal {
         response.content_type(PROBLEM_JSON);
         match self.status_code() {
             StatusCode::UNAUTHORIZED => response.insert_header((WWW_AUTHENTICATE, "Bearer")),
-            StatusCode::TOO_MANY_REQUESTS => response.insert_header((RETRY_AFTER, "1")),
+            StatusCode::TOO_MANY_REQUESTS => {
+                let seconds = problem.retry_after.unwrap_or(1);
+                response.insert_header((RETRY_AFTER, seconds.to_string()))
+            }
             _ => &mut response,
         };
         let text = serde_json::to_vec(&problem).unwrap_or_default();

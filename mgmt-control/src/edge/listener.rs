@@ -6,7 +6,10 @@ use actix_web::{HttpServer, dev::ServerHandle};
 use rustls::ServerConfig;
 use tokio::sync::oneshot;
 
-use super::application;
+use super::{
+    application,
+    crowd::{Crowd, stall_limit},
+};
 use crate::app::Control;
 
 /// Requests under way may take so long to end when the door closes, seconds.
@@ -47,6 +50,7 @@ impl PeopleDoor {
     pub fn bind(address: SocketAddr) -> Result<(TcpListener, SocketAddr), PeopleDoorError> {
         let failed = |source| PeopleDoorError::Bind { address, source };
         let listener = TcpListener::bind(address).map_err(failed)?;
+        stall_limit(&listener).map_err(failed)?;
         let bound = listener.local_addr().map_err(failed)?;
         Ok((listener, bound))
     }
@@ -93,6 +97,7 @@ fn serve(
     let workers = thread::available_parallelism()
         .map_or(2, usize::from)
         .clamp(2, 4);
+    let crowd = Arc::new(Crowd::default());
     actix_web::rt::System::new().block_on(async move {
         let server = HttpServer::new(move || application(Some(Arc::clone(&control))).0)
             .workers(workers)
@@ -101,7 +106,8 @@ fn serve(
             .max_connections(CONNECTIONS_MAX)
             .max_connection_rate(HANDSHAKES_MAX)
             .client_request_timeout(HEAD_TIMEOUT)
-            .keep_alive(IDLE_TIMEOUT);
+            .keep_alive(IDLE_TIMEOUT)
+            .on_connect(move |connection, facts| crowd.on_connect(connection, facts));
         let bound = match tls {
             Some(tls) => server.listen_rustls_0_23(listener, ServerConfig::clone(&tls)),
             None => server.listen(listener),

@@ -8,6 +8,7 @@ mod application;
 mod audit;
 pub mod authorization;
 mod command;
+mod crowd;
 mod explanation;
 mod health;
 mod join_token;

@@ -1,15 +1,19 @@
 //! Slows down guessing: after some failures, each person and address waits
 //! longer and longer before the next try.
+//!
+//! Whoever checks a secret asks [`Throttle::admit`] first, reads before it
+//! writes, and tells [`Throttle::on_failure`].
 
 use std::{
     collections::HashMap,
     hash::Hash,
-    net::IpAddr,
     time::{Duration, Instant},
 };
 
 use gridmart_schemas::problem::{Code, Problem};
 use parking_lot::Mutex;
+
+use crate::door::Origin;
 
 /// Failures that cost nothing: people mistype.
 const FREE_FAILURES: u32 = 5;
@@ -26,9 +30,9 @@ const REMEMBERED_MAX: usize = 10_000;
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Guesser {
     /// Tries for one person's name from one address.
-    Person(String, IpAddr),
+    Person(String, Origin),
     /// Tries from one address, for whatever name or token.
-    Address(IpAddr),
+    Address(Origin),
 }
 
 #[derive(Clone, Copy)]
@@ -62,9 +66,10 @@ impl Throttle {
                 Code::RateLimited,
                 format!(
                     "Too many failed tries; the next one counts in {} s.",
-                    wait.as_secs() + 1
+                    wait.as_millis().div_ceil(1000)
                 ),
-            )),
+            )
+            .with_retry_after(wait)),
         }
     }
 
@@ -123,7 +128,10 @@ mod tests {
     use super::*;
 
     fn guesser(name: &str) -> Guesser {
-        Guesser::Person(name.to_owned(), IpAddr::from([127, 0, 0, 1]))
+        Guesser::Person(
+            name.to_owned(),
+            std::net::IpAddr::from([127, 0, 0, 1]).into(),
+        )
     }
 
     #[test]
@@ -135,9 +143,10 @@ mod tests {
         }
         assert!(throttle.admit(&alice, now).is_ok());
         throttle.on_failure(&alice, now);
+        let refusal = throttle.admit(&alice, now).unwrap_err();
         assert_eq!(
-            throttle.admit(&alice, now).unwrap_err().code,
-            Code::RateLimited
+            (refusal.code, refusal.retry_after),
+            (Code::RateLimited, Some(1))
         );
         assert!(throttle.admit(&bob, now).is_ok());
         assert!(
