@@ -27,6 +27,7 @@ use tokio_tungstenite::{
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::{
+    intake::Meter,
     request::{dial_socket, open_socket},
     socket::{Socket, SocketLimits},
     tls::{Channel, ClientTls, Expected, connect_over},
@@ -164,10 +165,13 @@ impl FrameSink {
 /// The receiving half.
 pub struct FrameSource {
     stream: SplitStream<WebSocketStream<Channel>>,
+    meter: Option<Arc<Meter>>,
     silence: Pin<Box<Sleep>>,
     silence_limit: Duration,
     closing: CancellationToken,
     ended: bool,
+    /// What the message that is being handled holds of the door's intake.
+    handling: Option<OwnedSemaphorePermit>,
     _guard: DropGuard,
 }
 
@@ -210,8 +214,18 @@ impl FrameSource {
                 }
             };
             match message {
-                Ok(Message::Binary(bytes)) => return Some(Ok(bytes)),
-                Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_)) => timed = false,
+                Ok(Message::Binary(bytes)) => {
+                    // Its frames are handled before the next one is asked for.
+                    self.handling = self.meter.as_ref().and_then(|meter| meter.on_message());
+                    return Some(Ok(bytes));
+                }
+                Ok(Message::Ping(bytes) | Message::Pong(bytes)) => {
+                    if let Some(meter) = &self.meter {
+                        meter.on_control(bytes.len());
+                    }
+                    timed = false;
+                }
+                Ok(Message::Frame(_)) => timed = false,
                 Ok(Message::Text(_)) => {
                     return Some(Err(Problem::new(
                         Code::InvalidRequest,
@@ -238,7 +252,8 @@ impl FrameSource {
 
 /// Makes a calls stream of a socket.
 pub fn split(socket: Socket, limits: FrameLimits) -> (FrameSink, FrameSource) {
-    let (sink, stream) = socket.stream.split();
+    let Socket { stream, meter } = socket;
+    let (sink, stream) = stream.split();
     let (queue, queued) = mpsc::channel(limits.queue_messages);
     let closing = CancellationToken::new();
     tokio::spawn(write(sink, queued, closing.clone(), limits));
@@ -251,10 +266,12 @@ pub fn split(socket: Socket, limits: FrameLimits) -> (FrameSink, FrameSource) {
     };
     let source = FrameSource {
         stream,
+        meter,
         silence: Box::pin(tokio::time::sleep(limits.silence)),
         silence_limit: limits.silence,
         closing: closing.clone(),
         ended: false,
+        handling: None,
         _guard: closing.drop_guard(),
     };
     (sink, source)

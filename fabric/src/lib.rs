@@ -10,6 +10,7 @@ pub mod disk;
 pub mod door;
 pub mod frames;
 pub mod identity;
+mod intake;
 pub mod join;
 pub mod need;
 pub mod node_lock;

@@ -1,5 +1,7 @@
 //! WebSockets over channels: made alike on both ends, with bounded messages.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use gridmart_schemas::{
     problem::{Code, Problem},
@@ -12,7 +14,7 @@ use tokio_tungstenite::{
     tungstenite::protocol::{Role, WebSocketConfig},
 };
 
-use crate::tls::Channel;
+use crate::{intake::Meter, tls::Channel};
 
 /// The bounds of one WebSocket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,6 +23,9 @@ pub struct SocketLimits {
     pub message_bytes: usize,
     /// Bytes that are read at a time; allocated as long as the socket lives.
     pub read_buffer_bytes: usize,
+    /// Bytes of one message that count against nobody; what a program sends
+    /// above them has to find room at the door.
+    pub free_bytes: usize,
 }
 
 impl SocketLimits {
@@ -28,12 +33,14 @@ impl SocketLimits {
     pub const ENVELOPES: Self = Self {
         message_bytes: MESSAGE_BYTES_MAX,
         read_buffer_bytes: 8 * 1024,
+        free_bytes: 64 * 1024,
     };
     /// For frames (calls streams): one frame of the largest size beside a
     /// message of the goal's.
     pub const FRAMES: Self = Self {
         message_bytes: 2 * (frame::PAYLOAD_BYTES_MAX + frame::MESSAGE_BYTES_GOAL),
         read_buffer_bytes: 32 * 1024,
+        free_bytes: 256 * 1024,
     };
 
     fn config(self) -> WebSocketConfig {
@@ -49,6 +56,7 @@ impl SocketLimits {
 /// A WebSocket to another node or program.
 pub struct Socket {
     pub(crate) stream: WebSocketStream<Channel>,
+    pub(crate) meter: Option<Arc<Meter>>,
 }
 
 impl std::fmt::Debug for Socket {
@@ -63,11 +71,12 @@ impl Socket {
         role: Role,
         limits: SocketLimits,
     ) -> Result<Self, Problem> {
-        let (channel, read) = parts_of(upgraded)?;
+        let (mut channel, read) = parts_of(upgraded)?;
+        let meter = channel.measure(limits.free_bytes);
         let config = Some(limits.config());
         let stream =
             WebSocketStream::from_partially_read(channel, read.to_vec(), role, config).await;
-        Ok(Self { stream })
+        Ok(Self { stream, meter })
     }
 }
 

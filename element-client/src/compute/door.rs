@@ -96,12 +96,12 @@ impl ElementDoor {
             (&Method::GET, "/v1/control") => {
                 let node = peer.require_node(NodeKind::ComputeHost)?.clone();
                 let handler = Arc::new(HostStream::new(Arc::clone(&self.ce), node));
-                self.begin_stream(request, peer, handler)
+                self.begin_stream(request, peer, handler, StreamLimits::default())
             }
             (&Method::GET, "/v1/queue") => {
                 let presenter = peer.require_key()?.clone();
                 let handler = Arc::new(ClientStream::new(Arc::clone(&self.ce), presenter));
-                self.begin_stream(request, peer, handler)
+                self.begin_stream(request, peer, handler, StreamLimits::programs())
             }
             (&Method::GET, path) if path.starts_with(RELAY_PATH) => {
                 let host = path.trim_start_matches(RELAY_PATH);
@@ -140,11 +140,12 @@ impl ElementDoor {
         mut request: Request,
         peer: PeerIdentity,
         handler: Arc<dyn Handler>,
+        limits: StreamLimits,
     ) -> Result<Response, Problem> {
         let (response, pending) = upgrade(&mut request, SocketLimits::ENVELOPES)?;
         self.ce.tasks.spawn(async move {
             match pending.socket().await {
-                Ok(socket) => drop(run_stream(socket, peer, handler, StreamLimits::default())),
+                Ok(socket) => drop(run_stream(socket, peer, handler, limits)),
                 Err(problem) => tracing::debug!(%problem, "a stream did not begin"),
             }
         });

@@ -9,7 +9,7 @@ use http::{HeaderValue, StatusCode, header};
 use http_body_util::{
     BodyExt as _, Full, LengthLimitError, Limited, StreamBody, combinators::UnsyncBoxBody,
 };
-use hyper::body::{Frame, Incoming};
+use hyper::body::{Body as _, Frame, Incoming};
 use serde::{Serialize, de::DeserializeOwned};
 use tokio::time::timeout;
 use tokio_util::io::ReaderStream;
@@ -105,6 +105,16 @@ pub async fn json_body<T: DeserializeOwned>(
     request: Request,
     bytes_max: usize,
 ) -> Result<T, Problem> {
+    let too_large = || {
+        Problem::new(
+            Code::TooLarge,
+            format!("The request's body is over the limit of {bytes_max} bytes."),
+        )
+    };
+    // Announced to be too large: nothing of it is waited for.
+    if request.body().size_hint().lower() > bytes_max as u64 {
+        return Err(too_large());
+    }
     let bytes = timeout(
         BODY_TIMEOUT,
         Limited::new(request.into_body(), bytes_max).collect(),
@@ -113,10 +123,7 @@ pub async fn json_body<T: DeserializeOwned>(
     .map_err(|_| Problem::new(Code::TimedOut, "The request's body did not come in time."))?
     .map_err(|error| {
         if error.is::<LengthLimitError>() {
-            Problem::new(
-                Code::TooLarge,
-                format!("The request's body is over the limit of {bytes_max} bytes."),
-            )
+            too_large()
         } else {
             Problem::new(
                 Code::InvalidRequest,

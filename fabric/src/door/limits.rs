@@ -26,6 +26,9 @@ pub struct DoorLimits {
     pub headers: usize,
     /// The most bytes of a request's head; at least 8192.
     pub header_bytes: usize,
+    /// Bytes of messages that are not whole, or not handled yet, on the streams
+    /// of all programs together, above what each stream has free.
+    pub intake_bytes: usize,
     /// A peer that takes no bytes for this long is cut.
     pub write_stall: Duration,
     /// How long requests and streams may go on when the door ends.
@@ -42,6 +45,7 @@ impl Default for DoorLimits {
             header: Duration::from_secs(10),
             headers: 64,
             header_bytes: 16 * 1024,
+            intake_bytes: 64 * 1024 * 1024,
             write_stall: Duration::from_secs(30),
             grace: Duration::from_secs(5),
         }

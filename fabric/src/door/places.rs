@@ -3,21 +3,32 @@
 //! A connection arrives, shakes hands, and then is a node's (it has shown a
 //! certificate of the house) or a program's. Invariants: who only arrives can
 //! keep nobody out: when too many do, the one that has taken longest, of the
-//! address with the most, is put out for the next; programs never take the
-//! places that are kept for nodes, nor one address those of all others.
+//! address with the most, is put out for the next, once it has had a moment;
+//! programs never take the places that are kept for nodes, nor one address
+//! those of all others. A connection that was brought through a tunnel counts
+//! as its far end's address.
 
 use std::{
     collections::{HashMap, VecDeque},
     net::{IpAddr, Ipv6Addr},
     sync::Arc,
+    time::Duration,
 };
 
 use gridmart_schemas::problem::{Code, Problem};
 use parking_lot::Mutex;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::{
+    sync::{Notify, OwnedSemaphorePermit, Semaphore},
+    time::{Instant, timeout},
+};
 use tokio_util::sync::CancellationToken;
 
 use super::DoorLimits;
+use crate::intake::Intake;
+
+/// So long nobody is put out who shakes hands: when many come at once, as Hosts
+/// do to an Element that was away, it is no fault to be slow.
+const ARRIVING_MIN: Duration = Duration::from_secs(1);
 
 /// What counts as one address: of IPv6, the network that one customer has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -39,6 +50,10 @@ impl From<IpAddr> for Origin {
 pub(super) struct Places {
     limits: DoorLimits,
     counts: Mutex<Counts>,
+    /// Somebody has arrived, or given up.
+    left: Notify,
+    /// For the streams of programs.
+    intake: Intake,
     /// One for each connection, however far it has come.
     all: Arc<Semaphore>,
     total: u32,
@@ -46,12 +61,19 @@ pub(super) struct Places {
 
 #[derive(Default)]
 struct Counts {
-    arriving: HashMap<Origin, VecDeque<(u64, CancellationToken)>>,
+    arriving: HashMap<Origin, VecDeque<Arrival>>,
     arriving_total: u32,
     next: u64,
     programs: HashMap<Origin, u32>,
     programs_total: u32,
     nodes_total: u32,
+}
+
+/// One that shakes hands.
+struct Arrival {
+    number: u64,
+    since: Instant,
+    leave: CancellationToken,
 }
 
 /// One connection's place, until it is dropped.
@@ -82,6 +104,8 @@ impl Places {
         Arc::new(Self {
             limits,
             counts: Mutex::default(),
+            left: Notify::new(),
+            intake: Intake::new(limits.intake_bytes),
             all: Arc::new(Semaphore::new(total as usize)),
             total,
         })
@@ -91,7 +115,17 @@ impl Places {
     pub(super) async fn arrive(self: &Arc<Self>, from: IpAddr) -> (Place, CancellationToken) {
         let origin = Origin::from(from);
         let leave = CancellationToken::new();
-        let number = self.counts.lock().arrive(origin, &leave, &self.limits);
+        let number = loop {
+            let now = Instant::now();
+            let arrived = self.counts.lock().arrive(origin, &leave, &self.limits, now);
+            match arrived {
+                Ok(number) => break number,
+                // Either somebody leaves, or it is late enough to be put out.
+                Err(wait) => {
+                    let _ = timeout(wait, self.left.notified()).await;
+                }
+            }
+        };
         // Nobody closes the semaphore, and who was put out is on the way out.
         let one = loop {
             if let Ok(one) = self.all.clone().acquire_owned().await {
@@ -115,35 +149,48 @@ impl Places {
 }
 
 impl Counts {
-    fn arrive(&mut self, origin: Origin, leave: &CancellationToken, limits: &DoorLimits) -> u64 {
+    /// Gives the number of the arrival, or how long to wait for a place.
+    fn arrive(
+        &mut self,
+        origin: Origin,
+        leave: &CancellationToken,
+        limits: &DoorLimits,
+        now: Instant,
+    ) -> Result<u64, Duration> {
         if self.arriving_total >= limits.arriving {
-            self.put_out();
+            self.put_out(now)?;
         }
         self.next += 1;
-        let queue = self.arriving.entry(origin).or_default();
-        queue.push_back((self.next, leave.clone()));
+        self.arriving.entry(origin).or_default().push_back(Arrival {
+            number: self.next,
+            since: now,
+            leave: leave.clone(),
+        });
         self.arriving_total += 1;
-        self.next
+        Ok(self.next)
     }
 
-    fn put_out(&mut self) {
+    fn put_out(&mut self, now: Instant) -> Result<(), Duration> {
         let crowd = self.arriving.iter().max_by_key(|(_, queue)| queue.len());
-        let Some(origin) = crowd.map(|(origin, _)| *origin) else {
-            return;
+        let oldest = crowd.and_then(|(origin, queue)| Some((*origin, queue.front()?)));
+        let Some((origin, oldest)) = oldest else {
+            return Ok(());
         };
-        let first = self.arriving.get(&origin).and_then(VecDeque::front);
-        let Some((number, leave)) = first.cloned() else {
-            return;
-        };
-        leave.cancel();
+        let age = now.saturating_duration_since(oldest.since);
+        if let Some(wait) = ARRIVING_MIN.checked_sub(age).filter(|wait| !wait.is_zero()) {
+            return Err(wait);
+        }
+        oldest.leave.cancel();
+        let number = oldest.number;
         self.leave_arriving(origin, number);
+        Ok(())
     }
 
     fn leave_arriving(&mut self, origin: Origin, number: u64) {
         let Some(queue) = self.arriving.get_mut(&origin) else {
             return;
         };
-        if let Some(at) = queue.iter().position(|(other, _)| *other == number) {
+        if let Some(at) = queue.iter().position(|arrival| arrival.number == number) {
             queue.remove(at);
             self.arriving_total -= 1;
         }
@@ -203,9 +250,17 @@ impl Place {
         Ok(())
     }
 
+    /// What its stream is measured against; a node's is not.
+    pub(crate) fn intake(&self) -> Option<&Intake> {
+        matches!(self.stage, Stage::Program).then_some(&self.places.intake)
+    }
+
     fn leave(&mut self, counts: &mut Counts) {
         match std::mem::replace(&mut self.stage, Stage::Nothing) {
-            Stage::Arriving(number) => counts.leave_arriving(self.origin, number),
+            Stage::Arriving(number) => {
+                counts.leave_arriving(self.origin, number);
+                self.places.left.notify_one();
+            }
             Stage::Node => counts.nodes_total -= 1,
             Stage::Program => {
                 counts.programs_total -= 1;
@@ -245,22 +300,34 @@ mod tests {
         IpAddr::from([192, 0, 2, last])
     }
 
-    #[tokio::test]
-    async fn the_oldest_of_the_crowd_makes_room() {
-        let places = places(8, 4, 8);
-        let (_lone, lone_leave) = places.arrive(address(1)).await;
-        let mut crowd = Vec::new();
-        for _ in 0..3 {
-            crowd.push(places.arrive(address(2)).await);
+    #[test]
+    fn the_oldest_of_the_crowd_makes_room_when_it_has_had_its_time() {
+        let limits = DoorLimits {
+            arriving: 4,
+            ..DoorLimits::default()
+        };
+        let mut counts = Counts::default();
+        let [lone, crowd, next] = [1, 2, 3].map(|last| Origin::from(address(last)));
+        let (began, moment) = (Instant::now(), Duration::from_millis(300));
+        let leaves: Vec<_> = (0..4).map(|_| CancellationToken::new()).collect();
+        counts.arrive(lone, &leaves[0], &limits, began).unwrap();
+        for (place, leave) in (1..).zip(&leaves[1..]) {
+            let now = began + moment * place;
+            counts.arrive(crowd, leave, &limits, now).unwrap();
         }
-        let (_next, next_leave) = places.arrive(address(3)).await;
-        assert!(crowd[0].1.is_cancelled());
-        assert!(!crowd[1].1.is_cancelled() && !lone_leave.is_cancelled());
-        assert!(!next_leave.is_cancelled());
+        let leave = CancellationToken::new();
+        let soon = began + moment * 3;
+        assert_eq!(
+            counts.arrive(next, &leave, &limits, soon),
+            Err(ARRIVING_MIN - moment * 2)
+        );
+        let later = began + moment + ARRIVING_MIN;
+        counts.arrive(next, &leave, &limits, later).unwrap();
+        let out: Vec<_> = leaves.iter().map(CancellationToken::is_cancelled).collect();
+        assert_eq!(out, [false, true, false, false]);
         // Who was put out leaves later, and is not counted twice.
-        crowd.clear();
-        let counts = places.counts.lock();
-        assert_eq!((counts.arriving_total, counts.arriving.len()), (2, 2));
+        counts.leave_arriving(crowd, 2);
+        assert_eq!((counts.arriving_total, counts.arriving.len()), (4, 3));
     }
 
     #[tokio::test]

@@ -44,6 +44,17 @@ pub struct StreamLimits {
     pub grace: Duration,
 }
 
+impl StreamLimits {
+    /// For the streams of programs, of which there may be many, and whose
+    /// messages are small.
+    pub fn programs() -> Self {
+        Self {
+            queue_bytes: 512 * 1024,
+            ..Self::default()
+        }
+    }
+}
+
 impl Default for StreamLimits {
     fn default() -> Self {
         Self {

@@ -22,7 +22,9 @@ use tokio_tungstenite::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{Handler, Incoming, Peer, StreamLimits, peer::Outgoing};
-use crate::{identity::PeerIdentity, socket::Socket, telemetry::in_request, tls::Channel};
+use crate::{
+    identity::PeerIdentity, intake::Meter, socket::Socket, telemetry::in_request, tls::Channel,
+};
 
 /// A message that waits to be handled; its bytes count until it was.
 struct Work {
@@ -30,6 +32,8 @@ struct Work {
     id: Option<u64>,
     incoming: Incoming,
     _bytes: OwnedSemaphorePermit,
+    /// The same with the door, of a program's large message.
+    _intake: Option<OwnedSemaphorePermit>,
 }
 
 /// Runs a stream on a socket. The task ends after the handler's `on_closed`.
@@ -51,11 +55,12 @@ async fn run(
     handler: Arc<dyn Handler>,
 ) {
     let limits = peer.shared.limits;
-    let (sink, source) = socket.stream.split();
+    let Socket { stream, meter } = socket;
+    let (sink, source) = stream.split();
     let (inbox, work) = mpsc::channel(limits.queue_messages);
     // When one has ended, so have the others: each ends the stream.
     tokio::join!(
-        ending(&peer, read(source, &peer, inbox)),
+        ending(&peer, read(source, meter, &peer, inbox)),
         ending(&peer, write(sink, &peer, outgoing)),
         ending(&peer, handle(work, &peer, &handler)),
     );
@@ -133,6 +138,7 @@ async fn write_until_closing(
 
 async fn read(
     mut source: SplitStream<WebSocketStream<Channel>>,
+    meter: Option<Arc<Meter>>,
     peer: &Peer,
     inbox: mpsc::Sender<Work>,
 ) {
@@ -153,14 +159,21 @@ async fn read(
             };
             let text = match message {
                 Message::Text(text) => text,
-                Message::Ping(_) | Message::Pong(_) | Message::Frame(_) => continue,
+                Message::Ping(bytes) | Message::Pong(bytes) => {
+                    if let Some(meter) = &meter {
+                        meter.on_control(bytes.len());
+                    }
+                    continue;
+                }
+                Message::Frame(_) => continue,
                 Message::Close(_) => return,
                 Message::Binary(_) => {
                     tracing::warn!("a stream is cut: it carries binary messages");
                     return;
                 }
             };
-            if take(&text, peer, &inbox, &bytes).await.is_none() {
+            let intake = meter.as_ref().and_then(|meter| meter.on_message());
+            if take(&text, intake, peer, &inbox, &bytes).await.is_none() {
                 return;
             }
         }
@@ -183,6 +196,7 @@ async fn read(
 /// Takes one message; `None` if there cannot be another.
 async fn take(
     text: &str,
+    intake: Option<OwnedSemaphorePermit>,
     peer: &Peer,
     inbox: &mpsc::Sender<Work>,
     bytes: &Arc<Semaphore>,
@@ -226,6 +240,7 @@ async fn take(
         id: envelope.id,
         incoming,
         _bytes: bytes,
+        _intake: intake,
     };
     match (envelope.id, inbox.try_send(work)) {
         (_, Ok(())) => Some(()),

@@ -7,6 +7,7 @@
 use std::{
     io,
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll, ready},
     time::Duration,
 };
@@ -19,7 +20,7 @@ use tokio::{
 use tokio_rustls::TlsStream;
 use tokio_util::sync::CancellationToken;
 
-use crate::door::Place;
+use crate::{door::Place, intake::Meter};
 
 /// What carries the bytes of a TLS connection: TCP, or a tunnel through others.
 pub trait Transport: AsyncRead + AsyncWrite + std::fmt::Debug + Send + Sync + Unpin {}
@@ -39,6 +40,7 @@ pub struct Channel {
     stalled: bool,
     stall_limit: Duration,
     place: Option<Place>,
+    meter: Option<Arc<Meter>>,
 }
 
 impl std::fmt::Debug for Channel {
@@ -66,12 +68,20 @@ impl Channel {
             stalled: false,
             stall_limit,
             place: None,
+            meter: None,
         }
     }
 
     /// Counts the connection against a limit until it ends.
     pub(crate) fn hold(&mut self, place: Place) {
         self.place = Some(place);
+    }
+
+    /// It carries messages from now on: those of programs are measured.
+    pub(crate) fn measure(&mut self, free_bytes: usize) -> Option<Arc<Meter>> {
+        let intake = self.place.as_ref()?.intake()?;
+        self.meter = Some(intake.meter(free_bytes));
+        self.meter.clone()
     }
 
     /// Fails once the connection is cut; else arranges to be woken by the cut.
@@ -159,8 +169,16 @@ impl AsyncRead for Channel {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let this = &mut *self;
+        let before = buffer.filled().len();
         match Pin::new(&mut this.stream).poll_read(context, buffer) {
-            Poll::Ready(read) => Poll::Ready(this.check_cut().and(read)),
+            Poll::Ready(read) => {
+                let came = buffer.filled().len() - before;
+                let measured = this
+                    .meter
+                    .as_ref()
+                    .map_or(Ok(()), |meter| meter.on_bytes(came));
+                Poll::Ready(this.check_cut().and(measured).and(read))
+            }
             Poll::Pending => match this.poll_cut(context) {
                 Ok(()) => Poll::Pending,
                 Err(error) => Poll::Ready(Err(error)),
