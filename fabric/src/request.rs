@@ -230,7 +230,8 @@ pub(crate) async fn open_socket(
             format!("{path} was answered by something else than a WebSocket."),
         ));
     }
-    Socket::from_upgraded(upgraded, Role::Client, limits).await
+    // Boxed: a socket is large, and dialling rare.
+    Box::pin(Socket::from_upgraded(upgraded, Role::Client, limits)).await
 }
 
 /// Opens a tunnel at `path` of another node's door, with the ticket that it

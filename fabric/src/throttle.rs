@@ -125,6 +125,8 @@ fn pause(guesser: &Guesser, count: u32) -> Duration {
 
 #[cfg(test)]
 mod tests {
+    use std::num::NonZeroU32;
+
     use super::*;
 
     fn guesser(name: &str) -> Guesser {
@@ -146,7 +148,7 @@ mod tests {
         let refusal = throttle.admit(&alice, now).unwrap_err();
         assert_eq!(
             (refusal.code, refusal.retry_after),
-            (Code::RateLimited, Some(1))
+            (Code::RateLimited, NonZeroU32::new(1))
         );
         assert!(throttle.admit(&bob, now).is_ok());
         assert!(

@@ -4,7 +4,7 @@
 //! Invariant: whether a request may be tried again, its HTTP status and its
 //! hint are properties of the code; nobody decides them anywhere else.
 
-use std::{fmt, str::FromStr};
+use std::{fmt, num::NonZeroU32, str::FromStr};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -200,7 +200,8 @@ pub struct Problem {
     pub retryable: bool,
     /// Seconds after which the next try counts, where that is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub retry_after: Option<u32>,
+    #[schema(value_type = Option<u32>)]
+    pub retry_after: Option<NonZeroU32>,
     /// The request, as every tier's log names it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub request_id: Option<RequestId>,
@@ -231,7 +232,7 @@ impl Problem {
     #[must_use]
     pub fn with_retry_after(mut self, wait: std::time::Duration) -> Self {
         let seconds = wait.as_millis().div_ceil(1000);
-        self.retry_after = Some(u32::try_from(seconds).unwrap_or(u32::MAX));
+        self.retry_after = NonZeroU32::new(u32::try_from(seconds).unwrap_or(u32::MAX));
         self
     }
 

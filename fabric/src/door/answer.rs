@@ -95,7 +95,7 @@ pub fn problem_response(problem: &Problem) -> Response {
     if let Some(seconds) = problem.retry_after {
         response
             .headers_mut()
-            .insert(header::RETRY_AFTER, seconds.into());
+            .insert(header::RETRY_AFTER, seconds.get().into());
     }
     response
 }

@@ -13,6 +13,8 @@ use tokio::{
 const HANDSHAKE: u8 = 0x16;
 /// How long such a caller may take to hear the answer.
 const PATIENCE: Duration = Duration::from_secs(1);
+/// The most bytes of such a caller that are read for the answer's sake.
+const UNREAD_BYTES_MAX: usize = 64 * 1024;
 
 /// Looks at the first byte without taking it.
 pub(super) async fn speaks_tls(tcp: &TcpStream) -> io::Result<bool> {
@@ -39,9 +41,15 @@ pub(super) async fn refuse(mut tcp: TcpStream) {
         tcp.write_all(answer.as_bytes()).await?;
         tcp.shutdown().await?;
         // Closing with bytes unread would reset the connection, and the answer
-        // be lost; what comes is bounded by the time that it may take.
+        // be lost. What is read so is bounded.
         let mut sink = [0; 1024];
-        while tcp.read(&mut sink).await? > 0 {}
+        let mut left = UNREAD_BYTES_MAX;
+        while left > 0 {
+            match tcp.read(&mut sink).await? {
+                0 => break,
+                read => left = left.saturating_sub(read),
+            }
+        }
         io::Result::Ok(())
     };
     // The caller is refused either way.

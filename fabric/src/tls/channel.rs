@@ -39,7 +39,8 @@ pub struct Channel {
     stall: Option<Pin<Box<Sleep>>>,
     stalled: bool,
     stall_limit: Duration,
-    place: Option<Place>,
+    // Boxed: a channel is moved through many futures.
+    place: Option<Box<Place>>,
     meter: Option<Arc<Meter>>,
 }
 
@@ -74,7 +75,7 @@ impl Channel {
 
     /// Counts the connection against a limit until it ends.
     pub(crate) fn hold(&mut self, place: Place) {
-        self.place = Some(place);
+        self.place = Some(Box::new(place));
     }
 
     /// It carries messages from now on: those of programs are measured.

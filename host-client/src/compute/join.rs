@@ -54,7 +54,7 @@ pub(crate) async fn join(
     let mut failures = 0;
     loop {
         let tried = stop
-            .run_until_cancelled(Box::pin(enrol(&endpoints, &token, &config.name)))
+            .run_until_cancelled(enrol(&endpoints, &token, &config.name))
             .await;
         match tried {
             None => return Ok(None),

@@ -1,6 +1,6 @@
 //! The one place that turns problems into `application/problem+json`.
 
-use std::{collections::BTreeMap, fmt};
+use std::{collections::BTreeMap, fmt, num::NonZeroU32};
 
 use actix_web::{
     HttpResponse, ResponseError,
@@ -63,9 +63,11 @@ impl ResponseError for Refusal {
         match self.status_code() {
             StatusCode::UNAUTHORIZED => response.insert_header((WWW_AUTHENTICATE, "Bearer")),
             StatusCode::TOO_MANY_REQUESTS => {
-                let seconds = problem.retry_after.unwrap_or(1);
+                let seconds = problem.retry_after.map_or(1, NonZeroU32::get);
                 response.insert_header((RETRY_AFTER, seconds.to_string()))
             }
+            // What else would come of it is not even thrown away.
+            StatusCode::PAYLOAD_TOO_LARGE => response.force_close(),
             _ => &mut response,
         };
         let text = serde_json::to_vec(&problem).unwrap_or_default();
