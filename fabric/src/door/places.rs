@@ -319,7 +319,7 @@ mod tests {
         let soon = began + moment * 3;
         assert_eq!(
             counts.arrive(next, &leave, &limits, soon),
-            Err(ARRIVING_MIN - moment * 2)
+            Err(Duration::from_millis(400))
         );
         let later = began + moment + ARRIVING_MIN;
         counts.arrive(next, &leave, &limits, later).unwrap();

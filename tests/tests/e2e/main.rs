@@ -10,6 +10,7 @@
 
 mod calls;
 mod commands;
+mod doors;
 mod failures;
 mod joining;
 mod maps;

@@ -362,3 +362,178 @@ async fn lease_tickets(market: &Supermarket, caller: &Caller, access: &ElementAc
         .await
         .unwrap();
 }
+
+/// A ticket's three parts put together anew.
+fn assembled(
+    header: &serde_json::Value,
+    claims: &impl serde::Serialize,
+    signature: &str,
+) -> String {
+    let part = |value: &serde_json::Value| base64_of(&serde_json::to_vec(value).unwrap());
+    let claims = serde_json::to_value(claims).unwrap();
+    format!("{}.{}.{signature}", part(header), part(&claims))
+}
+
+fn base64_of(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+    let mut text = String::new();
+    for group in bytes.chunks(3) {
+        let mut bits = 0_u32;
+        for (place, byte) in group.iter().enumerate() {
+            bits |= u32::from(*byte) << (16 - 8 * place);
+        }
+        for place in 0..=group.len() {
+            let digit = (bits >> (18 - 6 * place)) & 63;
+            text.push(char::from(DIGITS[digit as usize]));
+        }
+    }
+    text
+}
+
+/// The same ticket without a signature, with a weaker kind of one, and with
+/// the signature of other claims.
+fn unsigned<T: serde::Serialize>(ticket: &str, other: &T) -> Vec<String> {
+    let mut parts = ticket.split('.');
+    let header = base64_url(parts.next().unwrap());
+    let header: serde_json::Value = serde_json::from_slice(&header).unwrap();
+    let signature = ticket.rsplit('.').next().unwrap();
+    let with = |algorithm: &str| {
+        let mut header = header.clone();
+        header["alg"] = algorithm.into();
+        header
+    };
+    vec![
+        assembled(&with("none"), other, ""),
+        assembled(&with("None"), other, signature),
+        assembled(&with("HS256"), other, signature),
+        assembled(&with("ES384"), other, signature),
+        assembled(&header, other, signature),
+    ]
+}
+
+#[test]
+fn forged_tickets_open_nothing() {
+    let market = Supermarket::builder().hosts(1).start();
+    market.upload(&Application::script("echo", "cat"));
+    market.upload(&Application::script("other", "cat"));
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        let caller = Caller::new(&market);
+        let access = caller.access(&market, "echo").await;
+        forged_access(&market, &caller, &access).await;
+        forged_leases(&market, &caller, &access).await;
+    });
+    // An application that was killed raises its epoch: what was signed under
+    // the old one opens nothing, even when it is started again.
+    market.cli(&["kill", "echo"]).ok();
+    market.cli(&["start", "echo"]).ok();
+    runtime.block_on(rolled_back(&market));
+    assert_eq!(market.cli_with(&["call", "echo"], "on").ok().text(), "on");
+    market.stop();
+}
+
+async fn forged_access(market: &Supermarket, caller: &Caller, access: &ElementAccess) {
+    let good: AccessClaims = claims(&access.ticket);
+    let greedy = AccessClaims {
+        sub: "mallory".parse().unwrap(),
+        ..good.clone()
+    };
+    for forged in unsigned(&access.ticket, &greedy) {
+        assert_eq!(
+            refusal(caller.enter(access, &forged).await),
+            Code::TicketInvalid,
+            "{forged}"
+        );
+    }
+    let control = identity(market, "control").signing_key();
+    let later = OffsetDateTime::now_utc() + Duration::from_mins(10);
+    let Times { nbf, iat, exp } = Times::starting(later, Duration::from_mins(5));
+    let early = AccessClaims {
+        nbf,
+        iat,
+        exp,
+        ..good.clone()
+    };
+    let endless = AccessClaims {
+        exp: good.exp + 3600,
+        ..good.clone()
+    };
+    let mut elsewhere = good.clone();
+    if let Some(application) = &mut elsewhere.application {
+        application.digest = gridmart_schemas::id::Digest::from_blake3([7; 32]);
+    }
+    for (claims, code) in [
+        (early, Code::TicketExpired),
+        (endless, Code::TicketInvalid),
+        (elsewhere, Code::UnknownApplication),
+    ] {
+        let ticket = control.sign_access(&claims).unwrap();
+        assert_eq!(
+            refusal(caller.enter(access, &ticket).await),
+            code,
+            "{claims:?}"
+        );
+    }
+}
+
+async fn forged_leases(market: &Supermarket, caller: &Caller, access: &ElementAccess) {
+    let (lease, _stream) = caller.enter(access, &access.ticket).await.unwrap();
+    let good: LeaseClaims = claims(&lease.ticket);
+    let greedy = LeaseClaims {
+        slots: 1000,
+        ..good.clone()
+    };
+    let attach = async |ticket: &str| {
+        let answer = caller.attach(&lease.endpoints, lease.host, ticket).await;
+        refusal(answer)
+    };
+    for forged in unsigned(&lease.ticket, &greedy) {
+        assert_eq!(attach(&forged).await, Code::TicketInvalid, "{forged}");
+    }
+    let element = identity(market, "ce-1").signing_key();
+    let later = OffsetDateTime::now_utc() + Duration::from_mins(10);
+    let Times { nbf, iat, exp } = Times::starting(later, Duration::from_mins(5));
+    let early = element
+        .sign_lease(&LeaseClaims {
+            nbf,
+            iat,
+            exp,
+            ..good.clone()
+        })
+        .unwrap();
+    assert_eq!(attach(&early).await, Code::TicketExpired);
+    // The controller permits, but does not lease.
+    let control = identity(market, "control").signing_key();
+    let above = control
+        .sign_lease(&LeaseClaims {
+            iss: control.issuer(),
+            ..good
+        })
+        .unwrap();
+    assert_eq!(attach(&above).await, Code::TicketInvalid);
+}
+
+async fn rolled_back(market: &Supermarket) {
+    let caller = Caller::new(market);
+    let access = caller.access(market, "echo").await;
+    let mut access_claims: AccessClaims = claims(&access.ticket);
+    assert!(access_claims.cut.application > 0);
+    let (lease, _stream) = caller.enter(&access, &access.ticket).await.unwrap();
+    access_claims.cut.application = 0;
+    let control = identity(market, "control").signing_key();
+    let old = control.sign_access(&access_claims).unwrap();
+    assert_eq!(refusal(caller.enter(&access, &old).await), Code::TicketCut);
+    let mut lease_claims: LeaseClaims = claims(&lease.ticket);
+    lease_claims.cut.application = 0;
+    lease_claims.lease = gridmart_schemas::id::LeaseId::generate();
+    let element = identity(market, "ce-1").signing_key();
+    let old = element.sign_lease(&lease_claims).unwrap();
+    assert_eq!(
+        refusal(caller.attach(&lease.endpoints, lease.host, &old).await),
+        Code::TicketCut
+    );
+}
