@@ -1,7 +1,10 @@
 # What a person or the continuous integration does with this tree. `make help` lists it.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test bench lint check
+.PHONY: help demo test soak fuzz bench lint check
+
+# Of each fuzz target.
+SECONDS ?= 60
 
 help: ## List the targets
 	@sed -n 's/^\([a-z]*\): .*## \(.*\)$$/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 10
@@ -15,6 +18,14 @@ test: ## All tests, end to end included
 	scripts/setup
 	cargo build --workspace --bins
 	cargo test --workspace --no-fail-fast
+
+soak: ## The attacks on the doors, whole: 1 GiB of garbage each, 10,000 connections
+	scripts/setup
+	cargo build --workspace --bins
+	GRIDMART_SOAK=1 cargo test -p gridmart-tests --test e2e doors:: -- --nocapture --test-threads 1
+
+fuzz: ## Every fuzz target for SECONDS each: make fuzz SECONDS=300
+	scripts/fuzz $(SECONDS)
 
 bench: ## The figures, as a table and in target/bench.json
 	scripts/setup
