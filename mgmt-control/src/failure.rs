@@ -16,6 +16,13 @@ pub enum Failure {
     /// The database failed; the caller is told only that.
     #[error("the controller's database failed")]
     Store(#[from] StoreError),
+    /// The transaction that this change shared with others failed; the caller
+    /// is told only that.
+    #[error("the controller's database failed: {cause}")]
+    Group {
+        /// Why, all causes.
+        cause: String,
+    },
     /// Something else failed; the caller is told only that.
     #[error("{what} failed: {cause}")]
     Internal {
@@ -39,7 +46,7 @@ impl Failure {
     pub fn code(&self) -> Code {
         match self {
             Self::Refused(problem) => problem.code,
-            Self::Store(_) => Code::StorageFailed,
+            Self::Store(_) | Self::Group { .. } => Code::StorageFailed,
             Self::Internal { .. } => Code::Internal,
         }
     }
@@ -51,6 +58,10 @@ impl Failure {
             Self::Refused(problem) => *problem,
             Self::Store(error) => {
                 tracing::error!(error = chain(&error), "the store failed");
+                Problem::new(Code::StorageFailed, "The controller could not record it.")
+            }
+            Self::Group { .. } => {
+                tracing::error!(error = %self, "the store failed");
                 Problem::new(Code::StorageFailed, "The controller could not record it.")
             }
             Self::Internal { .. } => {

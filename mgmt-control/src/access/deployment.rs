@@ -37,9 +37,10 @@ pub fn element_desired(catalogue: &Snapshot, id: NodeId, now: OffsetDateTime) ->
     };
     // A certificate that has run out is refused anyway, so the list is bounded.
     let revoked = catalogue
-        .nodes
-        .values()
-        .filter(|node| node.revoked && node.not_after > now)
+        .revoked
+        .iter()
+        .filter_map(|id| catalogue.nodes.get(id))
+        .filter(|node| node.not_after > now)
         .map(|node| node.id)
         .collect();
     ElementDesired {

@@ -78,8 +78,9 @@ impl View {
                 .filter(|node| kinds.contains(&node.kind))
         };
         if let Ok(id) = text.parse::<NodeId>() {
-            return nodes()
-                .find(|node| node.id == id)
+            let node = self.catalogue.nodes.get(&id);
+            return node
+                .filter(|node| kinds.contains(&node.kind))
                 .cloned()
                 .ok_or_else(|| unknown(text));
         }

@@ -38,6 +38,8 @@ pub struct Snapshot {
     pub join_tokens: OrdMap<TokenId, Arc<JoinTokenRecord>>,
     /// Nodes by id.
     pub nodes: OrdMap<NodeId, Arc<Node>>,
+    /// Nodes that are revoked.
+    pub revoked: OrdSet<NodeId>,
     /// Elements that have told of themselves.
     pub elements: OrdMap<NodeId, Arc<Element>>,
     /// Hosts that have told of themselves.
@@ -100,6 +102,11 @@ impl Snapshot {
     }
 
     pub(super) fn put_node(&mut self, node: Node) {
+        if node.revoked {
+            self.revoked.insert(node.id);
+        } else {
+            self.revoked.remove(&node.id);
+        }
         self.nodes.insert(node.id, Arc::new(node));
     }
 

@@ -330,3 +330,75 @@ fn what_was_acknowledged_survives_a_kill() {
         assert_eq!(snapshot.generation, people as u64);
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn changes_share_a_commit_and_a_refused_one_spoils_no_other() {
+    let folder = tempfile::tempdir().unwrap();
+    let catalogue = Arc::new(Catalogue::open(folder.path()).unwrap());
+    let (begun, go) = (
+        Arc::new(std::sync::Barrier::new(2)),
+        Arc::new(std::sync::Barrier::new(2)),
+    );
+    let first = {
+        let (catalogue, begun, go) = (Arc::clone(&catalogue), Arc::clone(&begun), Arc::clone(&go));
+        tokio::spawn(async move {
+            let holding = move |update: &mut Update<'_>| {
+                begun.wait();
+                go.wait();
+                Ok(update.put_person(person("first"))?)
+            };
+            catalogue.update(holding).await
+        })
+    };
+    tokio::task::spawn_blocking(move || begun.wait())
+        .await
+        .unwrap();
+    // The writer is held up: these wait, and are made together.
+    let waiting: Vec<_> = (0..100)
+        .map(|number| {
+            let catalogue = Arc::clone(&catalogue);
+            tokio::spawn(async move {
+                catalogue
+                    .update(move |update| {
+                        update.put_person(person(&format!("p{number}")))?;
+                        match number % 10 {
+                            3 => Err(Problem::new(Code::InvalidRequest, "no").into()),
+                            7 => panic!("a fault"),
+                            _ => Ok(update.snapshot().people.len()),
+                        }
+                    })
+                    .await
+            })
+        })
+        .collect();
+    while catalogue.jobs.capacity() + 100 > catalogue.jobs.max_capacity() {
+        tokio::task::yield_now().await;
+    }
+    let mut changes = catalogue.changes();
+    changes.borrow_and_update();
+    tokio::task::spawn_blocking(move || go.wait())
+        .await
+        .unwrap();
+    first.await.unwrap().unwrap();
+    let mut made = 0;
+    for (number, change) in waiting.into_iter().enumerate() {
+        match (number % 10, change.await.unwrap()) {
+            (3, Err(failure)) => assert_eq!(failure.code(), Code::InvalidRequest),
+            (7, Err(_)) => {}
+            (3 | 7, Ok(_)) => panic!("{number} was not refused"),
+            (_, outcome) => {
+                outcome.unwrap();
+                made += 1;
+            }
+        }
+    }
+    // The first by itself, all others in one.
+    assert_eq!(*changes.borrow(), 2);
+    assert_eq!(catalogue.snapshot().people.len(), made + 1);
+    let Ok(catalogue) = Arc::try_unwrap(catalogue) else {
+        panic!("somebody still has the catalogue");
+    };
+    close(catalogue).await;
+    let again = Catalogue::open(folder.path()).unwrap().snapshot();
+    assert_eq!(again.people.len(), made + 1);
+}

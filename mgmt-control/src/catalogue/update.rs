@@ -1,5 +1,9 @@
-//! The one writer: each change is a transaction, and is shown when it is
+//! The one writer: each change is all or nothing, and is shown when it is
 //! durable.
+//!
+//! Changes that wait for the writer share one transaction and one sync of the
+//! disk; each has a savepoint of its own in it, so that one that is refused
+//! takes back nothing but itself.
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
@@ -11,7 +15,7 @@ use gridmart_schemas::{
     problem::{Code, Problem},
     wire::desired::Wish,
 };
-use rusqlite::{Connection, Transaction, TransactionBehavior};
+use rusqlite::{Connection, Savepoint, Transaction, TransactionBehavior, ffi};
 use time::OffsetDateTime;
 use tokio::sync::{mpsc, oneshot};
 
@@ -24,12 +28,19 @@ use super::{
     snapshot::GENERATION,
 };
 use crate::{
-    failure::Failure,
+    failure::{Failure, chain},
     store::{self, During as _, StoreError},
 };
 
-/// A change that the writer thread applies, answer included.
-type Change = Box<dyn FnOnce(&mut Connection, &Shared) + Send>;
+/// Changes that share one commit: enough for its cost to be small beside
+/// theirs, and few enough for nobody to wait long for others' changes.
+const GROUP_MAX: usize = 256;
+
+/// A change that the writer thread makes, or cannot even begin. It gives what
+/// answers whoever asked, once the group is durable or has failed; nothing if
+/// it has answered already, because it was refused.
+type Change = Box<dyn FnOnce(Result<&mut Update<'_>, Failure>) -> Option<Answer> + Send>;
+type Answer = Box<dyn FnOnce(Result<(), Failure>) + Send>;
 
 /// What the writer thread is asked to do.
 pub(super) enum Job {
@@ -42,10 +53,10 @@ pub(super) enum Job {
     ),
 }
 
-/// A change in the making: the store's transaction, and the snapshot that is
-/// shown once it is committed. Its functions write both.
+/// A change in the making: its part of the store's transaction, and the
+/// snapshot that is shown once it is committed. Its functions write both.
 pub struct Update<'a> {
-    transaction: Transaction<'a>,
+    transaction: Savepoint<'a>,
     snapshot: Snapshot,
     now: OffsetDateTime,
 }
@@ -59,9 +70,15 @@ impl Catalogue {
         F: FnOnce(&mut Update<'_>) -> Result<T, Failure> + Send + 'static,
     {
         let (answer, answered) = oneshot::channel();
-        let job = Job::Change(Box::new(move |connection, shared| {
-            // Whoever asked may have left; the change stands all the same.
-            let _ = answer.send(apply(connection, shared, change));
+        // Whoever asked may have left; the change stands all the same.
+        let job = Job::Change(Box::new(move |update| match update.and_then(change) {
+            Ok(value) => Some(Box::new(move |durable: Result<(), Failure>| {
+                let _ = answer.send(durable.map(|()| value));
+            }) as Answer),
+            Err(refusal) => {
+                let _ = answer.send(Err(refusal));
+                None
+            }
         }));
         self.jobs.try_send(job).map_err(|error| match error {
             mpsc::error::TrySendError::Full(_) => Problem::new(
@@ -86,11 +103,20 @@ pub(super) fn spawn_writer(
     std::thread::Builder::new()
         .name("catalogue".to_owned())
         .spawn(move || {
-            while let Some(Job::Change(change)) = queue.blocking_recv() {
-                // A panic rolls its transaction back; the next change goes on.
-                let applied = AssertUnwindSafe(|| change(&mut connection, &shared));
-                if catch_unwind(applied).is_err() {
-                    tracing::error!("a change of the catalogue has panicked, and was rolled back");
+            let mut group = Vec::with_capacity(GROUP_MAX);
+            while let Some(Job::Change(first)) = queue.blocking_recv() {
+                group.push(first);
+                let mut stops = false;
+                while group.len() < GROUP_MAX && !stops {
+                    match queue.try_recv() {
+                        Ok(Job::Change(next)) => group.push(next),
+                        Ok(Job::Stop(_)) => stops = true,
+                        Err(_) => break,
+                    }
+                }
+                apply(&mut connection, &shared, group.drain(..));
+                if stops {
+                    break;
                 }
             }
         })
@@ -100,30 +126,81 @@ pub(super) fn spawn_writer(
         })
 }
 
-fn apply<T>(
+/// Makes a group of changes durable together, shows them, and answers.
+fn apply(connection: &mut Connection, shared: &Shared, mut group: impl Iterator<Item = Change>) {
+    let mut answers = Vec::new();
+    match make(connection, shared, &mut group, &mut answers) {
+        Ok(Some(snapshot)) => {
+            shared.snapshot.store(Arc::new(snapshot));
+            shared.changed.send_modify(|version| *version += 1);
+            for answer in answers {
+                answer(Ok(()));
+            }
+        }
+        Ok(None) => {}
+        Err(error) => {
+            let cause = chain(&error);
+            let failure = || Failure::Group {
+                cause: cause.clone(),
+            };
+            for answer in answers {
+                answer(Err(failure()));
+            }
+            for change in group {
+                change(Err(failure()));
+            }
+        }
+    }
+}
+
+/// Gives the snapshot that the group leaves, if any of it was not refused.
+fn make(
     connection: &mut Connection,
     shared: &Shared,
-    change: impl FnOnce(&mut Update<'_>) -> Result<T, Failure>,
-) -> Result<T, Failure> {
-    let transaction = connection
+    group: &mut impl Iterator<Item = Change>,
+    answers: &mut Vec<Answer>,
+) -> Result<Option<Snapshot>, StoreError> {
+    let mut transaction = connection
         .transaction_with_behavior(TransactionBehavior::Immediate)
         .during("begin")?;
-    let mut update = Update {
-        transaction,
-        snapshot: Snapshot::clone(&shared.snapshot.load()),
-        // The store keeps whole seconds; memory shows what a restart would.
-        now: OffsetDateTime::now_utc().truncate_to_second(),
-    };
-    let value = change(&mut update)?;
-    let Update {
-        transaction,
-        snapshot,
-        ..
-    } = update;
+    let mut snapshot = Snapshot::clone(&shared.snapshot.load());
+    while let Some(change) = next(&transaction, group)? {
+        let savepoint = transaction.savepoint().during("savepoint")?;
+        let mut update = Update {
+            transaction: savepoint,
+            snapshot: snapshot.clone(),
+            // The store keeps whole seconds; memory shows what a restart would.
+            now: OffsetDateTime::now_utc().truncate_to_second(),
+        };
+        // A refused change, and one that panics, drops its savepoint, which
+        // takes it back; the next one goes on.
+        let Ok(made) = catch_unwind(AssertUnwindSafe(|| change(Ok(&mut update)))) else {
+            tracing::error!("a change of the catalogue has panicked, and was rolled back");
+            continue;
+        };
+        let Some(answer) = made else { continue };
+        answers.push(answer);
+        update.transaction.commit().during("release")?;
+        snapshot = update.snapshot;
+    }
+    if answers.is_empty() {
+        return Ok(None);
+    }
     transaction.commit().during("commit")?;
-    shared.snapshot.store(Arc::new(snapshot));
-    shared.changed.send_modify(|version| *version += 1);
-    Ok(value)
+    Ok(Some(snapshot))
+}
+
+/// The next change, if what came before still stands: a full disk, among other
+/// faults, makes SQLite take back the whole transaction by itself.
+fn next(
+    transaction: &Transaction<'_>,
+    group: &mut impl Iterator<Item = Change>,
+) -> Result<Option<Change>, StoreError> {
+    if transaction.is_autocommit() {
+        let fault = ffi::Error::new(ffi::SQLITE_ABORT_ROLLBACK);
+        return Err(rusqlite::Error::SqliteFailure(fault, None)).during("a change of the group");
+    }
+    Ok(group.next())
 }
 
 impl Update<'_> {
@@ -258,7 +335,7 @@ impl Update<'_> {
     }
 
     /// The transaction, for what is kept in the store alone (records of calls).
-    pub(crate) fn transaction(&self) -> &Transaction<'_> {
+    pub(crate) fn transaction(&self) -> &Connection {
         &self.transaction
     }
 }
