@@ -1,7 +1,10 @@
 //! Tells an Element what should be: whole, whenever it differs from what the
 //! Element has recorded. The same path for the first time and the thousandth.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use gridmart_fabric::stream::Peer;
 use gridmart_schemas::{
@@ -20,6 +23,11 @@ use crate::{access::deployment::element_desired, app::Control, catalogue::observ
 const NAME: &str = "element_sync";
 /// Changes within this time travel together.
 const GATHER: Duration = Duration::from_millis(10);
+/// Looking is at most so small a part of the time: while thousands of Hosts
+/// join, the catalogue changes all the time.
+const LOOKING_PART: u32 = 20;
+/// But nobody waits longer for a command to leave.
+const GATHER_MAX: Duration = Duration::from_millis(500);
 /// Without a change, it looks again after this time.
 const INTERVAL: Duration = Duration::from_secs(30);
 /// Pause after a failure.
@@ -45,7 +53,9 @@ async fn keep(control: &Control, element: NodeId, number: StreamNumber, peer: &P
     loop {
         // Marked as seen first, so that no change during a run is missed.
         changes.borrow_and_update();
-        let result = sync(control, element, number, peer).await;
+        let mut looked = Duration::ZERO;
+        let result = sync(control, element, number, peer, &mut looked).await;
+        let gather = (looked * LOOKING_PART).clamp(GATHER, GATHER_MAX);
         let pause = match &result {
             Ok(None) => INTERVAL,
             Ok(Some(done)) => {
@@ -60,24 +70,29 @@ async fn keep(control: &Control, element: NodeId, number: StreamNumber, peer: &P
         };
         // The other end of the channel lives as long as the catalogue.
         if let Ok(Ok(())) = tokio::time::timeout(pause, changes.changed()).await {
-            tokio::time::sleep(GATHER).await;
+            tokio::time::sleep(gather).await;
         }
     }
 }
 
-/// Sends what should be if the Element has not recorded just that.
+/// Sends what should be if the Element has not recorded just that. Tells how
+/// long it took to look.
 async fn sync(
     control: &Control,
     element: NodeId,
     number: StreamNumber,
     peer: &Peer,
+    looked: &mut Duration,
 ) -> Result<Option<String>, Problem> {
+    let began = Instant::now();
     let view = control.catalogue.view();
     let desired = element_desired(&view.catalogue, element, OffsetDateTime::now_utc());
     let recorded = view
         .element_observed(element)
         .and_then(|observed| observed.recorded.clone());
-    if recorded.is_some_and(|recorded| *recorded == desired) {
+    let is_recorded = recorded.is_some_and(|recorded| *recorded == desired);
+    *looked = began.elapsed();
+    if is_recorded {
         return Ok(None);
     }
     let words = words(&view.name_of(element), &desired);
