@@ -6,6 +6,7 @@
 
 pub mod compute;
 mod config;
+mod group;
 pub mod info_base;
 pub mod monitor;
 mod run;

@@ -2,12 +2,14 @@
 //! again changes nothing; what is older than what was seen is not taken over.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     sync::Arc,
     time::Duration,
 };
 
-use gridmart_fabric::{identity::fingerprint, join::JoinToken, ticket::VerifyingKeys};
+use gridmart_fabric::{
+    identity::fingerprint, join::JoinToken, stream::Peer, ticket::VerifyingKeys,
+};
 use gridmart_schemas::{
     id::NodeId,
     problem::{Code, Problem},
@@ -24,7 +26,7 @@ use gridmart_schemas::{
 use super::{
     element::Ce,
     queue::{Settings, limit::Limits},
-    standing::{host_desired, merge},
+    standing::{HostWishes, host_desired, merge},
 };
 
 /// How long a Host may take to apply what it should be.
@@ -65,7 +67,7 @@ impl Ce {
         ticket_keys: Option<BTreeMap<String, String>>,
     ) -> Result<u64, Problem> {
         let _one_at_a_time = self.applying.lock().await;
-        let desired = self
+        let (before, desired) = self
             .blocking(move |ce| ce.record(desired, ticket_keys))
             .await??;
         self.revocations.replace(desired.revoked.iter().copied());
@@ -79,31 +81,59 @@ impl Ce {
             .collect();
         self.blocking(move |ce| ce.shelf.keep_only(&offered))
             .await?;
-        for (host, peer) in self.links.hosts() {
-            let (desired, revoked) = self.told_to_host(host);
-            let ce = Arc::clone(self);
-            self.tasks.spawn(async move {
-                match peer.ask(&HostDesire { desired, revoked }, DESIRE_TIMEOUT).await {
-                    Ok(applied) => {
-                        ce.monitor.on_applied(host, applied.generation);
-                        ce.news.notify_one();
-                    }
-                    // A Host that comes back is told in its welcome.
-                    Err(problem) if peer.is_closed() => tracing::debug!(%problem, node.id = %host, "a Host went away while it was told what should be"),
-                    Err(problem) => tracing::warn!(%problem, node.id = %host, "a Host has not applied what should be"),
-                }
-            });
-        }
+        self.tell_hosts(&before, &desired);
         Ok(desired.wish.generation)
     }
 
+    /// Tells those Hosts for which something else should be than before, and
+    /// those that have not applied what they were told last.
+    fn tell_hosts(self: &Arc<Self>, before: &ElementDesired, desired: &ElementDesired) {
+        let (old, new) = (HostWishes::of(before), HostWishes::of(desired));
+        let mut untold = self.untold.lock();
+        for (host, peer) in self.links.hosts() {
+            let told = new.host(host);
+            if before.revoked == desired.revoked && old.host(host) == told && !untold.remove(&host)
+            {
+                continue;
+            }
+            self.tell_host(
+                host,
+                peer,
+                HostDesire {
+                    desired: told,
+                    revoked: desired.revoked.clone(),
+                },
+            );
+        }
+    }
+
+    fn tell_host(self: &Arc<Self>, host: NodeId, peer: Peer, desire: HostDesire) {
+        let ce = Arc::clone(self);
+        self.tasks.spawn(async move {
+            match peer.ask(&desire, DESIRE_TIMEOUT).await {
+                Ok(applied) => {
+                    ce.monitor.on_applied(host, applied.generation);
+                    ce.news.notify_one();
+                }
+                // A Host that comes back is told in its welcome.
+                Err(problem) if peer.is_closed() => tracing::debug!(%problem, node.id = %host, "a Host went away while it was told what should be"),
+                Err(problem) => {
+                    ce.untold.lock().insert(host);
+                    tracing::warn!(%problem, node.id = %host, "a Host has not applied what should be");
+                }
+            }
+        });
+    }
+
+    /// Gives what should have been before, and what should be now.
     fn record(
         self: &Arc<Self>,
         desired: ElementDesired,
         ticket_keys: Option<BTreeMap<String, String>>,
-    ) -> Result<ElementDesired, Problem> {
+    ) -> Result<(ElementDesired, ElementDesired), Problem> {
         let mut standing = self.standing.lock();
-        let desired = merge(&standing.get().desired, desired);
+        let before = standing.get().desired.clone();
+        let desired = merge(&before, desired);
         let recorded = standing.update(|standing| {
             standing.desired = desired.clone();
             if let Some(keys) = &ticket_keys {
@@ -122,7 +152,7 @@ impl Ce {
         }
         // One at a time: the information base shows what was recorded last.
         self.show(&desired)?;
-        Ok(desired)
+        Ok((before, desired))
     }
 
     /// Shows the wishes in the information base, where people read them.
@@ -194,7 +224,7 @@ impl Ce {
             remaining: create.uses,
         };
         let made = self.blocking(move |ce| {
-            ce.base.update(|document| {
+            ce.base.update_together(move |document| {
                 let now = UtcTime::now();
                 let tokens = &mut document.join_tokens.tokens;
                 tokens.retain(|token| token.expires > now);
@@ -206,7 +236,7 @@ impl Ce {
                         ),
                     ));
                 }
-                tokens.push(entry);
+                tokens.push(entry.clone());
                 Ok(())
             })
         });
@@ -221,17 +251,16 @@ impl Ce {
 /// Brings wishes into the document.
 fn show_wishes(document: &mut CeDocument, desired: &ElementDesired) {
     document.wish = desired.wish;
+    let wishes: HashMap<String, Wish> = desired
+        .hosts
+        .iter()
+        .map(|wish| (wish.host.to_urn(), wish.wish))
+        .collect();
+    let revoked: HashSet<String> = desired.revoked.iter().map(NodeId::to_urn).collect();
     for entry in &mut document.host_table.hosts {
-        let own = desired
-            .hosts
-            .iter()
-            .find(|wish| wish.host.to_urn() == entry.host.id.as_str());
-        entry.wish = own.map_or_else(Wish::default, |own| own.wish);
-        let revoked = desired
-            .revoked
-            .iter()
-            .any(|node| node.to_urn() == entry.host.id.as_str());
-        entry.revoked = revoked.then_some(true);
+        let id = entry.host.id.as_str();
+        entry.wish = wishes.get(id).copied().unwrap_or_default();
+        entry.revoked = revoked.contains(id).then_some(true);
     }
     let shown = desired.applications.iter().filter_map(|wish| {
         let (Ok(app_name), Ok(app_version)) = (wish.name.parse(), wish.version.parse()) else {

@@ -31,7 +31,7 @@ use gridmart_fabric::{
     throttle::Guesser,
 };
 use gridmart_schemas::{
-    id::Digest,
+    id::{Digest, NodeId},
     problem::{Code, Problem},
     resource::ce_doc::{CeDocument, JoinTokenEntry},
     role::NodeKind,
@@ -224,7 +224,10 @@ impl Ce {
         let controller = self.links.require_controller()?;
         let shown = token.clone();
         let counted = self
-            .blocking(move |ce| ce.base.update(|document| count_use(document, &shown, -1)))
+            .blocking(move |ce| {
+                ce.base
+                    .update_together(move |document| count_use(document, &shown, -1))
+            })
             .await?;
         counted.map_err(|error| error.to_problem())?;
         let vouch = HostVouch {
@@ -234,13 +237,9 @@ impl Ce {
         match controller.ask(&vouch, VOUCH_TIMEOUT).await {
             Ok(certificate) => {
                 let node = certificate.node;
-                let noted = self.blocking(move |ce| {
-                    ce.standing.lock().update(|standing| {
-                        standing.vouched.insert(node);
-                    })
-                });
+                let noted = self.blocking(move |ce| ce.note_vouched(node));
                 noted.await?.map_err(|error| {
-                    tracing::error!(%error, "a Host that was vouched for cannot be noted");
+                    tracing::error!(error, "a Host that was vouched for cannot be noted");
                     Problem::new(
                         Code::StorageFailed,
                         "The Element cannot keep who has joined.",
@@ -254,7 +253,10 @@ impl Ce {
             }
             Err(problem) => {
                 let given_back = self
-                    .blocking(move |ce| ce.base.update(|document| count_use(document, &token, 1)))
+                    .blocking(move |ce| {
+                        ce.base
+                            .update_together(move |document| count_use(document, &token, 1))
+                    })
                     .await?;
                 if let Err(error) = given_back {
                     tracing::warn!(%error, "the use of a join token that came to nothing cannot be given back");
@@ -262,6 +264,19 @@ impl Ce {
                 Err(problem)
             }
         }
+    }
+
+    /// Notes durably that a Host was vouched for, together with others; the
+    /// error in words, since all of them get it.
+    fn note_vouched(&self, node: NodeId) -> Result<(), String> {
+        let noted = self.vouching.join(node, |nodes| {
+            let noted = self.standing.lock().update(|standing| {
+                standing.vouched.extend(nodes.iter().copied());
+            });
+            let noted = noted.map_err(|error| error.to_string());
+            nodes.iter().map(|_| noted.clone()).collect()
+        });
+        noted.unwrap_or_else(|| Err("who wrote it has failed".to_owned()))
     }
 }
 
@@ -313,8 +328,6 @@ fn spent() -> Problem {
 
 #[cfg(test)]
 mod tests {
-    use gridmart_schemas::{id::NodeId, resource::ce_doc::JoinTokenEntry};
-
     use super::*;
 
     fn shown(remaining: u32, seconds: i64) -> (CeDocument, JoinToken) {

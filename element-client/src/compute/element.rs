@@ -1,7 +1,7 @@
 //! The Computing Element as one value: its state, its streams, and how a
 //! decision of the queue becomes deeds.
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{collections::HashSet, path::PathBuf, sync::Arc, time::Duration};
 
 use gridmart_fabric::{
     identity::IdentityCell,
@@ -43,7 +43,7 @@ use super::{
     standing::StandingFile,
     state::ServiceTimes,
 };
-use crate::{info_base::InfoBase, monitor::Monitor};
+use crate::{group::Group, info_base::InfoBase, monitor::Monitor};
 
 /// How long a Host may take to acknowledge the end of a lease.
 const LEASE_END_TIMEOUT: Duration = Duration::from_secs(10);
@@ -83,6 +83,10 @@ pub(crate) struct Ce {
     pub(crate) registry: Metrics,
     /// One wish is applied at a time, so that the newest is applied last.
     pub(crate) applying: tokio::sync::Mutex<()>,
+    /// Hosts that were vouched for and are being noted.
+    pub(crate) vouching: Group<NodeId, Result<(), String>>,
+    /// Hosts that have not applied what they were told: told again next time.
+    pub(crate) untold: Mutex<HashSet<NodeId>>,
     /// Something that the controller should hear soon.
     pub(crate) news: Notify,
     /// What should be has changed, or an application has become known.

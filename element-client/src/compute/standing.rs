@@ -69,6 +69,12 @@ impl StandingFile {
         &self.kept
     }
 
+    /// Forgets a Host that was vouched for: it has come. This reaches the disk
+    /// with the next change; a Host that is in the Host table does not need it.
+    pub fn forget_vouched(&mut self, host: NodeId) {
+        self.kept.vouched.remove(&host);
+    }
+
     /// Changes what is kept, durably; nothing changes if that fails.
     pub fn update(&mut self, change: impl FnOnce(&mut Standing)) -> io::Result<()> {
         let mut next = self.kept.clone();
@@ -123,9 +129,34 @@ fn merge_applications(old: &[ApplicationWish], new: &mut [ApplicationWish]) {
     }
 }
 
+/// What each of many Hosts should be.
+pub struct HostWishes<'a> {
+    desired: &'a ElementDesired,
+    own: HashMap<NodeId, &'a HostWish>,
+}
+
+impl<'a> HostWishes<'a> {
+    /// Of an Element's Hosts.
+    pub fn of(desired: &'a ElementDesired) -> Self {
+        let own = desired.hosts.iter().map(|wish| (wish.host, wish));
+        Self {
+            desired,
+            own: own.collect(),
+        }
+    }
+
+    /// What this one should be.
+    pub fn host(&self, host: NodeId) -> HostDesired {
+        combined(self.desired, self.own.get(&host).copied())
+    }
+}
+
 /// What one Host should be.
 pub fn host_desired(desired: &ElementDesired, host: NodeId) -> HostDesired {
-    let own = desired.hosts.iter().find(|wish| wish.host == host);
+    combined(desired, desired.hosts.iter().find(|wish| wish.host == host))
+}
+
+fn combined(desired: &ElementDesired, own: Option<&HostWish>) -> HostDesired {
     let mut applications = desired.applications.clone();
     for wish in own.into_iter().flat_map(|own| &own.applications) {
         match applications

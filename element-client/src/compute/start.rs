@@ -48,6 +48,7 @@ use super::{
 };
 use crate::{
     config::{Config, endpoint},
+    group::Group,
     info_base::InfoBase,
     monitor::Monitor,
     run::{ElementError, bind_door, open_info_base, reached_by, start},
@@ -245,6 +246,8 @@ fn assemble(
         metrics: Measures::register(&registry),
         registry,
         applying: tokio::sync::Mutex::default(),
+        vouching: Group::default(),
+        untold: Mutex::default(),
         news: Notify::new(),
         desired_changed: Notify::new(),
         started: tokio::time::Instant::now(),

@@ -61,6 +61,22 @@ pub enum LibError {
 }
 
 impl LibError {
+    /// The same once more, for others whose changes met it too.
+    pub(super) fn again(&self) -> Self {
+        match self {
+            Self::Disk {
+                action,
+                path,
+                source,
+            } => Self::Disk {
+                action,
+                path: path.clone(),
+                source: io::Error::new(source.kind(), source.to_string()),
+            },
+            other => Self::Refused(other.to_problem()),
+        }
+    }
+
     /// The problem as it is answered to whoever asked for the change.
     pub fn to_problem(&self) -> Problem {
         match self {

@@ -6,6 +6,8 @@
 //! - updates are exclusive; one is shown to readers only after it is valid and
 //!   durable (temporary file, sync, rename, sync of the folder), and after the
 //!   generation before it was kept as `….previous`;
+//! - updates that may be made together ([`InfoBase::update_together`]) share
+//!   one write; each of them is all or nothing;
 //! - a crash at any instruction leaves the old document or the new one whole;
 //! - what changes with every heartbeat ([`InfoBase::observe`]) is shown at
 //!   once and reaches the file at a bounded rate;
@@ -26,13 +28,14 @@ use std::{
 
 use gridmart_fabric::disk::Disk;
 use gridmart_schemas::{
-    problem::Problem,
+    problem::{Code, Problem},
     resource::{Document, ce_doc::CeDocument},
 };
 use parking_lot::{Mutex, RwLock};
 
 pub use self::error::LibError;
 use self::file::LibFile;
+use crate::group::Group;
 
 /// Observed values reach the file at most this often.
 pub const OBSERVATION_INTERVAL: Duration = Duration::from_secs(30);
@@ -65,6 +68,9 @@ struct Writer {
 
 type Observation<D> = Box<dyn Fn(&mut D) + Send + Sync>;
 
+/// May be made more than once, each time on a document of its own.
+type Change<D> = Box<dyn Fn(&mut D) -> Result<(), Problem> + Send + Sync>;
+
 struct Shown<D> {
     document: Arc<D>,
     /// Observed values have not reached the file yet.
@@ -77,6 +83,7 @@ struct Shown<D> {
 pub struct InfoBase<D> {
     shown: RwLock<Shown<D>>,
     writer: Mutex<Writer>,
+    together: Group<Change<D>, Result<(), LibError>>,
 }
 
 impl<D> std::fmt::Debug for InfoBase<D> {
@@ -124,6 +131,7 @@ impl<D: LibDocument> InfoBase<D> {
                 written,
                 last_flush: None,
             }),
+            together: Group::default(),
         }
     }
 
@@ -144,7 +152,68 @@ impl<D: LibDocument> InfoBase<D> {
         change: impl FnOnce(&mut D) -> Result<T, Problem>,
     ) -> Result<T, LibError> {
         let mut writer = self.writer.lock();
-        self.update_locked(&mut writer, change)
+        self.update_locked(&mut writer, 1, change)
+    }
+
+    /// The same in one write with others that come at the same time. The
+    /// change may be tried more than once before it is made.
+    pub fn update_together(
+        &self,
+        change: impl Fn(&mut D) -> Result<(), Problem> + Send + Sync + 'static,
+    ) -> Result<(), LibError> {
+        self.together
+            .join(Box::new(change), |changes| self.make_together(changes))
+            .unwrap_or_else(|| {
+                Err(LibError::Refused(Problem::new(
+                    Code::Internal,
+                    "An update of the information base was given up.",
+                )))
+            })
+    }
+
+    /// Makes all changes that do not refuse, in one write.
+    fn make_together(&self, changes: &[&Change<D>]) -> Vec<Result<(), LibError>> {
+        let mut writer = self.writer.lock();
+        let before = self.read();
+        let mut outcomes: Vec<Result<(), LibError>> = changes.iter().map(|_| Ok(())).collect();
+        let next = loop {
+            let mut document = D::clone(&before);
+            let mut tried = changes.iter().zip(&mut outcomes);
+            let refused = tried.find_map(|(change, outcome)| {
+                if outcome.is_err() {
+                    return None;
+                }
+                *outcome = change(&mut document).map_err(LibError::from);
+                outcome.is_err().then_some(())
+            });
+            // One that refuses may have changed something: all but it again.
+            if refused.is_none() {
+                break document;
+            }
+        };
+        let made = outcomes.iter().filter(|outcome| outcome.is_ok()).count() as u64;
+        if made == 0 {
+            return outcomes;
+        }
+        let written = self.update_locked(&mut writer, made, |document| {
+            *document = next;
+            Ok(())
+        });
+        match written {
+            Ok(()) => outcomes,
+            // Which of them is it? Each by itself tells.
+            Err(LibError::Invalid(_)) if made > 1 => changes
+                .iter()
+                .zip(outcomes)
+                .map(|(change, outcome)| {
+                    outcome.and_then(|()| self.update_locked(&mut writer, 1, change))
+                })
+                .collect(),
+            Err(error) => outcomes
+                .into_iter()
+                .map(|outcome| outcome.and_then(|()| Err(error.again())))
+                .collect(),
+        }
     }
 
     /// Changes the document if it still is the generation that an editor saw.
@@ -161,12 +230,14 @@ impl<D: LibDocument> InfoBase<D> {
                 now,
             });
         }
-        self.update_locked(&mut writer, change)
+        self.update_locked(&mut writer, 1, change)
     }
 
+    /// Writes what counts as so many updates.
     fn update_locked<T>(
         &self,
         writer: &mut Writer,
+        count: u64,
         change: impl FnOnce(&mut D) -> Result<T, Problem>,
     ) -> Result<T, LibError> {
         let before = {
@@ -174,7 +245,7 @@ impl<D: LibDocument> InfoBase<D> {
             shown.meanwhile = Some(Vec::new());
             Arc::clone(&shown.document)
         };
-        let written = Self::write_changed(writer, &before, change);
+        let written = Self::write_changed(writer, &before, count, change);
         let mut shown = self.shown.write();
         let meanwhile = shown.meanwhile.take().unwrap_or_default();
         let (outcome, mut document) = written?;
@@ -189,11 +260,12 @@ impl<D: LibDocument> InfoBase<D> {
     fn write_changed<T>(
         writer: &mut Writer,
         before: &D,
+        count: u64,
         change: impl FnOnce(&mut D) -> Result<T, Problem>,
     ) -> Result<(T, D), LibError> {
         let mut document = before.clone();
         let outcome = change(&mut document)?;
-        document.set_generation(before.generation() + 1);
+        document.set_generation(before.generation() + count);
         document.validate()?;
         let bytes = document.to_xml().into_bytes();
         writer.file.replace_keeping(&writer.written, &bytes)?;
@@ -223,7 +295,7 @@ impl<D: LibDocument> InfoBase<D> {
         if !self.shown.read().observed || !(due || force) {
             return Ok(());
         }
-        self.update_locked(&mut writer, |_| Ok(()))
+        self.update_locked(&mut writer, 1, |_| Ok(()))
     }
 }
 

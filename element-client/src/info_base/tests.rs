@@ -192,3 +192,84 @@ fn readers_and_writers_of_many_threads_see_whole_documents() {
     assert_eq!(both(&base.read()), (200, 200));
     assert_eq!(base.read().generation, 200);
 }
+
+/// Has changes made together: the first holds the others up until they wait.
+fn together(
+    base: &InfoBase<CeDocument>,
+    changes: Vec<Change<CeDocument>>,
+) -> Vec<Result<(), LibError>> {
+    std::thread::scope(|scope| {
+        let turn = base.writer.lock();
+        let count = changes.len();
+        let threads: Vec<_> = changes
+            .into_iter()
+            .map(|change| scope.spawn(move || base.update_together(change)))
+            .collect();
+        // One has taken itself out of those who wait; it waits for the writer.
+        while base.together.waiting() + 1 < count {
+            std::thread::yield_now();
+        }
+        drop(turn);
+        threads
+            .into_iter()
+            .map(|thread| thread.join().unwrap())
+            .collect()
+    })
+}
+
+fn count_up() -> Change<CeDocument> {
+    Box::new(|document| {
+        let limit = &mut document.element.policy.max_running_jobs;
+        *limit = Some(limit.unwrap_or(0) + 1);
+        Ok(())
+    })
+}
+
+#[test]
+fn updates_that_come_together_share_a_write() {
+    let disk = TestDisk::new();
+    let path = Path::new("/lib/CEDoc.xml");
+    let base = InfoBase::create(Arc::new(disk.clone()), path, document()).unwrap();
+    let before = disk.steps();
+    base.update_together(count_up()).unwrap();
+    let one_write = disk.steps() - before;
+    let before = disk.steps();
+    let changes = (0..50).map(|_| count_up());
+    let outcomes = together(&base, changes.collect());
+    assert!(outcomes.iter().all(Result::is_ok));
+    assert!(disk.steps() - before <= 2 * one_write, "not shared");
+    disk.restart();
+    let again = InfoBase::<CeDocument>::open(Arc::new(disk), path)
+        .unwrap()
+        .unwrap();
+    assert_eq!((limit(&again), again.read().generation), (Some(51), 51));
+}
+
+#[test]
+fn an_update_that_is_refused_or_invalid_spoils_no_other() {
+    let base = InfoBase::create(
+        Arc::new(TestDisk::new()),
+        Path::new("/lib/CEDoc.xml"),
+        document(),
+    )
+    .unwrap();
+    let refuse = |document: &mut CeDocument| {
+        document.element.policy.max_waiting_jobs = Some(1);
+        Err(Problem::new(Code::NotAuthorized, "no"))
+    };
+    let spoil = |document: &mut CeDocument| {
+        document.configuration.heartbeat_interval = gridmart_schemas::scalar::Seconds::from_secs(0);
+        Ok(())
+    };
+    let mut changes: Vec<Change<CeDocument>> = vec![Box::new(refuse), Box::new(spoil)];
+    for _ in 0..10 {
+        changes.push(count_up());
+    }
+    let outcomes = together(&base, changes);
+    assert!(matches!(outcomes[0], Err(LibError::Refused(_))));
+    assert!(matches!(outcomes[1], Err(LibError::Invalid(_))));
+    assert!(outcomes[2..].iter().all(Result::is_ok));
+    let read = base.read();
+    assert_eq!((limit(&base), read.generation), (Some(10), 10));
+    assert_eq!(read.element.policy.max_waiting_jobs, None);
+}

@@ -243,7 +243,7 @@ impl Ce {
             UtcTime::now(),
         );
         let entered = self.blocking(move |ce| {
-            ce.base.update(|document| {
+            ce.base.update_together(move |document| {
                 if !document
                     .host_table
                     .hosts
@@ -254,12 +254,7 @@ impl Ce {
                 }
                 Ok(())
             })?;
-            let forgotten = ce.standing.lock().update(|standing| {
-                standing.vouched.remove(&id);
-            });
-            if let Err(error) = forgotten {
-                tracing::warn!(%error, "a Host that has come stays among those vouched for");
-            }
+            ce.standing.lock().forget_vouched(id);
             Ok(())
         });
         entered.await?.map_err(|error: crate::info_base::LibError| {
@@ -273,11 +268,19 @@ impl Ce {
         if self.queue.lock().host(id).is_some() {
             return;
         }
-        let desired = self.standing.lock().get().desired.clone();
+        // Only a Host with a wish of its own has to be told apart.
+        let apart = {
+            let standing = self.standing.lock();
+            let desired = &standing.get().desired;
+            let named = desired.hosts.iter().any(|wish| wish.host == id);
+            (named || desired.revoked.contains(&id)).then(|| desired.clone())
+        };
         let description = Arc::new(host.clone());
         self.decide(|queue, now| {
             queue.on_host_known(id, description, Wish::default(), false);
-            queue.on_desired(&desired, now);
+            if let Some(desired) = &apart {
+                queue.on_desired(desired, now);
+            }
         });
     }
 
@@ -293,7 +296,10 @@ impl Ce {
             .hosts
             .iter()
             .find(|entry| entry.host.id == told.id);
-        if known.is_some_and(|entry| entry.host != told) {
+        let is_new = known.is_some_and(|entry| entry.host != told);
+        // Whoever holds the document while it is changed has it copied, whole.
+        drop(document);
+        if is_new {
             self.base.observe(move |document| {
                 if let Some(entry) = document
                     .host_table
