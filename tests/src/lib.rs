@@ -5,6 +5,7 @@
 //!   be killed, frozen and started again, and its command line;
 //! - [`Application`]: small applications;
 //! - [`wait_for`]: the only way to wait;
+//! - [`swarm`]: thousands of simulated nodes around real ones;
 //! - [`bench`]: the figures.
 //!
 //! Invariants: nothing listens but on free ports of this machine; nothing is
@@ -26,6 +27,7 @@ mod binary;
 pub mod processes;
 mod run;
 mod supermarket;
+pub mod swarm;
 mod wait;
 
 pub use application::Application;

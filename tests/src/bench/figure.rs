@@ -1,5 +1,7 @@
 //! Figures, and how they are shown.
 
+use std::fmt;
+
 use comfy_table::{Cell, CellAlignment, Table, presets};
 use serde::Serialize;
 
@@ -62,6 +64,16 @@ impl Figure {
     pub(super) fn note(mut self, note: impl Into<String>) -> Self {
         self.note = Some(note.into());
         self
+    }
+}
+
+impl fmt::Display for Figure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {} {}", self.name, shown(self.value), self.unit)?;
+        for beside in &self.beside {
+            write!(f, "; {} {}", shown(beside.value), beside.name)?;
+        }
+        self.note.iter().try_for_each(|note| write!(f, " ({note})"))
     }
 }
 

@@ -13,6 +13,7 @@ mod map;
 mod meter;
 mod sample;
 mod start;
+mod swarm;
 mod topology;
 
 use std::{
@@ -47,6 +48,9 @@ struct Arguments {
     /// A trial: fewer rounds, shorter waits
     #[arg(long)]
     quick: bool,
+    /// Simulated Hosts of the swarm [default: 10000, 200 with --quick]
+    #[arg(long, value_name = "N")]
+    hosts: Option<usize>,
     /// Where the figures go as JSON [default: bench.json beside the build]
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
@@ -66,11 +70,15 @@ enum Group {
     Start,
     /// What it costs to do nothing.
     Idle,
+    /// Thousands of simulated Hosts.
+    Swarm,
 }
 
 /// What all groups share.
 struct Bench {
     quick: bool,
+    /// Simulated Hosts of the swarm.
+    hosts: Option<usize>,
     runtime: Runtime,
 }
 
@@ -110,6 +118,7 @@ fn run(arguments: &Arguments) -> anyhow::Result<()> {
     meter::adopt_orphans()?;
     let bench = Bench {
         quick: arguments.quick,
+        hosts: arguments.hosts,
         runtime,
     };
     let (mut figures, mut failures) = (Vec::new(), Vec::new());
@@ -173,11 +182,21 @@ impl Bench {
             Group::Topology => topology::measure(self),
             Group::Start => start::measure(self),
             Group::Idle => idle::measure(self),
+            Group::Swarm => swarm::measure(self),
         }
     }
 
     /// Waits for something asynchronous, unless the program is told to end.
     fn wait<T>(&self, future: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
+        self.wait_within(WAIT_MAX, future)
+    }
+
+    /// The same for what may take longer, or has less time.
+    fn wait_within<T>(
+        &self,
+        limit: Duration,
+        future: impl Future<Output = anyhow::Result<T>>,
+    ) -> anyhow::Result<T> {
         const LOOK: Duration = Duration::from_millis(100);
         let told = async {
             while !is_interrupted() {
@@ -186,8 +205,8 @@ impl Bench {
         };
         self.runtime.block_on(async {
             tokio::select! {
-                done = tokio::time::timeout(WAIT_MAX, future) => {
-                    done.with_context(|| format!("no end within {} s", WAIT_MAX.as_secs()))?
+                done = tokio::time::timeout(limit, future) => {
+                    done.with_context(|| format!("no end within {} s", limit.as_secs()))?
                 }
                 () = told => bail!("interrupted"),
             }

@@ -23,6 +23,7 @@ mod refused;
 mod relay;
 mod renewal;
 mod sandbox;
+mod swarm;
 mod tickets;
 
 use std::sync::{Arc, Mutex, Weak};
