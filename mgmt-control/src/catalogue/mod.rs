@@ -27,9 +27,10 @@ use self::{observed::ObservedCell, update::Job};
 pub use self::{query::View, snapshot::Snapshot, update::Update};
 use crate::store::{self, StoreError};
 
-/// Changes that may wait for the writer: one commit takes milliseconds, so
-/// more than this means that the disk is stuck.
-const WAITING_CHANGES_MAX: usize = 1024;
+/// Changes that may wait for the writer: a commit takes milliseconds and some
+/// hundred of them, so more than this means that the disk is stuck. A hundred
+/// Elements whose Hosts join at once stay below it.
+const WAITING_CHANGES_MAX: usize = 8192;
 
 /// Name of the database in the data folder.
 pub const DATABASE: &str = "control.sqlite";
