@@ -143,6 +143,7 @@ impl Inner {
             software: env!("CARGO_PKG_VERSION").to_owned(),
             host: self.host(),
             endpoints: vec!["127.0.0.1:9".to_owned()],
+            relayed: false,
             leases: Vec::new(),
             deployments: self.deployments.lock().clone(),
             generation: self.wish.lock().generation,
