@@ -202,7 +202,7 @@ impl<D: LibDocument> InfoBase<D> {
         match written {
             Ok(()) => outcomes,
             // Which of them is it? Each by itself tells.
-            Err(LibError::Invalid(_)) if made > 1 => changes
+            Err(LibError::Invalid(_)) => changes
                 .iter()
                 .zip(outcomes)
                 .map(|(change, outcome)| {

@@ -261,6 +261,9 @@ fn an_update_that_is_refused_or_invalid_spoils_no_other() {
         document.configuration.heartbeat_interval = gridmart_schemas::scalar::Seconds::from_secs(0);
         Ok(())
     };
+    // Alone it is told the same as among others.
+    let alone = base.update_together(spoil);
+    assert!(matches!(alone, Err(LibError::Invalid(_))));
     let mut changes: Vec<Change<CeDocument>> = vec![Box::new(refuse), Box::new(spoil)];
     for _ in 0..10 {
         changes.push(count_up());
