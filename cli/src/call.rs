@@ -109,7 +109,7 @@ async fn stdin(input: Option<&Path>) -> Result<Stdin, Failure> {
 
 async fn streamed(call: CallBuilder) -> Result<CallEnd, Failure> {
     let mut running = call.start().await?;
-    remote::remember_request(running.request());
+    remote::remember(&running.id().to_string());
     let stdout = copy(running.stdout(), tokio::io::stdout());
     let stderr = copy(running.stderr(), tokio::io::stderr());
     // The first that fails drops the call, which ends its process tree.

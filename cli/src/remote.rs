@@ -6,7 +6,7 @@ use std::{fs, future::Future, io::Write as _, path::PathBuf};
 use anyhow::Context as _;
 use gridmart_schemas::{
     api::resource::ResourceRow,
-    id::{JobId, NodeId, RequestId},
+    id::{JobId, NodeId},
     problem::{Code, Problem},
 };
 use gridmart_sdk::Client;
@@ -117,11 +117,6 @@ pub(crate) fn remember(id: &str) {
     if let Err(error) = keep() {
         tracing::debug!(%error, "the last id is not kept");
     }
-}
-
-/// Keeps a request for `explain last`.
-pub(crate) fn remember_request(request: RequestId) {
-    remember(&request.to_string());
 }
 
 /// Keeps a map for `explain last`.

@@ -68,7 +68,7 @@ impl RunningCall {
         self.call.id()
     }
 
-    /// Which request, for `gridmart explain`.
+    /// Which request, as all logs name it.
     pub fn request(&self) -> RequestId {
         self.call.request()
     }

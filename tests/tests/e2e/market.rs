@@ -81,6 +81,15 @@ fn everything_is_found_again_on_an_old_folder() {
     );
     assert_eq!(second.ready.hosts.len(), 2, "and one more Host has joined");
     assert_eq!(second.cli(&["call", "kept"]).ok().text(), "kept");
+    // The controller hears of an ended call a moment later.
+    wait_for(LONG, "the last call is explained", || {
+        let run = second.cli(&["explain", "last"]);
+        if run.text().contains("host-1") {
+            Ok(())
+        } else {
+            Err(run.stderr)
+        }
+    });
     second.stop();
 }
 

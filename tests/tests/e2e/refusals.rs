@@ -52,7 +52,13 @@ fn a_need_that_nobody_meets_is_named_with_the_nearest() {
         "{}",
         run.stderr
     );
-    let explanation = market.cli(&["explain", "last"]).ok().text();
+    // Not `last`: other tests call on the same market meanwhile.
+    let request = run.stderr.lines().find_map(|line| {
+        let (_, id) = line.split_once("request: ")?;
+        Some(id.trim())
+    });
+    let explained = market.cli(&["explain", request.unwrap()]);
+    let explanation = explained.ok().text();
     assert!(explanation.contains("memory"), "{explanation}");
     goes_on(&market);
 }
