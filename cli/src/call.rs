@@ -109,7 +109,7 @@ async fn stdin(input: Option<&Path>) -> Result<Stdin, Failure> {
 
 async fn streamed(call: CallBuilder) -> Result<CallEnd, Failure> {
     let mut running = call.start().await?;
-    remote::remember(&running.id().to_string());
+    remote::remember(running.id());
     let stdout = copy(running.stdout(), tokio::io::stdout());
     let stderr = copy(running.stderr(), tokio::io::stderr());
     // The first that fails drops the call, which ends its process tree.
@@ -136,7 +136,7 @@ struct Called {
 
 async fn collected(call: CallBuilder, output: Output) -> Result<CallEnd, Failure> {
     let done = call.output().await?;
-    remote::remember(&done.call.to_string());
+    remote::remember(done.call);
     let texts = (str::from_utf8(&done.stdout), str::from_utf8(&done.stderr));
     let (encoding, stdout, stderr) = match texts {
         (Ok(stdout), Ok(stderr)) => ("utf-8", stdout.to_owned(), stderr.to_owned()),

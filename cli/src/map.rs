@@ -165,7 +165,7 @@ fn finish(
     let (shown, known) = (bar.clone(), Arc::clone(&job));
     let watch = move |state: &MapProgress| {
         if known.set(state.job).is_ok() {
-            remote::remember_job(state.job);
+            remote::remember(state.job);
         }
         shown.set(state.done, state.parts, message(state));
     };

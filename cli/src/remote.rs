@@ -1,12 +1,12 @@
 //! What all commands share that ask a controller: a client that is closed
 //! properly, Ctrl-C, and ids that are typed in part.
 
-use std::{fs, future::Future, io::Write as _, path::PathBuf};
+use std::{fmt::Display, fs, future::Future, io::Write as _, path::PathBuf};
 
 use anyhow::Context as _;
 use gridmart_schemas::{
     api::resource::ResourceRow,
-    id::{JobId, NodeId},
+    id::NodeId,
     problem::{Code, Problem},
 };
 use gridmart_sdk::Client;
@@ -40,7 +40,7 @@ pub(crate) fn ask_remembering<T>(
     if let Err(Failure::Problem(problem)) = &result
         && let Some(request) = problem.request_id
     {
-        remember(&request.to_string());
+        remember(request);
     }
     result
 }
@@ -105,23 +105,18 @@ fn completed(rows: &[ResourceRow], text: &str) -> Result<String, Failure> {
 }
 
 /// Keeps the id that `explain last` means.
-pub(crate) fn remember(id: &str) {
+pub(crate) fn remember(id: impl Display) {
     let keep = || -> std::io::Result<()> {
         let path = last_file();
         if let Some(folder) = path.parent() {
             fs::create_dir_all(folder)?;
         }
-        fs::File::create(path)?.write_all(id.as_bytes())
+        fs::File::create(path)?.write_all(id.to_string().as_bytes())
     };
     // Only `explain last` misses it.
     if let Err(error) = keep() {
         tracing::debug!(%error, "the last id is not kept");
     }
-}
-
-/// Keeps a map for `explain last`.
-pub(crate) fn remember_job(job: JobId) {
-    remember(&job.to_string());
 }
 
 /// Gives the id that `explain last` means.
