@@ -1,8 +1,7 @@
 //! Resources, commands on them, and what runs: thin typed calls to the
 //! people's API.
 
-use std::fmt;
-
+pub use gridmart_schemas::api::command::Command;
 use gridmart_schemas::{
     api::{
         activity::{ActivitiesView, CallsPage, JobView},
@@ -37,34 +36,6 @@ impl Resources {
     /// Shows one, by id or name.
     pub async fn get(&self, id: &str) -> Result<ResourceView, Error> {
         self.0.get(&format!("resources/{id}"), &[]).await
-    }
-}
-
-/// What to do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Command {
-    /// Take work.
-    Start,
-    /// Take no new work; what runs may end.
-    Stop,
-    /// End what runs now, take none.
-    Kill,
-}
-
-impl Command {
-    /// Gives the name as it travels.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Start => "start",
-            Self::Stop => "stop",
-            Self::Kill => "kill",
-        }
-    }
-}
-
-impl fmt::Display for Command {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.as_str())
     }
 }
 

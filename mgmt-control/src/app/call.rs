@@ -1,15 +1,13 @@
 //! Ending single calls and maps, on whichever Element they run.
 
 use gridmart_schemas::{
-    api::command::CommandView,
+    api::command::{Command, CommandView},
     id::{CallId, JobId},
     problem::{Code, Problem},
     wire::control_element::{Activities, ActivityList, CallTerminate, JobTerminate, Terminated},
 };
 
-use super::{
-    Control, ELEMENT_ANSWER_MAX, applied::element_connected, command::Command, context::Context,
-};
+use super::{Control, ELEMENT_ANSWER_MAX, applied::element_connected, context::Context};
 use crate::{failure::Failure, store::record};
 
 /// Rows that are searched for the owner of a call.

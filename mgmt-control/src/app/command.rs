@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use gridmart_schemas::{
-    api::command::CommandView,
+    api::command::{Command, CommandView},
     id::{Digest, NodeId},
     problem::{Code, Problem},
     role::{Desired, NodeKind},
@@ -28,72 +28,50 @@ use crate::{
 /// How long a command waits for nodes that are there.
 const APPLIED_WAIT_MAX: Duration = Duration::from_secs(2);
 
-/// What is asked for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Command {
-    /// Take work.
-    Start,
-    /// Take none; what runs may end.
-    Stop,
-    /// Take none; what runs is ended now.
-    Kill,
+const fn resource_action(command: Command) -> &'static str {
+    match command {
+        Command::Start => "resource.start",
+        Command::Stop => "resource.stop",
+        Command::Kill => "resource.kill",
+    }
 }
 
-impl Command {
-    /// The word for it.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Start => "start",
-            Self::Stop => "stop",
-            Self::Kill => "kill",
-        }
+const fn application_action(command: Command) -> &'static str {
+    match command {
+        Command::Start => "application.start",
+        Command::Stop => "application.stop",
+        Command::Kill => "application.kill",
     }
+}
 
-    const fn resource_action(self) -> &'static str {
-        match self {
-            Self::Start => "resource.start",
-            Self::Stop => "resource.stop",
-            Self::Kill => "resource.kill",
-        }
+/// Whether a wish is what the command asks for already. A `kill` counts as
+/// done while nothing could begin since: the last command was one.
+const fn is_done(command: Command, wish: Wish) -> bool {
+    match (command, wish.desired) {
+        (Command::Start, Desired::Production) | (Command::Stop, Desired::Closed) => true,
+        (Command::Kill, Desired::Closed) => wish.cut_epoch == wish.generation,
+        _ => false,
     }
+}
 
-    const fn application_action(self) -> &'static str {
-        match self {
-            Self::Start => "application.start",
-            Self::Stop => "application.stop",
-            Self::Kill => "application.kill",
-        }
-    }
-
-    /// Whether a wish is what the command asks for already. A `kill` counts as
-    /// done while nothing could begin since: the last command was one.
-    pub const fn is_done(self, wish: Wish) -> bool {
-        match (self, wish.desired) {
-            (Self::Start, Desired::Production) | (Self::Stop, Desired::Closed) => true,
-            (Self::Kill, Desired::Closed) => wish.cut_epoch == wish.generation,
-            _ => false,
-        }
-    }
-
-    /// The wish that follows, at a new generation.
-    pub const fn apply(self, wish: Wish, generation: u64) -> Wish {
-        match self {
-            Self::Start => Wish {
-                desired: Desired::Production,
-                generation,
-                ..wish
-            },
-            Self::Stop => Wish {
-                desired: Desired::Closed,
-                generation,
-                ..wish
-            },
-            Self::Kill => Wish {
-                desired: Desired::Closed,
-                generation,
-                cut_epoch: generation,
-            },
-        }
+/// The wish that follows, at a new generation.
+const fn applied(command: Command, wish: Wish, generation: u64) -> Wish {
+    match command {
+        Command::Start => Wish {
+            desired: Desired::Production,
+            generation,
+            ..wish
+        },
+        Command::Stop => Wish {
+            desired: Desired::Closed,
+            generation,
+            ..wish
+        },
+        Command::Kill => Wish {
+            desired: Desired::Closed,
+            generation,
+            cut_epoch: generation,
+        },
     }
 }
 
@@ -108,7 +86,7 @@ pub async fn resource_command(
 ) -> Result<CommandView, Failure> {
     let node = control.catalogue.view().resource(text)?;
     let id = node.id;
-    let entry = context.act(command.resource_action(), id.to_string());
+    let entry = context.act(resource_action(command), id.to_string());
     let wish = control
         .administer(entry, move |update| {
             let known = update.snapshot().nodes.get(&id).cloned();
@@ -118,10 +96,10 @@ pub async fn resource_command(
                 let detail = format!("{} was revoked; it takes no commands.", node.name);
                 return Err(Problem::new(Code::NodeRevoked, detail).into());
             }
-            if command.is_done(node.wish) {
+            if is_done(command, node.wish) {
                 return Ok(node.wish);
             }
-            let wish = command.apply(node.wish, update.next_generation()?);
+            let wish = applied(command, node.wish, update.next_generation()?);
             update.put_node(Node {
                 wish,
                 ..Node::clone(&node)
@@ -183,7 +161,7 @@ pub async fn application_command(
         Some(host) => format!("{label} on {}", host.name),
         None => label,
     };
-    let entry = context.act(command.application_action(), shown.clone());
+    let entry = context.act(application_action(command), shown.clone());
     if let Some(foreign) = versions
         .iter()
         .find(|application| !may_manage(application, context))
@@ -244,17 +222,17 @@ fn everywhere(update: &mut Update<'_>, command: Command, digest: &Digest) -> Res
         .filter_map(|(host, wishes)| Some((*host, *wishes.get(digest)?)))
         .collect();
     let done =
-        command.is_done(application.wish) && apart.iter().all(|(_, wish)| command.is_done(*wish));
+        is_done(command, application.wish) && apart.iter().all(|(_, wish)| is_done(command, *wish));
     if done {
         return Ok(application.wish);
     }
-    let wish = command.apply(application.wish, update.next_generation()?);
+    let wish = applied(command, application.wish, update.next_generation()?);
     update.put_application(Application {
         wish,
         ..application
     })?;
     for (host, own) in apart {
-        let mut own = command.apply(own, update.next_generation()?);
+        let mut own = applied(command, own, update.next_generation()?);
         own.cut_epoch = own.cut_epoch.max(wish.cut_epoch);
         update.put_host_wish(digest, host, own)?;
     }
@@ -269,10 +247,10 @@ fn on_host(
 ) -> Result<Wish, Failure> {
     let application = known(update, digest)?;
     let present = update.snapshot().wish_on_host(&application, host);
-    if command.is_done(present) {
+    if is_done(command, present) {
         return Ok(present);
     }
-    let wish = command.apply(present, update.next_generation()?);
+    let wish = applied(command, present, update.next_generation()?);
     update.put_host_wish(digest, host, wish)?;
     Ok(wish)
 }
@@ -293,11 +271,11 @@ mod tests {
     }
 
     fn give(wish: Wish, command: Command, generation: &mut u64) -> Wish {
-        if command.is_done(wish) {
+        if is_done(command, wish) {
             return wish;
         }
         *generation += 1;
-        command.apply(wish, *generation)
+        applied(command, wish, *generation)
     }
 
     proptest! {

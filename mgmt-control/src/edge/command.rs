@@ -5,7 +5,7 @@ use actix_web::{
     web::{Data, Json, Path, Query},
 };
 use gridmart_schemas::{
-    api::command::CommandView,
+    api::command::{Command, CommandView},
     id::{CallId, JobId},
 };
 use serde::Deserialize;
@@ -16,11 +16,7 @@ use super::{
     authorization::{self as allow, Allowed},
 };
 use crate::{
-    app::{
-        Control, call,
-        command::{self, Command},
-        context::Context,
-    },
+    app::{Control, call, command, context::Context},
     failure::Failure,
 };
 

@@ -1,8 +1,38 @@
 //! Management commands: recorded as what should be.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 use crate::wire::desired::Wish;
+
+/// What is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Command {
+    /// Take work.
+    Start,
+    /// Take no new work; what runs may end.
+    Stop,
+    /// End what runs now, take none.
+    Kill,
+}
+
+impl Command {
+    /// Gives the name as it travels.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Start => "start",
+            Self::Stop => "stop",
+            Self::Kill => "kill",
+        }
+    }
+}
+
+impl fmt::Display for Command {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
 
 /// `POST /api/v1/resources/{id}/{start|stop|kill}`,
 /// `POST /api/v1/applications/{name}/{start|stop|kill}` (`?version=`, `?host=`),
