@@ -70,6 +70,21 @@ struct Inlet {
     credit: u32,
 }
 
+impl Inlet {
+    /// Takes the next bytes for the process; none: nothing waits.
+    fn take_piece(&mut self) -> io::Result<Vec<u8>> {
+        let mut piece = Vec::new();
+        let position = self.spool.base();
+        self.spool.read(position, DATA_BYTES_MAX, &mut piece)?;
+        self.spool.release(position + piece.len() as u64);
+        Ok(piece)
+    }
+
+    fn is_empty(&self) -> bool {
+        self.spool.base() == self.spool.length()
+    }
+}
+
 /// What is between the call and its slot.
 struct Running {
     slot: SlotLink,
@@ -278,14 +293,8 @@ impl Call {
             poked: false,
             kill_forwarded: false,
         });
-        let mut stdin = Vec::new();
-        let position = state.inlet.spool.base();
-        state
-            .inlet
-            .spool
-            .read(position, DATA_BYTES_MAX, &mut stdin)?;
-        state.inlet.spool.release(position + stdin.len() as u64);
-        let ended = state.inlet.ended && state.inlet.spool.base() == state.inlet.spool.length();
+        let stdin = state.inlet.take_piece()?;
+        let ended = state.inlet.ended && state.inlet.is_empty();
         state.inlet.end_forwarded = ended;
         Ok((stdin, ended))
     }
@@ -311,14 +320,8 @@ impl Call {
         };
         running.poked = false;
         let number = running.slot.number;
-        while state.inlet.spool.base() < state.inlet.spool.length() {
-            let mut piece = Vec::new();
-            let position = state.inlet.spool.base();
-            state
-                .inlet
-                .spool
-                .read(position, DATA_BYTES_MAX, &mut piece)?;
-            state.inlet.spool.release(position + piece.len() as u64);
+        while !state.inlet.is_empty() {
+            let piece = state.inlet.take_piece()?;
             protocol::push(out, protocol::Kind::Stdin, number, &piece);
         }
         if state.inlet.ended && !state.inlet.end_forwarded {
