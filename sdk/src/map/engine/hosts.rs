@@ -36,13 +36,7 @@ impl Engine<'_> {
         if self.waited.is_some() || counts.pending == 0 || !again {
             return;
         }
-        let held: usize = self
-            .lines
-            .seats
-            .values()
-            .filter(|seat| !seat.spent)
-            .map(|seat| seat.slots)
-            .sum();
+        let held = self.lines.slots_held();
         let unfinished = u32::try_from(counts.pending + counts.running).unwrap_or(u32::MAX);
         let wanted = self
             .plan

@@ -51,6 +51,12 @@ impl Lines {
             tasks: grid.tasks().clone(),
         }
     }
+
+    /// Slots of the seats that still take parts.
+    pub(super) fn slots_held(&self) -> usize {
+        let open = self.seats.values().filter(|seat| !seat.spent);
+        open.map(|seat| seat.slots).sum()
+    }
 }
 
 impl Drop for Lines {

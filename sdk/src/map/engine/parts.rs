@@ -30,13 +30,7 @@ impl Engine<'_> {
         if pending == 0 {
             return;
         }
-        let slots: usize = self
-            .lines
-            .seats
-            .values()
-            .filter(|seat| !seat.spent)
-            .map(|seat| seat.slots)
-            .sum();
+        let slots = self.lines.slots_held();
         let rooms: Vec<_> = self
             .lines
             .seats
