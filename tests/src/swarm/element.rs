@@ -11,10 +11,8 @@ use std::{
 
 use futures_util::{FutureExt as _, StreamExt as _, future::BoxFuture, stream};
 use gridmart_fabric::{
-    identity::{IdentityCell, NewKey},
-    join::enrol,
-    stream::{Backoff, Dialer, Handler, Incoming, Peer, StreamLimits, reply},
-    tls::{ClientTls, Revocations},
+    identity::NewKey,
+    stream::{Handler, Incoming, Peer, reply},
 };
 use gridmart_schemas::{
     id::{Incarnation, NodeId},
@@ -36,7 +34,7 @@ use serde_json::value::RawValue;
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
-use super::{Arrivals, PATIENCE, description};
+use super::{Arrivals, PATIENCE, description, membership::Membership};
 
 /// As a real Element: Hosts in one message, and how long changes are gathered.
 const HOSTS_PER_MESSAGE: usize = 500;
@@ -88,18 +86,12 @@ impl SimulatedElement {
         name: &str,
         arrivals: Arc<Arrivals>,
     ) -> Result<Self, Problem> {
-        let token = token
-            .parse()
-            .map_err(|_| Problem::new(Code::JoinTokenInvalid, "This is no join token."))?;
-        let identity = enrol(&[door.to_owned()], &token, name).await?;
-        let (id, controller) = (identity.node(), identity.parent());
-        let domain = identity.domain().to_owned();
-        let tls = ClientTls::node(IdentityCell::new(identity), Revocations::new())
-            .map_err(|error| Problem::new(Code::Internal, error.to_string()))?;
+        let membership = Membership::join(door, token, name).await?;
+        let id = membership.id;
         let inner = Arc::new(Inner {
             id,
             name: name.to_owned(),
-            domain,
+            domain: membership.domain.clone(),
             incarnation: Incarnation::generate(),
             members: Mutex::default(),
             desired: Mutex::default(),
@@ -110,21 +102,12 @@ impl SimulatedElement {
             vouched: AtomicUsize::new(0),
             arrivals,
         });
-        let dialer = Dialer {
-            endpoints: vec![door.to_owned()],
-            expected: (controller, NodeKind::Control),
-            tls,
-            path: "/v1/control".to_owned(),
-            handler: Arc::new(End(Arc::clone(&inner))),
-            limits: StreamLimits::default(),
-            backoff: Backoff::default(),
-        };
-        let stop = CancellationToken::new();
         let greeting = Arc::clone(&inner);
-        tokio::spawn(dialer.keep_connected(
+        let stop = membership.keep_stream(
+            NodeKind::Control,
+            Arc::new(End(Arc::clone(&inner))),
             move |peer| Arc::clone(&greeting).greet(peer).boxed(),
-            stop.clone(),
-        ));
+        );
         let element = Self { id, inner, stop };
         element.inner.peer().await?;
         Ok(element)

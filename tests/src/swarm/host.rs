@@ -10,15 +10,10 @@ use std::{
 };
 
 use futures_util::{FutureExt as _, future::BoxFuture};
-use gridmart_fabric::{
-    identity::IdentityCell,
-    join::enrol,
-    stream::{Backoff, Dialer, Handler, Incoming, Peer, StreamLimits, reply},
-    tls::{ClientTls, Revocations},
-};
+use gridmart_fabric::stream::{Handler, Incoming, Peer, reply};
 use gridmart_schemas::{
     id::{Incarnation, NodeId},
-    problem::{Code, Problem},
+    problem::Problem,
     resource::host::ComputeHost,
     role::{Desired, NodeKind},
     wire::{
@@ -35,7 +30,7 @@ use parking_lot::Mutex;
 use serde_json::value::RawValue;
 use tokio_util::sync::CancellationToken;
 
-use super::{Arrivals, PATIENCE, description};
+use super::{Arrivals, PATIENCE, description, membership::Membership};
 
 /// Changes are gathered for a moment before they are told, as real Hosts do.
 const CHANGE_PAUSE: Duration = Duration::from_millis(50);
@@ -69,14 +64,9 @@ impl SimulatedHost {
         slots: u32,
         arrivals: Arc<Arrivals>,
     ) -> Result<Self, Problem> {
-        let token = token
-            .parse()
-            .map_err(|_| Problem::new(Code::JoinTokenInvalid, "This is no join token."))?;
-        let identity = enrol(&[door.to_owned()], &token, name).await?;
-        let (id, element) = (identity.node(), identity.parent());
-        let description = description::host(id, name, identity.domain(), element);
-        let tls = ClientTls::node(IdentityCell::new(identity), Revocations::new())
-            .map_err(|error| Problem::new(Code::Internal, error.to_string()))?;
+        let membership = Membership::join(door, token, name).await?;
+        let (id, element) = (membership.id, membership.parent);
+        let description = description::host(id, name, &membership.domain, element);
         let inner = Arc::new(Inner {
             slots,
             description,
@@ -87,21 +77,12 @@ impl SimulatedHost {
             desires: AtomicU64::new(0),
             arrivals,
         });
-        let dialer = Dialer {
-            endpoints: vec![door.to_owned()],
-            expected: (element, NodeKind::ComputingElement),
-            tls,
-            path: "/v1/control".to_owned(),
-            handler: Arc::new(End(Arc::clone(&inner))),
-            limits: StreamLimits::default(),
-            backoff: Backoff::default(),
-        };
-        let stop = CancellationToken::new();
         let greeting = Arc::clone(&inner);
-        tokio::spawn(dialer.keep_connected(
+        let stop = membership.keep_stream(
+            NodeKind::ComputingElement,
+            Arc::new(End(Arc::clone(&inner))),
             move |peer| Arc::clone(&greeting).greet(peer).boxed(),
-            stop.clone(),
-        ));
+        );
         Ok(Self { id, inner, stop })
     }
 

@@ -16,6 +16,7 @@ mod client;
 mod description;
 mod element;
 mod host;
+mod membership;
 mod person;
 mod role;
 
