@@ -176,6 +176,7 @@ pub(crate) fn exit_code_of(code: Code) -> u8 {
         | Code::LimitExceeded
         | Code::StartFailed
         | Code::StagingFailed
+        | Code::SandboxLost
         | Code::PartsFailed
         | Code::StorageFailed
         | Code::UnknownMessage

@@ -138,6 +138,8 @@ codes! {
     StagingFailed = "staging-failed", 502, true, "Try again; `gridmart show` of the Host tells its disk space.";
     /// The machine cannot make the sandbox.
     SandboxUnavailable = "sandbox-unavailable", 503, false, "Install bubblewrap and allow user namespaces, or start the Host with --allow-unsandboxed.";
+    /// The sandbox ended while a call ran in it: somebody killed it, or the machine had no memory left.
+    SandboxLost = "sandbox-lost", 502, true, "Call again; a retryable application is called again by itself. If it happens again, see the Host's log.";
     /// Some parts of a map failed.
     PartsFailed = "parts-failed", 409, false, "Read the parts' stderr in the report; run them again with `gridmart retry JOB --failed`.";
     /// A message of a kind that this version does not know.

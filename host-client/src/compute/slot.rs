@@ -501,7 +501,7 @@ impl Slot {
         } else {
             failed(
                 CallState::Failed,
-                Code::Internal,
+                Code::SandboxLost,
                 format!("the sandbox was lost while the call ran: {broken}"),
             )
         };

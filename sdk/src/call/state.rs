@@ -29,7 +29,7 @@ use super::{
     flow::{FlowError, InputFlow},
 };
 use crate::{
-    error::Error,
+    error::{Error, describe},
     grid::{Grid, Link, Need, Wanted, bare},
 };
 
@@ -279,7 +279,13 @@ impl CallShared {
             Kind::Ended => {
                 let end: CallEnd = frame(kind, channel, &payload).json()?;
                 link.push(bare(Kind::Close, channel));
-                Self::finish(core, Ok(end));
+                match lost(&end).filter(|problem| self.may_run_again(&core, problem, true)) {
+                    None => Self::finish(core, Ok(end)),
+                    Some(problem) => {
+                        drop(core);
+                        self.on_failed(problem, true);
+                    }
+                }
                 return Ok(true);
             }
             Kind::Refused => {
@@ -339,6 +345,7 @@ impl CallShared {
                 | Code::HostRestarted
                 | Code::LeaseEnded
                 | Code::LeaseUnknown
+                | Code::SandboxLost
                 | Code::NotAccepting
                 | Code::TicketExpired
                 | Code::UnknownCall
@@ -415,6 +422,12 @@ fn frame(kind: Kind, channel: u32, payload: &Bytes) -> gridmart_schemas::wire::f
         channel,
         payload,
     }
+}
+
+/// An end that is not the program's: what it ran in was lost.
+fn lost(end: &CallEnd) -> Option<Problem> {
+    let code = end.code.filter(|code| *code == Code::SandboxLost)?;
+    Some(Problem::new(code, describe(end)))
 }
 
 fn broken(error: FlowError) -> Problem {
