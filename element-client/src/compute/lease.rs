@@ -6,7 +6,7 @@
 //! while, so that a Host that still tells of it is not believed.
 
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet},
     time::{Duration, Instant},
 };
 
@@ -98,11 +98,11 @@ impl LeaseState {
 /// All leases in force.
 #[derive(Debug, Default)]
 pub struct LeaseTable {
-    leases: HashMap<LeaseId, LeaseState>,
-    by_host: HashMap<NodeId, BTreeSet<LeaseId>>,
-    by_person: HashMap<PersonName, BTreeSet<LeaseId>>,
-    by_session: HashMap<SessionId, BTreeSet<LeaseId>>,
-    ended: HashMap<LeaseId, Instant>,
+    leases: BTreeMap<LeaseId, LeaseState>,
+    by_host: BTreeMap<NodeId, BTreeSet<LeaseId>>,
+    by_person: BTreeMap<PersonName, BTreeSet<LeaseId>>,
+    by_session: BTreeMap<SessionId, BTreeSet<LeaseId>>,
+    ended: BTreeMap<LeaseId, Instant>,
 }
 
 impl LeaseTable {
@@ -209,11 +209,7 @@ impl LeaseTable {
     }
 }
 
-fn unindex<K: std::hash::Hash + Eq>(
-    index: &mut HashMap<K, BTreeSet<LeaseId>>,
-    key: &K,
-    id: LeaseId,
-) {
+fn unindex<K: Ord>(index: &mut BTreeMap<K, BTreeSet<LeaseId>>, key: &K, id: LeaseId) {
     if let Some(ids) = index.get_mut(key) {
         ids.remove(&id);
         if ids.is_empty() {
@@ -222,7 +218,7 @@ fn unindex<K: std::hash::Hash + Eq>(
     }
 }
 
-fn listed<K: std::hash::Hash + Eq>(index: &HashMap<K, BTreeSet<LeaseId>>, key: &K) -> Vec<LeaseId> {
+fn listed<K: Ord>(index: &BTreeMap<K, BTreeSet<LeaseId>>, key: &K) -> Vec<LeaseId> {
     index
         .get(key)
         .map(|ids| ids.iter().copied().collect())

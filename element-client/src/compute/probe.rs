@@ -4,7 +4,11 @@
 //! answer. No answer means that the Host is down; only this says so, a lost
 //! stream by itself does not.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use gridmart_schemas::{
     id::{Incarnation, NodeId},
@@ -12,10 +16,7 @@ use gridmart_schemas::{
     wire::element_host::Probe,
 };
 use parking_lot::Mutex;
-use tokio::{
-    sync::oneshot,
-    time::{Instant, timeout_at},
-};
+use tokio::{sync::oneshot, time::timeout_at};
 
 use super::element::Ce;
 
@@ -31,13 +32,13 @@ pub enum Verdict {
 /// Probes on their way, with who waits for them.
 #[derive(Debug)]
 pub struct Probes<W> {
-    waiting: HashMap<NodeId, Vec<W>>,
+    waiting: BTreeMap<NodeId, Vec<W>>,
 }
 
 impl<W> Default for Probes<W> {
     fn default() -> Self {
         Self {
-            waiting: HashMap::new(),
+            waiting: BTreeMap::new(),
         }
     }
 }
@@ -53,6 +54,58 @@ impl<W> Probes<W> {
     /// The probe is over; answers with who waited for it.
     pub fn on_verdict(&mut self, host: NodeId) -> Vec<W> {
         self.waiting.remove(&host).unwrap_or_default()
+    }
+}
+
+/// What to do next for a probe.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// Ask on the stream that stands, and wait so long for the answer.
+    Ask(Duration),
+    /// Its stream is lost; it may be back by then.
+    AwaitReturn(Instant),
+    /// The time is over.
+    Over,
+}
+
+/// One probe on its way: what silence means, and for how long a Host whose
+/// stream is lost is waited for.
+#[derive(Clone, Copy, Debug)]
+pub struct Course {
+    patience: Duration,
+    deadline: Instant,
+}
+
+impl Course {
+    /// A probe that may take so long; after the Element's own start its Hosts
+    /// are on their way back until `returned`.
+    pub fn new(patience: Duration, returned: Instant, now: Instant) -> Self {
+        Self {
+            patience,
+            deadline: (now + patience).max(returned),
+        }
+    }
+
+    /// What to do now.
+    pub fn step(&self, has_stream: bool, now: Instant) -> Step {
+        let left = self.deadline.saturating_duration_since(now);
+        if left.is_zero() {
+            Step::Over
+        } else if has_stream {
+            Step::Ask(left.min(self.patience))
+        } else {
+            Step::AwaitReturn(self.deadline)
+        }
+    }
+
+    /// What an answer that did not come means: of a stream that stands, that
+    /// the Host is down; a lost stream says nothing.
+    pub const fn on_silence(stream_stands: bool) -> Option<Verdict> {
+        if stream_stands {
+            Some(Verdict::Down)
+        } else {
+            None
+        }
     }
 }
 
@@ -87,35 +140,55 @@ impl Ce {
 
     async fn probe_now(&self, host: NodeId) -> Verdict {
         let configured = self.base.read().configuration.probe_timeout.to_duration();
-        // After the Element's own start its Hosts are on their way back.
-        let deadline = (Instant::now() + configured).max(self.started + self.return_time);
-        while Instant::now() < deadline {
+        let returned = (self.started + self.return_time).into_std();
+        let course = Course::new(configured, returned, Instant::now());
+        loop {
             let changed = self.links.changed();
             tokio::pin!(changed);
             // Enabled before looking, so that a return in between is seen.
             changed.as_mut().enable();
-            let Some(peer) = self.links.host(host) else {
-                // Its stream is lost: it may be back in time.
-                let _ = timeout_at(deadline, changed).await;
-                continue;
-            };
-            let left = deadline.saturating_duration_since(Instant::now());
-            match peer.ask(&Probe {}, left.min(configured)).await {
-                Ok(answer) => return Verdict::Alive(answer.incarnation),
-                // A stream that stands and does not answer is an answer.
-                Err(_) if !peer.is_closed() => return Verdict::Down,
-                Err(_) => {
-                    let _ = timeout_at(deadline, changed).await;
+            let peer = self.links.host(host);
+            match (course.step(peer.is_some(), Instant::now()), peer) {
+                (Step::Ask(patience), Some(peer)) => match peer.ask(&Probe {}, patience).await {
+                    Ok(answer) => return Verdict::Alive(answer.incarnation),
+                    Err(_) => {
+                        if let Some(verdict) = Course::on_silence(!peer.is_closed()) {
+                            return verdict;
+                        }
+                        let _ = timeout_at(course.deadline.into(), changed).await;
+                    }
+                },
+                (Step::AwaitReturn(until), _) => {
+                    let _ = timeout_at(until.into(), changed).await;
                 }
+                _ => return Verdict::Down,
             }
         }
-        Verdict::Down
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_silence_on_a_standing_stream_or_the_end_of_the_time_is_down() {
+        let now = Instant::now();
+        let second = Duration::from_secs(1);
+        let course = Course::new(3 * second, now, now);
+        assert_eq!(course.step(true, now), Step::Ask(3 * second));
+        assert_eq!(course.step(true, now + 2 * second), Step::Ask(second));
+        let waits = Step::AwaitReturn(now + 3 * second);
+        assert_eq!(course.step(false, now + second), waits);
+        assert_eq!(course.step(false, now + 3 * second), Step::Over);
+        assert_eq!(Course::on_silence(true), Some(Verdict::Down));
+        assert_eq!(Course::on_silence(false), None);
+        // Just started: nobody is called down before all could be back.
+        let course = Course::new(3 * second, now + 20 * second, now);
+        let waits = Step::AwaitReturn(now + 20 * second);
+        assert_eq!(course.step(false, now + 10 * second), waits);
+        assert_eq!(course.step(true, now), Step::Ask(3 * second));
+    }
 
     #[test]
     fn one_probe_serves_all_who_ask() {

@@ -6,7 +6,7 @@
 
 use std::{
     cmp::Reverse,
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet},
     sync::Arc,
     time::Instant,
 };
@@ -51,10 +51,10 @@ pub struct PoolApplication {
     /// Whether the package is being fetched.
     pub(super) fetching: bool,
     pub(super) index: Option<Index>,
-    pub(super) waiting: HashMap<PersonName, BTreeMap<Rank, EntryKey>>,
+    pub(super) waiting: BTreeMap<PersonName, BTreeMap<Rank, EntryKey>>,
     pub(super) flows: BTreeSet<Flow>,
     /// The flow under which each person stands in `flows`.
-    pub(super) placed: HashMap<PersonName, Flow>,
+    pub(super) placed: BTreeMap<PersonName, Flow>,
 }
 
 /// Hosts that fit, by free slots.
@@ -78,9 +78,9 @@ impl PoolApplication {
             manifest: None,
             fetching: false,
             index: None,
-            waiting: HashMap::new(),
+            waiting: BTreeMap::new(),
             flows: BTreeSet::new(),
-            placed: HashMap::new(),
+            placed: BTreeMap::new(),
         }
     }
 

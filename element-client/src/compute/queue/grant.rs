@@ -141,7 +141,7 @@ impl Queue {
             .map(|application| (application.name.clone(), application.version.clone()))
             .unwrap_or_default();
         let lease = LeaseState {
-            id: LeaseId::generate(),
+            id: self.lease_ids.next(),
             host,
             person: wanted.asker.person.clone(),
             presenter: Some(wanted.asker.presenter.clone()),

@@ -4,7 +4,7 @@
 //! Host; only `Queue::reindex` changes it.
 
 use std::{
-    collections::HashMap,
+    collections::BTreeMap,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -78,9 +78,9 @@ pub struct PoolHost {
     /// A call older than this is overdue.
     pub overdue_after: Duration,
     /// Applications that are or were being brought to it.
-    pub placements: HashMap<Digest, Placement>,
+    pub placements: BTreeMap<Digest, Placement>,
     /// Applications whose wish here differs from the Element's.
-    pub application_wishes: HashMap<Digest, Wish>,
+    pub application_wishes: BTreeMap<Digest, Wish>,
     pub(super) offered: u32,
 }
 
@@ -106,8 +106,8 @@ impl PoolHost {
             slots: 0,
             held: 0,
             overdue_after: Duration::ZERO,
-            placements: HashMap::new(),
-            application_wishes: HashMap::new(),
+            placements: BTreeMap::new(),
+            application_wishes: BTreeMap::new(),
             offered: 0,
         }
     }

@@ -2,7 +2,8 @@
 //!
 //! A plain state with reaction functions (`on_*`): no I/O, no clock (the time
 //! is passed in). What has to be done comes out as a list of [`Effect`]s, in
-//! the order in which it was decided.
+//! the order in which it was decided. Same events, same decisions: nothing
+//! depends on the order of a hash, and new leases' ids come from outside.
 //!
 //! Invariants:
 //! - slots are counted from the moment they are given out until the lease is
@@ -29,7 +30,7 @@ mod waiting;
 mod wish;
 
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet},
     time::{Duration, Instant},
 };
 
@@ -87,19 +88,19 @@ impl Person {
 pub struct Queue {
     settings: Settings,
     wish: Wish,
-    hosts: HashMap<NodeId, PoolHost>,
-    applications: HashMap<Digest, PoolApplication>,
+    hosts: BTreeMap<NodeId, PoolHost>,
+    applications: BTreeMap<Digest, PoolApplication>,
     /// Applications that somebody waits for.
     awaited: BTreeSet<Digest>,
     offered: Offered,
-    entries: HashMap<EntryKey, Entry>,
-    people: HashMap<PersonName, Person>,
+    entries: BTreeMap<EntryKey, Entry>,
+    people: BTreeMap<PersonName, Person>,
     /// People by the slots that nobody has asked back yet; those who hold any.
     holders: BTreeSet<(u32, PersonName)>,
     leases: LeaseTable,
     /// Recalled leases that were not given back yet.
     recalled: BTreeSet<LeaseId>,
-    sessions: HashMap<SessionId, KeyHash>,
+    sessions: BTreeMap<SessionId, KeyHash>,
     sequence: u64,
     in_use: u32,
     /// Entries that wait and have nothing yet.
@@ -107,6 +108,33 @@ pub struct Queue {
     /// Places may have changed since they were last told.
     moved: bool,
     effects: Vec<Effect>,
+    lease_ids: LeaseIds,
+}
+
+/// Where ids of new leases come from.
+pub struct LeaseIds(Box<dyn FnMut() -> LeaseId + Send>);
+
+impl LeaseIds {
+    /// From this source; none may come twice.
+    pub fn from_source(source: impl FnMut() -> LeaseId + Send + 'static) -> Self {
+        Self(Box::new(source))
+    }
+
+    fn next(&mut self) -> LeaseId {
+        (self.0)()
+    }
+}
+
+impl Default for LeaseIds {
+    fn default() -> Self {
+        Self::from_source(LeaseId::generate)
+    }
+}
+
+impl std::fmt::Debug for LeaseIds {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("LeaseIds")
+    }
 }
 
 /// Numbers of the queue, for the Element's State.
@@ -125,24 +153,30 @@ pub struct QueueCounts {
 impl Queue {
     /// An empty queue of an Element without Hosts.
     pub fn new(settings: Settings) -> Self {
+        Self::with_lease_ids(settings, LeaseIds::default())
+    }
+
+    /// The same, with ids of leases from elsewhere.
+    pub fn with_lease_ids(settings: Settings, lease_ids: LeaseIds) -> Self {
         Self {
             settings,
             wish: Wish::default(),
-            hosts: HashMap::new(),
-            applications: HashMap::new(),
+            hosts: BTreeMap::new(),
+            applications: BTreeMap::new(),
             awaited: BTreeSet::new(),
             offered: Offered::default(),
-            entries: HashMap::new(),
-            people: HashMap::new(),
+            entries: BTreeMap::new(),
+            people: BTreeMap::new(),
             holders: BTreeSet::new(),
             leases: LeaseTable::default(),
             recalled: BTreeSet::new(),
-            sessions: HashMap::new(),
+            sessions: BTreeMap::new(),
             sequence: 0,
             in_use: 0,
             waiting: 0,
             moved: false,
             effects: Vec::new(),
+            lease_ids,
         }
     }
 

@@ -240,7 +240,7 @@ impl Queue {
             host.hear(state, floor, now);
         }
         let mut told = placements(deployments);
-        for (digest, placement) in host.placements.drain() {
+        for (digest, placement) in std::mem::take(&mut host.placements) {
             // What is on its way is answered by itself.
             if !matches!(placement, Placement::Ready) {
                 told.insert(digest, placement);
@@ -314,7 +314,7 @@ impl Queue {
     }
 }
 
-fn placements(deployments: &[Deployment]) -> std::collections::HashMap<Digest, Placement> {
+fn placements(deployments: &[Deployment]) -> std::collections::BTreeMap<Digest, Placement> {
     deployments
         .iter()
         .filter(|deployment| deployment.state == AppEnvState::Installedverified.as_str())
