@@ -17,10 +17,11 @@ use gridmart_fabric::{
 use gridmart_schemas::{
     id::Digest,
     problem::{Code, Problem},
-    role::Desired,
     wire::desired::{ApplicationWish, HostDesired, Wish},
 };
 use parking_lot::Mutex;
+
+use super::orders;
 
 /// A larger file is not ours.
 const DESIRED_BYTES_MAX: u64 = 8 * 1024 * 1024;
@@ -49,7 +50,7 @@ impl Commands {
     /// work at hand is the caller's to do.
     pub(crate) fn record(&self, told: HostDesired) -> Result<(), Problem> {
         let mut desired = self.desired.lock();
-        let merged = merge(&desired, told)?;
+        let merged = orders::merge(&desired, told)?;
         if merged != *desired {
             let written = serde_json::to_vec_pretty(&merged)
                 .map_err(io::Error::from)
@@ -73,16 +74,6 @@ impl Commands {
         self.desired.lock().wish
     }
 
-    /// What should be with an application; absent: nothing was said.
-    pub(crate) fn application(&self, digest: &Digest) -> Option<Wish> {
-        self.desired
-            .lock()
-            .applications
-            .iter()
-            .find(|wish| wish.digest == *digest)
-            .map(|wish| wish.wish)
-    }
-
     /// All applications that should be here.
     pub(crate) fn applications(&self) -> Vec<ApplicationWish> {
         self.desired.lock().applications.clone()
@@ -90,72 +81,19 @@ impl Commands {
 
     /// The epochs in force for an application.
     pub(crate) fn cut(&self, digest: &Digest) -> LeaseCut {
-        let desired = self.desired.lock();
-        let application = desired
-            .applications
-            .iter()
-            .find(|wish| wish.digest == *digest);
-        LeaseCut {
-            element: desired.element_cut_epoch,
-            host: desired.wish.cut_epoch,
-            application: application.map_or(0, |wish| wish.wish.cut_epoch),
-        }
+        orders::cut(&self.desired.lock(), digest)
     }
 
     /// Refuses what is stopped: the Host or the application.
     pub(crate) fn require_serving(&self, digest: &Digest) -> Result<(), Problem> {
-        if self.host().desired == Desired::Closed {
-            return Err(Problem::new(Code::NotAccepting, "The Host is stopped."));
-        }
-        match self.application(digest) {
-            Some(Wish {
-                desired: Desired::Closed,
-                ..
-            }) => Err(Problem::new(
-                Code::NotAccepting,
-                "The application is stopped on this Host.",
-            )),
-            _ => Ok(()),
-        }
+        orders::require_serving(&self.desired.lock(), digest)
     }
-}
-
-/// Tells whether work of epochs `work` is to be ended under epochs `now`.
-pub(crate) const fn is_cut(work: LeaseCut, now: LeaseCut) -> bool {
-    work.element < now.element || work.host < now.host || work.application < now.application
-}
-
-/// What holds after `told`: nothing older than what holds now.
-fn merge(now: &HostDesired, mut told: HostDesired) -> Result<HostDesired, Problem> {
-    if told.wish.generation < now.wish.generation || told.element_cut_epoch < now.element_cut_epoch
-    {
-        let detail = format!(
-            "The Host has generation {} and refuses the older {}.",
-            now.wish.generation, told.wish.generation
-        );
-        return Err(Problem::new(Code::GenerationConflict, detail));
-    }
-    told.wish.cut_epoch = told.wish.cut_epoch.max(now.wish.cut_epoch);
-    for wish in &mut told.applications {
-        if let Some(known) = now
-            .applications
-            .iter()
-            .find(|known| known.digest == wish.digest)
-        {
-            if known.wish.generation > wish.wish.generation {
-                wish.wish = Wish {
-                    cut_epoch: known.wish.cut_epoch,
-                    ..known.wish
-                };
-            }
-            wish.wish.cut_epoch = wish.wish.cut_epoch.max(known.wish.cut_epoch);
-        }
-    }
-    Ok(told)
 }
 
 #[cfg(test)]
 mod tests {
+    use gridmart_schemas::role::Desired;
+
     use super::*;
 
     fn digest() -> Digest {
@@ -244,33 +182,17 @@ mod tests {
         commands
             .record(with_application(8, Desired::Production, 3))
             .unwrap();
-        assert_eq!(commands.application(&digest()).unwrap().generation, 9);
+        assert_eq!(
+            orders::application(&commands.desired.lock(), &digest())
+                .unwrap()
+                .generation,
+            9
+        );
         assert!(commands.require_serving(&digest()).is_err());
         commands
             .record(with_application(10, Desired::Production, 4))
             .unwrap();
         assert!(commands.require_serving(&digest()).is_ok());
         assert_eq!(commands.cut(&digest()).application, 4);
-    }
-
-    #[test]
-    fn a_kill_is_heard_after_a_later_start() {
-        let work = LeaseCut {
-            element: 1,
-            host: 1,
-            application: 1,
-        };
-        assert!(!is_cut(work, work));
-        assert!(is_cut(work, LeaseCut { host: 2, ..work }));
-        assert!(is_cut(work, LeaseCut { element: 2, ..work }));
-        assert!(is_cut(
-            work,
-            LeaseCut {
-                application: 2,
-                ..work
-            }
-        ));
-        // The Element may know of a kill that the Host has not heard of yet.
-        assert!(!is_cut(LeaseCut { host: 5, ..work }, work));
     }
 }

@@ -7,7 +7,6 @@
 //! of its own. The Host's slots in total are a semaphore over all leases.
 
 use std::{
-    collections::{HashMap, VecDeque},
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -22,7 +21,7 @@ use gridmart_schemas::{
     wire::{
         call::CallOpen,
         element_host::HeldLease,
-        record::{CallEnd, CallRecord, CallState},
+        record::{CallEnd, CallRecord},
     },
 };
 use parking_lot::Mutex;
@@ -31,13 +30,17 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    call::Call, command::is_cut, deploy::Application, limits::Limits, services::Services, slot,
+    call::Call,
+    deploy::Application,
+    fate::unstarted,
+    limits::Limits,
+    roll::Tenant,
+    services::Services,
+    slot,
+    tenure::{Tenure, Work},
     verdict::Cut,
 };
 
-/// Calls of one lease that may be open (waiting, running, or ended and not
-/// closed): a program opens parts of a map far ahead of the slots.
-pub(crate) const OPEN_CALLS_MAX: usize = 1024;
 /// Calls shorter than this are given to runners ahead of time.
 const QUICK_CALL_US: u64 = 10_000;
 /// A runner has no more work ahead than this, beyond a few calls: another slot
@@ -45,27 +48,17 @@ const QUICK_CALL_US: u64 = 10_000;
 const AHEAD_WORK_US: u64 = 20_000;
 const AHEAD_FEW: u64 = 4;
 
-struct State {
-    calls: HashMap<CallId, Arc<Call>>,
-    queue: VecDeque<Arc<Call>>,
-    /// Slot tasks that exist, and those of them that wait for work.
-    slots_made: u32,
-    slots_idle: u32,
-    connections: u32,
-    /// Since when nobody is attached.
-    detached: Option<Instant>,
-    /// The newest ticket's expiry, seconds since 1970.
-    expires: i64,
-    /// No new calls any more, and why.
-    closing: Option<Problem>,
-}
+impl Work for Arc<Call> {
+    fn id(&self) -> CallId {
+        self.id
+    }
 
-impl State {
-    /// A new slot counts as idle until it takes its first call.
-    fn make_slot(&mut self, lease: &Arc<Lease>) {
-        self.slots_made += 1;
-        self.slots_idle += 1;
-        slot::spawn(Arc::clone(lease));
+    fn is_running(&self) -> bool {
+        Call::is_running(self)
+    }
+
+    fn has_ended(&self) -> bool {
+        Call::has_ended(self)
     }
 }
 
@@ -80,7 +73,17 @@ pub(crate) struct Lease {
     work: Notify,
     /// Sliding mean of the wall time of its calls, microseconds; 0: none yet.
     mean_us: AtomicU64,
-    state: Mutex<State>,
+    tenure: Mutex<Tenure<Arc<Call>>>,
+}
+
+impl Tenant for Arc<Lease> {
+    fn claims(&self) -> &LeaseClaims {
+        &self.claims
+    }
+
+    fn is_idle(&self) -> bool {
+        Lease::is_idle(self)
+    }
 }
 
 impl Lease {
@@ -94,7 +97,7 @@ impl Lease {
             &services.policy,
             services.enforceable,
         );
-        let expires = claims.exp;
+        let tenure = Tenure::new(&claims, Instant::now());
         Arc::new(Self {
             claims,
             application,
@@ -103,16 +106,7 @@ impl Lease {
             over: CancellationToken::new(),
             work: Notify::new(),
             mean_us: AtomicU64::new(0),
-            state: Mutex::new(State {
-                calls: HashMap::new(),
-                queue: VecDeque::new(),
-                slots_made: 0,
-                slots_idle: 0,
-                connections: 0,
-                detached: Some(Instant::now()),
-                expires,
-                closing: None,
-            }),
+            tenure: Mutex::new(tenure),
         })
     }
 
@@ -124,32 +118,19 @@ impl Lease {
 
     /// A connection is attached; the calls that the lease holds.
     pub(crate) fn on_attach(self: &Arc<Self>, expires: i64) -> Vec<CallId> {
-        let mut state = self.state.lock();
-        state.connections += 1;
-        state.detached = None;
-        state.expires = state.expires.max(expires);
-        if state.slots_made == 0 {
-            // The first sandbox is made while the first call is on its way.
-            state.make_slot(self);
-        }
-        let mut held: Vec<_> = state.calls.keys().copied().collect();
-        held.sort_unstable();
+        let (held, made) = self.tenure.lock().on_attached(expires);
+        self.make_slots(made);
         held
     }
 
     /// A renewed ticket was shown.
     pub(crate) fn on_renewal(&self, expires: i64) {
-        let mut state = self.state.lock();
-        state.expires = state.expires.max(expires);
+        self.tenure.lock().on_renewed(expires);
     }
 
     /// A connection is gone.
     pub(crate) fn on_detach(&self) {
-        let mut state = self.state.lock();
-        state.connections = state.connections.saturating_sub(1);
-        if state.connections == 0 {
-            state.detached = Some(Instant::now());
-        }
+        self.tenure.lock().on_detached(Instant::now());
     }
 
     // === calls ===
@@ -157,74 +138,52 @@ impl Lease {
     /// Finds the call to go on with, or makes a new one, which waits until
     /// [`Self::enqueue`]. The flag tells whether it is new.
     pub(crate) fn open(&self, open: CallOpen) -> Result<(Arc<Call>, bool), Problem> {
-        let mut state = self.state.lock();
-        if let Some(call) = state.calls.get(&open.call) {
-            return Ok((Arc::clone(call), false));
-        }
-        if open.resume.is_some() {
-            return Err(Problem::new(
-                Code::UnknownCall,
-                format!("The Host holds no call {}.", open.call),
-            ));
-        }
-        if let Some(problem) = &state.closing {
-            return Err(problem.clone());
-        }
-        self.services
-            .commands
-            .require_serving(&self.application.digest)?;
-        if state.expires < OffsetDateTime::now_utc().unix_timestamp() {
-            return Err(Problem::new(
-                Code::TicketExpired,
-                "The lease's ticket has expired and was not renewed.",
-            ));
-        }
-        if state.calls.len() >= OPEN_CALLS_MAX {
-            let detail = format!("The lease has {OPEN_CALLS_MAX} open calls already.");
-            return Err(Problem::new(Code::Busy, detail));
+        let mut tenure = self.tenure.lock();
+        let serving = || {
+            let commands = &self.services.commands;
+            commands.require_serving(&self.application.digest)
+        };
+        if let Some(call) = tenure.judge_open(&open, serving, OffsetDateTime::now_utc())? {
+            return Ok((call, false));
         }
         let log = self
             .services
             .logs
             .writer(&self.application.digest, open.call, &self.claims.sub);
         let call = Call::new(open, self.services.incarnation, &self.services.spools, log);
-        state.calls.insert(call.id, Arc::clone(&call));
+        tenure.on_opened(Arc::clone(&call));
         Ok((call, true))
     }
 
     /// Puts new calls in line, and sees that there are slots for them.
     pub(crate) fn enqueue(self: &Arc<Self>, calls: impl IntoIterator<Item = Arc<Call>>) {
-        let mut state = self.state.lock();
-        state.queue.extend(calls);
-        let wanted = u32::try_from(state.queue.len()).unwrap_or(u32::MAX);
-        while state.slots_idle < wanted && state.slots_made < self.claims.slots.max(1) {
-            state.make_slot(self);
-        }
-        drop(state);
+        let made = self.tenure.lock().enqueue(calls);
+        self.make_slots(made);
         self.work.notify_waiters();
+    }
+
+    fn make_slots(self: &Arc<Self>, count: u32) {
+        for _ in 0..count {
+            slot::spawn(Arc::clone(self));
+        }
     }
 
     /// Puts calls back to the front that a runner had and did not start.
     pub(crate) fn requeue(self: &Arc<Self>, call: Arc<Call>) {
-        self.state.lock().queue.push_front(call);
-        self.enqueue([]);
+        let made = self.tenure.lock().requeue(call);
+        self.make_slots(made);
+        self.work.notify_waiters();
     }
 
     /// The program has the call's end: its output is not needed any more.
-    pub(crate) fn close_call(&self, call: &Call) {
-        if call.has_ended() {
-            self.state.lock().calls.remove(&call.id);
-        }
+    pub(crate) fn close_call(&self, call: &Arc<Call>) {
+        self.tenure.lock().on_closed(call);
     }
 
     /// Ends a call, wherever it is; tells whether there was something to end:
     /// one that is being ended already is not ended twice.
     pub(crate) fn cut_call(self: &Arc<Self>, call: &Arc<Call>, cut: Cut) -> bool {
-        let waiting = {
-            let mut state = self.state.lock();
-            let place = state.queue.iter().position(|waiting| waiting.id == call.id);
-            place.and_then(|place| state.queue.remove(place))
-        };
+        let waiting = self.tenure.lock().leave_queue(call.id);
         if let Some(call) = waiting {
             self.finish(&call, unstarted(&cut));
             return true;
@@ -234,18 +193,12 @@ impl Lease {
 
     /// Finds a call.
     pub(crate) fn call(&self, id: CallId) -> Option<Arc<Call>> {
-        self.state.lock().calls.get(&id).cloned()
+        self.tenure.lock().call(id)
     }
 
     /// All calls that have not ended.
     pub(crate) fn live_calls(&self) -> Vec<Arc<Call>> {
-        self.state
-            .lock()
-            .calls
-            .values()
-            .filter(|call| !call.has_ended())
-            .cloned()
-            .collect()
+        self.tenure.lock().live_calls()
     }
 
     /// A call has ended: it is recorded, and its caller hears of it.
@@ -300,18 +253,12 @@ impl Lease {
             tokio::pin!(notified);
             notified.as_mut().enable();
             {
-                let mut state = self.state.lock();
+                let mut tenure = self.tenure.lock();
                 if self.over.is_cancelled() {
                     return None;
                 }
-                if let Some(call) = state.queue.pop_front() {
-                    if std::mem::take(counted_idle) {
-                        state.slots_idle = state.slots_idle.saturating_sub(1);
-                    }
+                if let Some(call) = tenure.next_call(counted_idle) {
                     return Some(call);
-                }
-                if !std::mem::replace(counted_idle, true) {
-                    state.slots_idle += 1;
                 }
             }
             tokio::select! {
@@ -323,7 +270,7 @@ impl Lease {
 
     /// Takes the next call, if one waits.
     pub(crate) fn try_next_call(&self) -> Option<Arc<Call>> {
-        self.state.lock().queue.pop_front()
+        self.tenure.lock().next_call_if(|_, _| true)
     }
 
     /// Takes a call that a busy runner with so many calls can have ahead of
@@ -338,23 +285,22 @@ impl Lease {
         {
             return None;
         }
-        let mut state = self.state.lock();
-        if state.queue.len() < self.claims.slots as usize || !state.queue.front()?.can_go_ahead() {
-            return None;
-        }
-        state.queue.pop_front()
+        let slots = self.claims.slots as usize;
+        self.tenure
+            .lock()
+            .next_call_if(|first, waiting| waiting >= slots && first.can_go_ahead())
     }
 
     // === its end ===
 
     /// Takes no new calls from now on.
     pub(crate) fn close(&self, problem: Problem) {
-        self.state.lock().closing.get_or_insert(problem);
+        self.tenure.lock().close(problem);
     }
 
     /// Why it takes no calls any more.
     pub(crate) fn closing_problem(&self) -> Problem {
-        let closing = self.state.lock().closing.clone();
+        let closing = self.tenure.lock().closing().cloned();
         closing.unwrap_or_else(|| Problem::new(Code::LeaseEnded, "The lease is over."))
     }
 
@@ -368,84 +314,16 @@ impl Lease {
 
     /// Tells whether all that it had to do is done.
     pub(crate) fn is_idle(&self) -> bool {
-        self.live_calls().is_empty()
+        self.tenure.lock().is_idle()
     }
 
     /// Why it is over by itself at this moment, if it is.
     pub(crate) fn outlived(&self, grace: Duration, now: OffsetDateTime) -> Option<&'static str> {
-        let idle = self.is_idle();
-        let state = self.state.lock();
-        let detached = state.detached.is_some_and(|since| since.elapsed() >= grace);
-        if detached {
-            return Some("its caller went away and did not come back");
-        }
-        if state.closing.is_some() && idle {
-            return Some("it was given back");
-        }
-        let expired = state.expires.saturating_add_unsigned(grace.as_secs()) < now.unix_timestamp();
-        (expired && idle && state.calls.is_empty()).then_some("its ticket has expired")
-    }
-
-    /// Tells whether a kill has passed it.
-    pub(crate) fn is_cut(&self) -> bool {
-        is_cut(
-            self.claims.cut,
-            self.services.commands.cut(&self.application.digest),
-        )
+        self.tenure.lock().outlived(grace, Instant::now(), now)
     }
 
     /// As the Element is told of it.
     pub(crate) fn held(&self) -> HeldLease {
-        let state = self.state.lock();
-        let mut running: Vec<_> = state
-            .calls
-            .values()
-            .filter(|call| call.is_running())
-            .map(|call| call.id)
-            .collect();
-        running.sort_unstable();
-        HeldLease {
-            lease: self.id(),
-            owner: self.claims.sub.clone(),
-            digest: self.application.digest.clone(),
-            application: self.claims.application.name.clone(),
-            slots: self.claims.slots,
-            running,
-            attached: state.connections > 0,
-        }
-    }
-}
-
-/// The end of a call that never ran.
-fn unstarted(cut: &Cut) -> CallEnd {
-    let (state, code, reason) = match cut {
-        Cut::Terminated(reason) => (CallState::Terminated, Code::Terminated, reason.clone()),
-        Cut::Limit(name) => (
-            CallState::Failed,
-            Code::LimitExceeded,
-            format!("the call went over its {name}"),
-        ),
-        Cut::HostDown => (
-            CallState::Failed,
-            Code::HostDown,
-            "the Host went down".to_owned(),
-        ),
-    };
-    failed(state, code, reason)
-}
-
-/// An end without a process.
-pub(crate) const fn failed(state: CallState, code: Code, reason: String) -> CallEnd {
-    CallEnd {
-        state,
-        exit_code: None,
-        signal: None,
-        code: Some(code),
-        reason: Some(reason),
-        wall_us: 0,
-        cpu_us: 0,
-        max_resident_bytes: 0,
-        stdout_bytes: 0,
-        stderr_bytes: 0,
+        self.tenure.lock().held(&self.claims)
     }
 }

@@ -1,7 +1,7 @@
 //! All leases of a Host: who may begin one, and when they end.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::HashSet,
     io,
     path::{Path, PathBuf},
     sync::Arc,
@@ -10,7 +10,7 @@ use std::{
 
 use gridmart_fabric::{
     disk::{self, RealDisk, Secrecy},
-    ticket::{LEEWAY, LIFE_MAX, VerifyingKeys},
+    ticket::VerifyingKeys,
 };
 use gridmart_schemas::{
     id::{CallId, Digest, JobId, KeyHash, LeaseId, NodeId},
@@ -22,7 +22,13 @@ use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use tokio::sync::mpsc;
 
-use super::{command::is_cut, deploy::Deployer, lease::Lease, services::Services, verdict::Cut};
+use super::{
+    deploy::Deployer,
+    lease::Lease,
+    roll::{End, Roll},
+    services::Services,
+    verdict::Cut,
+};
 
 /// A lost caller may come back for so long, where the Element says nothing.
 const GRACE_DEFAULT: u32 = 30;
@@ -51,9 +57,7 @@ pub(crate) struct Leases {
     element: NodeId,
     trust_path: PathBuf,
     trust: RwLock<Trust>,
-    present: Mutex<HashMap<LeaseId, Arc<Lease>>>,
-    /// A ticket outlives its lease: it must not begin it anew.
-    over: Mutex<HashMap<LeaseId, (Instant, Problem)>>,
+    roll: Mutex<Roll<Arc<Lease>>>,
     ended: mpsc::UnboundedSender<LeaseId>,
 }
 
@@ -81,8 +85,7 @@ impl Leases {
             element,
             trust_path: trust_path.to_owned(),
             trust: RwLock::new(Trust { told, keys }),
-            present: Mutex::default(),
-            over: Mutex::default(),
+            roll: Mutex::default(),
             ended,
         })
     }
@@ -132,28 +135,10 @@ impl Leases {
         let expires = claims.exp;
         // Held to the end: what ends leases looks at those that are present, so
         // none may begin between these checks and that.
-        let mut leases = self.present.lock();
-        if is_cut(claims.cut, self.services.commands.cut(&digest)) {
-            return Err(Problem::new(
-                Code::TicketCut,
-                "The Host, its Element or the application was killed since.",
-            ));
-        }
-        if let Some((_, problem)) = self.over.lock().get(&claims.lease) {
-            return Err(problem.clone());
-        }
-        if let Some(lease) = leases.get(&claims.lease) {
-            let is_same = lease.claims.sub == claims.sub
-                && lease.claims.presenter == claims.presenter
-                && lease.application.digest == digest;
-            return if is_same {
-                Ok((Arc::clone(lease), expires))
-            } else {
-                Err(Problem::new(
-                    Code::TicketForeign,
-                    "The lease belongs to somebody else.",
-                ))
-            };
+        let mut roll = self.roll.lock();
+        let in_force = self.services.commands.cut(&digest);
+        if let Some(lease) = roll.judge(&claims, in_force)? {
+            return Ok((lease, expires));
         }
         self.services.commands.require_serving(&digest)?;
         let application = self.deployer.get(&digest).ok_or_else(|| {
@@ -167,42 +152,33 @@ impl Leases {
             lease.id = %lease.id(), owner = %lease.claims.sub, application = lease.claims.application.name,
             slots = lease.claims.slots, "a lease begins"
         );
-        leases.insert(lease.id(), Arc::clone(&lease));
-        self.services
-            .metrics
-            .leases
-            .set(i64::try_from(leases.len()).unwrap_or(i64::MAX));
+        roll.on_begun(Arc::clone(&lease));
+        self.show(&roll);
         Ok((lease, expires))
     }
 
     /// The Element ends a lease; without `kill` its calls may finish.
     pub(crate) fn end(&self, id: LeaseId, kill: bool, reason: &str) {
-        let problem = Problem::new(Code::LeaseEnded, format!("The lease was ended: {reason}."));
-        let leases = self.present.lock();
-        let present = leases.get(&id).cloned();
-        if present.is_none() {
-            // Its ticket may be on its way: it begins nothing any more.
-            self.over
-                .lock()
-                .insert(id, (Instant::now(), problem.clone()));
-        }
-        drop(leases);
-        match present {
-            Some(lease) if kill || lease.is_idle() => {
-                self.finish(&lease, problem, &Cut::Terminated(reason.to_owned()));
+        let mut roll = self.roll.lock();
+        let end = roll.end(id, kill, reason, Instant::now());
+        self.show(&roll);
+        drop(roll);
+        match end {
+            End::Over(lease, problem) => {
+                end_now(&lease, problem, &Cut::Terminated(reason.to_owned()));
             }
-            Some(lease) => lease.close(problem),
-            None => {}
+            End::Closing(lease, problem) => lease.close(problem),
+            End::Unknown => {}
         }
     }
 
     /// Ends what kills have passed; gives how many leases that were.
     pub(crate) fn end_cut(&self) -> usize {
-        let cut: Vec<_> = self
-            .all()
-            .into_iter()
-            .filter(|lease| lease.is_cut())
-            .collect();
+        let commands = &self.services.commands;
+        let cut = self
+            .roll
+            .lock()
+            .cut(|claims| commands.cut(&claims.application.digest));
         for lease in &cut {
             let problem = Problem::new(
                 Code::LeaseEnded,
@@ -265,9 +241,7 @@ impl Leases {
                 let _ = self.ended.send(lease.id());
             }
         }
-        self.over
-            .lock()
-            .retain(|_, (since, _)| since.elapsed() < LIFE_MAX + 2 * LEEWAY);
+        self.roll.lock().forget(Instant::now());
     }
 
     /// All leases, as the Element is told of them.
@@ -291,22 +265,26 @@ impl Leases {
     }
 
     fn all(&self) -> Vec<Arc<Lease>> {
-        self.present.lock().values().cloned().collect()
+        self.roll.lock().present().cloned().collect()
     }
 
     fn finish(&self, lease: &Arc<Lease>, problem: Problem, cut: &Cut) {
-        let mut leases = self.present.lock();
-        leases.remove(&lease.id());
-        self.services
-            .metrics
-            .leases
-            .set(i64::try_from(leases.len()).unwrap_or(i64::MAX));
-        self.over
-            .lock()
-            .insert(lease.id(), (Instant::now(), problem.clone()));
-        drop(leases);
-        lease.close(problem);
-        lease.cut_all(cut);
-        lease.over.cancel();
+        let mut roll = self.roll.lock();
+        roll.on_over(lease.id(), problem.clone(), Instant::now());
+        self.show(&roll);
+        drop(roll);
+        end_now(lease, problem, cut);
     }
+
+    fn show(&self, roll: &Roll<Arc<Lease>>) {
+        let leases = &self.services.metrics.leases;
+        leases.set(i64::try_from(roll.len()).unwrap_or(i64::MAX));
+    }
+}
+
+/// Ends what runs under a lease that is over.
+fn end_now(lease: &Arc<Lease>, problem: Problem, cut: &Cut) {
+    lease.close(problem);
+    lease.cut_all(cut);
+    lease.over.cancel();
 }

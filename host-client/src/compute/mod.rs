@@ -3,7 +3,9 @@
 //! Map: `run` wires everything; `comm` speaks with the Element, `door` and
 //! `calls` with programs; `relay` brings these where the
 //! Host has no door. `leases` → `lease` → `slot` → `sandbox` → `runner`
-//! is the way of a call inwards; `call` is where its bytes meet. `deploy`
+//! is the way of a call inwards; `call` is where its bytes meet; what is
+//! decided on that way is in `roll` (leases), `tenure` (one lease), `fate` (one
+//! call) and `orders` (what should be), which know no I/O. `deploy`
 //! brings applications, `command` keeps what should be, `record` and `log`
 //! keep what was.
 
@@ -17,6 +19,7 @@ mod deploy;
 mod description;
 mod door;
 mod error;
+pub mod fate;
 mod folder;
 mod invocation;
 mod join;
@@ -26,10 +29,12 @@ mod leases;
 mod limits;
 mod log;
 mod metrics;
+pub mod orders;
 mod provision;
 mod recent;
 mod record;
 mod relay;
+pub mod roll;
 mod run;
 pub mod runner;
 mod sandbox;
@@ -37,6 +42,7 @@ mod services;
 mod slot;
 mod spool;
 mod stores;
+pub mod tenure;
 mod verdict;
 
 pub use self::{
@@ -44,4 +50,5 @@ pub use self::{
     error::HostError,
     run::{run, run_embedded},
     sandbox::RunnerProgram,
+    verdict::Cut,
 };

@@ -25,8 +25,9 @@ use tokio::{
 use super::{
     call::{Call, SlotLink, Stream},
     cgroup::CgroupHits,
+    fate::failed,
     invocation,
-    lease::{Lease, failed},
+    lease::Lease,
     runner::protocol::{
         self, CALLS_AHEAD_MAX, EndCause, EndedBy, Kind, Message, ProcessEnd, ProtocolError, Start,
     },

@@ -18,7 +18,7 @@ const SIGXFSZ: i32 = 25;
 
 /// Why the Host ended a call before it ended by itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Cut {
+pub enum Cut {
     /// Somebody wanted it, or its caller is gone: why, in words.
     Terminated(String),
     /// It went over a limit that the Host watches: its name.

@@ -30,6 +30,7 @@ use tokio::sync::mpsc;
 pub(crate) use self::outbound::{Outbound, push_json};
 use self::outlet::Outlet;
 use super::{
+    fate::Fate,
     log::CallLog,
     runner::protocol,
     spool::{Spool, SpoolRoom},
@@ -100,9 +101,9 @@ struct State {
     attachment: Option<Attachment>,
     /// It waits in its connection's list.
     is_ready: bool,
+    /// Its slot, while one has it.
     running: Option<Running>,
-    cut: Option<Cut>,
-    end: Option<CallEnd>,
+    fate: Fate,
     end_sent: bool,
     /// Until it has ended.
     log: Option<CallLog>,
@@ -142,8 +143,7 @@ impl Call {
                 attachment: None,
                 is_ready: false,
                 running: None,
-                cut: None,
-                end: None,
+                fate: Fate::default(),
                 end_sent: false,
                 log: Some(log),
             }),
@@ -164,12 +164,12 @@ impl Call {
 
     /// Tells whether its end has been reached.
     pub(crate) fn has_ended(&self) -> bool {
-        self.state.lock().end.is_some()
+        self.state.lock().fate.end().is_some()
     }
 
     /// Tells whether a slot has it.
     pub(crate) fn is_running(&self) -> bool {
-        self.state.lock().running.is_some()
+        self.state.lock().fate.is_running()
     }
 
     // === from the connection ===
@@ -231,7 +231,7 @@ impl Call {
                 "Stdin came after its end.",
             ));
         }
-        if state.end.is_some() {
+        if state.fate.end().is_some() {
             // Nobody reads it any more; the caller hears of the end.
             return Ok(());
         }
@@ -275,9 +275,8 @@ impl Call {
     /// this was it.
     pub(crate) fn cut(&self, cut: Cut) -> bool {
         let mut state = self.state.lock();
-        let is_first = state.end.is_none() && state.cut.is_none();
+        let is_first = state.fate.cut(cut);
         if is_first {
-            state.cut = Some(cut);
             state.poke();
         }
         is_first
@@ -288,6 +287,7 @@ impl Call {
     /// A slot takes it; gives its first input, and whether that is all.
     pub(crate) fn begin(&self, slot: SlotLink) -> io::Result<(Vec<u8>, bool)> {
         let mut state = self.state.lock();
+        state.fate.begin();
         state.running = Some(Running {
             slot,
             poked: false,
@@ -309,6 +309,7 @@ impl Call {
         state.outlets = [Outlet::new(room), Outlet::new(room)];
         state.inlet.end_forwarded = false;
         state.running = None;
+        state.fate.give_back();
         Ok(())
     }
 
@@ -335,7 +336,7 @@ impl Call {
                 protocol::push(out, kind, number, &credit.to_le_bytes());
             }
         }
-        if state.cut.is_none() {
+        if state.fate.cut_reason().is_none() {
             return Ok(false);
         }
         let forwarded = state
@@ -397,7 +398,7 @@ impl Call {
 
     /// Why it is to be ended, if it is.
     pub(crate) fn cut_reason(&self) -> Option<Cut> {
-        self.state.lock().cut.clone()
+        self.state.lock().fate.cut_reason().cloned()
     }
 
     /// It has ended; gives the end with the bytes of output counted.
@@ -411,7 +412,7 @@ impl Call {
         state.running = None;
         let length = state.inlet.spool.length();
         state.inlet.spool.release(length);
-        state.end = Some(end.clone());
+        state.fate.finish(end.clone());
         self.make_ready(&mut state);
         end
     }
@@ -448,7 +449,7 @@ impl Call {
             push_json(message, frame::Kind::Started, channel, &started);
         }
         let credit = std::mem::take(&mut state.inlet.credit);
-        if credit > 0 && state.end.is_none() {
+        if credit > 0 && state.fate.end().is_none() {
             frame::push(
                 message,
                 frame::Kind::StdinCredit,
@@ -456,7 +457,7 @@ impl Call {
                 &credit.to_le_bytes(),
             );
         }
-        if self.is_part() && state.end.is_none() {
+        if self.is_part() && state.fate.end().is_none() {
             return;
         }
         let kinds = [frame::Kind::Stdout, frame::Kind::Stderr];
@@ -478,7 +479,7 @@ impl Call {
             self.make_ready(&mut state);
         } else if complete
             && !state.end_sent
-            && let Some(end) = &state.end
+            && let Some(end) = state.fate.end()
         {
             push_json(message, frame::Kind::Ended, channel, end);
             state.end_sent = true;

@@ -1,0 +1,145 @@
+//! The leases of a Host, without I/O: which may begin, and which are over.
+//!
+//! Invariants: a ticket outlives its lease, and never begins it anew; nothing
+//! begins under epochs that a kill has passed; a lease has one person, one key
+//! and one application.
+
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
+
+use gridmart_fabric::ticket::{LEEWAY, LIFE_MAX, LeaseClaims, LeaseCut};
+use gridmart_schemas::{
+    id::LeaseId,
+    problem::{Code, Problem},
+};
+
+use super::orders::is_cut;
+
+/// A ticket is of no use after this, whoever made it and whenever.
+const TICKET_MEMORY: Duration = LIFE_MAX.saturating_add(LEEWAY).saturating_add(LEEWAY);
+
+/// A lease, as far as the roll has to know it.
+pub trait Tenant: Clone {
+    /// What its ticket says.
+    fn claims(&self) -> &LeaseClaims;
+    /// Whether all that it had to do is done.
+    fn is_idle(&self) -> bool;
+}
+
+/// What the end of a lease means.
+#[derive(Clone, Debug)]
+pub enum End<T> {
+    /// It is over now: what runs under it is ended.
+    Over(T, Problem),
+    /// It takes no new calls, and is over when it has nothing left to do.
+    Closing(T, Problem),
+    /// It never began here, and does not any more.
+    Unknown,
+}
+
+/// All leases in force, and those that were ended lately.
+#[derive(Debug)]
+pub struct Roll<T> {
+    present: BTreeMap<LeaseId, T>,
+    over: BTreeMap<LeaseId, (Instant, Problem)>,
+}
+
+impl<T> Default for Roll<T> {
+    fn default() -> Self {
+        Self {
+            present: BTreeMap::new(),
+            over: BTreeMap::new(),
+        }
+    }
+}
+
+impl<T: Tenant> Roll<T> {
+    /// Judges the claims of a verified ticket under the epochs in force. Gives
+    /// the lease if it is present; `None`: it may begin.
+    pub fn judge(&self, claims: &LeaseClaims, in_force: LeaseCut) -> Result<Option<T>, Problem> {
+        if is_cut(claims.cut, in_force) {
+            return Err(Problem::new(
+                Code::TicketCut,
+                "The Host, its Element or the application was killed since.",
+            ));
+        }
+        if let Some((_, problem)) = self.over.get(&claims.lease) {
+            return Err(problem.clone());
+        }
+        let Some(tenant) = self.present.get(&claims.lease) else {
+            return Ok(None);
+        };
+        let known = tenant.claims();
+        let is_same = known.sub == claims.sub
+            && known.presenter == claims.presenter
+            && known.application.digest == claims.application.digest;
+        if is_same {
+            Ok(Some(tenant.clone()))
+        } else {
+            Err(Problem::new(
+                Code::TicketForeign,
+                "The lease belongs to somebody else.",
+            ))
+        }
+    }
+
+    /// A lease begins.
+    pub fn on_begun(&mut self, tenant: T) {
+        self.present.insert(tenant.claims().lease, tenant);
+    }
+
+    /// The Element ends a lease; without `kill` its calls may finish.
+    pub fn end(&mut self, id: LeaseId, kill: bool, reason: &str, now: Instant) -> End<T> {
+        let problem = Problem::new(Code::LeaseEnded, format!("The lease was ended: {reason}."));
+        match self.present.get(&id).cloned() {
+            // Its ticket may be on its way: it begins nothing any more.
+            None => {
+                self.over.insert(id, (now, problem));
+                End::Unknown
+            }
+            Some(tenant) if kill || tenant.is_idle() => {
+                self.on_over(id, problem.clone(), now);
+                End::Over(tenant, problem)
+            }
+            Some(tenant) => End::Closing(tenant, problem),
+        }
+    }
+
+    /// A lease is over.
+    pub fn on_over(&mut self, id: LeaseId, problem: Problem, now: Instant) {
+        self.present.remove(&id);
+        self.over.insert(id, (now, problem));
+    }
+
+    /// Leases that a kill has passed, by the epochs in force for each.
+    pub fn cut(&self, in_force: impl Fn(&LeaseClaims) -> LeaseCut) -> Vec<T> {
+        self.present
+            .values()
+            .filter(|tenant| is_cut(tenant.claims().cut, in_force(tenant.claims())))
+            .cloned()
+            .collect()
+    }
+
+    /// Forgets leases whose tickets have run out as well.
+    pub fn forget(&mut self, now: Instant) {
+        self.over
+            .retain(|_, (since, _)| now.saturating_duration_since(*since) < TICKET_MEMORY);
+    }
+
+    /// All leases in force.
+    pub fn present(&self) -> impl Iterator<Item = &T> {
+        self.present.values()
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.present.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.present.is_empty()
+    }
+}
