@@ -28,6 +28,16 @@ mod people;
 mod resources;
 mod settings;
 
+/// What the library decides, without I/O: for simulations, not for programs.
+#[doc(hidden)]
+pub mod cores {
+    pub use crate::{
+        call::course,
+        grid::{presence, rounds},
+        map::core as map,
+    };
+}
+
 pub use apps::{Apps, Compute, LogPiece, LogTail, UploadProgress};
 pub use call::{CallBuilder, Output, OutputStream, RunningCall, Stdin, StdinSink};
 pub use client::Client;

@@ -2,16 +2,12 @@
 
 use std::{task::Waker, time::Instant};
 
-use gridmart_schemas::{
-    id::NodeId,
-    problem::Problem,
-    wire::{
-        frame::{Kind, push},
-        record::CallEnd,
-    },
-};
+use gridmart_schemas::wire::frame::{Kind, push};
 
-use super::flow::{InputFlow, OutputFlow};
+use super::{
+    course::Course,
+    flow::{InputFlow, OutputFlow},
+};
 use crate::grid::{Link, Slot};
 
 /// Which output.
@@ -25,18 +21,10 @@ pub(super) struct Core {
     pub(super) input: InputFlow,
     pub(super) stdout: OutputFlow,
     pub(super) stderr: OutputFlow,
-    pub(super) end: Option<Result<CallEnd, Problem>>,
+    pub(super) course: Course,
     /// Where it runs.
     pub(super) line: Option<(Link, u32)>,
     pub(super) slot: Option<Slot>,
-    /// The Host was asked to go on with it, and has not said from where.
-    pub(super) resuming: bool,
-    /// A sign of the Host's that it has begun.
-    pub(super) begun: bool,
-    pub(super) cancelled: bool,
-    pub(super) attempts: u32,
-    pub(super) placements: u32,
-    pub(super) avoid: Vec<NodeId>,
     /// When silence becomes worth a question: the last sign of life, or what
     /// an earlier answer said.
     pub(super) last_sign: Instant,
@@ -78,15 +66,9 @@ impl Core {
             input,
             stdout: OutputFlow::default(),
             stderr: OutputFlow::default(),
-            end: None,
+            course: Course::default(),
             line: None,
             slot: None,
-            resuming: false,
-            begun: false,
-            cancelled: false,
-            attempts: 0,
-            placements: 0,
-            avoid: Vec::new(),
             last_sign: Instant::now(),
             ask_after: None,
             wakers: Wakers::default(),
@@ -102,7 +84,7 @@ impl Core {
 
     /// Appends the input that may be sent now.
     pub(super) fn input_frames(&mut self, channel: u32, frames: &mut Vec<u8>) {
-        if self.resuming {
+        if self.course.is_resuming() {
             return;
         }
         while let Some(data) = self.input.next() {

@@ -2,6 +2,7 @@
 //! [`RunningCall`].
 
 mod core;
+pub mod course;
 mod flow;
 mod running;
 mod state;

@@ -26,15 +26,13 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     core::{Core, Stream, set_waker},
+    course::{After, Rerun},
     flow::{FlowError, InputFlow},
 };
 use crate::{
     error::{Error, describe},
-    grid::{Grid, Link, Need, Wanted, bare},
+    grid::{Grid, Link, Need, Slot, Wanted, bare},
 };
-
-/// A call that never began is placed anew so often.
-const PLACEMENTS_MAX: u32 = 3;
 
 /// What is to be called, and how.
 pub(crate) struct CallPlan {
@@ -76,7 +74,7 @@ impl CallShared {
     /// Finds a slot and sends the call there.
     pub(crate) async fn place(self: &Arc<Self>) -> Result<(), Error> {
         loop {
-            let avoid = self.core.lock().avoid.clone();
+            let avoid = self.core.lock().course.avoid().to_vec();
             let wanted = Wanted {
                 need: &self.plan.need,
                 job: self.plan.open.part_of.map(|part| part.job),
@@ -86,7 +84,7 @@ impl CallShared {
             let slot = self.grid.slot(&wanted).await?;
             let link = slot.link().clone();
             let mut core = self.core.lock();
-            if core.end.is_some() {
+            if core.course.has_ended() {
                 drop(core);
                 return Ok(());
             }
@@ -96,7 +94,7 @@ impl CallShared {
             };
             core.line = Some((link.clone(), channel));
             core.slot = Some(slot);
-            core.attempts += 1;
+            core.course.on_placed();
             core.last_sign = Instant::now();
             core.ask_after = None;
             let frames = self.open_frames(&mut core, channel, None);
@@ -109,7 +107,7 @@ impl CallShared {
         let mut frames = Vec::new();
         let mut open = self.plan.open.clone();
         if let Some(part) = &mut open.part_of {
-            part.attempt = core.attempts.max(1);
+            part.attempt = core.course.attempts().max(1);
         }
         open.resume = resume;
         if let Err(error) = push_json(&mut frames, Kind::Open, channel, &open) {
@@ -117,7 +115,7 @@ impl CallShared {
             tracing::error!(%error, "a call could not be written down");
         }
         core.input_frames(channel, &mut frames);
-        if core.cancelled {
+        if core.course.is_cancelled() {
             frames.extend(self.cancel_frame(channel, "cancelled by its caller"));
         }
         frames
@@ -137,10 +135,9 @@ impl CallShared {
     /// Ends the process tree; its end arrives as of any call.
     pub(crate) fn cancel(&self) {
         let mut core = self.core.lock();
-        if core.end.is_some() || core.cancelled {
+        if !core.course.on_cancelled() {
             return;
         }
-        core.cancelled = true;
         core.stdout.discard();
         core.stderr.discard();
         if let Some((link, channel)) = core.line.clone() {
@@ -155,7 +152,7 @@ impl CallShared {
     /// Bytes of stdin that may be written now.
     pub(crate) fn poll_input_room(&self, waker: &Waker) -> Result<Option<usize>, Problem> {
         let mut core = self.core.lock();
-        match &core.end {
+        match core.course.end() {
             Some(Err(problem)) => return Err(problem.clone()),
             Some(Ok(_)) => {
                 return Err(Problem::new(
@@ -198,7 +195,7 @@ impl CallShared {
             core.credit_frame(stream);
             return Some(Ok(Some(data)));
         }
-        match &core.end {
+        match core.course.end() {
             Some(Ok(_)) => Some(Ok(None)),
             Some(Err(problem)) => Some(Err(problem.clone())),
             None => {
@@ -221,14 +218,14 @@ impl CallShared {
 
     pub(crate) fn poll_end(&self, waker: &Waker) -> Option<Result<CallEnd, Problem>> {
         let mut core = self.core.lock();
-        if core.end.is_none() {
+        if !core.course.has_ended() {
             set_waker(&mut core.wakers.end, waker);
         }
-        core.end.clone()
+        core.course.end().cloned()
     }
 
     pub(crate) fn has_ended(&self) -> bool {
-        self.core.lock().end.is_some()
+        self.core.lock().course.has_ended()
     }
 }
 
@@ -246,7 +243,9 @@ impl CallShared {
         let mut core = self.core.lock();
         core.last_sign = Instant::now();
         core.ask_after = None;
-        core.begun |= kind != Kind::Refused;
+        if kind != Kind::Refused {
+            core.course.on_sign();
+        }
         match kind {
             Kind::Stdout | Kind::Stderr => {
                 let stream = if kind == Kind::Stdout {
@@ -271,7 +270,7 @@ impl CallShared {
             }
             Kind::Started => {
                 let started: CallStarted = frame(kind, channel, &payload).json()?;
-                if std::mem::take(&mut core.resuming) {
+                if core.course.on_started() {
                     core.input.on_resumed(started.stdin).map_err(broken)?;
                     core.send_input();
                 }
@@ -279,7 +278,9 @@ impl CallShared {
             Kind::Ended => {
                 let end: CallEnd = frame(kind, channel, &payload).json()?;
                 link.push(bare(Kind::Close, channel));
-                match lost(&end).filter(|problem| self.may_run_again(&core, problem, true)) {
+                let rerun = self.rerun(&core);
+                let lost = lost(&end);
+                match lost.filter(|lost| core.course.may_run_again(lost, true, rerun)) {
                     None => Self::finish(core, Ok(end)),
                     Some(problem) => {
                         drop(core);
@@ -290,7 +291,7 @@ impl CallShared {
             }
             Kind::Refused => {
                 let problem: Problem = frame(kind, channel, &payload).json()?;
-                let begun = core.begun || core.resuming;
+                let begun = core.course.may_have_begun();
                 drop(core);
                 self.on_failed(problem, begun);
                 return Ok(true);
@@ -302,9 +303,7 @@ impl CallShared {
     }
 
     fn finish(mut core: parking_lot::MutexGuard<'_, Core>, end: Result<CallEnd, Problem>) {
-        if core.end.is_none() {
-            core.end = Some(end);
-        }
+        core.course.on_ended(end);
         core.line = None;
         let slot = core.slot.take();
         core.wakers.wake_all();
@@ -315,22 +314,17 @@ impl CallShared {
     /// The call was refused (`began`: false) or lost (`began`: perhaps).
     pub(crate) fn on_failed(self: &Arc<Self>, problem: Problem, began: bool) {
         let mut core = self.core.lock();
-        if core.end.is_some() {
-            return;
+        let rerun = self.rerun(&core);
+        let host = core.line.as_ref().map(|(link, _)| link.host());
+        match core.course.on_failed(&problem, began, rerun, host) {
+            After::Nothing => return,
+            After::Over => return Self::finish(core, Err(problem)),
+            After::Anew => {}
         }
-        if !self.may_run_again(&core, &problem, began) {
-            return Self::finish(core, Err(problem));
-        }
-        core.placements += 1;
         core.input.restart();
         core.stdout.restart();
         core.stderr.restart();
-        (core.resuming, core.begun) = (false, false);
-        if let Some((link, _)) = core.line.take()
-            && problem.code == Code::HostDown
-        {
-            core.avoid.push(link.host());
-        }
+        core.line = None;
         let slot = core.slot.take();
         drop(core);
         drop(slot);
@@ -338,34 +332,16 @@ impl CallShared {
         tokio::spawn(place_again(Arc::clone(self)));
     }
 
-    fn may_run_again(&self, core: &Core, problem: &Problem, began: bool) -> bool {
-        let passing = matches!(
-            problem.code,
-            Code::HostDown
-                | Code::HostRestarted
-                | Code::LeaseEnded
-                | Code::LeaseUnknown
-                | Code::SandboxLost
-                | Code::NotAccepting
-                | Code::TicketExpired
-                | Code::UnknownCall
-                | Code::Busy
-                | Code::Unavailable
-        );
-        let (retryable, attempts_max) = core.slot.as_ref().map_or((false, 1), |slot| {
-            (
-                slot.application().retryable,
-                slot.application().attempts_max,
-            )
-        });
-        let allowed = if began || problem.code == Code::UnknownCall {
-            (self.plan.retry || retryable) && core.attempts < attempts_max.max(2)
-        } else {
-            core.placements < PLACEMENTS_MAX
-        };
-        let untouched =
-            !core.stdout.handed_out() && !core.stderr.handed_out() && core.input.replayable();
-        passing && allowed && untouched && !core.cancelled
+    fn rerun(&self, core: &Core) -> Rerun {
+        let application = core.slot.as_ref().map(Slot::application);
+        Rerun {
+            retryable: self.plan.retry
+                || application.is_some_and(|application| application.retryable),
+            attempts_max: application.map_or(1, |application| application.attempts_max),
+            untouched: !core.stdout.handed_out()
+                && !core.stderr.handed_out()
+                && core.input.replayable(),
+        }
     }
 
     /// Makes the frames that go on with the call on a new stream.
@@ -373,31 +349,25 @@ impl CallShared {
         let mut core = self.core.lock();
         core.last_sign = Instant::now();
         core.ask_after = None;
-        if held.contains(&self.id()) {
-            core.resuming = true;
-            core.stdout.on_resumed();
-            core.stderr.on_resumed();
-            let resume = Resume {
-                stdout: core.stdout.received(),
-                stderr: core.stderr.received(),
-            };
-            return self.open_frames(&mut core, channel, Some(resume));
-        }
+        let is_held = held.contains(&self.id());
         // Its opening never arrived, if nothing came back; else it is gone,
         // which the Host will say.
-        let begun = core.begun || core.input.on_resumed(0).is_err();
-        core.resuming = begun;
-        let resume = begun.then(|| Resume {
+        let heard = !is_held && core.input.on_resumed(0).is_err();
+        let resume = core.course.on_reattached(is_held, heard).then(|| Resume {
             stdout: core.stdout.received(),
             stderr: core.stderr.received(),
         });
+        if is_held {
+            core.stdout.on_resumed();
+            core.stderr.on_resumed();
+        }
         self.open_frames(&mut core, channel, resume)
     }
 
     pub(crate) fn is_overdue(&self, now: Instant, after: Duration) -> bool {
         let core = self.core.lock();
         let due = core.ask_after.unwrap_or(core.last_sign + after);
-        core.end.is_none() && now >= due
+        !core.course.has_ended() && now >= due
     }
 
     pub(crate) fn ask_again(&self, when: Instant) {

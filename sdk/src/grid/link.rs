@@ -19,10 +19,7 @@ use gridmart_fabric::{frames::FrameSource, tls::ClientTls};
 use gridmart_schemas::{
     id::{CallId, Incarnation, LeaseId, NodeId},
     problem::{Code, Problem},
-    wire::{
-        frame::{Frames, Kind, push},
-        queue::OverdueAnswer,
-    },
+    wire::frame::{Frames, Kind, push},
 };
 use parking_lot::Mutex;
 use tokio::{sync::Notify, time::MissedTickBehavior};
@@ -32,8 +29,9 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use super::{
     outbox::Outbox,
     pool::Pool,
+    presence::{Finding, judge_probe},
     session::LeaseHold,
-    stream::{CallsStream, attach, attach_frame, host_restarted, reattach},
+    stream::{CallsStream, attach, attach_frame, reattach},
 };
 use crate::call::CallShared;
 
@@ -370,28 +368,15 @@ fn ask(
 ) -> BoxFuture<'static, (Arc<CallShared>, Option<Problem>)> {
     Box::pin(async move {
         let id: CallId = call.id();
-        let verdict = match hold.overdue(id).await {
-            Ok(OverdueAnswer::Alive {
-                incarnation,
-                again_after_ms,
-            }) if incarnation == was => {
-                call.ask_again(
-                    Instant::now() + Duration::from_millis(again_after_ms).max(LIFE_INTERVAL),
-                );
-                None
-            }
-            Ok(OverdueAnswer::Alive { .. }) => Some(host_restarted(&hold.lease())),
-            Ok(OverdueAnswer::Down {}) => Some(Problem::new(
-                Code::HostDown,
-                format!("Host {} does not answer any more", hold.lease().host_name),
-            )),
-            // The Element is away: it says nothing about the Host.
-            Err(_) => {
-                call.ask_again(Instant::now() + after.max(LIFE_INTERVAL));
-                None
-            }
+        let answer = hold.overdue(id).await.ok();
+        let name = hold.lease().host_name;
+        let again = match judge_probe(answer.as_ref(), was, &name) {
+            Finding::Lost(problem) => return (call, Some(problem)),
+            Finding::There(again) => again,
+            Finding::Unknown => after,
         };
-        (call, verdict)
+        call.ask_again(Instant::now() + again.max(LIFE_INTERVAL));
+        (call, None)
     })
 }
 

@@ -3,6 +3,8 @@
 //! - `access`: decisions of the controller, cached until shortly before expiry;
 //! - `session`: one queue stream per Element, and the leases it granted;
 //! - `placement`: from a need to a lease, alternatives included;
+//! - `rounds`: which Element is asked next, without I/O;
+//! - `presence`: whether a Host is there still, without I/O;
 //! - `stream`: dialling a Host and attaching under a lease, again after a cut;
 //! - `outbox`: frames on their way out, in order, never waited for;
 //! - `link`: the calls of one lease over its stream;
@@ -13,6 +15,8 @@ mod link;
 mod outbox;
 mod placement;
 mod pool;
+pub mod presence;
+pub mod rounds;
 mod session;
 mod stream;
 

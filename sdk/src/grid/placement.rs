@@ -20,16 +20,13 @@ use tokio::sync::mpsc;
 use super::{
     Grid,
     access::{Access, Need},
+    rounds::{Refusal, Rounds, is_ticket_refusal},
     session::{EntryEvent, LeaseHold, QueueEntry},
 };
 use crate::error::Error;
 
-/// How long Elements that are all away are tried again.
-const AWAY_PATIENCE: Duration = Duration::from_secs(30);
 /// Wait between two rounds over all Elements.
 const ROUND_INTERVAL: Duration = Duration::from_millis(500);
-/// A fresh ticket is refused so often before the refusal is believed.
-const TICKET_REFUSALS_MAX: u32 = 2;
 /// A lease ticket is renewed after this share of its life.
 const RENEW_SHARE: f64 = 0.6;
 /// Wait before a failed renewal is tried again.
@@ -60,25 +57,16 @@ pub(crate) struct Waiting {
     demand: Demand,
     granted: u32,
     entry: Option<QueueEntry>,
-    /// Elements that failed in this round, and why the first did.
-    failed: Vec<NodeId>,
-    first_problem: Option<Problem>,
-    all_away: bool,
-    away_since: Option<Instant>,
-    ticket_refusals: u32,
+    rounds: Rounds,
 }
 
 impl Waiting {
-    pub(crate) const fn new(demand: Demand) -> Self {
+    pub(crate) fn new(demand: Demand) -> Self {
         Self {
             demand,
             granted: 0,
             entry: None,
-            failed: Vec::new(),
-            first_problem: None,
-            all_away: true,
-            away_since: None,
-            ticket_refusals: 0,
+            rounds: Rounds::default(),
         }
     }
 
@@ -126,12 +114,7 @@ impl Waiting {
 
     fn on_failed(&mut self, element: NodeId, problem: Problem) {
         self.entry = None;
-        self.failed.push(element);
-        self.all_away &= matches!(
-            problem.code,
-            Code::ElementDown | Code::Unavailable | Code::TimedOut
-        );
-        self.first_problem.get_or_insert(problem);
+        self.rounds.on_failed(element, problem);
     }
 
     async fn enter(&mut self, grid: &Arc<Grid>) -> Result<(), Error> {
@@ -139,7 +122,7 @@ impl Waiting {
         let next = access
             .elements
             .iter()
-            .find(|element| !self.failed.contains(&element.element));
+            .find(|element| !self.rounds.has_failed(element.element));
         let Some(element) = next else {
             return self.end_round(grid, &access).await;
         };
@@ -150,16 +133,13 @@ impl Waiting {
         {
             Ok(entry) => {
                 self.entry = Some(entry);
-                self.away_since = None;
+                self.rounds.on_entered();
             }
-            Err(problem)
-                if is_ticket_refusal(problem.code)
-                    && self.ticket_refusals < TICKET_REFUSALS_MAX =>
-            {
-                self.ticket_refusals += 1;
-                grid.access.forget(&self.demand.need, &access);
+            Err(problem) => {
+                if self.rounds.on_refused(element.element, problem) == Refusal::AskAnew {
+                    grid.access.forget(&self.demand.need, &access);
+                }
             }
-            Err(problem) => self.on_failed(element.element, problem),
         }
         Ok(())
     }
@@ -178,26 +158,14 @@ impl Waiting {
 
     async fn end_round(&mut self, grid: &Arc<Grid>, access: &Arc<Access>) -> Result<(), Error> {
         grid.access.forget(&self.demand.need, access);
-        let problem = self.first_problem.take().unwrap_or_else(|| {
+        let nobody = || {
             Problem::new(Code::NotAccepting, "the controller named no Element for it")
                 .with_request(Some(access.request))
-        });
-        let since = *self.away_since.get_or_insert_with(Instant::now);
-        if !self.all_away || self.failed.is_empty() || since.elapsed() > AWAY_PATIENCE {
-            return Err(problem.into());
-        }
-        self.failed.clear();
-        self.all_away = true;
+        };
+        self.rounds.on_round_over(nobody, Instant::now())?;
         tokio::time::sleep(ROUND_INTERVAL).await;
         Ok(())
     }
-}
-
-fn is_ticket_refusal(code: Code) -> bool {
-    matches!(
-        code,
-        Code::TicketExpired | Code::TicketCut | Code::TicketInvalid | Code::TicketForeign
-    )
 }
 
 /// Renews a lease's ticket until the lease is given back.

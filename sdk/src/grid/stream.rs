@@ -17,12 +17,15 @@ use gridmart_schemas::{
         MAJOR, MINOR,
         call::{Attach, Attached},
         frame::{Frames, Kind, push_json},
-        queue::{Lease, OverdueAnswer},
+        queue::Lease,
     },
 };
 use rand::RngExt as _;
 
-use super::session::LeaseHold;
+use super::{
+    presence::{Dialled, Finding, REATTACH_GRACE, judge_dial, judge_probe},
+    session::LeaseHold,
+};
 
 /// The Host's door for calls.
 const CALLS_PATH: &str = "/v1/calls";
@@ -33,8 +36,6 @@ const ATTACH_TIMEOUT: Duration = Duration::from_secs(10);
 /// The same by way of the Element, which gives the Host ten seconds to dial and
 /// then says what is wrong.
 const RELAYED_ATTACH_TIMEOUT: Duration = Duration::from_secs(20);
-/// A Host keeps the calls of a lost caller for so long.
-pub(crate) const REATTACH_GRACE: Duration = Duration::from_secs(30);
 /// Wait before the second dial; grows to the other bound.
 const BACKOFF_MIN: Duration = Duration::from_millis(100);
 const BACKOFF_MAX: Duration = Duration::from_secs(2);
@@ -165,19 +166,14 @@ async fn dial_until_grace(
     let deadline = Instant::now() + REATTACH_GRACE;
     let mut backoff = BACKOFF_MIN;
     loop {
-        match attach(tls, &hold.lease()).await {
-            Ok(stream) if stream.attached.incarnation == was => return Ok(stream),
-            Ok(_) => return Err(host_restarted(&hold.lease())),
-            Err(problem) if is_final(problem.code) => return Err(problem),
-            Err(problem) if Instant::now() + backoff >= deadline => {
-                let detail = format!(
-                    "the stream to Host {} is lost: {}",
-                    hold.lease().host_name,
-                    problem.detail
-                );
-                return Err(Problem::new(Code::HostDown, detail));
-            }
-            Err(_) => {}
+        let lease = hold.lease();
+        let dialled = attach(tls, &lease).await;
+        let answer = dialled.as_ref().map(|stream| stream.attached.incarnation);
+        let next = Instant::now() + backoff;
+        match judge_dial(answer, was, &lease.host_name, next, deadline) {
+            Dialled::Attached => return dialled,
+            Dialled::Lost(problem) => return Err(problem),
+            Dialled::Again => {}
         }
         let jitter = rand::rng().random_range(0.5..1.0);
         tokio::time::sleep(backoff.mul_f64(jitter)).await;
@@ -185,45 +181,12 @@ async fn dial_until_grace(
     }
 }
 
-pub(crate) fn host_restarted(lease: &Lease) -> Problem {
-    Problem::new(
-        Code::HostRestarted,
-        format!(
-            "Host {} started anew while calls ran on it",
-            lease.host_name
-        ),
-    )
-}
-
-fn is_final(code: Code) -> bool {
-    matches!(
-        code,
-        Code::LeaseUnknown
-            | Code::LeaseEnded
-            | Code::TicketCut
-            | Code::TicketInvalid
-            | Code::TicketForeign
-            | Code::TicketKeyMismatch
-            | Code::NodeRevoked
-            | Code::CertificateRefused
-            | Code::NotAuthorized
-            | Code::Terminated
-    )
-}
-
 async fn probe_until_down(hold: &LeaseHold, was: Incarnation, call: CallId) -> Problem {
     loop {
-        match hold.overdue(call).await {
-            Ok(OverdueAnswer::Down {}) => {
-                return Problem::new(
-                    Code::HostDown,
-                    format!("Host {} does not answer any more", hold.lease().host_name),
-                );
-            }
-            Ok(OverdueAnswer::Alive { incarnation, .. }) if incarnation != was => {
-                return host_restarted(&hold.lease());
-            }
-            Ok(OverdueAnswer::Alive { .. }) | Err(_) => {}
+        let answer = hold.overdue(call).await.ok();
+        let name = hold.lease().host_name;
+        if let Finding::Lost(problem) = judge_probe(answer.as_ref(), was, &name) {
+            return problem;
         }
         tokio::time::sleep(BACKOFF_MAX).await;
     }

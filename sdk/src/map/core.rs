@@ -7,41 +7,48 @@
 //!
 //! A *seat* is one lease of one Host.
 
-use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use gridmart_schemas::id::NodeId;
 
 /// A seat's number within one run.
-pub(crate) type Seat = u32;
+pub type Seat = u32;
 
 /// What the application allows.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Rules {
+pub struct Rules {
     /// Attempts of one part, lost Hosts included; at least 1.
-    pub(crate) attempts_max: u32,
+    pub attempts_max: u32,
     /// Whether a part that failed by itself, or is late, is tried again.
-    pub(crate) retryable: bool,
+    pub retryable: bool,
 }
 
 /// One attempt to run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Assignment {
-    pub(crate) part: u64,
+pub struct Assignment {
+    /// Which part, from 0.
+    pub part: u64,
     /// From 1.
-    pub(crate) attempt: u32,
+    pub attempt: u32,
 }
 
 /// What an ended attempt means.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Outcome {
+pub enum Outcome {
     /// The first complete one: it counts. Other attempts are to be cancelled.
-    First { others: Vec<Seat> },
+    First {
+        /// Where they run.
+        others: Vec<Seat>,
+    },
     /// Another attempt has won, or this one is unknown.
     Late,
     /// The part is tried again, or another attempt of it runs still.
     Again,
     /// The part has failed for good.
-    Failed { attempts: u32 },
+    Failed {
+        /// How many there were.
+        attempts: u32,
+    },
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -72,30 +79,35 @@ struct SeatParts {
 
 /// How many parts are in which state.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Counts {
-    pub(crate) pending: u64,
-    pub(crate) running: u64,
-    pub(crate) done: u64,
-    pub(crate) failed: u64,
-    pub(crate) attempts: u64,
+pub struct Counts {
+    /// Wait for a seat.
+    pub pending: u64,
+    /// On at least one seat.
+    pub running: u64,
+    /// With a result.
+    pub done: u64,
+    /// Failed for good.
+    pub failed: u64,
+    /// Attempts begun, of all parts.
+    pub attempts: u64,
 }
 
 /// The state of all parts.
 #[derive(Debug)]
-pub(crate) struct Core {
+pub struct Core {
     rules: Rules,
     parts: Vec<Part>,
     /// Parts that came back; run before new ones.
     again: VecDeque<u64>,
     /// No part before this one is pending, but for those in `again`.
     next: usize,
-    seats: HashMap<Seat, SeatParts>,
+    seats: BTreeMap<Seat, SeatParts>,
     counts: Counts,
 }
 
 impl Core {
     /// All parts; `done` have results already, `skipped` are left alone.
-    pub(crate) fn new(
+    pub fn new(
         rules: Rules,
         total: usize,
         done: impl Fn(u64) -> bool,
@@ -128,21 +140,23 @@ impl Core {
             parts,
             again: VecDeque::new(),
             next: 0,
-            seats: HashMap::new(),
+            seats: BTreeMap::new(),
             counts,
         }
     }
 
-    pub(crate) const fn counts(&self) -> Counts {
+    /// How many parts are in which state.
+    pub const fn counts(&self) -> Counts {
         self.counts
     }
 
     /// Nothing is left to do in this run.
-    pub(crate) const fn is_complete(&self) -> bool {
+    pub const fn is_complete(&self) -> bool {
         self.counts.pending == 0 && self.counts.running == 0
     }
 
-    pub(crate) fn on_seat_added(&mut self, seat: Seat, host: NodeId) {
+    /// A lease may be used.
+    pub fn on_seat_added(&mut self, seat: Seat, host: NodeId) {
         self.seats.insert(
             seat,
             SeatParts {
@@ -153,7 +167,7 @@ impl Core {
     }
 
     /// Gives the next part to a seat.
-    pub(crate) fn assign(&mut self, seat: Seat) -> Option<Assignment> {
+    pub fn assign(&mut self, seat: Seat) -> Option<Assignment> {
         self.seats.get(&seat)?;
         let part = self.pending_part()?;
         self.counts.pending -= 1;
@@ -191,7 +205,7 @@ impl Core {
 
     /// Begins a second attempt of a late part on another Host. `late` lists
     /// candidates, the latest first.
-    pub(crate) fn speculate(
+    pub fn speculate(
         &mut self,
         seat: Seat,
         late: impl IntoIterator<Item = u64>,
@@ -232,7 +246,7 @@ impl Core {
     }
 
     /// An attempt has ended well.
-    pub(crate) fn on_done(&mut self, seat: Seat, number: u64) -> Outcome {
+    pub fn on_done(&mut self, seat: Seat, number: u64) -> Outcome {
         if !self.leave(seat, number) || self.parts[index(number)].state != State::Running {
             return Outcome::Late;
         }
@@ -250,7 +264,7 @@ impl Core {
     }
 
     /// An attempt has failed by itself; `hopeless`: trying again cannot help.
-    pub(crate) fn on_part_failed(&mut self, seat: Seat, number: u64, hopeless: bool) -> Outcome {
+    pub fn on_part_failed(&mut self, seat: Seat, number: u64, hopeless: bool) -> Outcome {
         if !self.leave(seat, number) {
             return Outcome::Late;
         }
@@ -258,7 +272,7 @@ impl Core {
     }
 
     /// An attempt never began: it does not count.
-    pub(crate) fn on_not_begun(&mut self, seat: Seat, number: u64) -> Outcome {
+    pub fn on_not_begun(&mut self, seat: Seat, number: u64) -> Outcome {
         if !self.leave(seat, number) {
             return Outcome::Late;
         }
@@ -294,7 +308,7 @@ impl Core {
 
     /// A seat is gone: all that it had comes back, or fails for good (told
     /// with the attempts made).
-    pub(crate) fn on_seat_lost(&mut self, seat: Seat) -> Vec<(u64, u32)> {
+    pub fn on_seat_lost(&mut self, seat: Seat) -> Vec<(u64, u32)> {
         let Some(parts) = self.seats.remove(&seat) else {
             return Vec::new();
         };
@@ -320,7 +334,7 @@ const fn index(part: u64) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::HashSet;
+    use std::collections::{HashMap, HashSet};
 
     use proptest::prelude::*;
 

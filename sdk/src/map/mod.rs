@@ -5,7 +5,7 @@
 //! `core`, a state machine without I/O; `engine` talks to the Hosts.
 
 mod attempt;
-mod core;
+pub mod core;
 mod disk;
 mod engine;
 mod input;

@@ -18,13 +18,17 @@ use crate::{
     error::Error,
     grid::{
         CallsStream, Demand, LeaseHold, LeaseState, Outbox, Placement, Waited, attach,
-        attach_frame, reattach,
+        attach_frame,
+        presence::{Finding, judge_probe},
+        reattach,
     },
     map::{core::Seat, seat::MapSeat},
 };
 
 /// A refused entry is tried again after this, while Hosts are at work.
 const ENTER_INTERVAL: Duration = Duration::from_secs(5);
+/// A silent Host is not asked about again before this.
+const ASK_AGAIN_MIN: Duration = Duration::from_millis(500);
 /// Hosts that cannot be dialled, while none is at work, before it is given up.
 const UNDIALLED_MAX: usize = 5;
 
@@ -296,29 +300,11 @@ impl Engine<'_> {
             return;
         };
         seat.probing = false;
-        let name = &seat.host_name;
-        let again = match verdict {
-            Some(OverdueAnswer::Alive {
-                incarnation,
-                again_after_ms,
-            }) if *incarnation == seat.incarnation => *again_after_ms,
-            Some(OverdueAnswer::Alive { .. }) => {
-                let problem = Problem::new(
-                    Code::HostRestarted,
-                    format!("Host {name} started anew while parts ran on it"),
-                );
-                return self.on_lost(id, &problem);
-            }
-            Some(OverdueAnswer::Down {}) => {
-                let problem = Problem::new(
-                    Code::HostDown,
-                    format!("Host {name} does not answer any more"),
-                );
-                return self.on_lost(id, &problem);
-            }
-            // The Element is away: it says nothing about the Host.
-            None => seat.hold.lease().overdue_after_ms,
+        let again = match judge_probe(verdict, seat.incarnation, &seat.host_name) {
+            Finding::There(again) => again,
+            Finding::Lost(problem) => return self.on_lost(id, &problem),
+            Finding::Unknown => Duration::from_millis(seat.hold.lease().overdue_after_ms),
         };
-        seat.ask_after = Some(Instant::now() + Duration::from_millis(again.max(500)));
+        seat.ask_after = Some(Instant::now() + again.max(ASK_AGAIN_MIN));
     }
 }
