@@ -7,10 +7,10 @@ use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use gridmart_fabric::{
     need::parse_needs,
     rule::{self, Subject},
-    ticket::{AccessClaims, LeaseClaims, LeaseCut, TicketApplication, Times},
+    ticket::{AccessClaims, TicketApplication, Times},
 };
 use gridmart_schemas::{
-    id::{KeyHash, NodeId},
+    id::{KeyHash, NodeId, RequestId},
     problem::{Code, Problem},
     role::{Operation, Role},
     wire::queue::{Lease, QueueEnter, Relay, ResumedLease},
@@ -19,7 +19,7 @@ use time::OffsetDateTime;
 
 use super::{
     element::Ce,
-    lease::{LeaseState, ProvenLease},
+    lease::{LeaseState, ProvenLease, prove},
     queue::{
         Queue,
         entry::{Asker, EntryKey, Epochs, SessionId, Wanted},
@@ -38,6 +38,40 @@ fn bounded_priority(priority: i32, role: Role) -> i32 {
         Role::Developer | Role::User | Role::Viewer => 0,
     };
     priority.clamp(-PRIORITY_OPERATOR_MAX, most)
+}
+
+/// What an entry wants, whose access ticket is verified; all but the cut epochs,
+/// which the queue judges.
+pub fn wanted(
+    key: EntryKey,
+    presenter: &KeyHash,
+    enter: QueueEnter,
+    claims: AccessClaims,
+    application: TicketApplication,
+    request: Option<RequestId>,
+) -> Result<Wanted, Problem> {
+    Ok(Wanted {
+        key,
+        digest: application.digest,
+        cut: Epochs {
+            element: claims.cut.element,
+            host: 0,
+            application: claims.cut.application,
+        },
+        slots: enter.slots,
+        job: enter.job,
+        hosts_max: enter.hosts_max,
+        avoid: enter.avoid.into_iter().collect(),
+        priority: bounded_priority(enter.priority, claims.role),
+        request: claims.request.or(request),
+        asker: Arc::new(Asker {
+            person: claims.sub,
+            role: claims.role,
+            domain: claims.domain,
+            presenter: presenter.clone(),
+            needs: parse_needs(&claims.needs)?,
+        }),
+    })
 }
 
 impl Ce {
@@ -98,7 +132,7 @@ impl Ce {
         session: SessionId,
         presenter: &KeyHash,
         enter: QueueEnter,
-        request: Option<gridmart_schemas::id::RequestId>,
+        request: Option<RequestId>,
     ) -> Result<Wanted, Problem> {
         let (claims, application) = self.judge_access(&enter.ticket, presenter)?;
         if enter.avoid.len() > AVOID_MAX {
@@ -107,31 +141,11 @@ impl Ce {
                 format!("At most {AVOID_MAX} Hosts may be avoided."),
             ));
         }
-        Ok(Wanted {
-            key: EntryKey {
-                session,
-                entry: enter.entry,
-            },
-            digest: application.digest,
-            cut: Epochs {
-                element: claims.cut.element,
-                host: 0,
-                application: claims.cut.application,
-            },
-            slots: enter.slots,
-            job: enter.job,
-            hosts_max: enter.hosts_max,
-            avoid: enter.avoid.into_iter().collect(),
-            priority: bounded_priority(enter.priority, claims.role),
-            request: claims.request.or(request),
-            asker: Arc::new(Asker {
-                person: claims.sub,
-                role: claims.role,
-                domain: claims.domain,
-                presenter: presenter.clone(),
-                needs: parse_needs(&claims.needs)?,
-            }),
-        })
+        let key = EntryKey {
+            session,
+            entry: enter.entry,
+        };
+        wanted(key, presenter, enter, claims, application, request)
     }
 
     /// Makes the message that tells a client of its lease, with a new ticket.
@@ -150,28 +164,7 @@ impl Ce {
         let presenter = lease.presenter.clone().ok_or_else(gone)?;
         let life = self.base.read().configuration.lease_duration.to_duration();
         let times = Times::starting(OffsetDateTime::now_utc(), life);
-        let claims = LeaseClaims {
-            iss: self.id,
-            sub: lease.person.clone(),
-            aud: lease.host,
-            presenter,
-            lease: lease.id,
-            slots: lease.slots,
-            application: TicketApplication {
-                digest: lease.digest.clone(),
-                name: lease.application.clone(),
-                version: lease.version.clone(),
-            },
-            cut: LeaseCut {
-                element: lease.cut.element,
-                host: lease.cut.host,
-                application: lease.cut.application,
-            },
-            job: lease.job,
-            nbf: times.nbf,
-            iat: times.iat,
-            exp: times.exp,
-        };
+        let claims = lease.claims(self.id, presenter, times);
         let (endpoints, relay) = if host.relayed {
             let relay = Relay {
                 element: self.id,
@@ -205,61 +198,19 @@ impl Ce {
         leases: Vec<ResumedLease>,
     ) -> Vec<ProvenLease> {
         let now = OffsetDateTime::now_utc();
-        let prove = |resumed: ResumedLease| {
+        let proven = |resumed: ResumedLease| {
             let audience = unverified_audience(&resumed.ticket)?;
-            match self
-                .own_keys
-                .read()
-                .verify_lease(&resumed.ticket, audience, presenter, now)
-            {
-                Ok(claims) if claims.lease == resumed.lease => Some(proven(claims)),
-                Err(problem) if problem.code == Code::TicketExpired => {
-                    let known = queue.leases().get(resumed.lease)?;
-                    (known.presenter.as_ref() == Some(presenter))
-                        .then(|| remembered(known, presenter))
-                }
-                Ok(_) => None,
-                Err(problem) => {
-                    tracing::info!(%problem, lease.id = %resumed.lease, "a lease that a client brought along is refused");
-                    None
-                }
+            let verified =
+                self.own_keys
+                    .read()
+                    .verify_lease(&resumed.ticket, audience, presenter, now);
+            if let Err(problem) = &verified {
+                tracing::info!(%problem, lease.id = %resumed.lease, "a lease is brought along with a ticket that does not serve");
             }
+            let known = queue.leases().get(resumed.lease);
+            prove(resumed.lease, verified, known, presenter)
         };
-        leases.into_iter().filter_map(prove).collect()
-    }
-}
-
-fn proven(claims: LeaseClaims) -> ProvenLease {
-    ProvenLease {
-        id: claims.lease,
-        host: claims.aud,
-        person: claims.sub,
-        presenter: claims.presenter,
-        digest: claims.application.digest,
-        application: claims.application.name,
-        version: claims.application.version,
-        slots: claims.slots,
-        job: claims.job,
-        cut: Epochs {
-            element: claims.cut.element,
-            host: claims.cut.host,
-            application: claims.cut.application,
-        },
-    }
-}
-
-fn remembered(lease: &LeaseState, presenter: &KeyHash) -> ProvenLease {
-    ProvenLease {
-        id: lease.id,
-        host: lease.host,
-        person: lease.person.clone(),
-        presenter: presenter.clone(),
-        digest: lease.digest.clone(),
-        application: lease.application.clone(),
-        version: lease.version.clone(),
-        slots: lease.slots,
-        job: lease.job,
-        cut: lease.cut,
+        leases.into_iter().filter_map(proven).collect()
     }
 }
 

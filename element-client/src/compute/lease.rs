@@ -10,8 +10,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use gridmart_schemas::id::{
-    CallId, Digest, Incarnation, JobId, KeyHash, LeaseId, NodeId, PersonName, RequestId,
+use gridmart_fabric::ticket::{LeaseClaims, LeaseCut, TicketApplication, Times};
+use gridmart_schemas::{
+    id::{CallId, Digest, Incarnation, JobId, KeyHash, LeaseId, NodeId, PersonName, RequestId},
+    problem::{Code, Problem},
 };
 
 use super::queue::entry::{EntryKey, Epochs, SessionId};
@@ -83,6 +85,32 @@ pub struct LeaseState {
 }
 
 impl LeaseState {
+    /// What a ticket for it says.
+    pub fn claims(&self, issuer: NodeId, presenter: KeyHash, times: Times) -> LeaseClaims {
+        LeaseClaims {
+            iss: issuer,
+            sub: self.person.clone(),
+            aud: self.host,
+            presenter,
+            lease: self.id,
+            slots: self.slots,
+            application: TicketApplication {
+                digest: self.digest.clone(),
+                name: self.application.clone(),
+                version: self.version.clone(),
+            },
+            cut: LeaseCut {
+                element: self.cut.element,
+                host: self.cut.host,
+                application: self.cut.application,
+            },
+            job: self.job,
+            nbf: times.nbf,
+            iat: times.iat,
+            exp: times.exp,
+        }
+    }
+
     /// Who would notice if it came back: leases of one group are handed from
     /// call to call by the client itself.
     pub(crate) fn is_of(&self, person: &PersonName, session: SessionId, digest: &Digest) -> bool {
@@ -274,5 +302,57 @@ impl ProvenLease {
             attached: false,
             running: Vec::new(),
         }
+    }
+}
+
+/// Judges a lease that a client brings along with its ticket, as verified. One
+/// whose ticket has run out while the Element was away is believed if the
+/// Element remembers that very lease and key.
+pub fn prove(
+    id: LeaseId,
+    verified: Result<LeaseClaims, Problem>,
+    known: Option<&LeaseState>,
+    presenter: &KeyHash,
+) -> Option<ProvenLease> {
+    match verified {
+        Ok(claims) => (claims.lease == id).then(|| proven(claims)),
+        Err(problem) if problem.code == Code::TicketExpired => known
+            .filter(|known| known.presenter.as_ref() == Some(presenter))
+            .map(|known| remembered(known, presenter)),
+        Err(_) => None,
+    }
+}
+
+fn proven(claims: LeaseClaims) -> ProvenLease {
+    ProvenLease {
+        id: claims.lease,
+        host: claims.aud,
+        person: claims.sub,
+        presenter: claims.presenter,
+        digest: claims.application.digest,
+        application: claims.application.name,
+        version: claims.application.version,
+        slots: claims.slots,
+        job: claims.job,
+        cut: Epochs {
+            element: claims.cut.element,
+            host: claims.cut.host,
+            application: claims.cut.application,
+        },
+    }
+}
+
+fn remembered(lease: &LeaseState, presenter: &KeyHash) -> ProvenLease {
+    ProvenLease {
+        id: lease.id,
+        host: lease.host,
+        person: lease.person.clone(),
+        presenter: presenter.clone(),
+        digest: lease.digest.clone(),
+        application: lease.application.clone(),
+        version: lease.version.clone(),
+        slots: lease.slots,
+        job: lease.job,
+        cut: lease.cut,
     }
 }

@@ -5,7 +5,7 @@
 //! names say. What has to survive is in the information base (`CEDoc.xml`), in
 //! `controller.json` (`standing`), and in two journals (`journal`).
 
-pub(crate) mod admit;
+pub mod admit;
 pub(crate) mod call;
 pub(crate) mod comm;
 pub(crate) mod command;

@@ -4,11 +4,14 @@ use std::time::Duration;
 
 use gridmart_schemas::{
     id::{Digest, JobId, KeyHash, LeaseId, NodeId, PersonName, RequestId},
+    problem::Problem,
     role::{Operation, Role},
 };
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use uuid::Uuid;
+
+use super::verifying::judge;
 
 /// The application version that a ticket permits.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -131,6 +134,32 @@ impl Times {
             iat: now,
             exp: now.saturating_add_unsigned(life),
         }
+    }
+}
+
+impl AccessClaims {
+    /// Judges claims that are known to be authentic, as the Element `audience`
+    /// does when the holder of the TLS key `presenter` shows them.
+    pub fn judge(
+        &self,
+        audience: NodeId,
+        presenter: &KeyHash,
+        now: OffsetDateTime,
+    ) -> Result<(), Problem> {
+        judge(self, audience, presenter, now)
+    }
+}
+
+impl LeaseClaims {
+    /// Judges claims that are known to be authentic, as the Host `audience`
+    /// does when the holder of the TLS key `presenter` shows them.
+    pub fn judge(
+        &self,
+        audience: NodeId,
+        presenter: &KeyHash,
+        now: OffsetDateTime,
+    ) -> Result<(), Problem> {
+        judge(self, audience, presenter, now)
     }
 }
 

@@ -103,18 +103,7 @@ impl VerifyingKeys {
         now: OffsetDateTime,
     ) -> Result<C, Problem> {
         let claims: C = self.authentic(ticket)?;
-        if claims.audience() != audience {
-            let detail = format!(
-                "The ticket is for {}, not for {audience}.",
-                claims.audience()
-            );
-            return Err(Problem::new(Code::TicketForeign, detail));
-        }
-        if claims.presenter() != presenter {
-            let detail = "The ticket belongs to another TLS key than the one it was shown with.";
-            return Err(Problem::new(Code::TicketKeyMismatch, detail));
-        }
-        judge_times(claims.times(), now)?;
+        judge(&claims, audience, presenter, now)?;
         Ok(claims)
     }
 
@@ -153,6 +142,28 @@ impl VerifyingKeys {
         }
         Ok(claims)
     }
+}
+
+/// What is judged of claims that are authentic: for whom they are, who shows
+/// them, and when.
+pub(super) fn judge<C: Claims>(
+    claims: &C,
+    audience: NodeId,
+    presenter: &KeyHash,
+    now: OffsetDateTime,
+) -> Result<(), Problem> {
+    if claims.audience() != audience {
+        let detail = format!(
+            "The ticket is for {}, not for {audience}.",
+            claims.audience()
+        );
+        return Err(Problem::new(Code::TicketForeign, detail));
+    }
+    if claims.presenter() != presenter {
+        let detail = "The ticket belongs to another TLS key than the one it was shown with.";
+        return Err(Problem::new(Code::TicketKeyMismatch, detail));
+    }
+    judge_times(claims.times(), now)
 }
 
 fn judge_times(times: Times, now: OffsetDateTime) -> Result<(), Problem> {
