@@ -5,6 +5,7 @@
 //!   be killed, frozen and started again, and its command line;
 //! - [`Application`]: small applications;
 //! - [`wait_for`]: the only way to wait;
+//! - [`proxy`]: bad networks between roles;
 //! - [`swarm`]: thousands of simulated nodes around real ones;
 //! - [`bench`]: the figures.
 //!
@@ -25,6 +26,7 @@ mod application;
 pub mod bench;
 mod binary;
 pub mod processes;
+pub mod proxy;
 mod run;
 mod supermarket;
 pub mod swarm;
