@@ -83,6 +83,9 @@ pub(crate) struct Ce {
     pub(crate) registry: Metrics,
     /// One wish is applied at a time, so that the newest is applied last.
     pub(crate) applying: tokio::sync::Mutex<()>,
+    /// Held while the controller is told something, so that each message goes
+    /// over the stream that counts.
+    pub(crate) telling: tokio::sync::Mutex<()>,
     /// Hosts that were vouched for and are being noted.
     pub(crate) vouching: Group<NodeId, Result<(), String>>,
     /// Hosts that have not applied what they were told: told again next time.

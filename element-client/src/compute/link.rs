@@ -52,6 +52,11 @@ impl Links {
         self.change.notify_waiters();
     }
 
+    /// Whether this is the stream to the controller that stands now.
+    pub(crate) fn is_controller(&self, peer: &Peer) -> bool {
+        self.controller().is_some_and(|there| there.is_same(peer))
+    }
+
     pub(crate) fn host(&self, id: NodeId) -> Option<Peer> {
         self.hosts
             .read()
@@ -75,14 +80,22 @@ impl Links {
             .map(|(_, incarnation)| *incarnation)
     }
 
-    /// Takes a Host's stream; an older one of the same Host is closed.
-    pub(crate) fn set_host(&self, id: NodeId, peer: &Peer, incarnation: Incarnation) {
-        if let Some((old, _)) = self.hosts.write().insert(id, (peer.clone(), incarnation))
-            && !old.is_same(peer)
-        {
-            old.close();
-        }
+    /// Takes a Host's stream. Gives the older one of the same start that it
+    /// succeeds; one of an older start is closed.
+    pub(crate) fn set_host(
+        &self,
+        id: NodeId,
+        peer: &Peer,
+        incarnation: Incarnation,
+    ) -> Option<Peer> {
+        let older = self.hosts.write().insert(id, (peer.clone(), incarnation));
         self.change.notify_waiters();
+        let (older, its_start) = older.filter(|(older, _)| !older.is_same(peer))?;
+        if its_start != incarnation {
+            older.close();
+            return None;
+        }
+        Some(older)
     }
 
     /// Forgets a Host's stream; false if another one has taken its place.

@@ -246,6 +246,7 @@ fn assemble(
         metrics: Measures::register(&registry),
         registry,
         applying: tokio::sync::Mutex::default(),
+        telling: tokio::sync::Mutex::default(),
         vouching: Group::default(),
         untold: Mutex::default(),
         news: Notify::new(),

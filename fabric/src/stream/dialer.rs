@@ -1,15 +1,13 @@
-//! Dialling, and dialling again.
+//! Dialling, and dialling again: when a stream has ended, and before the
+//! certificates end with which it was opened.
 
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{sync::Arc, time::Duration};
 
 use futures_util::future::BoxFuture;
 use gridmart_schemas::problem::Problem;
 use tokio_util::sync::CancellationToken;
 
-use super::{Handler, Peer, StreamLimits, run_stream};
+use super::{Handler, Peer, StreamLimits, run_stream, succession::Term};
 use crate::{
     request::dial_socket,
     socket::SocketLimits,
@@ -89,6 +87,10 @@ impl Dialer {
     /// Dials, says hello with `on_connected`, and does so again whenever the
     /// stream ends, until `stop`. A hello that fails counts as a failed dial,
     /// and so does a stream that ends soon.
+    ///
+    /// A stream that is going to end with a certificate is succeeded by another
+    /// while it stands: hello is said on the new one, and the old one is left
+    /// to what is unanswered on it for a while.
     pub async fn keep_connected<H>(self, on_connected: H, stop: CancellationToken)
     where
         H: Fn(Peer) -> BoxFuture<'static, Result<(), Problem>> + Send + Sync,
@@ -101,14 +103,12 @@ impl Dialer {
             let tried = stop.run_until_cancelled(dialling).await;
             match tried {
                 None => return,
-                Some(Ok(peer)) => {
+                Some(Ok((peer, term))) => {
                     tracing::info!(node.id = %self.expected.0, "connected");
                     told = None;
-                    let since = Instant::now();
-                    if stop.run_until_cancelled(peer.closed()).await.is_none() {
-                        peer.close();
+                    let Some(since) = self.outlast(peer, term, &on_connected, &stop).await else {
                         return;
-                    }
+                    };
                     tracing::info!(node.id = %self.expected.0, "the stream has ended, dialling again");
                     // A parent that drops each stream at once is not hammered.
                     failures = if since.elapsed() < self.backoff.most {
@@ -131,10 +131,18 @@ impl Dialer {
         }
     }
 
-    async fn try_once<H>(&self, on_connected: &H) -> Result<Peer, Problem>
+    async fn try_once<H>(&self, on_connected: &H) -> Result<(Peer, Term), Problem>
     where
         H: Fn(Peer) -> BoxFuture<'static, Result<(), Problem>>,
     {
+        let (peer, term) = self.dial_once().await?;
+        self.greet(&peer, on_connected).await?;
+        Ok((peer, term))
+    }
+
+    pub(super) async fn dial_once(&self) -> Result<(Peer, Term), Problem> {
+        // Looked at before, so that a certificate that comes meanwhile is news.
+        let own_end = self.tls.own_end();
         let peer = dial(
             &self.endpoints,
             self.expected,
@@ -144,10 +152,19 @@ impl Dialer {
             self.limits,
         )
         .await?;
+        let term = Term::new(own_end, peer.identity());
+        Ok((peer, term))
+    }
+
+    /// Says hello; a stream on which that fails is closed.
+    pub(super) async fn greet<H>(&self, peer: &Peer, on_connected: &H) -> Result<(), Problem>
+    where
+        H: Fn(Peer) -> BoxFuture<'static, Result<(), Problem>>,
+    {
         let closing = CloseOnDrop(Some(peer.clone()));
         on_connected(peer.clone()).await?;
         closing.keep();
-        Ok(peer)
+        Ok(())
     }
 }
 

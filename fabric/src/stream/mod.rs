@@ -10,6 +10,7 @@ mod dialer;
 mod incoming;
 mod peer;
 mod run;
+mod succession;
 
 use std::time::Duration;
 
@@ -22,6 +23,7 @@ pub use self::{
     incoming::{Incoming, reply},
     peer::Peer,
     run::run_stream,
+    succession::HANDOVER,
 };
 
 /// The bounds of a stream.

@@ -22,6 +22,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{door::Place, intake::Meter};
 
+/// How soon it is noticed that the machine's clock was set.
+const CLOCK_LOOK: Duration = Duration::from_secs(10);
+
 /// What carries the bytes of a TLS connection: TCP, or a tunnel through others.
 pub trait Transport: AsyncRead + AsyncWrite + std::fmt::Debug + Send + Sync + Unpin {}
 
@@ -147,12 +150,7 @@ async fn until_cut(tokens: [Option<CancellationToken>; 2], end: Option<OffsetDat
     });
     let over = async move {
         match end {
-            Some(end) => {
-                let left = (end - OffsetDateTime::now_utc())
-                    .try_into()
-                    .unwrap_or(Duration::ZERO);
-                tokio::time::sleep(left).await;
-            }
+            Some(end) => until(end).await,
             None => std::future::pending().await,
         }
     };
@@ -160,6 +158,16 @@ async fn until_cut(tokens: [Option<CancellationToken>; 2], end: Option<OffsetDat
         () = first => {}
         () = second => {}
         () = over => {}
+    }
+}
+
+/// Waits for a moment, by a clock that may be set meanwhile.
+async fn until(end: OffsetDateTime) {
+    // An end that has passed is a negative time.
+    while let Ok(left) = Duration::try_from(end - OffsetDateTime::now_utc())
+        && !left.is_zero()
+    {
+        tokio::time::sleep(left.min(CLOCK_LOOK)).await;
     }
 }
 

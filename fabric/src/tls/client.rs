@@ -13,6 +13,7 @@ use rustls::{
     pki_types::{CertificateDer, ServerName, UnixTime},
     sign::CertifiedKey,
 };
+use time::OffsetDateTime;
 
 use super::{Revocations, TlsError, judge::roots, provider};
 use crate::identity::{EphemeralKey, IdentityCell, chain_from_pem, fingerprint};
@@ -42,13 +43,19 @@ impl ResolvesClientCert for Own {
 pub struct ClientTls {
     config: Arc<ClientConfig>,
     revocations: Revocations,
+    /// Who dials, if it is a node.
+    node: Option<Arc<IdentityCell>>,
 }
 
 impl ClientTls {
     /// Dials as a node, with the newest identity of the cell.
     pub fn node(identity: Arc<IdentityCell>, revocations: Revocations) -> Result<Self, TlsError> {
         let root = identity.current().root().clone();
-        Self::new(&root, Own::Node(identity), revocations)
+        let tls = Self::new(&root, Own::Node(identity.clone()), revocations)?;
+        Ok(Self {
+            node: Some(identity),
+            ..tls
+        })
     }
 
     /// Dials as a program, with its own key.
@@ -76,7 +83,13 @@ impl ClientTls {
         Ok(Self {
             config: Arc::new(config),
             revocations,
+            node: None,
         })
+    }
+
+    /// When the certificate ends that is shown now; a program has none.
+    pub(crate) fn own_end(&self) -> Option<OffsetDateTime> {
+        self.node.as_ref().map(|node| node.current().not_after())
     }
 
     pub(super) const fn config(&self) -> &Arc<ClientConfig> {

@@ -10,13 +10,14 @@ use futures_util::{SinkExt as _, StreamExt as _};
 use gridmart_fabric::{
     door::DoorLimits,
     identity::{IdentityCell, dns_name},
-    stream::{StreamLimits, dial},
+    stream::{Backoff, Dialer, Peer, StreamLimits, dial},
     tls::{ClientTls, Revocations},
 };
 use gridmart_schemas::{
     id::NodeId, problem::Code, role::NodeKind, wire::element_host::LeasesEnded,
 };
 use tokio_tungstenite::tungstenite::Message;
+use tokio_util::sync::CancellationToken;
 
 #[tokio::test]
 async fn revoking_a_node_ends_its_streams() {
@@ -72,6 +73,48 @@ async fn a_stream_ends_with_the_certificate() {
     peer.ask(&ask(&1), PATIENCE).await.unwrap();
     soon("on_closed", echo.closed.notified()).await;
     soon("end of the stream", peer.closed()).await;
+}
+
+#[tokio::test]
+async fn a_stream_has_a_successor_before_its_certificate_ends() {
+    let grid = Grid::new();
+    let echo = Echo::new(100, 0);
+    let mut door = door_with(&grid, echo, StreamLimits::default()).await;
+    let node = IdentityCell::new(grid.node_for(NodeKind::ComputeHost, Duration::from_secs(4)));
+    let dialer = Dialer {
+        endpoints: door.endpoints(),
+        expected: door.expected,
+        tls: ClientTls::node(node.clone(), Revocations::new()).unwrap(),
+        path: "/v1/control".to_owned(),
+        handler: Arc::new(Ignorant),
+        limits: StreamLimits::default(),
+        backoff: Backoff::default(),
+    };
+    let stop = CancellationToken::new();
+    let hello = |peer: Peer| -> futures_util::future::BoxFuture<'static, _> {
+        Box::pin(async move { peer.ask(&ask(&1), PATIENCE).await.map(drop) })
+    };
+    let dialling = tokio::spawn(dialer.keep_connected(hello, stop.clone()));
+    let first = soon("first stream", door.streams.recv()).await.unwrap();
+    let certificate = {
+        let present = node.current();
+        let csr = present.csr_pem().unwrap();
+        let certificate = grid.certificate(
+            &csr,
+            present.node(),
+            NodeKind::ComputeHost,
+            Duration::from_hours(1),
+        );
+        present.renewed(&certificate).unwrap()
+    };
+    node.replace(certificate);
+    let second = soon("second stream", door.streams.recv()).await.unwrap();
+    assert!(!first.is_closed(), "the old stream stands meanwhile");
+    soon("end of the first stream", first.closed()).await;
+    assert!(!second.is_closed());
+    stop.cancel();
+    soon("end of the dialer", dialling).await.unwrap();
+    soon("end of the second stream", second.closed()).await;
 }
 
 type RawSocket =

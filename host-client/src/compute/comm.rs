@@ -141,6 +141,8 @@ impl Comm {
                 .end(lease, true, "the Element does not know it any more");
         }
         self.element.send_replace(Some(peer));
+        // What changed since the hello was made may have been told before it.
+        self.changed.notify_one();
         Ok(())
     }
 

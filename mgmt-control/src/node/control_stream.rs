@@ -133,11 +133,17 @@ impl ElementStream {
             applied: generation,
             recorded,
         };
-        control
-            .catalogue
-            .observed
-            .on_hello(id, heard, self.own_hosts(hosts));
-        control.streams.put(id, self.number, peer.clone());
+        let observed = &control.catalogue.observed;
+        let its_start = observed.load().elements.get(&id).map(|was| was.incarnation);
+        observed.on_hello(id, heard, self.own_hosts(hosts));
+        if let Some(older) = control.streams.put(id, self.number, peer.clone()) {
+            if its_start == Some(incarnation) {
+                let stop = control.shutdown.clone();
+                tokio::spawn(async move { older.hand_over(&stop).await });
+            } else {
+                older.close();
+            }
+        }
         control
             .metrics
             .element_streams

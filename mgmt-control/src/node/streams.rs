@@ -30,13 +30,11 @@ impl Streams {
         self.last.fetch_add(1, Ordering::Relaxed) + 1
     }
 
-    /// Takes a stream whose hello was good; an older one of the same Element
-    /// is closed.
-    pub fn put(&self, element: NodeId, number: StreamNumber, peer: Peer) {
+    /// Takes a stream whose hello was good; gives the older one of the same
+    /// Element.
+    pub fn put(&self, element: NodeId, number: StreamNumber, peer: Peer) -> Option<Peer> {
         let older = self.standing.lock().insert(element, (number, peer));
-        if let Some((_, older)) = older {
-            older.close();
-        }
+        older.map(|(_, older)| older)
     }
 
     /// Forgets a stream that has ended, unless a newer one took its place.

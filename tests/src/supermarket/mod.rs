@@ -121,10 +121,15 @@ impl Supermarket {
     /// Makes a client of the SDK for the first admin; it keeps its jobs in the
     /// test's folder.
     pub fn client(&self) -> Client {
+        Client::connect(self.settings()).expect("a client can be made")
+    }
+
+    /// Gives what a client of the SDK needs to know.
+    pub fn settings(&self) -> Settings {
         let mut settings = Settings::new(&self.ready.url, &self.token);
         settings.ca = Some(fs::read_to_string(self.ca()).expect("the CA's root is there"));
         settings.jobs = Some(self.scratch.path().join("jobs"));
-        Client::connect(settings).expect("a client can be made")
+        settings
     }
 
     /// Gives the file with the CA's root.

@@ -14,9 +14,9 @@ use gridmart_schemas::{
     wire::{
         Request as _,
         control_element::{
-            ActivityList, CallTerminate, ElementApplied, ElementDesire, ElementHeartbeat,
-            ElementHello, Explain, HostSummary, HostsChanged, JobTerminate, JoinTokenCreate,
-            LogRead, LogsRead,
+            ActivityList, CallTerminate, Deployment, ElementApplied, ElementDesire,
+            ElementHeartbeat, ElementHello, Explain, HostSummary, HostsChanged, JobTerminate,
+            JoinTokenCreate, LogRead, LogsRead,
         },
         element_host::HostLogRead,
     },
@@ -117,18 +117,21 @@ impl Ce {
 
     /// Says who it is and takes what should be.
     async fn greet(self: Arc<Self>, peer: Peer) -> Result<(), Problem> {
+        // What an older stream is told meanwhile would be lost.
+        let _telling = self.telling.lock().await;
         let mut hosts: Vec<HostSummary> = self.monitor.all();
         let rest = hosts.split_off(hosts.len().min(HOSTS_PER_MESSAGE));
         let mut element = self.base.read().element.clone();
         element.state = Some(self.state(self.beat.lock().interval));
         self.sum_cpus(&mut element);
+        let deployments = self.deployments();
         let hello = ElementHello {
             incarnation: self.incarnation,
             software: env!("CARGO_PKG_VERSION").to_owned(),
             element,
             endpoints: self.endpoints.clone(),
             hosts,
-            deployments: self.deployments(),
+            deployments: deployments.clone(),
             generation: self.standing.lock().get().desired.wish.generation,
         };
         let welcome = peer.ask(&hello, HELLO_TIMEOUT).await?;
@@ -146,31 +149,42 @@ impl Ce {
             sequence: 0,
             interval,
         };
+        self.links.set_controller(peer.clone());
         self.tasks
-            .spawn(Arc::clone(&self).report(peer.clone(), interval));
-        self.links.set_controller(peer);
+            .spawn(Arc::clone(&self).report(peer, interval, deployments));
         Ok(())
     }
 
-    /// Heartbeats and changes, as long as the stream stands.
-    async fn report(self: Arc<Self>, peer: Peer, interval: Duration) {
-        let mut told = self.deployments();
+    /// Heartbeats and changes, as long as the stream stands and no other has
+    /// succeeded it.
+    async fn report(self: Arc<Self>, peer: Peer, interval: Duration, mut told: Vec<Deployment>) {
         let mut beat = tokio::time::interval(interval);
         loop {
-            let said = tokio::select! {
+            let news = tokio::select! {
                 () = peer.closed() => return,
                 () = self.stop.cancelled() => return,
-                _ = beat.tick() => peer.tell(&self.heartbeat()).await,
+                _ = beat.tick() => false,
                 () = self.news.notified() => {
                     tokio::time::sleep(NEWS_GATHERING).await;
                     beat.reset();
-                    let told = self.tell_changes(&peer, &mut told).await;
-                    // What has changed shows in the numbers as well.
-                    match told {
-                        Ok(()) => peer.tell(&self.heartbeat()).await,
-                        Err(problem) => Err(problem),
-                    }
+                    true
                 }
+            };
+            let _telling = self.telling.lock().await;
+            if !self.links.is_controller(&peer) {
+                // What was to be told here is the successor's to tell.
+                self.news.notify_one();
+                return;
+            }
+            let told = if news {
+                self.tell_changes(&peer, &mut told).await
+            } else {
+                Ok(())
+            };
+            // What has changed shows in the numbers as well.
+            let said = match told {
+                Ok(()) => peer.tell(&self.heartbeat()).await,
+                Err(problem) => Err(problem),
             };
             if said.is_err() {
                 return;
@@ -192,11 +206,7 @@ impl Ce {
         }
     }
 
-    async fn tell_changes(
-        &self,
-        peer: &Peer,
-        told: &mut Vec<gridmart_schemas::wire::control_element::Deployment>,
-    ) -> Result<(), Problem> {
+    async fn tell_changes(&self, peer: &Peer, told: &mut Vec<Deployment>) -> Result<(), Problem> {
         let now = self.deployments();
         let mut deployments = (now != *told).then(|| now.clone());
         loop {

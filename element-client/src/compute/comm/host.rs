@@ -69,7 +69,13 @@ impl HostStream {
         self.ce.enter_host_table(id, &host).await?;
         self.ce.know_host(id, &host);
         let description = Arc::new(host.clone());
-        self.ce.links.set_host(id, peer, hello.incarnation);
+        let older = self.ce.links.set_host(id, peer, hello.incarnation);
+        if let Some(older) = older {
+            let stop = self.ce.stop.clone();
+            self.ce
+                .tasks
+                .spawn(async move { older.hand_over(&stop).await });
+        }
         self.ce
             .monitor
             .on_told(id, host, hello.deployments.clone(), hello.generation, now);

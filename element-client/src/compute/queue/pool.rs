@@ -1,6 +1,6 @@
 //! What Hosts say, and what becomes of them.
 
-use std::{sync::Arc, time::Instant};
+use std::{collections::BTreeMap, sync::Arc, time::Instant};
 
 use gridmart_schemas::{
     id::{Digest, Incarnation, LeaseId, NodeId},
@@ -19,6 +19,8 @@ use super::{
     host::{Placement, PoolHost},
 };
 use crate::compute::lease::{LeaseState, Stage};
+
+type Placements = BTreeMap<Digest, Placement>;
 
 /// What a Host tells when it comes, or comes again.
 #[derive(Clone, Debug)]
@@ -85,13 +87,20 @@ impl Queue {
             .hosts
             .entry(id)
             .or_insert_with(|| PoolHost::new(id, arrival.description.clone(), Wish::default()));
+        let still_here = host.connected && host.incarnation == Some(arrival.incarnation);
         host.description = arrival.description;
         host.endpoints = arrival.endpoints;
         host.relayed = arrival.relayed;
         host.incarnation = Some(arrival.incarnation);
         host.connected = true;
         host.down = false;
-        host.placements = placements(&arrival.deployments);
+        host.placements = if still_here {
+            // One stream succeeds another: what was asked on the old one is
+            // answered there.
+            told_anew(&mut host.placements, &arrival.deployments)
+        } else {
+            placements(&arrival.deployments)
+        };
         if let Some(state) = host.description.clone().state.as_ref() {
             host.hear(state, floor, now);
         }
@@ -239,14 +248,7 @@ impl Queue {
         if let Some(state) = host.description.clone().state.as_ref() {
             host.hear(state, floor, now);
         }
-        let mut told = placements(deployments);
-        for (digest, placement) in std::mem::take(&mut host.placements) {
-            // What is on its way is answered by itself.
-            if !matches!(placement, Placement::Ready) {
-                told.insert(digest, placement);
-            }
-        }
-        host.placements = told;
+        host.placements = told_anew(&mut host.placements, deployments);
         self.refit(id);
         self.dispatch(now);
     }
@@ -314,7 +316,17 @@ impl Queue {
     }
 }
 
-fn placements(deployments: &[Deployment]) -> std::collections::BTreeMap<Digest, Placement> {
+/// What is told, and what is on its way, which is answered by itself.
+fn told_anew(known: &mut Placements, deployments: &[Deployment]) -> Placements {
+    let mut told = placements(deployments);
+    let on_the_way = std::mem::take(known)
+        .into_iter()
+        .filter(|(_, placement)| !matches!(placement, Placement::Ready));
+    told.extend(on_the_way);
+    told
+}
+
+fn placements(deployments: &[Deployment]) -> Placements {
     deployments
         .iter()
         .filter(|deployment| deployment.state == AppEnvState::Installedverified.as_str())
