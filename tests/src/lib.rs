@@ -6,6 +6,7 @@
 //! - [`Application`]: small applications;
 //! - [`wait_for`]: the only way to wait;
 //! - [`proxy`]: bad networks between roles;
+//! - [`Clock`]: wrong clocks in roles;
 //! - [`swarm`]: thousands of simulated nodes around real ones;
 //! - [`bench`]: the figures.
 //!
@@ -25,6 +26,7 @@
 mod application;
 pub mod bench;
 mod binary;
+mod clock;
 pub mod processes;
 pub mod proxy;
 mod run;
@@ -34,6 +36,7 @@ mod wait;
 
 pub use application::Application;
 pub use binary::{gridmart, sibling};
+pub use clock::Clock;
 pub use run::{Run, Running, Usage};
-pub use supermarket::{Ready, Supermarket, SupermarketBuilder};
+pub use supermarket::{Change, Ready, Supermarket, SupermarketBuilder};
 pub use wait::{LONG, SHORT, interrupt, is_interrupted, wait_for};

@@ -1,6 +1,7 @@
 //! How a supermarket is to be, and its start.
 
 use std::{
+    ffi::OsString,
     fs,
     io::{BufRead as _, BufReader},
     path::{Path, PathBuf},
@@ -14,7 +15,7 @@ use parking_lot::Mutex;
 use tempfile::TempDir;
 
 use super::{Ready, Roles, Supermarket, end::MARK, make_strange};
-use crate::{binary::gridmart, processes};
+use crate::{binary::gridmart, clock::Clock, processes};
 
 /// How long a supermarket may take to be ready.
 const READY_MAX: Duration = Duration::from_mins(1);
@@ -30,6 +31,7 @@ pub struct SupermarketBuilder {
     folder: Option<PathBuf>,
     log_level: String,
     certificate_lifetime: Option<String>,
+    environment: Vec<(OsString, OsString)>,
 }
 
 impl Default for SupermarketBuilder {
@@ -41,6 +43,7 @@ impl Default for SupermarketBuilder {
             folder: None,
             log_level: "info".to_owned(),
             certificate_lifetime: None,
+            environment: Vec::new(),
         }
     }
 }
@@ -82,6 +85,12 @@ impl SupermarketBuilder {
         self
     }
 
+    /// Lets all of it live by this clock.
+    pub fn clock(mut self, clock: &Clock) -> Self {
+        self.environment.extend(clock.variables());
+        self
+    }
+
     /// Gives the command that starts it.
     pub fn command(&self, folder: &Path) -> Command {
         let mut command = Command::new(gridmart());
@@ -102,6 +111,7 @@ impl SupermarketBuilder {
             &std::process::id().to_string(),
         ]);
         command.arg("--data-dir").arg(folder);
+        command.envs(self.environment.iter().cloned());
         if let Some(slots) = self.slots {
             command.args(["--slots", &slots.to_string()]);
         }

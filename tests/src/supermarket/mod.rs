@@ -1,6 +1,7 @@
 //! A whole supermarket: `gridmart up` in a temporary folder.
 
 mod builder;
+mod change;
 mod end;
 mod role;
 
@@ -18,7 +19,7 @@ use parking_lot::Mutex;
 use serde::Deserialize;
 use tempfile::TempDir;
 
-pub use self::builder::SupermarketBuilder;
+pub use self::{builder::SupermarketBuilder, change::Change};
 use crate::{
     application::Application,
     binary::gridmart,

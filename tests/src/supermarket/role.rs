@@ -3,14 +3,14 @@
 
 use std::{
     fs,
-    process::{Command, Stdio},
+    process::Stdio,
 };
 
 use gridmart_schemas::resource::{Document as _, ce_doc::CeDocument};
 use nix::sys::signal::Signal;
 
 use super::{
-    Supermarket,
+    Change, Supermarket,
     end::{MARK, last_lines},
     make_strange,
 };
@@ -105,6 +105,13 @@ impl Supermarket {
         });
     }
 
+    /// Kills a role and starts it again, changed.
+    #[track_caller]
+    pub fn replace(&self, role: &str, change: &Change) {
+        self.kill9(role);
+        self.restart_as(role, change);
+    }
+
     /// Halts a role, so that it neither answers nor closes anything.
     #[track_caller]
     pub fn freeze(&self, role: &str) {
@@ -121,23 +128,27 @@ impl Supermarket {
     /// old folder and at its old doors, and waits until it is ready.
     #[track_caller]
     pub fn restart(&self, role: &str) {
+        self.restart_as(role, &Change::none());
+    }
+
+    /// The same, but for what is changed.
+    #[track_caller]
+    pub fn restart_as(&self, role: &str, change: &Change) {
         let line = self.roles.lock().lines.get(role).cloned();
-        let line = line.unwrap_or_else(|| panic!("{role} was not killed by the test"));
-        let mut words = line[1..].to_vec();
-        if let Some(at) = words.iter().position(|word| word == "--parent-pid") {
-            words[at + 1] = std::process::id().to_string();
+        let mut line = line.unwrap_or_else(|| panic!("{role} was not killed by the test"));
+        if let Some(at) = line.iter().position(|word| word == "--parent-pid") {
+            line[at + 1] = std::process::id().to_string();
         }
         // The doors were given as port 0 at the first start; others know where they are now.
-        self.keep_doors(role, &mut words);
+        self.keep_doors(role, &mut line);
         let log = self.folder.join("logs").join(format!("{role}.log"));
         let log = fs::OpenOptions::new()
             .append(true)
             .open(log)
             .expect("the role has a log");
-        let mut command = Command::new(&line[0]);
+        let mut command = change.command(&line);
         make_strange(&mut command, self.scratch.path());
         command
-            .args(words)
             .env(MARK, &self.mark)
             .stdin(Stdio::null());
         command
