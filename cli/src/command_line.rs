@@ -17,9 +17,16 @@ const AFTER_HELP: &str = "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 refused
     `call` exits as the program did.\n\n\
     First steps: gridmart up; in another shell: eval \"$(gridmart env)\"; gridmart init DIR; gridmart upload DIR; gridmart call APP";
 
+/// A program with fault points says so: tests ask, and nobody else should have one.
+const VERSION: &str = if gridmart_fabric::fault::are_built_in() {
+    concat!(env!("CARGO_PKG_VERSION"), " with fault points")
+} else {
+    env!("CARGO_PKG_VERSION")
+};
+
 /// A virtual supermarket for the machines an organisation already has.
 #[derive(Debug, Parser)]
-#[command(name = "gridmart", version, after_help = AFTER_HELP, max_term_width = 120, subcommand_required = true, arg_required_else_help = true)]
+#[command(name = "gridmart", version = VERSION, after_help = AFTER_HELP, max_term_width = 120, subcommand_required = true, arg_required_else_help = true)]
 pub(crate) struct CommandLine {
     /// Print one JSON document on stdout, and problems as JSON on stderr
     #[arg(long, global = true)]

@@ -8,6 +8,9 @@
     reason = "doc comments of arguments are help text, which is no Markdown"
 )]
 
+#[cfg(all(feature = "fault-points", not(debug_assertions)))]
+compile_error!("a release has no fault points: build it without the feature fault-points");
+
 mod command_line;
 mod completions;
 mod failure;
@@ -47,5 +50,6 @@ fn main() -> ExitCode {
     {
         return gridmart_host::compute::runner::main();
     }
+    gridmart_fabric::fault::arm();
     command_line::main()
 }

@@ -8,6 +8,7 @@
 pub mod authority;
 pub mod disk;
 pub mod door;
+pub mod fault;
 pub mod frames;
 pub mod identity;
 mod intake;

@@ -4,6 +4,7 @@
 use std::{collections::HashSet, path::PathBuf, sync::Arc, time::Duration};
 
 use gridmart_fabric::{
+    fault::FaultPoint,
     identity::IdentityCell,
     telemetry::Metrics,
     throttle::Throttle,
@@ -177,7 +178,9 @@ impl Ce {
             ),
             Effect::Remember { lease } => {
                 if let Some(lease) = queue.leases().get(lease) {
+                    FaultPoint::LeaseGranted.pass_or_die();
                     self.lease_journal.lock().begun(lease);
+                    FaultPoint::LeaseRecorded.pass_or_die();
                 }
             }
             Effect::Forget { lease } => self.lease_journal.lock().ended(lease),

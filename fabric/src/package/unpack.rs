@@ -9,6 +9,7 @@ use std::{
 };
 
 use super::{Inspection, PackageError, PackageLimits, reader};
+use crate::fault::FaultPoint;
 
 /// Unpacks the package at `path` so that it becomes the folder `into`, which
 /// must not exist. All files are on the disk when this returns.
@@ -52,6 +53,9 @@ fn remove(folder: &Path) -> Result<(), PackageError> {
 
 fn publish(temporary: &Path, into: &Path) -> Result<(), PackageError> {
     sync(temporary)?;
+    FaultPoint::PackageUnpacked
+        .pass()
+        .map_err(PackageError::disk("renaming", temporary))?;
     fs::rename(temporary, into).map_err(PackageError::disk("renaming", temporary))?;
     into.parent().map_or(Ok(()), sync)
 }

@@ -14,7 +14,10 @@ use std::{
 
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt as _};
-use gridmart_fabric::package::{self, Inspection, PackageLimits};
+use gridmart_fabric::{
+    fault::FaultPoint,
+    package::{self, Inspection, PackageLimits},
+};
 use gridmart_schemas::{
     id::Digest,
     problem::{Code, Problem},
@@ -183,7 +186,8 @@ impl PackageShelf {
             if let Some(from) = arrived.file.0.take() {
                 std::fs::rename(from, to)?;
             }
-            std::fs::File::open(folder)?.sync_all()
+            std::fs::File::open(folder)?.sync_all()?;
+            FaultPoint::PackagePlaced.pass()
         });
         placed
             .await

@@ -10,6 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use gridmart_fabric::fault::FaultPoint;
 use tokio::sync::mpsc;
 
 use super::{
@@ -127,7 +128,7 @@ fn work(
     while let Some(job) = queue.blocking_recv() {
         let done = match job {
             DiskJob::Read(wanted) => read(parts, wanted),
-            DiskJob::Write(records, kept) => match results.append(&records) {
+            DiskJob::Write(records, kept) => match write(&mut results, &records) {
                 Ok(()) => DiskDone::Written(kept),
                 Err(error) => DiskDone::Failed("write the results of", error),
             },
@@ -147,6 +148,11 @@ fn work(
     }
     sync(&mut results, answers);
     results
+}
+
+fn write(results: &mut ResultsFile, records: &[Record]) -> io::Result<()> {
+    results.append(records)?;
+    FaultPoint::ResultWritten.pass()
 }
 
 /// After a failed fsync nothing more is written: what is lost is unknown.
