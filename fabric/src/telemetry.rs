@@ -59,7 +59,10 @@ pub fn init(format: Format, default_filter: &str) -> Result<(), TelemetryError> 
         EnvFilter::try_new(&filter).map_err(|source| TelemetryError::Filter { filter, source })?;
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(std::io::stderr);
+        .with_writer(std::io::stderr)
+        // Told on stderr, which is what has just failed: that would be a panic.
+        // A full disk costs lines, never the role.
+        .log_internal_errors(false);
     let started = match format {
         Format::Text => builder
             .with_ansi(std::io::stderr().is_terminal())
