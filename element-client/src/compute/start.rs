@@ -198,8 +198,9 @@ fn assemble(
     let records_path = folder.join("records.journal");
     let records = RecordDesk::open(&records_path).map_err(disk_fault("open", &records_path))?;
     let leases_path = folder.join("leases.journal");
-    let (lease_journal, leases) = LeaseJournal::open(&leases_path, Instant::now())
-        .map_err(disk_fault("open", &leases_path))?;
+    let (lease_journal, leases) =
+        LeaseJournal::open(Arc::new(RealDisk), &leases_path, Instant::now())
+            .map_err(disk_fault("open", &leases_path))?;
     let shelf = Shelf::open(folder).map_err(disk_fault("open", folder))?;
     let mut own_keys = VerifyingKeys::default();
     if let Err(problem) = own_keys.insert(own.node(), own.signing_key().spki_pem()) {

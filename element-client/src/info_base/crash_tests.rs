@@ -6,7 +6,10 @@ use std::{
     process::{Command, Stdio},
 };
 
-use gridmart_fabric::disk::{RealDisk, test_disk::TestDisk};
+use gridmart_fabric::disk::{
+    RealDisk,
+    test_disk::{Fault, TestDisk},
+};
 
 use super::{tests::document, *};
 
@@ -57,6 +60,47 @@ fn power_cuts_leave_the_old_or_the_new_document() {
         cuts += 1;
     }
     assert!(cuts > 29, "only {cuts} cuts");
+}
+
+#[test]
+fn after_any_fault_the_old_or_the_new_document_is_there_and_the_next_update_goes_well() {
+    let path = Path::new("/lib/CEDoc.xml");
+    let cases = Fault::ALL
+        .into_iter()
+        .flat_map(|fault| (0..14).map(move |step| (fault, step)));
+    for (fault, step) in cases {
+        let disk = TestDisk::seeded(step + 1);
+        let base = InfoBase::create(Arc::new(disk.clone()), path, document()).unwrap();
+        update(&base, 1).unwrap();
+        disk.fail_at(step, fault);
+        let outcome = update(&base, 2);
+        let shown = base.read().element.policy.max_running_jobs;
+        let wanted = if outcome.is_ok() { 2 } else { 1 };
+        assert_eq!(shown, Some(wanted), "{fault:?} at {step}");
+        if let Err(error) = outcome {
+            assert_eq!(error.to_problem().code, Code::StorageFailed);
+        }
+        if fault != Fault::Crash {
+            // There is room again: nobody has to restart it.
+            disk.mend();
+            let again = update(&base, 3).or_else(|_| {
+                // The fault has come only now.
+                disk.mend();
+                update(&base, 3)
+            });
+            again.unwrap();
+        }
+        let acknowledged = base.read().element.policy.max_running_jobs.unwrap();
+        disk.restart();
+        let again = InfoBase::<CeDocument>::open(Arc::new(disk.clone()), path)
+            .unwrap()
+            .unwrap();
+        let found = again.read().element.policy.max_running_jobs.unwrap();
+        assert!(
+            found == acknowledged || (fault == Fault::Crash && found == acknowledged + 1),
+            "{fault:?} at {step}: {acknowledged} acknowledged, {found} found"
+        );
+    }
 }
 
 /// Not a test of its own: the process that is killed.

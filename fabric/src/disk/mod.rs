@@ -13,8 +13,13 @@ use std::{
 
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 
+use crate::fault::FaultPoint;
+
+mod file;
 #[cfg(feature = "test-disk")]
 pub mod test_disk;
+
+pub use self::file::{DiskFile, FileReader};
 
 /// Who may read a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,6 +44,8 @@ impl Secrecy {
 pub trait Disk: Send + Sync {
     /// Reads a whole file.
     fn read(&self, path: &Path) -> io::Result<Vec<u8>>;
+    /// Reads a file of at most `limit` bytes; `None` if there is none.
+    fn read_bounded(&self, path: &Path, limit: u64) -> io::Result<Option<Vec<u8>>>;
     /// Makes or replaces a file with this content.
     fn write(&self, path: &Path, bytes: &[u8], secrecy: Secrecy) -> io::Result<()>;
     /// Adds to the end of a file, which is made if it is not there.
@@ -57,6 +64,11 @@ pub trait Disk: Send + Sync {
     fn list(&self, folder: &Path) -> io::Result<Vec<PathBuf>>;
     /// Makes a folder and those above it, mode 0700.
     fn create_folder(&self, path: &Path) -> io::Result<()>;
+    /// Opens a file to read and write, which is made if it is not there.
+    fn open(&self, path: &Path, secrecy: Secrecy) -> io::Result<Box<dyn DiskFile>>;
+    /// Makes a file without a name, which is gone with its handle, on the disk
+    /// of this folder.
+    fn open_unnamed(&self, folder: &Path) -> io::Result<Box<dyn DiskFile>>;
 }
 
 /// The disk of the machine.
@@ -80,11 +92,17 @@ impl Disk for RealDisk {
         fs::read(path)
     }
 
+    fn read_bounded(&self, path: &Path, limit: u64) -> io::Result<Option<Vec<u8>>> {
+        read_bounded(path, limit)
+    }
+
     fn write(&self, path: &Path, bytes: &[u8], secrecy: Secrecy) -> io::Result<()> {
+        FaultPoint::DiskWrite.pass_file(path)?;
         Self::open_for_writing(path, secrecy, false)?.write_all(bytes)
     }
 
     fn append(&self, path: &Path, bytes: &[u8], secrecy: Secrecy) -> io::Result<()> {
+        FaultPoint::DiskWrite.pass_file(path)?;
         Self::open_for_writing(path, secrecy, true)?.write_all(bytes)
     }
 
@@ -93,6 +111,7 @@ impl Disk for RealDisk {
     }
 
     fn sync_file(&self, path: &Path) -> io::Result<()> {
+        FaultPoint::DiskSync.pass_file(path)?;
         // Opened for writing: some systems refuse to sync a read-only handle.
         OpenOptions::new().write(true).open(path)?.sync_all()
     }
@@ -102,7 +121,8 @@ impl Disk for RealDisk {
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        fs::rename(from, to)
+        fs::rename(from, to)?;
+        FaultPoint::DiskRenamed.pass_file(to)
     }
 
     fn remove(&self, path: &Path) -> io::Result<()> {
@@ -126,6 +146,24 @@ impl Disk for RealDisk {
             .recursive(true)
             .mode(0o700)
             .create(path)
+    }
+
+    fn open(&self, path: &Path, secrecy: Secrecy) -> io::Result<Box<dyn DiskFile>> {
+        let file = OpenOptions::new()
+            .create(true)
+            .read(true)
+            .write(true)
+            .truncate(false)
+            .mode(secrecy.mode())
+            .open(path)?;
+        Ok(Box::new(file))
+    }
+
+    fn open_unnamed(&self, folder: &Path) -> io::Result<Box<dyn DiskFile>> {
+        use rustix::fs::{Mode, OFlags};
+        let flags = OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC;
+        let file = rustix::fs::open(folder, flags, Mode::RUSR | Mode::WUSR)?;
+        Ok(Box::new(File::from(file)))
     }
 }
 

@@ -247,8 +247,12 @@ impl Connection {
         match frame.kind {
             Kind::Stdin => {
                 if let Err(problem) = call.on_stdin(frame.payload) {
-                    self.lease
-                        .cut_call(call, Cut::Terminated(problem.detail.clone()));
+                    let cut = if problem.code == Code::StorageFailed {
+                        Cut::BytesLost
+                    } else {
+                        Cut::Terminated(problem.detail)
+                    };
+                    self.lease.cut_call(call, cut);
                 }
             }
             Kind::StdinEnd => call.on_stdin_end(),

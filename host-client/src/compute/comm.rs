@@ -189,6 +189,7 @@ impl Comm {
                 () = tokio::time::sleep(self.heartbeat()) => {}
             }
             sequence += 1;
+            self.look_at_disk().await;
             let state = self.description.state(self.heartbeat());
             let told = peer
                 .tell(&HostHeartbeat {
@@ -211,6 +212,14 @@ impl Comm {
         }
     }
 
+    async fn look_at_disk(&self) {
+        let watch = Arc::clone(&self.services.disk_watch);
+        if watch.is_failing() {
+            // It fails only by a panic, and then the next heartbeat tries again.
+            let _ = tokio::task::spawn_blocking(move || watch.look()).await;
+        }
+    }
+
     /// Tells the Element what has changed, shortly after it has.
     pub(crate) async fn tell_changes(self: Arc<Self>, stop: CancellationToken) {
         let mut served = self.description.serving_state();
@@ -218,6 +227,7 @@ impl Comm {
             tokio::select! {
                 () = stop.cancelled() => return,
                 () = self.changed.notified() => {}
+                () = self.services.disk_watch.changed.notified() => {}
                 () = self.deployer.changed.notified() => {}
                 // A stopped Host ends to drain without anybody saying so.
                 () = tokio::time::sleep(Duration::from_millis(500)), if is_draining(served) => {

@@ -8,10 +8,11 @@
 use std::{
     io,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use gridmart_fabric::{
-    disk::{self, RealDisk, Secrecy},
+    disk::{Disk, Secrecy, durable_write},
     ticket::LeaseCut,
 };
 use gridmart_schemas::{
@@ -27,20 +28,21 @@ use super::orders;
 const DESIRED_BYTES_MAX: u64 = 8 * 1024 * 1024;
 
 /// The desired state that is in force.
-#[derive(Debug)]
 pub(crate) struct Commands {
+    disk: Arc<dyn Disk>,
     path: PathBuf,
     desired: Mutex<HostDesired>,
 }
 
 impl Commands {
     /// Reads what an earlier start was told.
-    pub(crate) fn open(path: &Path) -> io::Result<Self> {
-        let desired = match disk::read_bounded(path, DESIRED_BYTES_MAX)? {
+    pub(crate) fn open(disk: Arc<dyn Disk>, path: &Path) -> io::Result<Self> {
+        let desired = match disk.read_bounded(path, DESIRED_BYTES_MAX)? {
             Some(bytes) => serde_json::from_slice(&bytes)?,
             None => HostDesired::default(),
         };
         Ok(Self {
+            disk,
             path: path.to_owned(),
             desired: Mutex::new(desired),
         })
@@ -54,14 +56,12 @@ impl Commands {
         if merged != *desired {
             let written = serde_json::to_vec_pretty(&merged)
                 .map_err(io::Error::from)
-                .and_then(|bytes| {
-                    disk::durable_write(&RealDisk, &self.path, &bytes, Secrecy::Open)
-                });
+                .and_then(|bytes| durable_write(&*self.disk, &self.path, &bytes, Secrecy::Open));
             if let Err(error) = written {
                 tracing::error!(%error, path = %self.path.display(), "the desired state cannot be kept");
                 return Err(Problem::new(
                     Code::StorageFailed,
-                    "The Host cannot keep its desired state.",
+                    "The Host cannot keep its desired state; what was in force before stays in force.",
                 ));
             }
             *desired = merged;
@@ -92,9 +92,43 @@ impl Commands {
 
 #[cfg(test)]
 mod tests {
+    use gridmart_fabric::disk::{
+        RealDisk,
+        test_disk::{Fault, TestDisk},
+    };
     use gridmart_schemas::role::Desired;
 
     use super::*;
+
+    #[test]
+    fn after_any_fault_the_old_wish_or_the_new_one_holds() {
+        let path = Path::new("/host/desired.json");
+        let cases = Fault::ALL
+            .into_iter()
+            .flat_map(|fault| (0..6).map(move |step| (fault, step)));
+        for (fault, step) in cases {
+            let disk = TestDisk::seeded(step + 1);
+            let open = || Commands::open(Arc::new(disk.clone()), path).unwrap();
+            let commands = open();
+            commands.record(desired(1, Desired::Production, 0)).unwrap();
+            disk.fail_at(step, fault);
+            let outcome = commands.record(desired(2, Desired::Closed, 1));
+            let shown = commands.host().generation;
+            disk.restart();
+            let found = open().host().generation;
+            match outcome {
+                Ok(()) => assert_eq!((shown, found), (2, 2), "{fault:?} at {step}"),
+                Err(problem) => {
+                    assert_eq!(problem.code, Code::StorageFailed);
+                    assert_eq!(shown, 1, "{fault:?} at {step}");
+                    assert!((1..=2).contains(&found), "{fault:?} at {step}");
+                }
+            }
+            open().record(desired(3, Desired::Closed, 1)).unwrap();
+            disk.restart();
+            assert_eq!(open().host().generation, 3);
+        }
+    }
 
     fn digest() -> Digest {
         Digest::from_blake3([3; 32])
@@ -133,7 +167,8 @@ mod tests {
     #[test]
     fn older_wishes_are_refused() {
         let place = tempfile::tempdir().unwrap();
-        let commands = Commands::open(&place.path().join("desired.json")).unwrap();
+        let commands =
+            Commands::open(Arc::new(RealDisk), &place.path().join("desired.json")).unwrap();
         commands.record(desired(5, Desired::Closed, 2)).unwrap();
         commands.record(desired(5, Desired::Closed, 2)).unwrap();
         let refused = commands
@@ -152,11 +187,11 @@ mod tests {
     fn wishes_outlive_the_process() {
         let place = tempfile::tempdir().unwrap();
         let path = place.path().join("desired.json");
-        Commands::open(&path)
+        Commands::open(Arc::new(RealDisk), &path)
             .unwrap()
             .record(desired(7, Desired::Closed, 3))
             .unwrap();
-        let again = Commands::open(&path).unwrap();
+        let again = Commands::open(Arc::new(RealDisk), &path).unwrap();
         assert_eq!(
             again.host(),
             Wish {
@@ -167,7 +202,7 @@ mod tests {
         );
         std::fs::write(&path, "{torn").unwrap();
         assert!(
-            Commands::open(&path).is_err(),
+            Commands::open(Arc::new(RealDisk), &path).is_err(),
             "a damaged file is not taken for an empty one"
         );
     }
@@ -175,7 +210,8 @@ mod tests {
     #[test]
     fn each_application_keeps_its_newest_wish() {
         let place = tempfile::tempdir().unwrap();
-        let commands = Commands::open(&place.path().join("desired.json")).unwrap();
+        let commands =
+            Commands::open(Arc::new(RealDisk), &place.path().join("desired.json")).unwrap();
         commands
             .record(with_application(9, Desired::Closed, 4))
             .unwrap();

@@ -18,6 +18,7 @@ use parking_lot::Mutex;
 use super::{
     command::Commands,
     deploy::Deployer,
+    disk_watch::COMPLAINT,
     leases::Leases,
     relay::{self, Relay},
     sandbox::Confinement,
@@ -161,15 +162,18 @@ impl Description {
     }
 
     fn complaint(&self) -> Option<&str> {
-        if self.is_reachable() {
-            self.complaint.as_deref()
-        } else {
+        if !self.is_reachable() {
             Some(relay::UNSERVED)
+        } else if self.services.disk_watch.is_failing() {
+            Some(COMPLAINT)
+        } else {
+            self.complaint.as_deref()
         }
     }
 
     fn health_state(&self) -> HealthState {
-        if self.services.sandboxes.is_err() || !self.is_reachable() {
+        let is_broken = self.services.sandboxes.is_err() || self.services.disk_watch.is_failing();
+        if is_broken || !self.is_reachable() {
             HealthState::Critical
         } else if self.complaint.is_some() {
             HealthState::Warning

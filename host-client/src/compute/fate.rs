@@ -9,7 +9,7 @@ use gridmart_schemas::{
     wire::record::{CallEnd, CallState},
 };
 
-use super::verdict::Cut;
+use super::verdict::{BYTES_LOST, Cut};
 
 /// The course of one call.
 #[derive(Clone, Debug, Default)]
@@ -38,6 +38,16 @@ impl Fate {
             self.cut = Some(cut);
         }
         is_first
+    }
+
+    /// It is to be ended for a reason beside which no other counts; tells
+    /// whether it had not ended.
+    pub fn cut_above_all(&mut self, cut: Cut) -> bool {
+        let is_open = self.end.is_none();
+        if is_open {
+            self.cut = Some(cut);
+        }
+        is_open
     }
 
     /// It has ended.
@@ -70,6 +80,11 @@ pub fn unstarted(cut: &Cut) -> CallEnd {
             CallState::Failed,
             Code::LimitExceeded,
             format!("the call went over its {name}"),
+        ),
+        Cut::BytesLost => (
+            CallState::Failed,
+            Code::StorageFailed,
+            BYTES_LOST.to_owned(),
         ),
         Cut::HostDown => (
             CallState::Failed,

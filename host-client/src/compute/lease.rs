@@ -141,7 +141,11 @@ impl Lease {
         let mut tenure = self.tenure.lock();
         let serving = || {
             let commands = &self.services.commands;
-            commands.require_serving(&self.application.digest)
+            commands.require_serving(&self.application.digest)?;
+            if open.part_of.is_some() {
+                self.services.disk_watch.require()?;
+            }
+            Ok(())
         };
         if let Some(call) = tenure.judge_open(&open, serving, OffsetDateTime::now_utc())? {
             return Ok((call, false));

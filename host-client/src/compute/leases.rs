@@ -9,7 +9,7 @@ use std::{
 };
 
 use gridmart_fabric::{
-    disk::{self, RealDisk, Secrecy},
+    disk::{Disk, Secrecy, durable_write},
     ticket::VerifyingKeys,
 };
 use gridmart_schemas::{
@@ -55,6 +55,7 @@ pub(crate) struct Leases {
     services: Arc<Services>,
     deployer: Arc<Deployer>,
     element: NodeId,
+    disk: Arc<dyn Disk>,
     trust_path: PathBuf,
     trust: RwLock<Trust>,
     roll: Mutex<Roll<Arc<Lease>>>,
@@ -70,7 +71,8 @@ impl Leases {
         trust_path: &Path,
         ended: mpsc::UnboundedSender<LeaseId>,
     ) -> io::Result<Self> {
-        let told: Option<LeaseTrust> = match disk::read_bounded(trust_path, TRUST_BYTES_MAX)? {
+        let disk = Arc::clone(&services.disk_watch.disk);
+        let told: Option<LeaseTrust> = match disk.read_bounded(trust_path, TRUST_BYTES_MAX)? {
             Some(bytes) => Some(serde_json::from_slice(&bytes)?),
             None => None,
         };
@@ -83,6 +85,7 @@ impl Leases {
             services,
             deployer,
             element,
+            disk,
             trust_path: trust_path.to_owned(),
             trust: RwLock::new(Trust { told, keys }),
             roll: Mutex::default(),
@@ -101,9 +104,7 @@ impl Leases {
         keys.insert(self.element, &told.lease_key)?;
         let kept = serde_json::to_vec_pretty(&told)
             .map_err(io::Error::from)
-            .and_then(|bytes| {
-                disk::durable_write(&RealDisk, &self.trust_path, &bytes, Secrecy::Open)
-            });
+            .and_then(|bytes| durable_write(&*self.disk, &self.trust_path, &bytes, Secrecy::Open));
         if let Err(error) = kept {
             tracing::error!(%error, path = %self.trust_path.display(), "the Element's lease key cannot be kept");
         }

@@ -204,9 +204,14 @@ impl ApplicationLog {
         if self.newest_length >= FILE_BYTES_MAX {
             self.turn()?;
         }
-        self.newest.write_all(text)?;
-        self.newest_length += text.len() as u64;
-        Ok(())
+        let written = self.newest.write_all(text);
+        if written.is_ok() {
+            self.newest_length += text.len() as u64;
+        } else {
+            // Half a line would be glued to the next one, and cursors be wrong.
+            let _ = self.newest.set_len(self.newest_length);
+        }
+        written
     }
 
     /// Begins a new file and drops the oldest.

@@ -17,6 +17,7 @@ mod command;
 mod config;
 mod deploy;
 mod description;
+mod disk_watch;
 mod door;
 mod error;
 pub mod fate;

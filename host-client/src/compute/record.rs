@@ -6,13 +6,17 @@
 
 use std::{
     collections::{HashMap, VecDeque},
-    fs, io,
+    io,
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
 };
 
-use gridmart_fabric::{disk, stream::Peer};
+use gridmart_fabric::{
+    disk::{Disk, Secrecy, durable_write},
+    fault::FaultPoint,
+    stream::Peer,
+};
 use gridmart_schemas::{
     id::{JobId, ReportId},
     problem::{Code, Problem},
@@ -21,6 +25,8 @@ use gridmart_schemas::{
 use parking_lot::Mutex;
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
+
+use super::disk_watch::DiskWatch;
 
 /// Records that make a batch full.
 const BATCH_RECORDS_MAX: usize = 500;
@@ -34,6 +40,8 @@ const ANSWER_TIME_MAX: Duration = Duration::from_secs(15);
 const RETRY_PAUSE: Duration = Duration::from_secs(1);
 /// Batches that are kept for an Element that is away: about a million records.
 const BATCHES_KEPT: usize = 2000;
+/// Batches that are kept in memory while the disk takes none.
+const UNSAVED_BATCHES_MAX: usize = 20;
 /// A larger file in the journal is not ours.
 const BATCH_BYTES_MAX: u64 = 16 * 1024 * 1024;
 
@@ -45,6 +53,8 @@ struct Gathered {
 
 /// Gathers records and sees that they arrive.
 pub(crate) struct Recorder {
+    disk: Arc<dyn Disk>,
+    watch: Arc<DiskWatch>,
     folder: PathBuf,
     gathered: Mutex<Gathered>,
     arrived: Notify,
@@ -52,9 +62,15 @@ pub(crate) struct Recorder {
 
 impl Recorder {
     /// Keeps its journal in `folder`, which is made.
-    pub(crate) fn open(folder: &Path) -> io::Result<Self> {
-        fs::create_dir_all(folder)?;
+    pub(crate) fn open(
+        disk: Arc<dyn Disk>,
+        watch: Arc<DiskWatch>,
+        folder: &Path,
+    ) -> io::Result<Self> {
+        disk.create_folder(folder)?;
         Ok(Self {
+            disk,
+            watch,
             folder: folder.to_owned(),
             gathered: Mutex::default(),
             arrived: Notify::new(),
@@ -93,12 +109,18 @@ impl Recorder {
         }
     }
 
-    /// Writes what is gathered to the journal; the number of its batch.
+    /// The journal in its folder.
+    pub(crate) fn journal(&self) -> Journal {
+        Journal::open(
+            Arc::clone(&self.disk),
+            Arc::clone(&self.watch),
+            &self.folder,
+        )
+    }
+
+    /// Writes what is gathered to the journal, durably; blocks for the disk.
     pub(crate) fn keep(&self, journal: &mut Journal) {
         let gathered = std::mem::take(&mut *self.gathered.lock());
-        if gathered.records.is_empty() && gathered.jobs.is_empty() {
-            return;
-        }
         let mut jobs: Vec<_> = gathered.jobs.into_values().collect();
         let mut records = gathered.records;
         // Nothing takes part in more than a message: pieces of a bounded size.
@@ -107,6 +129,20 @@ impl Recorder {
             journal.push(records, std::mem::take(&mut jobs));
             records = rest;
         }
+        journal.save();
+    }
+
+    async fn keep_blocking(self: &Arc<Self>, journal: Journal) -> Journal {
+        let recorder = Arc::clone(self);
+        let mut journal = journal;
+        let kept = tokio::task::spawn_blocking(move || {
+            recorder.keep(&mut journal);
+            journal
+        });
+        kept.await.unwrap_or_else(|error| {
+            tracing::error!(%error, "keeping records of calls has failed");
+            self.journal()
+        })
     }
 
     /// Tells the Element, as long as the Host runs.
@@ -116,7 +152,7 @@ impl Recorder {
         stop: CancellationToken,
     ) {
         let mut element = element;
-        let mut journal = Journal::open(&self.folder);
+        let mut journal = self.journal();
         loop {
             let connected = element
                 .borrow_and_update()
@@ -129,14 +165,14 @@ impl Recorder {
                 changed = element.changed() => if changed.is_err() { break },
                 () = std::future::ready(()), if !idle => {}
             }
-            self.keep(&mut journal);
+            journal = self.keep_blocking(journal).await;
             if let Some(peer) = connected
                 && !journal.tell_all(&peer).await
             {
                 let _ = tokio::time::timeout(RETRY_PAUSE, stop.cancelled()).await;
             }
         }
-        self.keep(&mut journal);
+        self.keep_blocking(journal).await;
     }
 
     async fn gather(&self, connected: bool, stop: &CancellationToken) {
@@ -153,25 +189,49 @@ impl Recorder {
     }
 }
 
-/// Batches on the disk that the Element has not acknowledged.
+/// Batches that the Element has not acknowledged: on the disk or, while that
+/// refuses, in memory.
 pub(crate) struct Journal {
+    disk: Arc<dyn Disk>,
+    watch: Arc<DiskWatch>,
     folder: PathBuf,
-    waiting: VecDeque<u64>,
+    waiting: VecDeque<Waiting>,
     next: u64,
+}
+
+/// A batch that waits.
+struct Waiting {
+    number: u64,
+    /// It could not be written yet.
+    unsaved: Option<Box<CallRecords>>,
 }
 
 impl Journal {
     /// Finds what an earlier start has left.
-    pub(crate) fn open(folder: &Path) -> Self {
-        let listed = fs::read_dir(folder).into_iter().flatten().flatten();
-        let mut waiting: Vec<u64> = listed
-            .filter_map(|entry| entry.path().file_stem()?.to_str()?.parse().ok())
+    pub(crate) fn open(disk: Arc<dyn Disk>, watch: Arc<DiskWatch>, folder: &Path) -> Self {
+        let listed = disk.list(folder).unwrap_or_else(|error| {
+            tracing::error!(%error, folder = %folder.display(), "the journal of calls cannot be read");
+            Vec::new()
+        });
+        let mut numbers: Vec<u64> = listed
+            .iter()
+            .filter(|path| {
+                path.extension()
+                    .is_some_and(|extension| extension == "json")
+            })
+            .filter_map(|path| path.file_stem()?.to_str()?.parse().ok())
             .collect();
-        waiting.sort_unstable();
-        let next = waiting.last().map_or(1, |last| last + 1);
+        numbers.sort_unstable();
+        let next = numbers.last().map_or(1, |last| last + 1);
+        let saved = |number| Waiting {
+            number,
+            unsaved: None,
+        };
         Self {
+            disk,
+            watch,
             folder: folder.to_owned(),
-            waiting: waiting.into(),
+            waiting: numbers.into_iter().map(saved).collect(),
             next,
         }
     }
@@ -187,50 +247,92 @@ impl Journal {
     fn push(&mut self, records: Vec<CallRecord>, jobs: Vec<JobProgress>) {
         let number = self.next;
         self.next += 1;
-        let batch = CallRecords {
+        let unsaved = Some(Box::new(CallRecords {
             sequence: number,
             records,
             jobs,
-        };
-        if let Err(error) = self.write(&batch) {
-            tracing::error!(%error, records = batch.records.len(), "records of calls cannot be kept and are lost");
-            return;
-        }
-        self.waiting.push_back(number);
-        while self.waiting.len() > BATCHES_KEPT
-            && let Some(oldest) = self.waiting.pop_front()
-        {
+        }));
+        self.waiting.push_back(Waiting { number, unsaved });
+        while self.waiting.len() > BATCHES_KEPT {
+            let oldest = self.waiting.front().map(|waiting| waiting.number);
             tracing::error!(
                 batch = oldest,
                 "the journal of calls is full: its oldest records are dropped"
             );
-            let _ = fs::remove_file(self.path(oldest));
+            self.forget();
+        }
+    }
+
+    /// Brings to the disk what is not there yet, oldest first; blocks.
+    fn save(&mut self) {
+        let first = self
+            .waiting
+            .partition_point(|waiting| waiting.unsaved.is_none());
+        for place in first..self.waiting.len() {
+            let Some(batch) = self.waiting[place].unsaved.as_deref() else {
+                continue;
+            };
+            if let Err(error) = self.write(batch) {
+                tracing::error!(%error, batch = batch.sequence, "records of calls cannot be kept on the disk: they wait in memory");
+                self.watch.on_failure(&error);
+                break;
+            }
+            self.waiting[place].unsaved = None;
+        }
+        let is_unsaved = |waiting: &Waiting| waiting.unsaved.is_some();
+        let unsaved = self
+            .waiting
+            .iter()
+            .filter(|waiting| is_unsaved(waiting))
+            .count();
+        for _ in UNSAVED_BATCHES_MAX..unsaved {
+            let oldest = self.waiting.iter().position(is_unsaved);
+            if let Some(dropped) = oldest.and_then(|place| self.waiting.remove(place)) {
+                tracing::error!(
+                    batch = dropped.number,
+                    "the disk takes no records of calls: the oldest in memory are dropped"
+                );
+            }
         }
     }
 
     fn write(&self, batch: &CallRecords) -> io::Result<()> {
-        let path = self.path(batch.sequence);
-        let temporary = path.with_extension("new");
-        fs::write(&temporary, serde_json::to_vec(batch)?)?;
-        fs::rename(temporary, path)
+        let bytes = serde_json::to_vec(batch)?;
+        durable_write(
+            &*self.disk,
+            &self.path(batch.sequence),
+            &bytes,
+            Secrecy::Open,
+        )?;
+        FaultPoint::HostRecordKept.pass()
     }
 
-    fn read(&self, number: u64) -> io::Result<CallRecords> {
-        let bytes = disk::read_bounded(&self.path(number), BATCH_BYTES_MAX)?;
+    fn read(&self, waiting: &Waiting) -> io::Result<CallRecords> {
+        if let Some(unsaved) = &waiting.unsaved {
+            return Ok(CallRecords::clone(unsaved));
+        }
+        let path = self.path(waiting.number);
+        let bytes = self.disk.read_bounded(&path, BATCH_BYTES_MAX)?;
         let bytes = bytes.ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))?;
         Ok(serde_json::from_slice(&bytes)?)
     }
 
     fn forget(&mut self) {
-        if let Some(number) = self.waiting.pop_front() {
-            let _ = fs::remove_file(self.path(number));
+        if let Some(Waiting {
+            number,
+            unsaved: None,
+        }) = self.waiting.pop_front()
+        {
+            // What stays is told again after a restart; the controller knows it by then.
+            let _ = self.disk.remove(&self.path(number));
         }
     }
 
     /// Tells all batches, oldest first; `false` if it is better to pause.
     async fn tell_all(&mut self, peer: &Peer) -> bool {
-        while let Some(number) = self.waiting.front().copied() {
-            let batch = match self.read(number) {
+        while let Some(waiting) = self.waiting.front() {
+            let number = waiting.number;
+            let batch = match self.read(waiting) {
                 Ok(batch) => batch,
                 Err(error) => {
                     tracing::error!(%error, batch = number, "a batch of the journal cannot be read and is dropped");
@@ -239,7 +341,10 @@ impl Journal {
                 }
             };
             match peer.ask(&batch, ANSWER_TIME_MAX).await {
-                Ok(_) => self.forget(),
+                Ok(_) => {
+                    FaultPoint::HostRecordTold.pass_or_die();
+                    self.forget();
+                }
                 Err(problem) if is_final(&problem) => {
                     tracing::error!(%problem, batch = number, "the Element refuses records for good: they are dropped");
                     self.forget();
@@ -261,6 +366,7 @@ fn is_final(problem: &Problem) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use gridmart_fabric::disk::test_disk::{Fault, TestDisk};
     use gridmart_schemas::{
         id::{CallId, Digest, NodeId},
         wire::record::{CallEnd, CallState},
@@ -297,19 +403,40 @@ mod tests {
         }
     }
 
+    const FOLDER: &str = "/host/records";
+
+    fn recorder(disk: &TestDisk) -> Recorder {
+        let disk: Arc<dyn Disk> = Arc::new(disk.clone());
+        let watch = DiskWatch::new(Arc::clone(&disk), Path::new(FOLDER));
+        Recorder::open(disk, watch, Path::new(FOLDER)).unwrap()
+    }
+
+    fn numbers(journal: &Journal) -> Vec<u64> {
+        journal
+            .waiting
+            .iter()
+            .map(|waiting| waiting.number)
+            .collect()
+    }
+
+    /// Reads all that waits.
+    fn batches(journal: &Journal) -> Vec<CallRecords> {
+        let read = |waiting| journal.read(waiting).unwrap();
+        journal.waiting.iter().map(read).collect()
+    }
+
     #[test]
     fn parts_are_counted_and_failures_told() {
-        let place = tempfile::tempdir().unwrap();
-        let recorder = Recorder::open(place.path()).unwrap();
+        let recorder = recorder(&TestDisk::new());
         let job = JobId::generate();
         for _ in 0..5 {
             recorder.add(record(Some(job), 0));
         }
         recorder.add(record(Some(job), 1));
         recorder.add(record(None, 0));
-        let mut journal = Journal::open(place.path());
+        let mut journal = recorder.journal();
         recorder.keep(&mut journal);
-        let batch = journal.read(1).unwrap();
+        let batch = &batches(&journal)[0];
         assert_eq!(batch.records.len(), 2);
         assert_eq!(
             (
@@ -322,19 +449,79 @@ mod tests {
     }
 
     #[test]
-    fn the_journal_outlives_the_process() {
-        let place = tempfile::tempdir().unwrap();
-        let recorder = Recorder::open(place.path()).unwrap();
+    fn the_journal_outlives_a_power_cut() {
+        let disk = TestDisk::new();
+        let recorder = recorder(&disk);
         for _ in 0..=BATCH_RECORDS_MAX {
             recorder.add(record(None, 0));
         }
-        recorder.keep(&mut Journal::open(place.path()));
-        let mut again = Journal::open(place.path());
-        assert_eq!(again.waiting, [1, 2]);
-        assert_eq!(again.read(1).unwrap().records.len(), BATCH_RECORDS_MAX);
-        assert_eq!(again.read(2).unwrap().records.len(), 1);
+        recorder.keep(&mut recorder.journal());
+        disk.restart();
+        let mut again = recorder.journal();
+        assert_eq!(numbers(&again), [1, 2]);
+        let lengths: Vec<_> = batches(&again)
+            .iter()
+            .map(|batch| batch.records.len())
+            .collect();
+        assert_eq!(lengths, [BATCH_RECORDS_MAX, 1]);
         again.forget();
-        assert_eq!(Journal::open(place.path()).waiting, [2]);
-        assert_eq!(Journal::open(place.path()).next, 3);
+        let again = recorder.journal();
+        assert_eq!((numbers(&again), again.next), (vec![2], 3));
+    }
+
+    #[test]
+    fn after_any_fault_no_record_is_lost_torn_or_there_twice() {
+        let cases = Fault::ALL
+            .into_iter()
+            .flat_map(|fault| (0..16).map(move |step| (fault, step)));
+        for (fault, step) in cases {
+            let disk = TestDisk::seeded(step + 1);
+            let recorder = recorder(&disk);
+            let mut journal = recorder.journal();
+            disk.fail_at(step, fault);
+            for exit_code in 0..4 {
+                recorder.add(record(None, exit_code));
+                recorder.keep(&mut journal);
+            }
+            // While it refuses, the Element can be told all the same.
+            assert_eq!(batches(&journal).len(), 4, "{fault:?} at {step}");
+            if fault != Fault::Crash {
+                disk.mend();
+                // The fault may come only now.
+                (0..2).for_each(|_| recorder.keep(&mut journal));
+            }
+            let is_kept = journal
+                .waiting
+                .iter()
+                .all(|waiting| waiting.unsaved.is_none());
+            assert!(is_kept || fault == Fault::Crash, "{fault:?} at {step}");
+            disk.restart();
+            let found = batches(&recorder.journal());
+            let codes: Vec<_> = found
+                .iter()
+                .map(|batch| batch.records[0].end.exit_code)
+                .collect();
+            let all = [Some(0), Some(1), Some(2), Some(3)];
+            if is_kept {
+                assert_eq!(codes, all, "{fault:?} at {step}");
+            } else {
+                assert!(all.starts_with(&codes), "{fault:?} at {step}: {codes:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_the_disk_does_not_take_is_bounded_in_memory() {
+        let disk = TestDisk::new();
+        let recorder = recorder(&disk);
+        let mut journal = recorder.journal();
+        disk.fail_at(0, Fault::ReadOnly);
+        for _ in 0..UNSAVED_BATCHES_MAX + 5 {
+            recorder.add(record(None, 0));
+            recorder.keep(&mut journal);
+        }
+        assert_eq!(journal.waiting.len(), UNSAVED_BATCHES_MAX);
+        assert_eq!(journal.waiting[0].number, 6);
+        assert!(recorder.watch.is_failing());
     }
 }

@@ -216,6 +216,7 @@ impl Host {
         let provision = provide(wanted, launcher, &stores.sandbox_folder).await;
         let services = Services::new(ServiceParts {
             host: node,
+            disk_watch: stores.disk_watch,
             sandboxes: provision.sandboxes,
             sandbox_folder: stores.sandbox_folder,
             slots_total: config.slots.unwrap_or_else(cpus).max(1),
@@ -228,10 +229,9 @@ impl Host {
         });
         let (ended_sender, ended) = mpsc::unbounded_channel();
         let trust = config.data_dir.join("element.json");
-        let deployer = Arc::clone(&stores.deployer);
         let leases = Leases::open(
             Arc::clone(&services),
-            deployer,
+            Arc::clone(&stores.deployer),
             element,
             &trust,
             ended_sender,

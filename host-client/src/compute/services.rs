@@ -16,13 +16,15 @@ use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 
 use super::{
-    command::Commands, limits::Enforceable, log::LogBook, metrics::HostMetrics, recent::Recent,
-    record::Recorder, sandbox::SandboxMaker, spool::SpoolRoom,
+    command::Commands, disk_watch::DiskWatch, limits::Enforceable, log::LogBook,
+    metrics::HostMetrics, recent::Recent, record::Recorder, sandbox::SandboxMaker,
+    spool::SpoolRoom,
 };
 
 /// The parts of the Host that serve calls.
 pub(crate) struct Services {
     pub(crate) host: NodeId,
+    pub(crate) disk_watch: Arc<DiskWatch>,
     pub(crate) incarnation: Incarnation,
     /// Makes sandboxes, or says why there are none.
     pub(crate) sandboxes: Result<SandboxMaker, String>,
@@ -47,6 +49,7 @@ pub(crate) struct Services {
 /// What [`Services`] is made of.
 pub(crate) struct ServiceParts {
     pub(crate) host: NodeId,
+    pub(crate) disk_watch: Arc<DiskWatch>,
     pub(crate) sandboxes: Result<SandboxMaker, String>,
     pub(crate) sandbox_folder: PathBuf,
     pub(crate) slots_total: u32,
@@ -71,6 +74,7 @@ impl Services {
         });
         Arc::new(Self {
             host: parts.host,
+            disk_watch: parts.disk_watch,
             incarnation: Incarnation::generate(),
             sandboxes: parts.sandboxes,
             sandbox_folder: parts.sandbox_folder,

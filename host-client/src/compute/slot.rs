@@ -360,7 +360,7 @@ impl Slot {
         let call = &self.in_flight[place].call;
         let limit = self.lease.limits.output_bytes;
         if let Err(cut) = call.on_output(stream, bytes, limit) {
-            call.cut(cut);
+            call.cut_for_lost_bytes(cut);
         }
     }
 

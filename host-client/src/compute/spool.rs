@@ -6,9 +6,7 @@
 //! whatever happens. Both are bounded for the Host as a whole.
 
 use std::{
-    fs::File,
     io,
-    os::unix::fs::FileExt as _,
     path::{Path, PathBuf},
     sync::{
         Arc,
@@ -16,7 +14,12 @@ use std::{
     },
 };
 
-use rustix::fs::{Mode, OFlags};
+use gridmart_fabric::{
+    disk::{Disk, DiskFile},
+    fault::FaultPoint,
+};
+
+use super::disk_watch::DiskWatch;
 
 /// One spool keeps at most this in memory.
 const SPOOL_MEMORY_MAX: usize = 64 * 1024;
@@ -26,23 +29,45 @@ const ROOM_MEMORY_MAX: u64 = 8 * 1024 * 1024;
 const ROOM_DISK_MAX: u64 = 8 * 1024 * 1024 * 1024;
 
 /// What all spools of a Host share.
-#[derive(Debug)]
 pub(crate) struct SpoolRoom {
+    /// Spools are never synced: they end with the process that fills them.
+    storage: Arc<dyn Disk>,
+    watch: Arc<DiskWatch>,
     folder: PathBuf,
     memory: AtomicU64,
     disk: AtomicU64,
     disk_max: u64,
 }
 
+impl std::fmt::Debug for SpoolRoom {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SpoolRoom")
+            .field("folder", &self.folder)
+            .finish_non_exhaustive()
+    }
+}
+
 impl SpoolRoom {
-    /// Files go to `folder`, which is made.
-    pub(crate) fn open(folder: &Path) -> io::Result<Arc<Self>> {
-        Self::with_disk_max(folder, ROOM_DISK_MAX)
+    /// Files go to `folder`, which is made; what the disk refuses is told to
+    /// the watch.
+    pub(crate) fn open(
+        storage: Arc<dyn Disk>,
+        watch: Arc<DiskWatch>,
+        folder: &Path,
+    ) -> io::Result<Arc<Self>> {
+        Self::with_disk_max(storage, watch, folder, ROOM_DISK_MAX)
     }
 
-    fn with_disk_max(folder: &Path, disk_max: u64) -> io::Result<Arc<Self>> {
-        std::fs::create_dir_all(folder)?;
+    fn with_disk_max(
+        storage: Arc<dyn Disk>,
+        watch: Arc<DiskWatch>,
+        folder: &Path,
+        disk_max: u64,
+    ) -> io::Result<Arc<Self>> {
+        storage.create_folder(folder)?;
         Ok(Arc::new(Self {
+            storage,
+            watch,
             folder: folder.to_owned(),
             memory: AtomicU64::new(0),
             disk: AtomicU64::new(0),
@@ -50,11 +75,21 @@ impl SpoolRoom {
         }))
     }
 
-    fn file(&self) -> io::Result<File> {
-        let flags = OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC;
-        rustix::fs::open(&self.folder, flags, Mode::RUSR | Mode::WUSR)
-            .map(File::from)
-            .map_err(io::Error::from)
+    /// A new file with these bytes.
+    fn file(&self, bytes: &[u8]) -> io::Result<Box<dyn DiskFile>> {
+        self.watched(self.storage.open_unnamed(&self.folder))
+            .and_then(|file| self.write(&*file, bytes, 0).map(|()| file))
+    }
+
+    fn write(&self, file: &dyn DiskFile, bytes: &[u8], at: u64) -> io::Result<()> {
+        let written = FaultPoint::SpoolWrite
+            .pass()
+            .and_then(|()| file.write_at(bytes, at));
+        self.watched(written)
+    }
+
+    fn watched<T>(&self, outcome: io::Result<T>) -> io::Result<T> {
+        outcome.inspect_err(|error| self.watch.on_failure(error))
     }
 
     fn take_disk(&self, bytes: u64) -> io::Result<()> {
@@ -77,7 +112,7 @@ pub(crate) struct Spool {
     /// Position of the first byte that is still there.
     base: u64,
     memory: Vec<u8>,
-    file: Option<File>,
+    file: Option<Box<dyn DiskFile>>,
     /// Position of the first byte in the file.
     file_base: u64,
     length: u64,
@@ -115,7 +150,8 @@ impl Spool {
         }
         if let Some(file) = &self.file {
             self.room.take_disk(bytes.len() as u64)?;
-            if let Err(error) = file.write_all_at(bytes, self.length - self.file_base) {
+            let at = self.length - self.file_base;
+            if let Err(error) = self.room.write(&**file, bytes, at) {
                 self.room
                     .disk
                     .fetch_sub(bytes.len() as u64, Ordering::Relaxed);
@@ -175,11 +211,7 @@ impl Spool {
     fn move_to_file(&mut self) -> io::Result<()> {
         let kept = self.memory.len() as u64;
         self.room.take_disk(kept)?;
-        match self
-            .room
-            .file()
-            .and_then(|file| file.write_all_at(&self.memory, 0).map(|()| file))
-        {
+        match self.room.file(&self.memory) {
             Ok(file) => {
                 self.file = Some(file);
                 self.file_base = self.base;
@@ -214,14 +246,55 @@ impl Drop for Spool {
 
 #[cfg(test)]
 mod tests {
+    use gridmart_fabric::disk::{
+        RealDisk,
+        test_disk::{Fault, TestDisk},
+    };
     use proptest::prelude::*;
 
     use super::*;
 
+    fn room_on(disk: Arc<dyn Disk>, folder: &Path) -> Arc<SpoolRoom> {
+        let watch = DiskWatch::new(Arc::clone(&disk), folder);
+        SpoolRoom::with_disk_max(disk, watch, folder, 1024 * 1024).unwrap()
+    }
+
     fn room() -> (tempfile::TempDir, Arc<SpoolRoom>) {
         let place = tempfile::tempdir().unwrap();
-        let room = SpoolRoom::with_disk_max(place.path(), 1024 * 1024).unwrap();
+        let room = room_on(Arc::new(RealDisk), place.path());
         (place, room)
+    }
+
+    #[test]
+    fn a_fault_of_the_disk_is_an_error_and_what_was_taken_stays_whole() {
+        let cases = Fault::ALL
+            .into_iter()
+            .flat_map(|fault| (0..12).map(move |step| (fault, step)));
+        for (fault, step) in cases {
+            let disk = TestDisk::seeded(step + 1);
+            let room = room_on(Arc::new(disk.clone()), Path::new("/spools"));
+            let mut spool = Spool::new(Arc::clone(&room));
+            let mut taken = Vec::new();
+            disk.fail_at(step, fault);
+            let mut failed = false;
+            for round in 0..8u8 {
+                let piece = vec![round; 20_000];
+                if spool.append(&piece).is_ok() {
+                    assert!(!failed || fault != Fault::Full, "it was full before");
+                    taken.extend(piece);
+                } else {
+                    failed = true;
+                }
+            }
+            assert_eq!(room.watch.is_failing(), failed, "{fault:?} at {step}");
+            let mut read = Vec::new();
+            while spool.read(read.len() as u64, 7_000, &mut read).unwrap() > 0 {}
+            assert!(read == taken, "{fault:?} at {step}");
+            drop(spool);
+            let counts = (&room.memory, &room.disk);
+            assert_eq!(counts.0.load(Ordering::Relaxed), 0);
+            assert_eq!(counts.1.load(Ordering::Relaxed), 0);
+        }
     }
 
     #[test]

@@ -6,9 +6,12 @@ use std::{
     sync::Arc,
 };
 
+use gridmart_fabric::disk::{Disk, RealDisk};
+
 use super::{
     command::Commands,
     deploy::{Deployer, PackageSource},
+    disk_watch::DiskWatch,
     error::HostError,
     folder::folder_removed,
     log::LogBook,
@@ -18,6 +21,7 @@ use super::{
 
 /// What lies in the data folder.
 pub(crate) struct Stores {
+    pub(crate) disk_watch: Arc<DiskWatch>,
     pub(crate) commands: Arc<Commands>,
     pub(crate) recorder: Arc<Recorder>,
     pub(crate) logs: LogBook,
@@ -50,11 +54,17 @@ impl Stores {
             data.join("spools"),
             data.join("packages"),
         );
+        let disk: Arc<dyn Disk> = Arc::new(RealDisk);
+        let disk_watch = DiskWatch::new(Arc::clone(&disk), &spools);
+        let commands = Commands::open(Arc::clone(&disk), &desired);
+        let recorder = Recorder::open(Arc::clone(&disk), Arc::clone(&disk_watch), &records);
+        let room = SpoolRoom::open(Arc::clone(&disk), Arc::clone(&disk_watch), &spools);
         Ok(Self {
-            commands: Arc::new(Commands::open(&desired).map_err(fault("reading", &desired))?),
-            recorder: Arc::new(Recorder::open(&records).map_err(fault("opening", &records))?),
+            disk_watch,
+            commands: Arc::new(commands.map_err(fault("reading", &desired))?),
+            recorder: Arc::new(recorder.map_err(fault("opening", &records))?),
             logs: LogBook::open(&logs).map_err(fault("opening", &logs))?,
-            spools: SpoolRoom::open(&spools).map_err(fault("opening", &spools))?,
+            spools: room.map_err(fault("opening", &spools))?,
             deployer: Arc::new(
                 Deployer::open(&packages, source).map_err(fault("opening", &packages))?,
             ),

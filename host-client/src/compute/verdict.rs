@@ -23,9 +23,15 @@ pub enum Cut {
     Terminated(String),
     /// It went over a limit that the Host watches: its name.
     Limit(&'static str),
+    /// Bytes of it could not be kept: the Host's disk refuses.
+    BytesLost,
     /// The Host goes down.
     HostDown,
 }
+
+/// What is told of a call whose input or output could not be kept.
+pub(crate) const BYTES_LOST: &str =
+    "the Host's disk has no room for what goes through the call, or fails; see the Host's log";
 
 /// What became of a call, from what the runner and the groups have seen.
 /// `hits` counts what was hit while this call ran.
@@ -47,7 +53,12 @@ pub(crate) fn judge(
         stdout_bytes: 0,
         stderr_bytes: 0,
     };
-    if end.by == EndedBy::Host
+    if cut == Some(&Cut::BytesLost) {
+        // However it ended: what it has read or said is not whole.
+        judged.state = CallState::Failed;
+        judged.code = Some(Code::StorageFailed);
+        judged.reason = Some(BYTES_LOST.to_owned());
+    } else if end.by == EndedBy::Host
         && let Some(Cut::Terminated(reason)) = cut
     {
         judged.state = CallState::Terminated;
@@ -78,7 +89,8 @@ fn limit_hit(
     if end.by == EndedBy::WallTime {
         return Some("WallTimeLimit");
     }
-    if let (EndedBy::Host, Some(Cut::Limit(name))) = (end.by, cut) {
+    if let Some(Cut::Limit(name)) = cut {
+        // Even if it ended by itself before it was: output over the limit is lost.
         return Some(name);
     }
     let succeeded = end.cause == EndCause::Exited && end.value == 0;
@@ -233,6 +245,26 @@ mod tests {
             "killed by ada".to_owned(),
         );
         assert_eq!(judged(&cut, Some(&terminated), NO_HITS, &plain), told);
+        // What it has said is not whole, even if it has ended well.
+        for end in [&cut, &by_itself(EndCause::Exited, 0)] {
+            let (state, code, reason) = judged(end, Some(&Cut::BytesLost), NO_HITS, &plain);
+            assert_eq!(
+                (state, code),
+                (CallState::Failed, Some(Code::StorageFailed))
+            );
+            assert!(reason.contains("room"), "{reason}");
+        }
+        let output = Cut::Limit("MaxOutputSize");
+        let (state, code, _) = judged(
+            &by_itself(EndCause::Exited, 0),
+            Some(&output),
+            NO_HITS,
+            &plain,
+        );
+        assert_eq!(
+            (state, code),
+            (CallState::Failed, Some(Code::LimitExceeded))
+        );
         let (state, code, _) = judged(&cut, Some(&Cut::HostDown), NO_HITS, &plain);
         assert_eq!((state, code), (CallState::Failed, Some(Code::HostDown)));
         let (state, code, reason) =

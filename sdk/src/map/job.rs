@@ -14,11 +14,12 @@ use std::{
     collections::BTreeMap,
     env,
     fs::{self, File, TryLockError},
-    io::{self, Write as _},
+    io,
     path::{Path, PathBuf},
     time::{Duration, Instant},
 };
 
+use gridmart_fabric::disk::{RealDisk, Secrecy, durable_write};
 use gridmart_schemas::{api::access::ApplicationAccess, id::JobId};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
@@ -184,7 +185,8 @@ impl JobFolder {
     fn write(&self, name: &str, value: &impl Serialize) -> Result<(), Error> {
         let path = self.file(name);
         let text = serde_json::to_vec(value).map_err(|e| Error::local("write", &path, e.into()))?;
-        write_durably(&path, &text).map_err(|e| Error::local("write", &path, e))
+        durable_write(&RealDisk, &path, &text, Secrecy::Open)
+            .map_err(|e| Error::local("write", &path, e))
     }
 
     fn read<T: DeserializeOwned>(&self, name: &str) -> Result<Option<T>, Error> {
@@ -203,17 +205,6 @@ impl JobFolder {
             .map(Some)
             .map_err(|e| failed(e.into()))
     }
-}
-
-/// Old or new, never torn.
-fn write_durably(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let fresh = path.with_extension("new");
-    let mut file = File::create(&fresh)?;
-    file.write_all(bytes)?;
-    file.sync_all()?;
-    fs::rename(&fresh, path)?;
-    path.parent()
-        .map_or(Ok(()), |folder| File::open(folder)?.sync_all())
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! All outputs of a map in part order, read from its results.
 
-use std::{io, os::unix::fs::FileExt as _, path::Path, sync::Arc};
+use std::{io, path::Path, sync::Arc};
 
 use bytes::Bytes;
 
@@ -91,13 +91,15 @@ impl Cursor {
 #[cfg(test)]
 #[expect(clippy::cast_possible_truncation, reason = "sizes of tests are small")]
 mod tests {
+    use gridmart_fabric::disk::RealDisk;
+
     use super::*;
     use crate::map::results::Record;
 
     #[test]
     fn outputs_are_read_in_part_order_whatever_their_size() {
         let folder = tempfile::tempdir().unwrap();
-        let mut results = ResultsFile::open(&folder.path().join("results")).unwrap();
+        let mut results = ResultsFile::open(&RealDisk, &folder.path().join("results")).unwrap();
         let outputs: Vec<Vec<u8>> = (0..50u64)
             .map(|p| vec![p as u8; (p as usize % 7) * 20_000])
             .collect();

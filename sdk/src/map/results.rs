@@ -4,16 +4,18 @@
 //! A record is a chunk of one attempt's output. Its header says where in the
 //! output it belongs and whether it is the last; its checksum covers header
 //! and data. The first attempt whose last chunk is on disk is the part's
-//! result. Invariant: a torn or damaged tail is cut off, never believed.
+//! result. Invariants: a torn or damaged tail is cut off, never believed; after
+//! a write or a sync that failed, nothing more is taken: what the file ends
+//! with is known only when it is opened anew.
 
 use std::{
     collections::HashMap,
-    fs::File,
-    io::{self, BufReader, Read as _, Seek as _, SeekFrom, Write as _},
-    os::unix::fs::FileExt as _,
+    io::{self, BufReader, Read as _},
     path::Path,
     sync::Arc,
 };
+
+use gridmart_fabric::disk::{Disk, DiskFile, FileReader, Secrecy};
 
 /// What the file begins with: its kind and version.
 const FILE_MAGIC: &[u8; 8] = b"gmres\0\0\x01";
@@ -145,31 +147,30 @@ impl Header {
 /// The results file, open for appending.
 #[derive(Debug)]
 pub(crate) struct ResultsFile {
-    file: Arc<File>,
+    file: Arc<dyn DiskFile>,
     length: u64,
     index: ResultIndex,
     buffer: Vec<u8>,
     dirty: bool,
+    failed: bool,
 }
 
 impl ResultsFile {
     /// Opens the file, makes it if it is not there, and reads what it has.
-    pub(crate) fn open(path: &Path) -> io::Result<Self> {
-        let mut file = File::options()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .open(path)?;
+    pub(crate) fn open(disk: &dyn Disk, path: &Path) -> io::Result<Self> {
+        let file: Arc<dyn DiskFile> = disk.open(path, Secrecy::Open)?.into();
         let mut index = ResultIndex::default();
-        let length = scan(&mut file, &mut index)?;
-        file.set_len(length)?;
+        let length = scan(&file, &mut index)?;
+        if file.length()? != length {
+            file.set_length(length)?;
+        }
         Ok(Self {
-            file: Arc::new(file),
+            file,
             length,
             index,
             buffer: Vec::new(),
             dirty: false,
+            failed: false,
         })
     }
 
@@ -177,12 +178,13 @@ impl ResultsFile {
         &self.index
     }
 
-    pub(crate) fn reader(&self) -> Arc<File> {
+    pub(crate) fn reader(&self) -> Arc<dyn DiskFile> {
         Arc::clone(&self.file)
     }
 
     /// Appends records with one write.
     pub(crate) fn append(&mut self, records: &[Record]) -> io::Result<()> {
+        self.require_sound()?;
         self.buffer.clear();
         let mut added = Vec::with_capacity(records.len());
         for record in records {
@@ -200,7 +202,9 @@ impl ResultsFile {
             added.push((header, self.length + self.buffer.len() as u64));
             self.buffer.extend_from_slice(&record.data);
         }
-        self.file.write_all_at(&self.buffer, self.length)?;
+        self.file
+            .write_at(&self.buffer, self.length)
+            .inspect_err(|_| self.failed = true)?;
         self.length += self.buffer.len() as u64;
         self.dirty = true;
         for (header, at) in added {
@@ -217,23 +221,31 @@ impl ResultsFile {
 
     /// Makes durable what was appended.
     pub(crate) fn sync(&mut self) -> io::Result<()> {
+        self.require_sound()?;
         if std::mem::take(&mut self.dirty) {
-            self.file.sync_data()?;
+            self.file.sync().inspect_err(|_| self.failed = true)?;
+        }
+        Ok(())
+    }
+
+    fn require_sound(&self) -> io::Result<()> {
+        if self.failed {
+            return Err(io::Error::other(
+                "an earlier write of the results has failed: make room, then resume the map",
+            ));
         }
         Ok(())
     }
 }
 
 /// Reads all records; gives the length up to which the file is sound.
-fn scan(file: &mut File, index: &mut ResultIndex) -> io::Result<u64> {
-    if file.metadata()?.len() < FILE_MAGIC.len() as u64 {
-        file.set_len(0)?;
-        file.seek(SeekFrom::Start(0))?;
-        file.write_all(FILE_MAGIC)?;
+fn scan(file: &Arc<dyn DiskFile>, index: &mut ResultIndex) -> io::Result<u64> {
+    if file.length()? < FILE_MAGIC.len() as u64 {
+        file.set_length(0)?;
+        file.write_at(FILE_MAGIC, 0)?;
         return Ok(FILE_MAGIC.len() as u64);
     }
-    let mut reader = BufReader::with_capacity(256 * 1024, file);
-    reader.seek(SeekFrom::Start(0))?;
+    let mut reader = BufReader::with_capacity(256 * 1024, FileReader::new(Arc::clone(file)));
     let mut magic = [0; 8];
     reader.read_exact(&mut magic)?;
     if &magic != FILE_MAGIC {
@@ -277,6 +289,11 @@ fn read_whole(reader: &mut impl io::Read, buffer: &mut [u8]) -> io::Result<bool>
 
 #[cfg(test)]
 mod tests {
+    use gridmart_fabric::disk::{
+        RealDisk,
+        test_disk::{Fault, TestDisk},
+    };
+
     use super::*;
 
     fn record(part: u64, attempt: u32, at: u64, last: bool, data: &[u8]) -> Record {
@@ -302,11 +319,60 @@ mod tests {
         Some(output)
     }
 
+    /// Writes parts of two chunks each, in order, each made durable, as long as
+    /// the disk takes them; gives how many were.
+    fn write_parts(results: &mut ResultsFile, from: u64) -> u64 {
+        let mut durable = from;
+        for part in from..6 {
+            let first = record(part, 1, 0, false, &[7; 900]);
+            let last = record(part, 1, 900, true, &part.to_le_bytes());
+            let written = results
+                .append(&[first])
+                .and_then(|()| results.append(&[last]))
+                .and_then(|()| results.sync());
+            if written.is_err() {
+                assert!(
+                    results.sync().is_err(),
+                    "it is not tried again and believed"
+                );
+                break;
+            }
+            durable = part + 1;
+        }
+        durable
+    }
+
+    #[test]
+    fn after_any_fault_what_was_made_durable_is_there_and_nothing_torn() {
+        let path = Path::new("/job/results");
+        let cases = Fault::ALL
+            .into_iter()
+            .flat_map(|fault| (0..20).map(move |step| (fault, step)));
+        for (fault, step) in cases {
+            let disk = TestDisk::seeded(step + 1);
+            let mut results = ResultsFile::open(&disk, path).unwrap();
+            // As the job's own file does, which is written before and after.
+            disk.sync_folder(Path::new("/job")).unwrap();
+            disk.fail_at(step, fault);
+            let durable = write_parts(&mut results, 0);
+            drop(results);
+            disk.restart();
+            let mut again = ResultsFile::open(&disk, path).unwrap();
+            let found = (0..6).filter(|part| again.index().is_done(*part)).count() as u64;
+            assert!(found >= durable, "{fault:?} at {step}: {durable}, {found}");
+            assert_eq!(write_parts(&mut again, found), 6, "{fault:?} at {step}");
+            for part in 0..6u64 {
+                let wanted = [&[7; 900][..], &part.to_le_bytes()].concat();
+                assert_eq!(output(&again, part), Some(wanted), "{fault:?} at {step}");
+            }
+        }
+    }
+
     #[test]
     fn results_are_read_back_whole_and_the_first_attempt_wins() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("results");
-        let mut results = ResultsFile::open(&path).unwrap();
+        let mut results = ResultsFile::open(&RealDisk, &path).unwrap();
         results
             .append(&[
                 record(3, 1, 0, false, b"ab"),
@@ -321,7 +387,7 @@ mod tests {
                 record(9, 1, 0, true, b""),
             ])
             .unwrap();
-        for results in [results, ResultsFile::open(&path).unwrap()] {
+        for results in [results, ResultsFile::open(&RealDisk, &path).unwrap()] {
             assert_eq!(output(&results, 3).unwrap(), b"abcd");
             assert_eq!(output(&results, 0).unwrap(), b"x");
             assert_eq!(output(&results, 9).unwrap(), b"");
@@ -333,7 +399,7 @@ mod tests {
     fn an_attempt_that_began_anew_does_not_mix_with_its_past() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("results");
-        let mut results = ResultsFile::open(&path).unwrap();
+        let mut results = ResultsFile::open(&RealDisk, &path).unwrap();
         results
             .append(&[record(0, 1, 0, false, b"lost run")])
             .unwrap();
@@ -341,7 +407,7 @@ mod tests {
             .append(&[record(0, 1, 0, false, b"a"), record(0, 1, 1, true, b"b")])
             .unwrap();
         assert_eq!(
-            output(&ResultsFile::open(&path).unwrap(), 0).unwrap(),
+            output(&ResultsFile::open(&RealDisk, &path).unwrap(), 0).unwrap(),
             b"ab"
         );
     }
@@ -350,7 +416,7 @@ mod tests {
     fn a_file_cut_or_damaged_anywhere_keeps_what_was_whole_before() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("results");
-        let mut results = ResultsFile::open(&path).unwrap();
+        let mut results = ResultsFile::open(&RealDisk, &path).unwrap();
         results
             .append(&[
                 record(0, 1, 0, true, b"first"),
@@ -361,12 +427,12 @@ mod tests {
         let second = whole.len() - HEADER_BYTES - 6;
         for cut in 0..whole.len() {
             std::fs::write(&path, &whole[..cut]).unwrap();
-            let mut results = ResultsFile::open(&path).unwrap();
+            let mut results = ResultsFile::open(&RealDisk, &path).unwrap();
             assert_eq!(results.index().is_done(0), cut >= second, "cut at {cut}");
             assert!(!results.index().is_done(1));
             results.append(&[record(1, 2, 0, true, b"again")]).unwrap();
             assert_eq!(
-                output(&ResultsFile::open(&path).unwrap(), 1).unwrap(),
+                output(&ResultsFile::open(&RealDisk, &path).unwrap(), 1).unwrap(),
                 b"again"
             );
         }
@@ -374,7 +440,7 @@ mod tests {
             let mut damaged = whole.clone();
             damaged[at] ^= 0x40;
             std::fs::write(&path, &damaged).unwrap();
-            let results = ResultsFile::open(&path).unwrap();
+            let results = ResultsFile::open(&RealDisk, &path).unwrap();
             assert!(
                 results.index().is_done(0) && !results.index().is_done(1),
                 "damaged at {at}"

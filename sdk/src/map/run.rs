@@ -8,6 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use gridmart_fabric::disk::RealDisk;
 use gridmart_schemas::{
     api::access::ApplicationAccess,
     id::{CallId, JobId, RequestId},
@@ -234,7 +235,8 @@ impl Course {
             Ok((
                 Parts::open(&parts, &folder.file("ends"), total)
                     .map_err(|e| Error::local("read", &parts, e))?,
-                ResultsFile::open(&results).map_err(|e| Error::local("read", &results, e))?,
+                ResultsFile::open(&RealDisk, &results)
+                    .map_err(|e| Error::local("read", &results, e))?,
             ))
         })
         .await

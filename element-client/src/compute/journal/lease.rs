@@ -6,14 +6,16 @@
 
 use std::{
     collections::BTreeMap,
-    fs::{File, OpenOptions},
-    io::{self, Write as _},
-    os::unix::fs::OpenOptionsExt as _,
+    io,
     path::{Path, PathBuf},
+    sync::Arc,
     time::Instant,
 };
 
-use gridmart_fabric::disk::{RealDisk, Secrecy, durable_write};
+use gridmart_fabric::{
+    disk::{Disk, DiskFile, Secrecy, durable_write},
+    fault::FaultPoint,
+};
 use gridmart_schemas::id::{
     Digest, Incarnation, JobId, KeyHash, LeaseId, NodeId, PersonName, RequestId,
 };
@@ -98,19 +100,33 @@ impl Kept {
 }
 
 /// The journal of leases.
-#[derive(Debug)]
 pub struct LeaseJournal {
+    disk: Arc<dyn Disk>,
     path: PathBuf,
-    file: File,
+    file: Box<dyn DiskFile>,
     bytes: u64,
     kept: BTreeMap<LeaseId, Kept>,
+    /// A write has failed: what the file ends with is not known.
+    damaged: bool,
+}
+
+impl std::fmt::Debug for LeaseJournal {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("LeaseJournal")
+            .field("kept", &self.kept.len())
+            .finish_non_exhaustive()
+    }
 }
 
 impl LeaseJournal {
     /// Opens the journal and gives the leases that were in force.
-    pub fn open(path: &Path, now: Instant) -> io::Result<(Self, Vec<LeaseState>)> {
+    pub fn open(
+        disk: Arc<dyn Disk>,
+        path: &Path,
+        now: Instant,
+    ) -> io::Result<(Self, Vec<LeaseState>)> {
         let mut kept = BTreeMap::new();
-        for line in read_lines(&RealDisk, path)? {
+        for line in read_lines(&*disk, path)? {
             match line {
                 Line::Begun(lease) => {
                     kept.insert(lease.id, *lease);
@@ -120,7 +136,7 @@ impl LeaseJournal {
                 }
             }
         }
-        let (file, bytes) = write_anew(path, &kept)?;
+        let (file, bytes) = write_anew(&*disk, path, &kept)?;
         let leases = kept
             .values()
             .cloned()
@@ -128,10 +144,12 @@ impl LeaseJournal {
             .collect();
         Ok((
             Self {
+                disk,
                 path: path.to_owned(),
                 file,
                 bytes,
                 kept,
+                damaged: false,
             },
             leases,
         ))
@@ -140,8 +158,8 @@ impl LeaseJournal {
     /// Keeps a lease; again with what was learned since.
     pub fn begun(&mut self, lease: &LeaseState) {
         let kept = Kept::from(lease);
-        self.append(&Line::Begun(Box::new(kept.clone())));
-        self.kept.insert(kept.id, kept);
+        self.kept.insert(kept.id, kept.clone());
+        self.append(&Line::Begun(Box::new(kept)));
     }
 
     /// Forgets a lease.
@@ -152,38 +170,100 @@ impl LeaseJournal {
     }
 
     fn append(&mut self, line: &Line) {
+        // Nothing is added to half a line; a new file has all that is in force.
+        if self.damaged || self.bytes > GARBAGE_BYTES_MAX + 1024 * self.kept.len() as u64 {
+            self.replace();
+            return;
+        }
         let mut bytes = Vec::new();
-        let written = write_line(&mut bytes, line).and_then(|()| self.file.write_all(&bytes));
-        self.bytes += bytes.len() as u64;
-        if let Err(error) = written {
-            // What it is for is rare; work goes on without.
-            tracing::error!(path = %self.path.display(), %error, "the journal of leases cannot be written");
+        let written = write_line(&mut bytes, line)
+            .and_then(|()| FaultPoint::DiskWrite.pass_file(&self.path))
+            .and_then(|()| self.file.write_at(&bytes, self.bytes));
+        match written {
+            Ok(()) => self.bytes += bytes.len() as u64,
+            Err(error) => self.on_failure(&error),
         }
-        if self.bytes > GARBAGE_BYTES_MAX + 1024 * self.kept.len() as u64 {
-            match write_anew(&self.path, &self.kept) {
-                Ok((file, bytes)) => (self.file, self.bytes) = (file, bytes),
-                Err(error) => {
-                    tracing::error!(path = %self.path.display(), %error, "the journal of leases cannot be written anew");
-                    self.bytes = 0;
+    }
+
+    fn replace(&mut self) {
+        match write_anew(&*self.disk, &self.path, &self.kept) {
+            Ok((file, bytes)) => {
+                if self.damaged {
+                    tracing::info!(path = %self.path.display(), "the journal of leases is whole again");
                 }
+                (self.file, self.bytes, self.damaged) = (file, bytes, false);
             }
+            Err(error) => self.on_failure(&error),
         }
+    }
+
+    fn on_failure(&mut self, error: &io::Error) {
+        // What it is for is rare; work goes on without.
+        if !self.damaged {
+            tracing::error!(path = %self.path.display(), %error, "the journal of leases cannot be written: a restart now may forget leases until their Hosts tell of them");
+        }
+        self.damaged = true;
     }
 }
 
-fn write_anew(path: &Path, kept: &BTreeMap<LeaseId, Kept>) -> io::Result<(File, u64)> {
+fn write_anew(
+    disk: &dyn Disk,
+    path: &Path,
+    kept: &BTreeMap<LeaseId, Kept>,
+) -> io::Result<(Box<dyn DiskFile>, u64)> {
     let mut bytes = Vec::new();
     for lease in kept.values() {
         write_line(&mut bytes, &Line::Begun(Box::new(lease.clone())))?;
     }
-    durable_write(&RealDisk, path, &bytes, Secrecy::Secret)?;
-    let file = OpenOptions::new().append(true).mode(0o600).open(path)?;
+    durable_write(disk, path, &bytes, Secrecy::Secret)?;
+    let file = disk.open(path, Secrecy::Secret)?;
     Ok((file, bytes.len() as u64))
 }
 
 #[cfg(test)]
 mod tests {
+    use gridmart_fabric::disk::{
+        RealDisk,
+        test_disk::{Fault, TestDisk},
+    };
+
     use super::*;
+
+    fn opened(path: &Path) -> (LeaseJournal, Vec<LeaseState>) {
+        LeaseJournal::open(Arc::new(RealDisk), path, Instant::now()).unwrap()
+    }
+
+    #[test]
+    fn after_a_fault_that_passes_all_leases_in_force_are_found() {
+        let path = Path::new("/ce/leases.journal");
+        let passing = [
+            Fault::TornWrite,
+            Fault::FailedSync,
+            Fault::Full,
+            Fault::ReadOnly,
+        ];
+        let cases = passing
+            .into_iter()
+            .flat_map(|fault| (0..8).map(move |step| (fault, step)));
+        for (fault, step) in cases {
+            let disk = TestDisk::seeded(step + 1);
+            let open = || LeaseJournal::open(Arc::new(disk.clone()), path, Instant::now()).unwrap();
+            let (mut journal, _) = open();
+            disk.fail_at(step, fault);
+            let leases: Vec<_> = (0..8).map(|_| lease()).collect();
+            for lease in &leases {
+                journal.begun(lease);
+            }
+            disk.mend();
+            journal.ended(leases[0].id);
+            // The process is killed; the power stays.
+            let mut found: Vec<_> = open().1.iter().map(|lease| lease.id).collect();
+            let mut wanted: Vec<_> = leases[1..].iter().map(|lease| lease.id).collect();
+            found.sort_unstable();
+            wanted.sort_unstable();
+            assert_eq!(found, wanted, "{fault:?} at {step}");
+        }
+    }
 
     fn lease() -> LeaseState {
         Kept {
@@ -207,7 +287,7 @@ mod tests {
     fn what_is_in_force_is_found_again_and_a_torn_line_is_dropped() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("leases.journal");
-        let (mut journal, found) = LeaseJournal::open(&path, Instant::now()).unwrap();
+        let (mut journal, found) = opened(&path);
         assert!(found.is_empty());
         let (one, two) = (lease(), lease());
         journal.begun(&one);
@@ -218,7 +298,7 @@ mod tests {
         let mut bytes = std::fs::read(&path).unwrap();
         bytes.extend_from_slice(br#"{"begun":{"id":"#);
         std::fs::write(&path, bytes).unwrap();
-        let (_, found) = LeaseJournal::open(&path, Instant::now()).unwrap();
+        let (_, found) = opened(&path);
         assert_eq!(
             found
                 .iter()
@@ -232,7 +312,7 @@ mod tests {
     fn it_does_not_grow_for_ever() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("leases.journal");
-        let (mut journal, _) = LeaseJournal::open(&path, Instant::now()).unwrap();
+        let (mut journal, _) = opened(&path);
         let lease = lease();
         for _ in 0..20_000 {
             journal.begun(&lease);

@@ -12,7 +12,10 @@ use std::{
     sync::Arc,
 };
 
-use gridmart_fabric::disk::{Disk, Secrecy, durable_write};
+use gridmart_fabric::{
+    disk::{Disk, Secrecy, durable_write},
+    fault::FaultPoint,
+};
 use gridmart_schemas::{
     id::{Incarnation, NodeId},
     problem::{Code, Problem},
@@ -151,7 +154,8 @@ impl RecordJournal {
             self.write_anew()?;
         }
         self.disk.append(&self.path, bytes, Secrecy::Secret)?;
-        self.disk.sync_file(&self.path)
+        self.disk.sync_file(&self.path)?;
+        FaultPoint::RecordKept.pass()
     }
 
     /// Whether the batch is here already; refuses what there is no room for.
@@ -187,7 +191,10 @@ impl RecordJournal {
 
     fn storage(&self, error: &io::Error) -> Problem {
         tracing::error!(path = %self.path.display(), %error, "call records cannot be kept");
-        Problem::new(Code::StorageFailed, "The Element cannot keep call records.")
+        Problem::new(
+            Code::StorageFailed,
+            "The Element cannot keep call records; the Host keeps its own until there is room.",
+        )
     }
 
     /// What to send to the controller next; the same until it is acknowledged.
@@ -228,8 +235,14 @@ impl RecordJournal {
         }
         let mut bytes = Vec::new();
         write_line(&mut bytes, &Line::Acknowledged(count))?;
+        // What has failed before is not appended to: half a line may be its end.
+        if self.damaged {
+            return self.write_anew();
+        }
         // Not synced: a repeated batch does no harm, a lost one would.
-        self.disk.append(&self.path, &bytes, Secrecy::Secret)
+        let appended = self.disk.append(&self.path, &bytes, Secrecy::Secret);
+        self.damaged = appended.is_err();
+        appended
     }
 
     /// How many batches wait.
@@ -256,7 +269,7 @@ impl RecordJournal {
 
 #[cfg(test)]
 mod tests {
-    use gridmart_fabric::disk::test_disk::TestDisk;
+    use gridmart_fabric::disk::test_disk::{Fault, TestDisk};
     use gridmart_schemas::{
         id::{JobId, ReportId},
         wire::record::JobProgress,
@@ -313,6 +326,59 @@ mod tests {
         journal.acknowledged().unwrap();
         assert!(journal.due().is_none());
         assert!(open(&disk).is_empty());
+    }
+
+    /// Keeps batches and has them acknowledged by turns, while something
+    /// happens to the disk; gives the batches of which the Host was told that
+    /// they are kept, and those of which the controller has said so.
+    fn work_with_a_fault(disk: &TestDisk, step: u64, fault: Fault) -> (Vec<u64>, Vec<u64>) {
+        let (host, start) = (NodeId::generate(), Incarnation::generate());
+        let mut journal = open(disk);
+        let (mut kept, mut acknowledged) = (Vec::new(), Vec::new());
+        disk.fail_at(step, fault);
+        for number in 1..=7 {
+            // On its way while the next one comes: not all is acknowledged then.
+            let due = (number % 2 == 0).then(|| journal.due()).flatten();
+            // As a Host does: again until it is kept.
+            for _ in 0..2 {
+                let answer = journal.keep(vec![(host, start, batch(number))]);
+                if answer[0].is_ok() {
+                    kept.push(number);
+                    break;
+                }
+                disk.mend();
+            }
+            if let Some(due) = due {
+                acknowledged.extend(finished(&due));
+                let _ = journal.acknowledged();
+                disk.mend();
+            }
+        }
+        (kept, acknowledged)
+    }
+
+    #[test]
+    fn after_any_fault_nothing_is_lost_that_a_host_was_told_is_kept() {
+        let cases = Fault::ALL
+            .into_iter()
+            .flat_map(|fault| (0..30).map(move |step| (fault, step)));
+        for (fault, step) in cases {
+            let disk = TestDisk::seeded(step + 1);
+            open(&disk);
+            let (kept, acknowledged) = work_with_a_fault(&disk, step, fault);
+            disk.restart();
+            let mut again = open(&disk);
+            let found = again.due().map_or_else(Vec::new, |due| finished(&due));
+            for number in kept {
+                assert!(
+                    found.contains(&number) || acknowledged.contains(&number),
+                    "{fault:?} at {step}: batch {number} is lost, there are {found:?}"
+                );
+            }
+            let mut once = found.clone();
+            once.dedup();
+            assert_eq!(once, found, "{fault:?} at {step}");
+        }
     }
 
     #[test]

@@ -14,6 +14,7 @@ mod outlet;
 
 use std::{io, sync::Arc};
 
+use gridmart_fabric::fault::FaultPoint;
 use gridmart_schemas::{
     id::{CallId, Incarnation},
     problem::{Code, Problem},
@@ -282,6 +283,15 @@ impl Call {
         is_first
     }
 
+    /// Ends it because some of its bytes are lost: nothing else that is said of
+    /// its end counts beside that.
+    pub(crate) fn cut_for_lost_bytes(&self, cut: Cut) {
+        let mut state = self.state.lock();
+        if state.fate.cut_above_all(cut) {
+            state.poke();
+        }
+    }
+
     // === to and from the slot ===
 
     /// A slot takes it; gives its first input, and whether that is all.
@@ -373,7 +383,7 @@ impl Call {
         let outlet = &mut state.outlets[stream as usize];
         if let Err(error) = outlet.spool.append(bytes) {
             tracing::warn!(call.id = %self.id, %error, "output of a call cannot be kept");
-            return Err(Cut::Limit("room for output on this Host"));
+            return Err(Cut::BytesLost);
         }
         if self.is_part() {
             // Kept on this Host: the part goes on whatever its reader does.
@@ -403,6 +413,9 @@ impl Call {
 
     /// It has ended; gives the end with the bytes of output counted.
     pub(crate) fn finish(self: &Arc<Self>, mut end: CallEnd) -> CallEnd {
+        if self.is_part() {
+            FaultPoint::PartEnded.pass_or_die();
+        }
         let mut state = self.state.lock();
         end.stdout_bytes = state.outlets[Stream::Stdout as usize].spool.length();
         end.stderr_bytes = state.outlets[Stream::Stderr as usize].spool.length();
