@@ -208,7 +208,10 @@ impl Lease {
     /// A call has ended: it is recorded, and its caller hears of it.
     pub(crate) fn finish(&self, call: &Arc<Call>, end: CallEnd) {
         let services = &self.services;
-        let end = call.finish(end);
+        let end = call.counted(end);
+        // First: who has heard of the end will find its record.
+        services.recorder.add(self.record_of(call, end.clone()));
+        call.finish(end.clone());
         if let (Some(code), Some(reason)) = (end.code, &end.reason) {
             services.logs.note(
                 &self.application.digest,
@@ -232,7 +235,10 @@ impl Lease {
             call.id = %call.id, lease.id = %self.id(), state = ?end.state, exit_code = end.exit_code,
             reason = end.reason.as_deref(), wall_us = end.wall_us, "a call has ended"
         );
-        services.recorder.add(CallRecord {
+    }
+
+    fn record_of(&self, call: &Call, end: CallEnd) -> CallRecord {
+        CallRecord {
             call: call.id,
             job: call.open.part_of.map(|part| part.job),
             part: call.open.part_of.and_then(|part| part.part),
@@ -240,12 +246,12 @@ impl Lease {
             application: self.claims.application.name.clone(),
             version: self.claims.application.version.clone(),
             digest: self.application.digest.clone(),
-            host: services.host,
+            host: self.services.host,
             request: call.open.request,
             submitted: call.accepted,
             ended: OffsetDateTime::now_utc(),
             end,
-        });
+        }
     }
 
     // === slots ===

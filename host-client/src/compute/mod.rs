@@ -19,6 +19,7 @@ mod deploy;
 mod description;
 mod disk_watch;
 mod door;
+mod draft;
 mod error;
 pub mod fate;
 mod folder;

@@ -1,6 +1,10 @@
 //! What is told of ended calls: gathered for a moment, kept on the disk until
 //! the Element has it.
 //!
+//! Invariants: when somebody hears of a call's end, its record is in a file
+//! already, so that a kill of the Host takes none; a moment later it is in the
+//! journal, durably.
+//!
 //! Calls are told one by one; of the parts of maps only the failed ones, the
 //! others are counted.
 
@@ -26,7 +30,7 @@ use parking_lot::Mutex;
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
-use super::disk_watch::DiskWatch;
+use super::{disk_watch::DiskWatch, draft::Draft};
 
 /// Records that make a batch full.
 const BATCH_RECORDS_MAX: usize = 500;
@@ -45,8 +49,8 @@ const UNSAVED_BATCHES_MAX: usize = 20;
 /// A larger file in the journal is not ours.
 const BATCH_BYTES_MAX: u64 = 16 * 1024 * 1024;
 
-#[derive(Default)]
 struct Gathered {
+    draft: Draft,
     records: Vec<CallRecord>,
     jobs: HashMap<JobId, JobProgress>,
 }
@@ -68,12 +72,25 @@ impl Recorder {
         folder: &Path,
     ) -> io::Result<Self> {
         disk.create_folder(folder)?;
+        let (draft, records) = Draft::open(&*disk, folder)?;
+        let arrived = Notify::new();
+        if !records.is_empty() {
+            tracing::info!(
+                records = records.len(),
+                "records are found that a kill has left"
+            );
+            arrived.notify_one();
+        }
         Ok(Self {
             disk,
             watch,
             folder: folder.to_owned(),
-            gathered: Mutex::default(),
-            arrived: Notify::new(),
+            gathered: Mutex::new(Gathered {
+                draft,
+                records,
+                jobs: HashMap::new(),
+            }),
+            arrived,
         })
     }
 
@@ -102,6 +119,10 @@ impl Recorder {
             progress.cpu_us = progress.cpu_us.saturating_add(record.end.cpu_us);
         }
         if record.job.is_none() || !succeeded {
+            if let Err(error) = gathered.draft.add(&record) {
+                tracing::error!(%error, call.id = %record.call, "a record waits in memory only");
+                self.watch.on_failure(&error);
+            }
             gathered.records.push(record);
         }
         if is_first || gathered.records.len() == BATCH_RECORDS_MAX {
@@ -120,16 +141,22 @@ impl Recorder {
 
     /// Writes what is gathered to the journal, durably; blocks for the disk.
     pub(crate) fn keep(&self, journal: &mut Journal) {
-        let gathered = std::mem::take(&mut *self.gathered.lock());
-        let mut jobs: Vec<_> = gathered.jobs.into_values().collect();
-        let mut records = gathered.records;
+        let (sheet, jobs, mut records) = {
+            let mut gathered = self.gathered.lock();
+            let sheet = gathered.draft.turn();
+            let jobs = std::mem::take(&mut gathered.jobs);
+            (sheet, jobs, std::mem::take(&mut gathered.records))
+        };
+        let mut jobs: Vec<_> = jobs.into_values().collect();
         // Nothing takes part in more than a message: pieces of a bounded size.
         while !records.is_empty() || !jobs.is_empty() {
             let rest = records.split_off(records.len().min(BATCH_RECORDS_MAX));
             journal.push(records, std::mem::take(&mut jobs));
             records = rest;
         }
-        journal.save();
+        if journal.save() {
+            self.gathered.lock().draft.clear(sheet);
+        }
     }
 
     async fn keep_blocking(self: &Arc<Self>, journal: Journal) -> Journal {
@@ -263,8 +290,9 @@ impl Journal {
         }
     }
 
-    /// Brings to the disk what is not there yet, oldest first; blocks.
-    fn save(&mut self) {
+    /// Brings to the disk what is not there yet, oldest first; blocks. Tells
+    /// whether all is there.
+    fn save(&mut self) -> bool {
         let first = self
             .waiting
             .partition_point(|waiting| waiting.unsaved.is_none());
@@ -294,6 +322,7 @@ impl Journal {
                 );
             }
         }
+        unsaved == 0
     }
 
     fn write(&self, batch: &CallRecords) -> io::Result<()> {
@@ -467,6 +496,30 @@ mod tests {
         again.forget();
         let again = recorder.journal();
         assert_eq!((numbers(&again), again.next), (vec![2], 3));
+    }
+
+    #[test]
+    fn a_kill_takes_no_record() {
+        let disk = TestDisk::new();
+        let ends = |recorder: &Recorder| -> Vec<CallId> {
+            let mut journal = recorder.journal();
+            recorder.keep(&mut journal);
+            let batches = batches(&journal);
+            let records = batches.iter().flat_map(|batch| &batch.records);
+            records.map(|record| record.call).collect()
+        };
+        let killed = recorder(&disk);
+        let (first, second) = (record(None, 0), record(None, 1));
+        killed.add(first.clone());
+        assert_eq!(ends(&killed), [first.call]);
+        killed.add(second.clone());
+        // Killed before the second is in the journal; what was written stays.
+        drop(killed);
+        let next = recorder(&disk);
+        assert_eq!(ends(&next), [first.call, second.call]);
+        // What is in the journal is in no draft any more.
+        drop(next);
+        assert!(recorder(&disk).gathered.lock().records.is_empty());
     }
 
     #[test]

@@ -411,23 +411,28 @@ impl Call {
         self.state.lock().fate.cut_reason().cloned()
     }
 
-    /// It has ended; gives the end with the bytes of output counted.
-    pub(crate) fn finish(self: &Arc<Self>, mut end: CallEnd) -> CallEnd {
+    /// Gives the end with the bytes of output counted.
+    pub(crate) fn counted(&self, mut end: CallEnd) -> CallEnd {
+        let state = self.state.lock();
+        end.stdout_bytes = state.outlets[Stream::Stdout as usize].spool.length();
+        end.stderr_bytes = state.outlets[Stream::Stderr as usize].spool.length();
+        end
+    }
+
+    /// It has ended: from now on its caller hears of it.
+    pub(crate) fn finish(self: &Arc<Self>, end: CallEnd) {
         if self.is_part() {
             FaultPoint::PartEnded.pass_or_die();
         }
         let mut state = self.state.lock();
-        end.stdout_bytes = state.outlets[Stream::Stdout as usize].spool.length();
-        end.stderr_bytes = state.outlets[Stream::Stderr as usize].spool.length();
         if let Some(log) = state.log.take() {
             log.finish();
         }
         state.running = None;
         let length = state.inlet.spool.length();
         state.inlet.spool.release(length);
-        state.fate.finish(end.clone());
+        state.fate.finish(end);
         self.make_ready(&mut state);
-        end
     }
 
     // === to the connection ===

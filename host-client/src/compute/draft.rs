@@ -1,0 +1,105 @@
+//! Records between the end of their call and their batch in the journal: each
+//! is in a file before anybody hears of the end, so that a kill of the Host
+//! takes none. Nothing here is synced: against a power cut stands the journal,
+//! a moment later.
+//!
+//! Two files in turn: while what is in one is being brought to the journal, new
+//! records go to the other. A record that is found in both after a kill is told
+//! twice and known by the controller.
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
+
+use gridmart_fabric::disk::{Disk, DiskFile, Secrecy};
+use gridmart_schemas::wire::record::CallRecord;
+
+/// A larger file is not ours: what one batch holds, many times over.
+const SHEET_BYTES_MAX: u64 = 64 * 1024 * 1024;
+
+/// One of the files.
+struct Sheet {
+    path: PathBuf,
+    file: Box<dyn DiskFile>,
+    length: u64,
+}
+
+/// See the module.
+pub(crate) struct Draft {
+    sheets: [Sheet; 2],
+    /// The one that takes records now.
+    current: usize,
+}
+
+impl Draft {
+    /// Opens the files; gives what a Host that was killed has left in them.
+    pub(crate) fn open(disk: &dyn Disk, folder: &Path) -> io::Result<(Self, Vec<CallRecord>)> {
+        let mut left = Vec::new();
+        let mut sheet = |name: &str| {
+            let path = folder.join(name);
+            let bytes = disk.read_bounded(&path, SHEET_BYTES_MAX)?;
+            // A line that a kill has cut off has not been told to anybody.
+            let lines = bytes
+                .iter()
+                .flat_map(|bytes| bytes.split(|byte| *byte == b'\n'));
+            left.extend(lines.filter_map(|line| serde_json::from_slice(line).ok()));
+            let file = disk.open(&path, Secrecy::Secret)?;
+            let length = file.length()?;
+            Ok::<_, io::Error>(Sheet { path, file, length })
+        };
+        let sheets = [sheet("draft-1.jsonl")?, sheet("draft-2.jsonl")?];
+        let mut draft = Self { sheets, current: 0 };
+        if let Err(error) = draft.gather(&left) {
+            // They are in memory, and told twice at worst.
+            tracing::warn!(folder = %folder.display(), %error, "records that a kill has left stay in two files");
+        }
+        Ok((draft, left))
+    }
+
+    /// Brings what was left in the second file to the first, which is the next
+    /// to be cleared.
+    fn gather(&mut self, left: &[CallRecord]) -> io::Result<()> {
+        if self.sheets[1].length > 0 {
+            for record in left {
+                self.add(record)?;
+            }
+            self.clear(1);
+        }
+        Ok(())
+    }
+
+    /// Writes a record down.
+    pub(crate) fn add(&mut self, record: &CallRecord) -> io::Result<()> {
+        // The line break first: what a failed write has left stays a line of its own.
+        let mut line = vec![b'\n'];
+        serde_json::to_writer(&mut line, record)?;
+        line.push(b'\n');
+        let sheet = &mut self.sheets[self.current];
+        sheet.file.write_at(&line, sheet.length)?;
+        sheet.length += line.len() as u64;
+        Ok(())
+    }
+
+    /// From now on records go to the other file; gives the one before.
+    pub(crate) const fn turn(&mut self) -> usize {
+        let before = self.current;
+        self.current = 1 - before;
+        before
+    }
+
+    /// What the file has is in the journal.
+    pub(crate) fn clear(&mut self, before: usize) {
+        let sheet = &mut self.sheets[before];
+        if sheet.length == 0 {
+            return;
+        }
+        match sheet.file.set_length(0) {
+            Ok(()) => sheet.length = 0,
+            // What stays is told twice at worst.
+            Err(error) => {
+                tracing::warn!(path = %sheet.path.display(), %error, "a draft of records cannot be cleared");
+            }
+        }
+    }
+}
