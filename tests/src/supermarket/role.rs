@@ -1,10 +1,7 @@
 //! The roles of a supermarket: `control`, `ce-1`, `host-1` and so on; killed,
 //! frozen, started again.
 
-use std::{
-    fs,
-    process::Stdio,
-};
+use std::{fs, process::Stdio};
 
 use gridmart_schemas::resource::{Document as _, ce_doc::CeDocument};
 use nix::sys::signal::Signal;
@@ -148,9 +145,7 @@ impl Supermarket {
             .expect("the role has a log");
         let mut command = change.command(&line);
         make_strange(&mut command, self.scratch.path());
-        command
-            .env(MARK, &self.mark)
-            .stdin(Stdio::null());
+        command.env(MARK, &self.mark).stdin(Stdio::null());
         command
             .stdout(log.try_clone().expect("a file can be shared"))
             .stderr(log);
