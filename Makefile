@@ -1,7 +1,7 @@
 # What a person or the continuous integration does with this tree. `make help` lists it.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test soak fuzz bench lint check
+.PHONY: help demo test soak siege fuzz bench lint check
 
 # Of each fuzz target.
 SECONDS ?= 60
@@ -19,10 +19,19 @@ test: ## All tests, end to end included
 	cargo build --workspace --bins
 	cargo test --workspace --no-fail-fast
 
-soak: ## The attacks on the doors, whole: 1 GiB of garbage each, 10,000 connections
+# Of a soak: what its faults are drawn from, and how many there are.
+SEED ?= 1
+FAULTS ?= 100
+
+soak: ## Bad weather for a long time, against a ledger: make soak SEED=7 FAULTS=1000
 	scripts/setup
 	cargo build --workspace --bins
-	GRIDMART_SOAK=1 cargo test -p gridmart-tests --test e2e doors:: -- --nocapture --test-threads 1
+	SEED=$(SEED) FAULTS=$(FAULTS) cargo test -p gridmart-tests --test e2e soak:: -- --nocapture
+
+siege: ## The attacks on the doors, whole: 1 GiB of garbage each, 10,000 connections
+	scripts/setup
+	cargo build --workspace --bins
+	GRIDMART_SIEGE=1 cargo test -p gridmart-tests --test e2e doors:: -- --nocapture --test-threads 1
 
 fuzz: ## Every fuzz target for SECONDS each: make fuzz SECONDS=300
 	scripts/fuzz $(SECONDS)

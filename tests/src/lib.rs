@@ -8,6 +8,7 @@
 //! - [`proxy`]: bad networks between roles;
 //! - [`Clock`]: wrong clocks in roles;
 //! - [`swarm`]: thousands of simulated nodes around real ones;
+//! - [`soak`]: bad weather, and a ledger of what was promised;
 //! - [`bench`]: the figures.
 //!
 //! Invariants: nothing listens but on free ports of this machine; nothing is
@@ -30,6 +31,7 @@ mod clock;
 pub mod processes;
 pub mod proxy;
 mod run;
+pub mod soak;
 mod supermarket;
 pub mod swarm;
 mod wait;

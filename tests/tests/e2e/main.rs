@@ -9,6 +9,7 @@
 )]
 
 mod calls;
+mod children;
 mod commands;
 mod doors;
 mod failures;
@@ -23,6 +24,7 @@ mod refused;
 mod relay;
 mod renewal;
 mod sandbox;
+mod soak;
 mod swarm;
 mod tickets;
 

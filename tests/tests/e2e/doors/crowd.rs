@@ -9,7 +9,7 @@ use tokio::{
 };
 
 use super::{
-    Siege, is_soak, stranger,
+    Siege, is_whole, stranger,
     wire::{self, Door, PATIENCE, last_words, status},
 };
 
@@ -18,7 +18,7 @@ const OWN_FILES: u64 = 500;
 
 /// Connections to each door: what was asked for, as far as this process may.
 fn crowd_size() -> usize {
-    let wanted = if is_soak() { 10_000 } else { 600 };
+    let wanted = if is_whole() { 10_000 } else { 600 };
     let (_, hard) = nix::sys::resource::getrlimit(nix::sys::resource::Resource::RLIMIT_NOFILE)
         .expect("a limit can be read");
     nix::sys::resource::setrlimit(nix::sys::resource::Resource::RLIMIT_NOFILE, hard, hard)
@@ -70,7 +70,7 @@ fn one_address_does_not_get_every_place() {
         .iter()
         .find(|door| door.socket == Some("/v1/queue"))
         .expect("the Element's door");
-    let size = if is_soak() { 1200 } else { 40 };
+    let size = if is_whole() { 1200 } else { 40 };
     siege.under(&format!("{size} streams of one address"), async {
         let mut streams = Vec::new();
         for _ in 0..size {

@@ -8,13 +8,13 @@ use tokio::{
 };
 
 use super::{
-    Siege, is_soak, stranger,
+    Siege, is_whole, stranger,
     wire::{self, BINARY, Door, TEXT, Wire, ask, last_words, status},
 };
 
 /// Bytes that each door gets in each manner.
 fn volume() -> usize {
-    if is_soak() { 1 << 30 } else { 16 << 20 }
+    if is_whole() { 1 << 30 } else { 16 << 20 }
 }
 
 /// Bytes of one write.

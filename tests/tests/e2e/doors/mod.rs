@@ -1,7 +1,7 @@
 //! Doors under attack: whoever comes, the processes stay small, give back what
 //! they took, and go on serving.
 //!
-//! By default the attacks are small; `GRIDMART_SOAK=1` (`make soak`) runs them
+//! By default the attacks are small; `GRIDMART_SIEGE=1` (`make siege`) runs them
 //! whole: 1 GiB of garbage at each door, 10,000 connections.
 
 mod crowd;
@@ -39,8 +39,8 @@ const PEACE: Duration = Duration::from_secs(2);
 const PACE_PART_MIN: f64 = 0.05;
 
 /// Whether the attacks are run whole.
-fn is_soak() -> bool {
-    std::env::var_os("GRIDMART_SOAK").is_some()
+fn is_whole() -> bool {
+    std::env::var_os("GRIDMART_SIEGE").is_some()
 }
 
 /// A supermarket that is attacked, and what it was like before.

@@ -10,7 +10,7 @@ use futures_util::future::join_all;
 use tokio::{io::AsyncWriteExt as _, time::timeout};
 
 use super::{
-    Siege, is_soak, stranger,
+    Siege, is_whole, stranger,
     wire::{self, BINARY, Door, TEXT, Wire, last_words},
 };
 
@@ -154,7 +154,7 @@ async fn deaf(door: Door, question: Vec<u8>, what: &str) -> usize {
 #[test]
 fn a_stream_that_is_never_read_is_cut() {
     let siege = Siege::begin();
-    let each = if is_soak() { 64 } else { EACH };
+    let each = if is_whole() { 64 } else { EACH };
     let began = Instant::now();
     let [element] = siege
         .doors()

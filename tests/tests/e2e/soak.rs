@@ -1,0 +1,12 @@
+//! A short spell of bad weather; `make soak SEED=… FAULTS=…` makes a long one.
+
+use gridmart_tests::soak::{Plan, run};
+
+#[test]
+fn what_was_promised_holds_in_bad_weather() {
+    let plan = Plan::from_environment(Plan {
+        seed: 1,
+        faults: 12,
+    });
+    run(plan.unwrap());
+}
