@@ -98,6 +98,11 @@ impl PoolApplication {
         !self.waiting.is_empty()
     }
 
+    /// How many entries of a person wait for it.
+    pub(super) fn waiting_of(&self, person: &PersonName) -> usize {
+        self.waiting.get(person).map_or(0, BTreeMap::len)
+    }
+
     pub(super) fn add_waiting(&mut self, person: &PersonName, rank: Rank, key: EntryKey) {
         self.waiting
             .entry(person.clone())

@@ -5,6 +5,12 @@ use gridmart_schemas::{
     resource::ce::CePolicy,
 };
 
+/// One person may have so many entries waiting for each place that is free
+/// still: nine tenths of an empty queue, nine tenths of the rest for the next
+/// person, and so on. Whoever comes last finds a place (the dynamic threshold of
+/// Choudhury and Hahne, 1998).
+const ENTRIES_PER_FREE_PLACE_MAX: u32 = 9;
+
 /// Limits of the queue.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Limits {
@@ -77,6 +83,25 @@ impl Limits {
                 now.waiting.saturating_sub(1),
                 shown(self.waiting),
                 shown(self.total),
+            ),
+        ))
+    }
+
+    /// Refuses one more waiting entry of a person who has `waiting` and more than
+    /// their share of the places; `now` counts the entry already.
+    pub(super) fn check_share(&self, now: Lengths, waiting: u32) -> Result<(), Problem> {
+        let Some(limit) = self.waiting else {
+            return Ok(());
+        };
+        let free = limit.saturating_sub(now.waiting.saturating_sub(1));
+        if waiting < free.saturating_mul(ENTRIES_PER_FREE_PLACE_MAX) {
+            return Ok(());
+        }
+        Err(Problem::new(
+            Code::QuotaExceeded,
+            format!(
+                "You have {waiting} of the {} entries that wait (MaxWaitingJobs: {limit}); the {free} places that are free are kept for other people.",
+                now.waiting.saturating_sub(1),
             ),
         ))
     }

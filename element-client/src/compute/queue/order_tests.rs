@@ -85,6 +85,28 @@ fn a_full_queue_names_its_lengths() {
 }
 
 #[test]
+fn one_person_leaves_places_in_the_queue_to_others() {
+    let limits = Limits {
+        waiting: Some(1000),
+        ..Limits::default()
+    };
+    let mut scene = Scene::new(&[1], limits);
+    assert_eq!(scene.enter(1, 0, 1), Ok(0));
+    let mut enter_all = |who: u64| {
+        let refused = (0..2000).find_map(|entered| {
+            let code = scene.enter(who, 0, 1).err()?;
+            Some((entered, code))
+        });
+        refused.unwrap()
+    };
+    assert_eq!(enter_all(1), (900, Code::QuotaExceeded));
+    assert_eq!(enter_all(2), (90, Code::QuotaExceeded));
+    assert_eq!(enter_all(3), (9, Code::QuotaExceeded));
+    // The last place is anybody's who has none.
+    assert_eq!(enter_all(4), (1, Code::QueueFull));
+}
+
+#[test]
 fn limits_on_running_hold_for_all_and_for_each() {
     let limits = Limits {
         running: Some(3),

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use gridmart_schemas::{
     api::explain::Explanation,
-    id::{Digest, JobId, LeaseId},
+    id::{Digest, JobId, LeaseId, PersonName},
     problem::{Code, Problem},
     role::Desired,
 };
@@ -49,7 +49,7 @@ impl Queue {
         if self.entries.get(&key).is_none_or(|entry| entry.granted > 0) {
             return Ok(0);
         }
-        if let Err(problem) = self.settings.limits.check_waiting(self.lengths()) {
+        if let Err(problem) = self.check_place(key) {
             self.remove_entry(key, now);
             return Err(problem);
         }
@@ -58,6 +58,27 @@ impl Queue {
             entry.position = position;
         }
         Ok(position)
+    }
+
+    /// Refuses an entry that has to wait and finds no place.
+    fn check_place(&self, key: EntryKey) -> Result<(), Problem> {
+        let (limits, lengths) = (&self.settings.limits, self.lengths());
+        limits.check_waiting(lengths)?;
+        let entry = self.entries.get(&key);
+        entry.map_or(Ok(()), |entry| {
+            let others = self.entries_of(&entry.wanted.asker.person).saturating_sub(1);
+            limits.check_share(lengths, others)
+        })
+    }
+
+    /// Entries of a person that wait for something.
+    fn entries_of(&self, person: &PersonName) -> u32 {
+        let awaited = self.people.get(person).map(|entry| &entry.awaited);
+        let lengths = awaited.into_iter().flatten().map(|digest| {
+            let application = self.applications.get(digest);
+            application.map_or(0, |application| application.waiting_of(person))
+        });
+        u32::try_from(lengths.sum::<usize>()).unwrap_or(u32::MAX)
     }
 
     /// A client does not wait any more. Leases it has already stay.
@@ -258,7 +279,7 @@ impl Queue {
         }
     }
 
-    fn stop_awaiting(&mut self, digest: &Digest, person: &gridmart_schemas::id::PersonName) {
+    fn stop_awaiting(&mut self, digest: &Digest, person: &PersonName) {
         let Some(application) = self.applications.get(digest) else {
             return;
         };
