@@ -28,10 +28,10 @@ soak: ## Bad weather for a long time, against a ledger: make soak SEED=7 FAULTS=
 	cargo build --workspace --bins
 	SEED=$(SEED) FAULTS=$(FAULTS) cargo test -p gridmart-tests --test e2e soak:: -- --nocapture
 
-siege: ## The attacks on the doors, whole: 1 GiB of garbage each, 10,000 connections
+siege: ## The attacks whole: 1 GiB of garbage and 10,000 connections at each door, a queue of 100,000
 	scripts/setup
 	cargo build --workspace --bins
-	GRIDMART_SIEGE=1 cargo test -p gridmart-tests --test e2e doors:: -- --nocapture --test-threads 1
+	GRIDMART_SIEGE=1 cargo test -p gridmart-tests --test e2e -- doors:: fairness:: --nocapture --test-threads 1
 
 fuzz: ## Every fuzz target for SECONDS each: make fuzz SECONDS=300
 	scripts/fuzz $(SECONDS)

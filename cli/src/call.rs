@@ -49,6 +49,9 @@ pub(crate) struct Arguments {
     /// Call again elsewhere if a Host is lost, even if the application does not say that it may be
     #[arg(long)]
     retry: bool,
+    /// Go before those of lower priority where callers wait: -100 to 100; above 0 for operators only
+    #[arg(long, value_name = "N", default_value_t = 0, allow_negative_numbers = true, value_parser = clap::value_parser!(i32).range(-100..=100))]
+    priority: i32,
     /// End the call after this time
     #[arg(long, value_name = "PERIOD")]
     wall_limit: Option<Period>,
@@ -81,6 +84,7 @@ async fn describe(client: &Client, arguments: &Arguments) -> Result<CallBuilder,
         .call(arguments.application.clone().unwrap_or_default())
         .args(arguments.words.clone())
         .needs(arguments.need.clone())
+        .priority(arguments.priority)
         .stdin(stdin(arguments.input.as_deref()).await?);
     for (name, value) in &arguments.env {
         call = call.env(name, value);

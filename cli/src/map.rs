@@ -70,6 +70,9 @@ pub(crate) struct Arguments {
     /// Run parts of a lost Host again, even if the application does not say that it may be
     #[arg(long)]
     retry: bool,
+    /// Go before those of lower priority where callers wait: -100 to 100; above 0 for operators only
+    #[arg(long, value_name = "N", default_value_t = 0, allow_negative_numbers = true, value_parser = clap::value_parser!(i32).range(-100..=100))]
+    priority: i32,
     #[command(flatten)]
     results: Results,
 }
@@ -123,7 +126,8 @@ fn describe(client: &Client, arguments: &Arguments) -> Result<MapBuilder, Failur
         .apps()
         .map(arguments.application.clone())
         .args(arguments.words.clone())
-        .needs(arguments.need.clone());
+        .needs(arguments.need.clone())
+        .priority(arguments.priority);
     for text in &arguments.split_arg {
         map = map.split_arg(text);
     }

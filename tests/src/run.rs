@@ -4,7 +4,7 @@ use std::{
     ffi::OsStr,
     fs,
     io::{Read, Write as _},
-    process::{Child, Command, ExitStatus, Stdio},
+    process::{Child, ChildStdin, Command, ExitStatus, Stdio},
     thread::{self, JoinHandle},
     time::{Duration, Instant},
 };
@@ -152,6 +152,8 @@ pub struct Running {
     line: String,
     began: Instant,
     child: Child,
+    /// Kept open.
+    stdin: Option<ChildStdin>,
     stdout: Option<JoinHandle<Vec<u8>>>,
     stderr: Option<JoinHandle<Vec<u8>>>,
 }
@@ -159,31 +161,47 @@ pub struct Running {
 impl Running {
     /// Starts it. Without `stdin`, its stdin is empty.
     pub fn start(mut command: Command, stdin: Option<Vec<u8>>) -> Self {
-        let line = line_of(&command);
-        command
-            .stdin(if stdin.is_some() {
-                Stdio::piped()
-            } else {
-                Stdio::null()
-            })
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped());
-        let began = Instant::now();
-        let mut child = processes::spawn(command)
-            .unwrap_or_else(|error| panic!("{line} cannot be started: {error}"));
-        if let (Some(bytes), Some(mut pipe)) = (stdin, child.stdin.take()) {
+        command.stdin(if stdin.is_some() {
+            Stdio::piped()
+        } else {
+            Stdio::null()
+        });
+        let mut running = Self::spawn(command);
+        if let (Some(bytes), Some(mut pipe)) = (stdin, running.stdin.take()) {
             // It may end without having read all of it.
             thread::spawn(move || pipe.write_all(&bytes));
         }
+        running
+    }
+
+    /// Starts it with a stdin that is open until [`Self::close_stdin`].
+    pub fn open(mut command: Command) -> Self {
+        command.stdin(Stdio::piped());
+        Self::spawn(command)
+    }
+
+    fn spawn(mut command: Command) -> Self {
+        let line = line_of(&command);
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let began = Instant::now();
+        let mut child = processes::spawn(command)
+            .unwrap_or_else(|error| panic!("{line} cannot be started: {error}"));
+        let stdin = child.stdin.take();
         let stdout = child.stdout.take().map(gather);
         let stderr = child.stderr.take().map(gather);
         Self {
             line,
             began,
             child,
+            stdin,
             stdout,
             stderr,
         }
+    }
+
+    /// Ends its stdin.
+    pub fn close_stdin(&mut self) {
+        self.stdin = None;
     }
 
     /// Gives its process number.

@@ -153,13 +153,14 @@ impl Ce {
                 );
             }
             Effect::Position { entry, position } => {
-                self.tell_client(
-                    entry.session,
-                    &QueuePosition {
-                        entry: entry.entry,
-                        position,
-                    },
-                );
+                let told = QueuePosition {
+                    entry: entry.entry,
+                    position,
+                };
+                // Who is behind with reading misses a place, and will have another.
+                if let Some(peer) = self.links.client(entry.session) {
+                    let _ = peer.try_tell(&told);
+                }
             }
             Effect::Ensure { host, digest } => self.spawn_ensure(host, digest),
             Effect::Fetch { digest } => self.spawn_fetch(digest),

@@ -126,6 +126,7 @@ pub struct CallBuilder {
     environment: BTreeMap<String, String>,
     stdin: Stdin,
     retry: bool,
+    priority: i32,
     wall_limit: Option<Duration>,
     output_limit: u64,
     step: Step,
@@ -144,6 +145,7 @@ impl CallBuilder {
             environment: BTreeMap::new(),
             stdin: Stdin::Empty,
             retry: false,
+            priority: 0,
             wall_limit: None,
             output_limit: OUTPUT_BYTES_DEFAULT,
             step: Step::Run,
@@ -195,6 +197,15 @@ impl CallBuilder {
         self
     }
 
+    /// Goes before those of lower priority where callers wait for a slot; 0 if
+    /// nothing is said. From -100 (after everybody) to 100; who is neither
+    /// operator nor admin may only step back, and anything beyond is taken as
+    /// the nearest that is allowed.
+    pub fn priority(mut self, priority: i32) -> Self {
+        self.priority = priority;
+        self
+    }
+
     /// Ends the call after this time (in whole seconds, rounded up).
     pub fn wall_limit(mut self, limit: Duration) -> Self {
         self.wall_limit = Some(limit);
@@ -235,6 +246,7 @@ impl CallBuilder {
             need: self.need,
             open,
             retry: self.retry,
+            priority: self.priority,
             request,
         };
         RunningCall::start(grid, plan, input, source).await

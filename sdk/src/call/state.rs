@@ -39,6 +39,7 @@ pub(crate) struct CallPlan {
     pub(crate) need: Need,
     pub(crate) open: CallOpen,
     pub(crate) retry: bool,
+    pub(crate) priority: i32,
     pub(crate) request: RequestId,
 }
 
@@ -79,6 +80,7 @@ impl CallShared {
                 need: &self.plan.need,
                 job: self.plan.open.part_of.map(|part| part.job),
                 avoid: &avoid,
+                priority: self.plan.priority,
                 request: self.plan.request,
             };
             let slot = self.grid.slot(&wanted).await?;

@@ -43,6 +43,8 @@ pub(crate) struct Demand {
     pub(crate) hosts_max: Option<u32>,
     /// Hosts that failed for this caller.
     pub(crate) avoid: Vec<NodeId>,
+    /// Higher goes first in the queue.
+    pub(crate) priority: i32,
     pub(crate) request: RequestId,
 }
 
@@ -152,7 +154,7 @@ impl Waiting {
             job: self.demand.job,
             hosts_max: self.demand.hosts_max,
             avoid: self.demand.avoid.clone(),
-            priority: 0,
+            priority: self.demand.priority,
         }
     }
 

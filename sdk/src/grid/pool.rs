@@ -98,6 +98,7 @@ pub(crate) struct Wanted<'a> {
     pub(crate) need: &'a Need,
     pub(crate) job: Option<JobId>,
     pub(crate) avoid: &'a [NodeId],
+    pub(crate) priority: i32,
     pub(crate) request: RequestId,
 }
 
@@ -182,6 +183,7 @@ impl Pool {
             job: wanted.job,
             hosts_max: None,
             avoid: wanted.avoid.to_vec(),
+            priority: wanted.priority,
             request: wanted.request,
         };
         let mut last: Option<Problem> = None;

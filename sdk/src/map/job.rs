@@ -45,6 +45,9 @@ pub(crate) struct JobPlan {
     pub(crate) environment: BTreeMap<String, String>,
     pub(crate) hosts_max: Option<u32>,
     pub(crate) slots: u32,
+    /// Absent in jobs of an older version.
+    #[serde(default)]
+    pub(crate) priority: i32,
     /// Overrides what the application says of itself.
     pub(crate) retry: Option<bool>,
 }

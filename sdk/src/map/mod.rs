@@ -198,6 +198,13 @@ impl MapBuilder {
         self
     }
 
+    /// As [`CallBuilder::priority`](crate::CallBuilder::priority), for all that
+    /// the map runs.
+    pub fn priority(mut self, priority: i32) -> Self {
+        self.plan.priority = priority;
+        self
+    }
+
     /// Says whether parts may run more than once, whatever the application
     /// says of itself.
     pub fn retry(mut self, allowed: bool) -> Self {

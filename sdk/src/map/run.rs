@@ -276,6 +276,7 @@ impl Course {
             },
             slots: plan.slots,
             hosts_max: plan.hosts_max,
+            priority: plan.priority,
             request,
             open,
         }

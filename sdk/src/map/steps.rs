@@ -41,6 +41,7 @@ fn step_call(client: &Client, job: &Job, step: Step, attempt: u32) -> CallBuilde
     let mut call = CallBuilder::new(client.clone(), job.application_spec())
         .args(arguments.clone())
         .needs(job.plan.needs.clone())
+        .priority(job.plan.priority)
         .step(
             step,
             PartOf {

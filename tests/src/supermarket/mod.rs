@@ -174,6 +174,12 @@ impl Supermarket {
         Running::start(self.command(words), Some(stdin.into())).wait()
     }
 
+    /// Runs a command to its end with this stdin, as the holder of a token.
+    #[track_caller]
+    pub fn cli_with_as(&self, token: &str, words: &[&str], stdin: impl Into<Vec<u8>>) -> Run {
+        Running::start(self.command_as(token, words), Some(stdin.into())).wait()
+    }
+
     /// Runs a command to its end, and tells what it has used.
     #[track_caller]
     pub fn cli_measured(&self, words: &[&str]) -> (Run, Usage) {

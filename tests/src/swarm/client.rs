@@ -81,6 +81,11 @@ impl QueueClient {
 
     /// Enters the queue for so many slots; gives the place.
     pub async fn enter(&self, slots: u32) -> anyhow::Result<u32> {
+        self.enter_with(slots, 0).await
+    }
+
+    /// The same with a priority.
+    pub async fn enter_with(&self, slots: u32, priority: i32) -> anyhow::Result<u32> {
         let enter = QueueEnter {
             ticket: self.access.ticket.clone(),
             entry: EntryId::generate(),
@@ -88,7 +93,7 @@ impl QueueClient {
             job: None,
             hosts_max: None,
             avoid: Vec::new(),
-            priority: 0,
+            priority,
         };
         let entered = self
             .peer

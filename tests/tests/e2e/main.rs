@@ -13,6 +13,7 @@ mod children;
 mod commands;
 mod doors;
 mod failures;
+mod fairness;
 mod joining;
 mod maps;
 mod market;
@@ -31,6 +32,11 @@ mod tickets;
 use std::sync::{Arc, Mutex, Weak};
 
 use gridmart_tests::{Application, Supermarket};
+
+/// Whether the long tests are run whole: `make siege`.
+fn is_whole() -> bool {
+    std::env::var_os("GRIDMART_SIEGE").is_some()
+}
 
 /// Gives the supermarket that all harmless tests share; the last one ends it.
 fn shared() -> Arc<Supermarket> {

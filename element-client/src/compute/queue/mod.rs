@@ -107,6 +107,8 @@ pub struct Queue {
     waiting: u32,
     /// Places may have changed since they were last told.
     moved: bool,
+    /// When they may be told again.
+    positions_due: Option<Instant>,
     effects: Vec<Effect>,
     lease_ids: LeaseIds,
 }
@@ -175,6 +177,7 @@ impl Queue {
             in_use: 0,
             waiting: 0,
             moved: false,
+            positions_due: None,
             effects: Vec::new(),
             lease_ids,
         }
@@ -220,7 +223,7 @@ impl Queue {
         self.leases.on_tick(now);
         self.drop_idle_indexes(now);
         self.dispatch(now);
-        self.tell_positions();
+        self.tell_positions(now);
     }
 
     /// What the Element should be.

@@ -1,6 +1,9 @@
 //! Who gets which slots, and when they are asked back.
 
-use std::time::{Duration, Instant};
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
 
 use gridmart_fabric::need::Need;
 use gridmart_schemas::{
@@ -305,4 +308,36 @@ fn a_lease_is_recalled_for_who_can_use_that_host_alone() {
     let recalled = scene.recalled();
     assert_eq!(recalled.len(), 1);
     assert_eq!(scene.queue.leases().get(recalled[0]).unwrap().host, held[0]);
+}
+
+#[test]
+fn places_are_told_a_few_at_a_time_and_in_the_end_to_all() {
+    let mut scene = Scene::new(&[1], Limits::default());
+    for _ in 0..2_000 {
+        scene.enter(1, 0, 1).unwrap();
+    }
+    scene.effects();
+    let before = scene.queue.order();
+    let mut known: BTreeMap<_, _> = before.iter().map(|(place, key)| (*key, *place)).collect();
+    for (_, key) in &before[..1_000] {
+        scene.queue.on_leave(*key, scene.now);
+    }
+    for _ in 0..20 {
+        scene.pass(Duration::from_secs(1));
+        let mut told = 0;
+        for effect in scene.effects() {
+            if let Effect::Position { entry, position } = effect {
+                known.insert(entry, position);
+                told += 1;
+            }
+        }
+        assert!(told <= 512, "{told} at a time");
+    }
+    for (position, key) in scene.queue.order() {
+        let told = known[&key];
+        assert!(
+            told.abs_diff(position) <= position / 16,
+            "{told}, not {position}"
+        );
+    }
 }

@@ -4,6 +4,7 @@
 use std::{
     cmp::Reverse,
     collections::{BTreeSet, HashMap},
+    time::{Duration, Instant},
 };
 
 use gridmart_schemas::id::PersonName;
@@ -17,6 +18,14 @@ use super::{
 /// Beyond this many waiting entries a new one is told the length of the queue
 /// as its place; the next tick corrects it.
 const EXACT_PLACE_MAX: u32 = 256;
+/// Places that are told at a time; the next tick goes on.
+const TOLD_MAX: usize = 512;
+/// A place is told anew when it has changed by this part of itself: who is far
+/// from being served is not told of every step.
+const TOLD_CHANGE_PART: u32 = 16;
+/// The order is made out anew after a pause that grows with the queue, so that
+/// it never takes more than a small share of the time.
+const ENTRIES_PER_SECOND: u32 = 5_000;
 
 impl Queue {
     /// All waiting entries with their places, from 1.
@@ -59,20 +68,31 @@ impl Queue {
         place.map_or(1, |(position, _)| position)
     }
 
-    /// Tells each waiting client its place, if it has changed.
-    pub(super) fn tell_positions(&mut self) {
-        if !std::mem::take(&mut self.moved) || self.entries.is_empty() {
+    /// Tells waiting clients their places, if they have changed by enough.
+    pub(super) fn tell_positions(&mut self, now: Instant) {
+        let is_due = self.positions_due.is_none_or(|due| now >= due);
+        if !is_due || !std::mem::take(&mut self.moved) || self.entries.is_empty() {
             return;
         }
+        let seconds = u32::try_from(self.entries.len()).unwrap_or(u32::MAX) / ENTRIES_PER_SECOND;
+        self.positions_due = Some(now + Duration::from_secs(seconds.into()));
+        let mut told = 0;
         for (position, key) in self.order() {
-            if let Some(entry) = self.entries.get_mut(&key)
-                && entry.position != position
-            {
-                entry.position = position;
-                self.effects.push(Effect::Position {
-                    entry: key,
-                    position,
-                });
+            let Some(entry) = self.entries.get_mut(&key) else {
+                continue;
+            };
+            if position.abs_diff(entry.position) <= position / TOLD_CHANGE_PART {
+                continue;
+            }
+            entry.position = position;
+            self.effects.push(Effect::Position {
+                entry: key,
+                position,
+            });
+            told += 1;
+            if told >= TOLD_MAX {
+                self.moved = true;
+                return;
             }
         }
     }

@@ -66,7 +66,9 @@ impl Queue {
         limits.check_waiting(lengths)?;
         let entry = self.entries.get(&key);
         entry.map_or(Ok(()), |entry| {
-            let others = self.entries_of(&entry.wanted.asker.person).saturating_sub(1);
+            let others = self
+                .entries_of(&entry.wanted.asker.person)
+                .saturating_sub(1);
             limits.check_share(lengths, others)
         })
     }

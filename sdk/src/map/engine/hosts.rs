@@ -61,6 +61,7 @@ impl Engine<'_> {
             job: Some(self.plan.job),
             hosts_max,
             avoid: self.avoid.clone(),
+            priority: self.plan.priority,
             request: self.plan.request,
         };
         self.waited = Some(Waited::spawn(Arc::clone(&self.grid), demand));

@@ -54,6 +54,7 @@ pub(crate) struct RunPlan {
     pub(crate) need: Need,
     pub(crate) slots: u32,
     pub(crate) hosts_max: Option<u32>,
+    pub(crate) priority: i32,
     pub(crate) request: RequestId,
     /// Call, part and attempt are filled in for each.
     pub(crate) open: CallOpen,

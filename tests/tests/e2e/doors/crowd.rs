@@ -8,8 +8,10 @@ use tokio::{
     time::timeout,
 };
 
+use crate::is_whole;
+
 use super::{
-    Siege, is_whole, stranger,
+    Siege, stranger,
     wire::{self, Door, PATIENCE, last_words, status},
 };
 

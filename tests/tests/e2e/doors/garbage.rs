@@ -7,8 +7,10 @@ use tokio::{
     time::timeout,
 };
 
+use crate::is_whole;
+
 use super::{
-    Siege, is_whole, stranger,
+    Siege, stranger,
     wire::{self, BINARY, Door, TEXT, Wire, ask, last_words, status},
 };
 

@@ -38,11 +38,6 @@ const PEACE: Duration = Duration::from_secs(2);
 /// with other tests may miss it.
 const PACE_PART_MIN: f64 = 0.05;
 
-/// Whether the attacks are run whole.
-fn is_whole() -> bool {
-    std::env::var_os("GRIDMART_SIEGE").is_some()
-}
-
 /// A supermarket that is attacked, and what it was like before.
 struct Siege {
     market: Supermarket,

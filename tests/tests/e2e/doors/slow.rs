@@ -9,8 +9,10 @@ use std::{
 use futures_util::future::join_all;
 use tokio::{io::AsyncWriteExt as _, time::timeout};
 
+use crate::is_whole;
+
 use super::{
-    Siege, is_whole, stranger,
+    Siege, stranger,
     wire::{self, BINARY, Door, TEXT, Wire, last_words},
 };
 
