@@ -424,3 +424,69 @@ fn a_map_that_asks_again_ends_what_its_dead_process_has_left() {
     let granted = |effect: &Effect| matches!(effect, Effect::Granted { entry, .. } if entry.session == SessionId(50));
     assert!(effects.iter().any(granted), "its slot is free at once");
 }
+
+/// What a Host tells of itself, with the leases that it holds.
+fn arrival(scene: &Scene, id: NodeId, leases: Vec<HeldLease>) -> HostArrival {
+    let host = scene.queue.host(id).unwrap();
+    HostArrival {
+        id,
+        incarnation: host.incarnation.unwrap(),
+        description: host.description.clone(),
+        endpoints: vec!["h:1".into()],
+        relayed: false,
+        leases,
+        deployments: Vec::new(),
+    }
+}
+
+#[test]
+fn what_was_on_its_way_on_a_stream_that_is_replaced_is_begun_anew() {
+    let mut scene = Scene::new(&[1], Limits::default());
+    scene.enter(1, 0, 1).unwrap();
+    let host = scene.hosts[0];
+    // The Host is asked to get the application ready; the answer never comes,
+    // since the Host dials again before the loss of its stream is noticed.
+    let asked = |effects: Vec<Effect>| {
+        let ensures = effects.iter();
+        ensures
+            .filter(|effect| matches!(effect, Effect::Ensure { .. }))
+            .count()
+    };
+    assert_eq!(asked(scene.queue.take_effects()), 1);
+    let again = arrival(&scene, host, Vec::new());
+    scene.queue.on_host_arrived(again, scene.now);
+    assert_eq!(asked(scene.queue.take_effects()), 1, "on the new stream");
+    scene.queue.on_ensured(host, &digest(0), Ok(()), scene.now);
+    let granted = scene.queue.take_effects();
+    assert!(
+        granted
+            .iter()
+            .any(|effect| matches!(effect, Effect::Granted { .. })),
+        "{granted:?}"
+    );
+}
+
+#[test]
+fn a_recalled_lease_that_its_host_has_closed_is_over() {
+    let mut scene = Scene::new(&[1], Limits::default());
+    scene.enter(1, 0, 1).unwrap();
+    let (_, lease) = scene.granted()[0];
+    scene.enter(2, 0, 1).unwrap();
+    assert_eq!(scene.recalled(), [lease]);
+    // The client neither uses it nor gives it back.
+    scene.pass(Duration::from_secs(11));
+    let told = scene.effects();
+    assert!(
+        told.iter()
+            .any(|effect| matches!(effect, Effect::EndOnHost { kill: false, .. })),
+        "{told:?}"
+    );
+    assert!(
+        scene.queue.leases().get(lease).is_some(),
+        "it may be on its way"
+    );
+    scene.pass(Duration::from_secs(10));
+    assert_eq!(scene.over(), [(lease, Code::LeaseEnded)]);
+    scene.effects();
+    assert_eq!(scene.queue.leases().len(), 1, "the next one has its slot");
+}

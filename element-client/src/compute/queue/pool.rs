@@ -83,6 +83,11 @@ impl Queue {
     pub fn on_host_arrived(&mut self, arrival: HostArrival, now: Instant) -> Vec<LeaseId> {
         let id = arrival.id;
         let floor = self.settings.response_time_floor;
+        // A new stream may take the place of one whose loss was not noticed
+        // here: what was on its way on that one has no answer.
+        if self.hosts.get(&id).is_some_and(|host| host.connected) {
+            self.on_host_lost(id, now);
+        }
         let host = self
             .hosts
             .entry(id)
