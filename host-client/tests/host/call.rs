@@ -69,6 +69,19 @@ async fn a_call_gives_its_output_and_its_end() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_shell_hears_of_the_end_of_what_it_has_in_the_background() {
+    let scene = scene().await;
+    let mut program = scene.program(1).await;
+    // Not through bash, which hears of it whatever its parent has blocked.
+    let mut split = open(CallId::generate(), &[]);
+    split.step = Step::Split;
+    let channel = program.start(&split).await;
+    let ended = within("the shell", program.finish(channel)).await;
+    assert_eq!(ended.text(), "hello split");
+    scene.host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn bytes_go_through_unchanged_at_any_size() {
     let scene = scene().await;
     let mut program = scene.program(1).await;

@@ -9,6 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use nix::sys::signal::{SigSet, Signal};
 use rustix::{
     io::Errno,
     pipe::PipeFlags,
@@ -30,6 +31,18 @@ const OWN_SPACE_BYTES: u64 = 512 * 1024 * 1024;
 const QUIET_LINGER: Duration = Duration::from_millis(1);
 /// Descriptors that the runner itself needs.
 const OWN_DESCRIPTORS: u64 = 32;
+
+/// Starts a process that is told of its children's ends. The runner blocks that
+/// signal for itself, and a process inherits what is blocked: a shell would wait
+/// for its children for ever. An end that falls in here is not signalled to the
+/// runner, which has to look by itself.
+fn spawn_unmasked(command: &mut Command) -> io::Result<Child> {
+    let mask = SigSet::from(Signal::SIGCHLD);
+    mask.thread_unblock()?;
+    let child = command.spawn();
+    mask.thread_block()?;
+    child
+}
 
 /// One end of a pipe to the process.
 pub(super) struct Output {
@@ -94,7 +107,7 @@ impl Process {
             command.current_dir(folder(&start.folder, &setup.work)?);
         }
         let started = Instant::now();
-        let child = command.spawn()?;
+        let child = spawn_unmasked(&mut command)?;
         let pid = Pid::from_child(&child);
         limit_child(pid, &setup.limits);
         let mut process = Self {

@@ -67,6 +67,8 @@ struct Server {
     lingering: Option<Instant>,
     waiting: VecDeque<Waiting>,
     process: Option<Process>,
+    /// A process was started, and may have ended without a signal.
+    unlooked: bool,
     /// Something of an earlier call could not be cleared away: no more calls.
     spoiled: bool,
     /// What pipes are read into.
@@ -119,6 +121,7 @@ pub(super) fn serve() -> Result<(), RunnerError> {
         lingering: None,
         waiting: VecDeque::new(),
         process: None,
+        unlooked: false,
         spoiled: false,
         scratch: vec![0; DATA_BYTES_MAX].into_boxed_slice(),
         cpu_us: 0,
@@ -142,7 +145,8 @@ impl Server {
                 return Ok(());
             }
             self.pump(events);
-            if events.signals.contains(PollFlags::IN) {
+            let unlooked = std::mem::take(&mut self.unlooked);
+            if unlooked || events.signals.contains(PollFlags::IN) {
                 self.on_child_signal()?;
             }
             if self
@@ -220,6 +224,9 @@ impl Server {
 
     fn timeout(&self) -> Option<Timespec> {
         let process = self.process.as_ref()?;
+        if self.unlooked {
+            return Some(Timespec::default());
+        }
         let linger = self.lingering.map(|since| since + process.linger);
         let now = Instant::now();
         let quiet = process.quiet_until().filter(|until| *until > now);
@@ -344,7 +351,10 @@ impl Server {
                 return;
             };
             match Process::spawn(call, start, &self.null, &self.setup) {
-                Ok(process) => self.process = Some(process),
+                Ok(process) => {
+                    self.process = Some(process);
+                    self.unlooked = true;
+                }
                 Err(error) => {
                     let mut end = not_started(EndedBy::Itself, &error);
                     end.spoiled = !self.folders.clear();

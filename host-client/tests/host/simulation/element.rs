@@ -174,7 +174,9 @@ impl Element {
     pub(crate) fn package(&self, name: &str, policy: AePolicy) -> ApplicationWish {
         let folder = self.folder.join(name);
         std::fs::create_dir_all(folder.join("bin")).unwrap();
-        std::fs::write(folder.join("bin/hello"), "#!/bin/sh\necho \"hello $*\"\n").unwrap();
+        // Waits for something that ends when the shell waits already.
+        let hello = "#!/bin/sh\nsleep 0.2 & wait\necho \"hello $*\"\n";
+        std::fs::write(folder.join("bin/hello"), hello).unwrap();
         let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
         std::fs::set_permissions(folder.join("bin/hello"), mode).unwrap();
         let info = AeInfo::new(name.parse().unwrap(), "1.0".parse().unwrap(), AeKind::Task);
