@@ -151,11 +151,25 @@ pub(crate) async fn reattach(
         }
         .unwrap_or_else(|| Problem::new(Code::LeaseEnded, "the lease was given back"))
     };
-    tokio::select! {
+    let reattached = tokio::select! {
         stream = dial_until_grace(tls, hold, was) => stream,
         problem = ended => Err(problem),
         problem = probe_until_down(hold, was, call) => Err(problem),
+    };
+    reattached.map_err(|problem| while_lost(hold, problem))
+}
+
+/// The Host may be the first to give up: the same end of the same story.
+fn while_lost(hold: &LeaseHold, problem: Problem) -> Problem {
+    if problem.code != Code::LeaseEnded {
+        return problem;
     }
+    let detail = format!(
+        "the stream to Host {} is lost, and it does not wait any longer: {}",
+        hold.lease().host_name,
+        problem.detail
+    );
+    Problem::new(Code::HostDown, detail)
 }
 
 async fn dial_until_grace(
