@@ -168,6 +168,8 @@ pub struct FrameSource {
     meter: Option<Arc<Meter>>,
     silence: Pin<Box<Sleep>>,
     silence_limit: Duration,
+    /// Nothing was heard since `silence` was set.
+    waiting: bool,
     closing: CancellationToken,
     ended: bool,
     /// What the message that is being handled holds of the door's intake.
@@ -199,12 +201,18 @@ impl FrameSource {
     async fn message(&mut self) -> Option<Result<Bytes, Problem>> {
         let mut timed = false;
         loop {
+            // Only who really waits pays for the clock, and who is dropped and
+            // called again goes on waiting where it was.
             let message = tokio::select! {
                 biased;
                 message = self.stream.next() => message?,
                 () = std::future::ready(()), if !timed => {
-                    // Only who really waits pays for the clock.
-                    self.silence.as_mut().reset(Instant::now() + self.silence_limit);
+                    let now = Instant::now();
+                    // A time that has passed while nobody listened says nothing.
+                    if !self.waiting || self.silence.deadline() <= now {
+                        self.silence.as_mut().reset(now + self.silence_limit);
+                        self.waiting = true;
+                    }
                     timed = true;
                     continue;
                 }
@@ -213,6 +221,7 @@ impl FrameSource {
                     return Some(Err(Problem::new(Code::TimedOut, "The other side of the calls stream is silent.")));
                 }
             };
+            self.waiting = false;
             match message {
                 Ok(Message::Binary(bytes)) => {
                     // Its frames are handled before the next one is asked for.
@@ -269,6 +278,7 @@ pub fn split(socket: Socket, limits: FrameLimits) -> (FrameSink, FrameSource) {
         meter,
         silence: Box::pin(tokio::time::sleep(limits.silence)),
         silence_limit: limits.silence,
+        waiting: false,
         closing: closing.clone(),
         ended: false,
         handling: None,
