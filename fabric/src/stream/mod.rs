@@ -8,6 +8,7 @@
 
 mod dialer;
 mod incoming;
+mod novelty;
 mod peer;
 mod run;
 mod succession;

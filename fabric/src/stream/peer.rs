@@ -4,7 +4,7 @@ use std::{
     collections::HashMap,
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -12,7 +12,7 @@ use std::{
 use gridmart_schemas::{
     id::RequestId,
     problem::{Code, Problem},
-    wire::{Envelope, MAJOR, MESSAGE_BYTES_MAX, MINOR, Notice, Request},
+    wire::{Envelope, MAJOR, MESSAGE_BYTES_MAX, Notice, Request},
 };
 use parking_lot::Mutex;
 use serde::Serialize;
@@ -23,7 +23,11 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{StreamLimits, reply};
+use super::{
+    StreamLimits,
+    novelty::{self, Novelty},
+    reply,
+};
 use crate::{identity::PeerIdentity, telemetry::current_request};
 
 /// A message on its way out; its bytes count until it is written.
@@ -45,6 +49,8 @@ pub(super) struct Shared {
     outgoing_bytes: Arc<Semaphore>,
     open: Mutex<Open>,
     next: AtomicU64,
+    /// A request was answered, of either side: the hello is over.
+    greeted: AtomicBool,
     /// Somebody wants the stream to end, or it has.
     pub(super) closing: CancellationToken,
     /// Nothing more is written.
@@ -79,6 +85,7 @@ impl Peer {
             outgoing_bytes: Arc::new(Semaphore::new(limits.queue_bytes as usize)),
             open: Mutex::new(Some(HashMap::new())),
             next: AtomicU64::new(1),
+            greeted: AtomicBool::new(false),
             closing: CancellationToken::new(),
             written: CancellationToken::new(),
         };
@@ -97,6 +104,9 @@ impl Peer {
         request: &R,
         deadline: Duration,
     ) -> Result<R::Answer, Problem> {
+        if *novelty::SPOKEN {
+            self.say_what_is_new().await?;
+        }
         let (id, reply) = self.open_ask()?;
         let _open = OpenAsk {
             shared: &self.shared,
@@ -125,8 +135,25 @@ impl Peer {
 
     /// Sends a notice; waits while the queue is full.
     pub async fn tell<N: Notice>(&self, notice: &N) -> Result<(), Problem> {
+        if *novelty::SPOKEN {
+            self.say_what_is_new().await?;
+        }
         let envelope = self.envelope(None, None, N::KIND, Some(notice))?;
         self.send(&envelope).await
+    }
+
+    /// Says something that only a newer version could; see [`novelty`].
+    async fn say_what_is_new(&self) -> Result<(), Problem> {
+        if !self.shared.greeted.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        // Nobody waits for the answer, which comes late then.
+        let id = self.shared.next.fetch_add(1, Ordering::Relaxed);
+        for id in [None, Some(id)] {
+            let said = self.envelope(id, None, Novelty::KIND, Some(&Novelty {}))?;
+            self.send(&said).await?;
+        }
+        Ok(())
     }
 
     /// Sends a notice, or says `busy` while the queue is full.
@@ -205,7 +232,7 @@ impl Peer {
     /// Answers a request of the peer.
     pub(super) async fn answer(&self, re: u64, answer: Result<Box<RawValue>, Problem>) {
         let mut envelope = Envelope {
-            v: [MAJOR, MINOR],
+            v: [MAJOR, novelty::minor()],
             id: None,
             re: Some(re),
             kind: String::new(),
@@ -214,7 +241,7 @@ impl Peer {
             problem: None,
         };
         match answer {
-            Ok(body) => envelope.body = Some(body),
+            Ok(body) => envelope.body = Some(said_newly(body)),
             Err(problem) => {
                 envelope.problem = Some(Box::new(
                     problem.with_request(self.request.or_else(current_request)),
@@ -229,6 +256,7 @@ impl Peer {
             // If this fails as well, the stream has ended, and so has the ask.
             let _ = self.send(&envelope).await;
         }
+        self.shared.greeted.store(true, Ordering::Relaxed);
     }
 
     /// Hands an answer to who asked; answers that came too late are dropped.
@@ -240,6 +268,7 @@ impl Peer {
             .as_mut()
             .and_then(|open| open.remove(&re));
         if let Some(asker) = asker {
+            self.shared.greeted.store(true, Ordering::Relaxed);
             // Who asked may have gone.
             let _ = asker.send(reply);
         }
@@ -276,12 +305,12 @@ impl Peer {
         body: Option<&T>,
     ) -> Result<Envelope, Problem> {
         Ok(Envelope {
-            v: [MAJOR, MINOR],
+            v: [MAJOR, novelty::minor()],
             id,
             re,
             kind: kind.to_owned(),
             rid: self.request.or_else(current_request),
-            body: body.map(reply).transpose()?,
+            body: body.map(reply).transpose()?.map(said_newly),
             problem: None,
         })
     }
@@ -331,13 +360,24 @@ impl Peer {
     }
 }
 
+fn said_newly(body: Box<RawValue>) -> Box<RawValue> {
+    if *novelty::SPOKEN {
+        novelty::enlarge_body(body)
+    } else {
+        body
+    }
+}
+
 fn write(envelope: &Envelope) -> Result<String, Problem> {
-    let text = serde_json::to_string(envelope).map_err(|error| {
+    let mut text = serde_json::to_string(envelope).map_err(|error| {
         Problem::new(
             Code::Internal,
             format!("A message cannot be written: {error}."),
         )
     })?;
+    if *novelty::SPOKEN {
+        text = novelty::enlarge(&text);
+    }
     if text.len() > MESSAGE_BYTES_MAX {
         let detail = format!(
             "A message of {} bytes is over the limit of {MESSAGE_BYTES_MAX}.",
