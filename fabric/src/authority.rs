@@ -32,7 +32,7 @@ use crate::{
 /// How long a node's certificate lives, if nobody says otherwise.
 pub const DEFAULT_VALIDITY: Duration = Duration::from_hours(7 * 24);
 /// Certificates begin this long before they are made: clocks differ.
-pub const BACKDATED: Duration = Duration::from_mins(1);
+pub const BACKDATED: Duration = Duration::from_hours(2);
 /// How long the root and the intermediate live.
 const AUTHORITY_DAYS: i64 = 20 * 365;
 /// The most bytes of a certificate request.

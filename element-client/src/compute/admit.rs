@@ -82,12 +82,16 @@ impl Ce {
         ticket: &str,
         presenter: &KeyHash,
     ) -> Result<(AccessClaims, TicketApplication), Problem> {
-        let claims = self.ticket_keys.read().verify_access(
-            ticket,
-            self.id,
-            presenter,
-            OffsetDateTime::now_utc(),
-        )?;
+        let now = OffsetDateTime::now_utc();
+        let judged = self
+            .ticket_keys
+            .read()
+            .verify_access(ticket, self.id, presenter, now);
+        let explain = |problem| {
+            self.parent_clock
+                .explain(problem, "the Element", "the controller")
+        };
+        let claims = judged.map_err(explain)?;
         if !claims.operations.contains(&Operation::Call) {
             return Err(Problem::new(
                 Code::NotAuthorized,

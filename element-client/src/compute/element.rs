@@ -4,6 +4,7 @@
 use std::{collections::HashSet, path::PathBuf, sync::Arc, time::Duration};
 
 use gridmart_fabric::{
+    clock::ParentClock,
     fault::FaultPoint,
     identity::IdentityCell,
     telemetry::Metrics,
@@ -84,6 +85,7 @@ pub(crate) struct Ce {
     pub(crate) registry: Metrics,
     /// One wish is applied at a time, so that the newest is applied last.
     pub(crate) applying: tokio::sync::Mutex<()>,
+    pub(crate) parent_clock: ParentClock,
     /// Held while the controller is told something, so that each message goes
     /// over the stream that counts.
     pub(crate) telling: tokio::sync::Mutex<()>,

@@ -8,6 +8,7 @@ use std::{
 };
 
 use gridmart_fabric::{
+    clock::ParentClock,
     disk::RealDisk,
     door::Door,
     identity::{IdentityCell, NodeIdentity},
@@ -248,6 +249,7 @@ fn assemble(
         registry,
         applying: tokio::sync::Mutex::default(),
         telling: tokio::sync::Mutex::default(),
+        parent_clock: ParentClock::default(),
         vouching: Group::default(),
         untold: Mutex::default(),
         news: Notify::new(),

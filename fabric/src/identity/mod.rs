@@ -265,6 +265,12 @@ impl NodeIdentity {
     /// Half of the life since it was made, which is after it begins.
     fn renewal_due(&self) -> OffsetDateTime {
         let made = self.facts.not_before + BACKDATED;
+        // One of an older controller is backdated by less.
+        let made = if made < self.facts.not_after {
+            made
+        } else {
+            self.facts.not_before
+        };
         made + (self.facts.not_after - made) / 2
     }
 

@@ -174,16 +174,21 @@ fn judge_times(times: Times, now: OffsetDateTime) -> Result<(), Problem> {
     let now = now.unix_timestamp();
     let leeway = LEEWAY.as_secs().cast_signed();
     if now >= times.exp.saturating_add(leeway) {
-        return Err(Problem::new(
-            Code::TicketExpired,
-            "The ticket's time is over.",
-        ));
+        let detail = format!(
+            "The ticket's time is over: it was made {} s ago by this machine's clock. If it is new, \
+             the clock of this machine, or of the one that made it, is wrong by that.",
+            now.saturating_sub(times.iat)
+        );
+        return Err(Problem::new(Code::TicketExpired, detail));
     }
-    if now < times.nbf.max(times.iat).saturating_sub(leeway) {
-        return Err(Problem::new(
-            Code::TicketExpired,
-            "The ticket's time has not come.",
-        ));
+    let begins = times.nbf.max(times.iat);
+    if now < begins.saturating_sub(leeway) {
+        let detail = format!(
+            "The ticket's time has not come: it was made {} s from now by this machine's clock. \
+             The clock of this machine, or of the one that made it, is wrong by that.",
+            begins.saturating_sub(now)
+        );
+        return Err(Problem::new(Code::TicketExpired, detail));
     }
     Ok(())
 }

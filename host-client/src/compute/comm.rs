@@ -132,6 +132,7 @@ impl Comm {
             lease_key: welcome.lease_key,
             reattach_grace: welcome.reattach_grace,
         };
+        self.leases.parent_clock.on_welcome(welcome.time);
         let comm = Arc::clone(&self);
         blocking(move || comm.leases.on_trust(trust)).await?;
         self.revocations.replace(welcome.revoked);

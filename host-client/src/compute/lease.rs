@@ -8,13 +8,13 @@
 
 use std::{
     sync::{
-        Arc,
+        Arc, LazyLock,
         atomic::{AtomicU64, Ordering},
     },
     time::{Duration, Instant},
 };
 
-use gridmart_fabric::ticket::LeaseClaims;
+use gridmart_fabric::ticket::{LEEWAY, LIFE_MAX, LeaseClaims};
 use gridmart_schemas::{
     id::{CallId, LeaseId},
     problem::{Code, Problem},
@@ -97,7 +97,11 @@ impl Lease {
             &services.policy,
             services.enforceable,
         );
-        let tenure = Tenure::new(&claims, Instant::now());
+        let steady = LeaseClaims {
+            exp: steady_expiry(claims.exp),
+            ..claims.clone()
+        };
+        let tenure = Tenure::new(&steady, Instant::now());
         Arc::new(Self {
             claims,
             application,
@@ -118,14 +122,14 @@ impl Lease {
 
     /// A connection is attached; the calls that the lease holds.
     pub(crate) fn on_attach(self: &Arc<Self>, expires: i64) -> Vec<CallId> {
-        let (held, made) = self.tenure.lock().on_attached(expires);
+        let (held, made) = self.tenure.lock().on_attached(steady_expiry(expires));
         self.make_slots(made);
         held
     }
 
     /// A renewed ticket was shown.
     pub(crate) fn on_renewal(&self, expires: i64) {
-        self.tenure.lock().on_renewed(expires);
+        self.tenure.lock().on_renewed(steady_expiry(expires));
     }
 
     /// A connection is gone.
@@ -147,7 +151,7 @@ impl Lease {
             }
             Ok(())
         };
-        if let Some(call) = tenure.judge_open(&open, serving, OffsetDateTime::now_utc())? {
+        if let Some(call) = tenure.judge_open(&open, serving, steady_date())? {
             return Ok((call, false));
         }
         let log = self
@@ -328,12 +332,29 @@ impl Lease {
     }
 
     /// Why it is over by itself at this moment, if it is.
-    pub(crate) fn outlived(&self, grace: Duration, now: OffsetDateTime) -> Option<&'static str> {
-        self.tenure.lock().outlived(grace, Instant::now(), now)
+    pub(crate) fn outlived(&self, grace: Duration) -> Option<&'static str> {
+        self.tenure.lock().outlived(grace, Instant::now(), steady_date())
     }
 
     /// As the Element is told of it.
     pub(crate) fn held(&self) -> HeldLease {
         self.tenure.lock().held(&self.claims)
     }
+}
+
+/// A date that nobody sets: the machine's when it was asked for first, and what
+/// has passed since. Leases last by it, whatever becomes of the machine's clock.
+fn steady_date() -> OffsetDateTime {
+    static BEGIN: LazyLock<(Instant, OffsetDateTime)> =
+        LazyLock::new(|| (Instant::now(), OffsetDateTime::now_utc()));
+    let (begin, date) = *BEGIN;
+    date + begin.elapsed()
+}
+
+/// When a ticket that was judged to be good just now expires, by the steady date.
+fn steady_expiry(expiry: i64) -> i64 {
+    let left = expiry - OffsetDateTime::now_utc().unix_timestamp();
+    let longest = i64::try_from(LIFE_MAX.as_secs()).unwrap_or(i64::MAX);
+    let leeway = i64::try_from(LEEWAY.as_secs()).unwrap_or_default();
+    steady_date().unix_timestamp() + left.clamp(0, longest) + leeway
 }

@@ -9,6 +9,7 @@ use std::{
 };
 
 use gridmart_fabric::{
+    clock::ParentClock,
     disk::{Disk, Secrecy, durable_write},
     ticket::VerifyingKeys,
 };
@@ -52,6 +53,7 @@ struct Trust {
 
 /// The leases in force, and those that were ended lately.
 pub(crate) struct Leases {
+    pub(crate) parent_clock: ParentClock,
     services: Arc<Services>,
     deployer: Arc<Deployer>,
     element: NodeId,
@@ -88,6 +90,7 @@ impl Leases {
             disk,
             trust_path: trust_path.to_owned(),
             trust: RwLock::new(Trust { told, keys }),
+            parent_clock: ParentClock::default(),
             roll: Mutex::default(),
             ended,
         })
@@ -127,11 +130,16 @@ impl Leases {
             return Err(Problem::new(Code::SandboxUnavailable, detail));
         }
         let now = OffsetDateTime::now_utc();
-        let claims =
+        let judged =
             self.trust
                 .read()
                 .keys
-                .verify_lease(ticket, self.services.host, presenter, now)?;
+                .verify_lease(ticket, self.services.host, presenter, now);
+        let explain = |problem| {
+            self.parent_clock
+                .explain(problem, "the Host", "its Element")
+        };
+        let claims = judged.map_err(explain)?;
         let digest = claims.application.digest.clone();
         let expires = claims.exp;
         // Held to the end: what ends leases looks at those that are present, so
@@ -232,9 +240,8 @@ impl Leases {
             .as_ref()
             .map_or(GRACE_DEFAULT, |told| told.reattach_grace);
         let grace = Duration::from_secs(u64::from(seconds));
-        let now = OffsetDateTime::now_utc();
         for lease in self.all() {
-            if let Some(reason) = lease.outlived(grace, now) {
+            if let Some(reason) = lease.outlived(grace) {
                 tracing::info!(lease.id = %lease.id(), reason, "a lease is over");
                 let problem =
                     Problem::new(Code::LeaseEnded, format!("The lease is over: {reason}."));

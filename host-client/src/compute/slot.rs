@@ -16,7 +16,6 @@ use gridmart_schemas::{
     problem::Code,
     wire::{frame::WINDOW_BYTES, record::CallState},
 };
-use time::OffsetDateTime;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     sync::mpsc,
@@ -271,9 +270,7 @@ impl Slot {
             pokes: self.poke.clone(),
             number,
         })?;
-        let waited = (OffsetDateTime::now_utc() - call.accepted)
-            .try_into()
-            .unwrap_or_default();
+        let waited = call.waiting_since.elapsed();
         self.lease.services.recent.on_start(waited);
         let command = &self.lease.application.manifest.command;
         let linger = if call.is_part() {

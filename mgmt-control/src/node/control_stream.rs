@@ -157,6 +157,7 @@ impl ElementStream {
             heartbeat_interval: control.heartbeat_interval,
             ticket_keys: [(key.kid().to_string(), key.spki_pem().to_owned())].into(),
             desired,
+            time: Some(OffsetDateTime::now_utc().unix_timestamp()),
         })
     }
 

@@ -75,6 +75,10 @@ pub struct ElementWelcome {
     pub ticket_keys: BTreeMap<String, String>,
     /// What should be.
     pub desired: ElementDesired,
+    /// The controller's clock, seconds since 1970: nothing is judged by it, but
+    /// what is judged by the Element's own is explained.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub time: Option<i64>,
 }
 
 /// Element → controller, each interval.

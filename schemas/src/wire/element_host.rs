@@ -75,6 +75,10 @@ pub struct HostWelcome {
     /// Nodes whose certificates are refused.
     #[serde(default)]
     pub revoked: Vec<NodeId>,
+    /// The Element's clock, seconds since 1970: nothing is judged by it, but
+    /// what is judged by the Host's own is explained.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub time: Option<i64>,
 }
 
 /// Host → Element, each interval.

@@ -142,6 +142,7 @@ impl Ce {
             })
             .await?;
         }
+        self.parent_clock.on_welcome(welcome.time);
         self.apply(welcome.desired, Some(welcome.ticket_keys))
             .await?;
         let interval = Duration::from_secs(u64::from(welcome.heartbeat_interval.max(1)));

@@ -114,6 +114,7 @@ impl HostStream {
             desired,
             ended_leases,
             revoked,
+            time: Some(time::OffsetDateTime::now_utc().unix_timestamp()),
         })
     }
 

@@ -266,6 +266,7 @@ impl Controller {
             heartbeat_interval: 1,
             ticket_keys: BTreeMap::from([(key.kid().to_string(), key.spki_pem().to_owned())]),
             desired: self.desired.lock().clone(),
+            time: None,
         }
     }
 }

@@ -12,7 +12,7 @@
 mod outbound;
 mod outlet;
 
-use std::{io, sync::Arc};
+use std::{io, sync::Arc, time::Instant};
 
 use gridmart_fabric::fault::FaultPoint;
 use gridmart_schemas::{
@@ -115,6 +115,8 @@ pub(crate) struct Call {
     pub(crate) id: CallId,
     pub(crate) open: CallOpen,
     pub(crate) accepted: OffsetDateTime,
+    /// The same moment, by a clock that nobody sets.
+    pub(crate) waiting_since: Instant,
     incarnation: Incarnation,
     state: Mutex<State>,
 }
@@ -131,6 +133,7 @@ impl Call {
         Arc::new(Self {
             id: open.call,
             accepted: OffsetDateTime::now_utc(),
+            waiting_since: Instant::now(),
             incarnation,
             state: Mutex::new(State {
                 inlet: Inlet {

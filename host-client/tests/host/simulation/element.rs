@@ -277,6 +277,7 @@ impl Element {
                     desired: self.desired.lock().clone(),
                     ended_leases: Vec::new(),
                     revoked: Vec::new(),
+                    time: None,
                 })
             }
             CallRecords::KIND => {
