@@ -234,16 +234,21 @@ impl Ce {
         }
     }
 
-    fn end_on_host(&self, host: NodeId, end: LeaseEnd) {
+    fn end_on_host(self: &Arc<Self>, host: NodeId, end: LeaseEnd) {
+        tracing::info!(lease.id = %end.lease, node.id = %host, reason = end.reason, "a lease has ended");
         // A Host that is away hears of it in the answer to its hello.
         let Some(peer) = self.links.host(host) else {
             return;
         };
+        let ce = Arc::clone(self);
         self.tasks.spawn(async move {
-            if let Err(problem) = peer.ask(&end, LEASE_END_TIMEOUT).await
-                && !peer.is_closed()
-            {
-                tracing::warn!(%problem, node.id = %host, lease.id = %end.lease, "the Host has not ended a lease");
+            match peer.ask(&end, LEASE_END_TIMEOUT).await {
+                Ok(_) => ce.decide(|queue, now| queue.on_lease_gone(host, end.lease, now)),
+                // Its next heartbeat tells whether it holds the lease.
+                Err(problem) if !peer.is_closed() => {
+                    tracing::warn!(%problem, node.id = %host, lease.id = %end.lease, "the Host has not ended a lease");
+                }
+                Err(_) => {}
             }
         });
     }

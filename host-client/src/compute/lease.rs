@@ -333,7 +333,9 @@ impl Lease {
 
     /// Why it is over by itself at this moment, if it is.
     pub(crate) fn outlived(&self, grace: Duration) -> Option<&'static str> {
-        self.tenure.lock().outlived(grace, Instant::now(), steady_date())
+        self.tenure
+            .lock()
+            .outlived(grace, Instant::now(), steady_date())
     }
 
     /// As the Element is told of it.

@@ -174,6 +174,7 @@ impl Leases {
         drop(roll);
         match end {
             End::Over(lease, problem) => {
+                tracing::info!(lease.id = %lease.id(), reason, "a lease is ended");
                 end_now(&lease, problem, &Cut::Terminated(reason.to_owned()));
             }
             End::Closing(lease, problem) => lease.close(problem),

@@ -490,3 +490,45 @@ fn a_recalled_lease_that_its_host_has_closed_is_over() {
     scene.effects();
     assert_eq!(scene.queue.leases().len(), 1, "the next one has its slot");
 }
+
+#[test]
+fn a_host_that_comes_back_with_a_lease_that_has_ended_gets_no_other_before_it_is_rid_of_it() {
+    let mut scene = Scene::new(&[1], Limits::default());
+    let (host, incarnation) = (scene.hosts[0], Incarnation::generate());
+    scene.arrive(host, 1, incarnation);
+    scene.enter(1, 0, 1).unwrap();
+    let (_, lease) = scene.granted()[0];
+    let held = HeldLease {
+        lease,
+        owner: person(1),
+        digest: digest(0),
+        application: "app0".into(),
+        slots: 1,
+        running: Vec::new(),
+        attached: true,
+    };
+    // Host and client are away for longer than the grace.
+    scene.queue.on_session_lost(SessionId(1), scene.now);
+    scene.queue.on_host_lost(host, scene.now);
+    scene.pass(Duration::from_mins(2));
+    assert!(scene.queue.leases().is_empty());
+    assert_eq!(scene.enter(2, 0, 1), Ok(1));
+    let arrival = HostArrival {
+        id: host,
+        incarnation,
+        description: Arc::new(host_named(host, "back", 1)),
+        endpoints: vec!["h:1".into()],
+        relayed: false,
+        leases: vec![held.clone()],
+        deployments: Vec::new(),
+    };
+    let ended = scene.queue.on_host_arrived(arrival, scene.now);
+    assert_eq!(ended, [lease]);
+    assert_eq!(scene.granted(), []);
+    scene
+        .queue
+        .on_host_heard(host, &state(1), std::slice::from_ref(&held), scene.now);
+    assert_eq!(scene.granted(), [], "it holds the lease still");
+    scene.queue.on_host_heard(host, &state(1), &[], scene.now);
+    assert_eq!(scene.granted().len(), 1);
+}

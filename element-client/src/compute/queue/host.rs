@@ -10,7 +10,7 @@ use std::{
 };
 
 use gridmart_schemas::{
-    id::{Digest, Incarnation, NodeId},
+    id::{Digest, Incarnation, LeaseId, NodeId},
     problem::Problem,
     resource::{
         enumeration::{HealthState, ServingState},
@@ -75,6 +75,8 @@ pub struct PoolHost {
     pub slots: u32,
     /// Slots in leases.
     pub held: u32,
+    /// Slots of leases that have ended here and that the Host still holds.
+    pub ending: BTreeMap<LeaseId, u32>,
     /// A call older than this is overdue.
     pub overdue_after: Duration,
     /// Applications that are or were being brought to it.
@@ -105,6 +107,7 @@ impl PoolHost {
             health: HealthState::Unknown,
             slots: 0,
             held: 0,
+            ending: BTreeMap::new(),
             overdue_after: Duration::ZERO,
             placements: BTreeMap::new(),
             application_wishes: BTreeMap::new(),
@@ -141,7 +144,8 @@ impl PoolHost {
     /// Slots that could be given out now.
     pub fn free(&self) -> u32 {
         if self.is_usable() {
-            self.slots.saturating_sub(self.held)
+            let ending = self.ending.values().sum();
+            self.slots.saturating_sub(self.held).saturating_sub(ending)
         } else {
             0
         }

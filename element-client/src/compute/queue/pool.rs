@@ -111,10 +111,12 @@ impl Queue {
         }
         self.end_leases_of_older_start(id, arrival.incarnation, &arrival.leases, now);
         let mut ended = Vec::new();
+        self.forget_ending(id, |_| false);
         for held in &arrival.leases {
             if self.leases.get(held.lease).is_none() {
                 if self.leases.has_ended(held.lease) {
                     ended.push(held.lease);
+                    self.note_ending(id, held.lease, held.slots);
                 } else {
                     self.adopt_held(id, held, now);
                 }
@@ -202,11 +204,13 @@ impl Queue {
         // Whatever a probe has found: it lives.
         host.down = false;
         host.hear(state, floor, now);
+        self.forget_ending(id, |ending| leases.iter().any(|held| held.lease == ending));
         for held in leases {
             if self.leases.get(held.lease).is_some() {
                 continue;
             }
             if self.leases.has_ended_before(held.lease, now) {
+                self.note_ending(id, held.lease, held.slots);
                 self.effects.push(Effect::EndOnHost {
                     host: id,
                     lease: held.lease,
@@ -220,6 +224,29 @@ impl Queue {
         self.hear_leases(id, leases, now);
         self.reindex(id);
         self.dispatch(now);
+    }
+
+    /// A Host holds on to a lease that has ended here: its slots are given to
+    /// nobody until the Host is rid of it.
+    fn note_ending(&mut self, host: NodeId, lease: LeaseId, slots: u32) {
+        if let Some(host) = self.hosts.get_mut(&host) {
+            host.ending.insert(lease, slots);
+        }
+    }
+
+    fn forget_ending(&mut self, host: NodeId, holds: impl Fn(LeaseId) -> bool) {
+        if let Some(host) = self.hosts.get_mut(&host) {
+            host.ending.retain(|lease, _| holds(*lease));
+        }
+    }
+
+    /// A Host has ended a lease that it was told to end.
+    pub fn on_lease_gone(&mut self, host: NodeId, lease: LeaseId, now: Instant) {
+        let known = self.hosts.get_mut(&host);
+        if known.is_some_and(|known| known.ending.remove(&lease).is_some()) {
+            self.reindex(host);
+            self.dispatch(now);
+        }
     }
 
     fn hear_leases(&mut self, host: NodeId, leases: &[HeldLease], now: Instant) {
