@@ -35,6 +35,7 @@ enum Item {
 /// One connection that the proxy carries. Clones are the same connection.
 #[derive(Clone, Debug)]
 pub struct Connection {
+    number: u64,
     ways: [watch::Sender<Way>; 2],
     lines: [mpsc::UnboundedSender<Bytes>; 2],
     cut: watch::Sender<Option<Cut>>,
@@ -42,6 +43,11 @@ pub struct Connection {
 }
 
 impl Connection {
+    /// Which it is of those that came, from 1.
+    pub const fn number(&self) -> u64 {
+        self.number
+    }
+
     /// Sets how a direction is.
     pub fn way(&self, direction: Direction, way: Way) {
         self.ways[direction.index()].send_replace(way);
@@ -80,7 +86,7 @@ pub(super) struct Ends {
 }
 
 impl Ends {
-    pub(super) fn new(ways: [Way; 2]) -> (Connection, Self) {
+    pub(super) fn new(number: u64, ways: [Way; 2]) -> (Connection, Self) {
         let ways = ways.map(watch::Sender::new);
         let cut = watch::Sender::new(None);
         let ended = CancellationToken::new();
@@ -93,6 +99,7 @@ impl Ends {
             ended: ended.clone(),
         };
         let connection = Connection {
+            number,
             ways,
             lines: [inward, outward],
             cut,

@@ -242,12 +242,12 @@ async fn accept(listener: StdListener, shared: Arc<Shared>) {
         match accepted {
             None => return,
             Some(Ok((dialler, _))) => {
-                shared.accepted.fetch_add(1, Ordering::SeqCst);
+                let number = shared.accepted.fetch_add(1, Ordering::SeqCst) + 1;
                 if shared.refuses.load(Ordering::SeqCst) {
                     reset(&dialler);
                     continue;
                 }
-                tokio::spawn(carry(dialler, Arc::clone(&shared)));
+                tokio::spawn(carry(number, dialler, Arc::clone(&shared)));
             }
             // Of a connection that is gone already.
             Some(Err(_)) => tokio::task::yield_now().await,
@@ -255,7 +255,7 @@ async fn accept(listener: StdListener, shared: Arc<Shared>) {
     }
 }
 
-async fn carry(dialler: TcpStream, shared: Arc<Shared>) {
+async fn carry(number: u64, dialler: TcpStream, shared: Arc<Shared>) {
     // Whoever comes into a silence does not even learn whether there is a door.
     let silent = || shared.ways.lock()[Direction::In.index()].silent;
     while silent() && !shared.stop.is_cancelled() {
@@ -270,7 +270,7 @@ async fn carry(dialler: TcpStream, shared: Arc<Shared>) {
     let (connection, ends) = {
         // Held, so that no fault is set in between.
         let mut connections = shared.connections.lock();
-        let (connection, ends) = Ends::new(*shared.ways.lock());
+        let (connection, ends) = Ends::new(number, *shared.ways.lock());
         connections.push(connection.clone());
         (connection, ends)
     };

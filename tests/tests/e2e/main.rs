@@ -11,6 +11,7 @@
 mod calls;
 mod children;
 mod commands;
+mod days;
 mod doors;
 mod failures;
 mod fairness;

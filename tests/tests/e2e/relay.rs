@@ -62,7 +62,7 @@ fn end(market: Supermarket, host: Running) {
     market.stop();
 }
 
-fn runtime() -> tokio::runtime::Runtime {
+pub(crate) fn runtime() -> tokio::runtime::Runtime {
     tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
@@ -110,7 +110,7 @@ fn a_host_that_listens_nowhere_serves_calls() {
 }
 
 /// The Element's metrics, as another node reads them.
-async fn metrics(market: &Supermarket) -> String {
+pub(crate) async fn metrics(market: &Supermarket) -> String {
     let control = IdentityCell::new(identity(market, "control"));
     let tls = ClientTls::node(control, Revocations::new()).unwrap();
     let element = market.role_node("ce-1").parse().unwrap();

@@ -97,12 +97,12 @@ impl Caller {
         let lease = tokio::time::timeout(DEADLINE, heard.recv())
             .await
             .expect("a lease in time")
-            .expect("the stream stands")?;
+            .ok_or_else(|| Problem::new(Code::Unavailable, "The queue stream has ended."))??;
         Ok((lease, peer))
     }
 
     /// Attaches to a Host under a lease; gives nothing, or why not.
-    async fn attach(
+    pub(crate) async fn attach(
         &self,
         endpoints: &[String],
         host: NodeId,
