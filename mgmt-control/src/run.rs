@@ -30,7 +30,7 @@ use crate::{
     metrics::ControlMetrics,
     node::{door::NodesDoor, streams::Streams},
     store::StoreError,
-    task::{TaskBoard, renewal, retention},
+    task::{TaskBoard, renewal, retention, store_watch},
 };
 
 /// How long streams and requests of nodes may take to end.
@@ -287,6 +287,7 @@ fn spawn_tasks(control: &Arc<Control>, config: &Config, subject: NodeSubject) {
     control
         .tracker
         .spawn(retention::run(Arc::clone(control), config.call_records_max));
+    control.tracker.spawn(store_watch::run(Arc::clone(control)));
     control.tracker.spawn(renewal::run(
         Arc::clone(control),
         config.data_dir.clone(),

@@ -7,6 +7,7 @@
 
 pub mod application;
 pub mod audit;
+mod health;
 pub mod node;
 pub mod observed;
 pub mod person;
@@ -19,13 +20,17 @@ mod update;
 use std::{path::Path, sync::Arc, thread::JoinHandle};
 
 use arc_swap::ArcSwap;
+use gridmart_schemas::problem::Problem;
 use parking_lot::Mutex;
 use rusqlite::Connection;
 use tokio::sync::{mpsc, watch};
 
-use self::{observed::ObservedCell, update::Job};
+use self::{health::StoreHealth, observed::ObservedCell, update::Job};
 pub use self::{query::View, snapshot::Snapshot, update::Update};
-use crate::store::{self, StoreError};
+use crate::{
+    failure::Failure,
+    store::{self, StoreError},
+};
 
 /// Changes that may wait for the writer: a commit takes milliseconds and some
 /// hundred of them, so more than this means that the disk is stuck. A hundred
@@ -34,6 +39,9 @@ const WAITING_CHANGES_MAX: usize = 8192;
 
 /// Name of the database in the data folder.
 pub const DATABASE: &str = "control.sqlite";
+
+/// Key of what is written only to see whether it can be.
+const TRIED: &str = "tried";
 
 /// The catalogue's handle; one per process.
 pub struct Catalogue {
@@ -49,6 +57,7 @@ pub struct Catalogue {
 struct Shared {
     snapshot: ArcSwap<Snapshot>,
     changed: watch::Sender<u64>,
+    health: StoreHealth,
 }
 
 impl Catalogue {
@@ -62,6 +71,7 @@ impl Catalogue {
         let shared = Arc::new(Shared {
             snapshot: ArcSwap::from_pointee(snapshot),
             changed: watch::Sender::new(0),
+            health: StoreHealth::default(),
         });
         let (jobs, queue) = mpsc::channel(WAITING_CHANGES_MAX);
         let writer = update::spawn_writer(connection, Arc::clone(&shared), queue)?;
@@ -72,6 +82,26 @@ impl Catalogue {
             writer: Mutex::new(Some(writer)),
             observed: ObservedCell::default(),
         })
+    }
+
+    /// Why the store takes no changes, if it takes none.
+    pub fn ailment(&self) -> Option<Problem> {
+        self.shared.health.problem()
+    }
+
+    /// Whether it takes none, and a change may find that it does again.
+    pub(crate) fn may_recover(&self) -> bool {
+        self.shared.health.may_pass()
+    }
+
+    /// Makes a change that changes nothing, to see whether the store takes it.
+    pub(crate) async fn try_write(&self) -> Result<(), Failure> {
+        self.update(|update| {
+            // New each time, so that there is something to write.
+            let now = update.now().unix_timestamp().to_string();
+            Ok(store::meta_put(update.transaction(), TRIED, &now)?)
+        })
+        .await
     }
 
     /// Ends the writer thread after what it has begun. Takes a blocking task.

@@ -10,6 +10,7 @@ use std::{
     sync::Arc,
 };
 
+use gridmart_fabric::fault::FaultPoint;
 use gridmart_schemas::{
     id::{Digest, NodeId, PersonName, TokenId},
     problem::{Code, Problem},
@@ -128,17 +129,27 @@ pub(super) fn spawn_writer(
 
 /// Makes a group of changes durable together, shows them, and answers.
 fn apply(connection: &mut Connection, shared: &Shared, mut group: impl Iterator<Item = Change>) {
+    if let Some(failure) = shared.health.closed() {
+        let problem = failure.into_problem();
+        for change in group {
+            change(Err(problem.clone().into()));
+        }
+        return;
+    }
     let mut answers = Vec::new();
     match make(connection, shared, &mut group, &mut answers) {
         Ok(Some(snapshot)) => {
             shared.snapshot.store(Arc::new(snapshot));
             shared.changed.send_modify(|version| *version += 1);
+            shared.health.on_success();
+            FaultPoint::StoreShown.pass_or_die();
             for answer in answers {
                 answer(Ok(()));
             }
         }
         Ok(None) => {}
         Err(error) => {
+            shared.health.on_failure(&error);
             let cause = chain(&error);
             let failure = || Failure::Group {
                 cause: cause.clone(),
@@ -186,8 +197,24 @@ fn make(
     if answers.is_empty() {
         return Ok(None);
     }
+    FaultPoint::StoreCommit
+        .pass()
+        .map_err(|error| as_sqlite_says(&error))
+        .during("commit")?;
     transaction.commit().during("commit")?;
+    FaultPoint::StoreCommitted.pass_or_die();
     Ok(Some(snapshot))
+}
+
+/// A fault of the disk as it comes through the database: one without a name of
+/// its own stands for a failed sync.
+fn as_sqlite_says(error: &std::io::Error) -> rusqlite::Error {
+    let code = match error.kind() {
+        std::io::ErrorKind::StorageFull => ffi::SQLITE_FULL,
+        std::io::ErrorKind::ReadOnlyFilesystem => ffi::SQLITE_READONLY,
+        _ => ffi::SQLITE_IOERR_FSYNC,
+    };
+    rusqlite::Error::SqliteFailure(ffi::Error::new(code), Some(error.to_string()))
 }
 
 /// The next change, if what came before still stands: a full disk, among other

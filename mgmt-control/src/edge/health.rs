@@ -17,12 +17,16 @@ pub(super) async fn healthz() -> HttpResponse {
     HttpResponse::NoContent().finish()
 }
 
-/// Tells that requests are taken; not while it goes down.
-#[utoipa::path(tag = "service", responses((status = 204, description = "It takes requests"), Refusals))]
+/// Tells that all requests are taken: not while it goes down, nor while its
+/// disk refuses changes (reading and access to applications go on).
+#[utoipa::path(tag = "service", responses((status = 204, description = "It takes all requests"), Refusals))]
 #[get("/readyz")]
 pub(super) async fn readyz(control: Data<Control>) -> Result<HttpResponse, Refusal> {
     if control.shutdown.is_cancelled() {
         return Err(Problem::new(Code::Unavailable, "The controller is going down.").into());
+    }
+    if let Some(problem) = control.catalogue.ailment() {
+        return Err(problem.into());
     }
     Ok(HttpResponse::NoContent().finish())
 }

@@ -15,7 +15,7 @@ pub(crate) mod record;
 use std::{path::Path, str::FromStr, time::Duration};
 
 use gridmart_schemas::wire::desired::Wish;
-use rusqlite::{Connection, OpenFlags, Row, TransactionBehavior};
+use rusqlite::{Connection, OpenFlags, Row, TransactionBehavior, ffi};
 use time::OffsetDateTime;
 
 /// One entry per schema version; only ever appended to.
@@ -100,7 +100,7 @@ fn open(path: &Path, flags: OpenFlags) -> Result<Connection, StoreError> {
         connection.pragma_update(None, "synchronous", "FULL")?;
         connection.pragma_update(None, "foreign_keys", true)?;
         if !flags.contains(OpenFlags::SQLITE_OPEN_READ_ONLY) {
-            connection.pragma_update(None, "journal_mode", "WAL")?;
+            require_wal(&connection)?;
         }
         Ok(connection)
     };
@@ -108,6 +108,19 @@ fn open(path: &Path, flags: OpenFlags) -> Result<Connection, StoreError> {
         path: path.display().to_string(),
         source,
     })
+}
+
+/// Where WAL cannot be had, SQLite stays with another journal and says so only
+/// if it is asked.
+fn require_wal(connection: &Connection) -> rusqlite::Result<()> {
+    let mode: String =
+        connection.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0))?;
+    if mode == "wal" {
+        return Ok(());
+    }
+    let fault = ffi::Error::new(ffi::SQLITE_CANTOPEN);
+    let why = format!("this disk allows no write-ahead log, only the journal mode {mode}");
+    Err(rusqlite::Error::SqliteFailure(fault, Some(why)))
 }
 
 fn migrate(connection: &mut Connection) -> Result<(), StoreError> {

@@ -30,6 +30,14 @@ fn migrations_are_applied_once_and_survive() {
 }
 
 #[test]
+fn a_disk_without_a_write_ahead_log_is_refused() {
+    // A database in memory stands for it.
+    let connection = Connection::open_in_memory().unwrap();
+    let refusal = require_wal(&connection).unwrap_err();
+    assert!(refusal.to_string().contains("write-ahead log"), "{refusal}");
+}
+
+#[test]
 fn a_newer_database_is_left_alone() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("control.sqlite");

@@ -4,6 +4,7 @@
 pub(crate) mod element_sync;
 pub(crate) mod renewal;
 pub(crate) mod retention;
+pub(crate) mod store_watch;
 
 use std::collections::BTreeMap;
 
