@@ -107,6 +107,18 @@ impl Ce {
         }
     }
 
+    /// Tells a Host again that has not applied what it was told last, because
+    /// of its disk for instance.
+    pub(crate) fn tell_again(self: &Arc<Self>, host: NodeId) {
+        if !self.untold.lock().remove(&host) {
+            return;
+        }
+        if let Some(peer) = self.links.host(host) {
+            let (desired, revoked) = self.told_to_host(host);
+            self.tell_host(host, peer, HostDesire { desired, revoked });
+        }
+    }
+
     fn tell_host(self: &Arc<Self>, host: NodeId, peer: Peer, desire: HostDesire) {
         let ce = Arc::clone(self);
         self.tasks.spawn(async move {
@@ -151,7 +163,12 @@ impl Ce {
             *self.ticket_keys.write() = ticket_keys_of(self.controller, &keys);
         }
         // One at a time: the information base shows what was recorded last.
-        self.show(&desired)?;
+        if let Err(problem) = self.show(&desired) {
+            // When this is asked again, what was before is this: nobody would be told.
+            let hosts = self.links.hosts().into_iter().map(|(host, _)| host);
+            self.untold.lock().extend(hosts);
+            return Err(problem);
+        }
         Ok((before, desired))
     }
 

@@ -182,7 +182,7 @@ fn combined(desired: &ElementDesired, own: Option<&HostWish>) -> HostDesired {
 
 #[cfg(test)]
 mod tests {
-    use gridmart_fabric::disk::test_disk::TestDisk;
+    use gridmart_fabric::disk::test_disk::{Fault, TestDisk};
     use gridmart_schemas::role::Desired;
 
     use super::*;
@@ -253,6 +253,34 @@ mod tests {
         assert_eq!(told.element_cut_epoch, 7);
         assert_eq!(told.applications[0].wish, wish(Desired::Closed, 3, 1));
         assert_eq!(told.applications[1].wish.desired, Desired::Production);
+    }
+
+    #[test]
+    fn after_any_fault_what_was_said_before_or_now_is_there() {
+        let path = Path::new("/ce/controller.json");
+        let cases = Fault::ALL
+            .into_iter()
+            .flat_map(|fault| (0..6).map(move |step| (fault, step)));
+        for (fault, step) in cases {
+            let disk = TestDisk::seeded(step + 1);
+            let open = || StandingFile::open(Arc::new(disk.clone()), path).unwrap();
+            let mut file = open();
+            let say = |file: &mut StandingFile, generation| {
+                file.update(|kept| kept.desired.wish = wish(Desired::Closed, generation, 0))
+            };
+            say(&mut file, 1).unwrap();
+            disk.fail_at(step, fault);
+            let outcome = say(&mut file, 2);
+            let shown = file.get().desired.wish.generation;
+            disk.restart();
+            let found = open().get().desired.wish.generation;
+            if outcome.is_ok() {
+                assert_eq!((shown, found), (2, 2), "{fault:?} at {step}");
+            } else {
+                assert_eq!(shown, 1, "{fault:?} at {step}");
+                assert!((1..=2).contains(&found), "{fault:?} at {step}");
+            }
+        }
     }
 
     #[test]

@@ -162,6 +162,7 @@ impl HostStream {
         self.ce
             .monitor
             .on_heard(self.node.id, state, Instant::now());
+        self.ce.tell_again(self.node.id);
     }
 
     fn on_changed(&self, changed: HostChanged) -> Result<(), Problem> {
