@@ -10,6 +10,7 @@
 //! FAILPOINTS='disk.write=3*off->return(enospc)'         the fourth write finds no room
 //! ```
 //!
+//! If `GRIDMART_FAULTS_WHILE` names a file, faults happen only while it exists.
 //! What is done is the first word: `kill` (SIGKILL, as `kill -9` does it),
 //! `enospc`, `erofs`, `eio`. At a place of the disk a second word bounds it to
 //! files of that name.
@@ -118,7 +119,7 @@ impl FaultPoint {
         use rustix::io::Errno;
         let (what, file) = order.split_once(' ').unwrap_or((order, ""));
         let name = path.and_then(Path::file_name).unwrap_or_default();
-        if !file.is_empty() && name != file {
+        if (!file.is_empty() && name != file) || !is_time() {
             return Ok(());
         }
         tracing::warn!(point = self.name(), order, "a fault is made to happen");
@@ -144,6 +145,12 @@ pub const fn are_built_in() -> bool {
 pub fn arm() {
     #[cfg(feature = "fault-points")]
     std::mem::forget(fail::FailScenario::setup());
+}
+
+/// Whether faults are to happen now.
+#[cfg(feature = "fault-points")]
+fn is_time() -> bool {
+    std::env::var_os("GRIDMART_FAULTS_WHILE").is_none_or(|file| Path::new(&file).exists())
 }
 
 /// Ends the process as `kill -9` does: no destructor runs, nothing is flushed.
