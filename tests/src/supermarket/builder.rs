@@ -14,7 +14,13 @@ use std::{
 use parking_lot::Mutex;
 use tempfile::TempDir;
 
-use super::{Ready, Roles, Supermarket, end::MARK, make_strange};
+use super::{
+    Ready, Roles, Supermarket,
+    disk::{SmallDisk, wrapped},
+    end::MARK,
+    fault::{FAULTS, require_fault_points},
+    make_strange,
+};
 use crate::{binary::gridmart, clock::Clock, processes};
 
 /// How long a supermarket may take to be ready.
@@ -32,6 +38,8 @@ pub struct SupermarketBuilder {
     log_level: String,
     certificate_lifetime: Option<String>,
     environment: Vec<(OsString, OsString)>,
+    disks: Vec<SmallDisk>,
+    faults: Option<String>,
 }
 
 impl Default for SupermarketBuilder {
@@ -44,6 +52,8 @@ impl Default for SupermarketBuilder {
             log_level: "info".to_owned(),
             certificate_lifetime: None,
             environment: Vec::new(),
+            disks: Vec::new(),
+            faults: None,
         }
     }
 }
@@ -91,6 +101,25 @@ impl SupermarketBuilder {
         self
     }
 
+    /// Gives a folder of the data folder, as `control`, a disk of its own.
+    pub fn small_disk(mut self, folder: &str, mebibytes: u64) -> Self {
+        self.disks.push(SmallDisk {
+            folder: folder.to_owned(),
+            bytes: mebibytes * 1024 * 1024,
+        });
+        self
+    }
+
+    /// Arms fault points in all roles: `control.store.shown=return(kill)`. They
+    /// do something between [`Supermarket::faults_begin`] and
+    /// [`Supermarket::faults_end`]. The binary must have been built with them.
+    #[track_caller]
+    pub fn faults(mut self, faults: &str) -> Self {
+        require_fault_points();
+        self.faults = Some(faults.to_owned());
+        self
+    }
+
     /// Gives the command that starts it.
     pub fn command(&self, folder: &Path) -> Command {
         let mut command = Command::new(gridmart());
@@ -121,7 +150,11 @@ impl SupermarketBuilder {
         if !self.restart {
             command.arg("--no-restart");
         }
-        command
+        if self.disks.is_empty() {
+            command
+        } else {
+            wrapped(&command, folder, &self.disks)
+        }
     }
 
     /// Starts it and waits until it is ready.
@@ -137,6 +170,11 @@ impl SupermarketBuilder {
         let mark = uuid::Uuid::new_v4().to_string();
         let mut command = self.command(&folder);
         make_strange(&mut command, scratch.path());
+        if let Some(faults) = &self.faults {
+            command
+                .env("FAILPOINTS", faults)
+                .env("GRIDMART_FAULTS_WHILE", scratch.path().join(FAULTS));
+        }
         command
             .env(MARK, &mark)
             .stdin(Stdio::null())
@@ -160,6 +198,7 @@ impl SupermarketBuilder {
             scratch,
             folder,
             mark,
+            has_small_disks: !self.disks.is_empty(),
             up: Some(up),
             said,
             roles: Mutex::new(Roles::default()),
@@ -170,7 +209,7 @@ impl SupermarketBuilder {
         market.took = began.elapsed();
         market.ready = serde_json::from_str(&line)
             .unwrap_or_else(|error| panic!("the ready line is not understood ({error}): {line}"));
-        market.token = first_token(&market.folder);
+        market.token = first_token(&market.seen("control/first-admin.json"));
         market
     }
 }
@@ -204,9 +243,8 @@ fn listen(up: &mut Child) -> Arc<Mutex<String>> {
     said
 }
 
-fn first_token(folder: &Path) -> String {
-    let text = fs::read_to_string(folder.join("control/first-admin.json"))
-        .expect("the first admin's file is there");
+fn first_token(path: &Path) -> String {
+    let text = fs::read_to_string(path).expect("the first admin's file is there");
     let value: serde_json::Value =
         serde_json::from_str(&text).expect("the first admin's file is JSON");
     value["token"]

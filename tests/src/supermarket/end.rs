@@ -74,7 +74,7 @@ impl Supermarket {
     /// What a person needs to understand a failure.
     fn report(&self) -> String {
         let mut text = format!("--- supervisor ---\n{}", last_lines(&self.said()));
-        for entry in fs::read_dir(self.folder.join("logs"))
+        for entry in fs::read_dir(self.seen("logs"))
             .into_iter()
             .flatten()
             .filter_map(Result::ok)

@@ -2,7 +2,9 @@
 
 mod builder;
 mod change;
+mod disk;
 mod end;
+mod fault;
 mod role;
 
 use std::{
@@ -64,6 +66,7 @@ pub struct Supermarket {
     folder: PathBuf,
     /// Value of the variable that marks all of its processes.
     mark: String,
+    has_small_disks: bool,
     up: Option<Child>,
     said: Arc<Mutex<String>>,
     roles: Mutex<Roles>,
@@ -135,7 +138,7 @@ impl Supermarket {
 
     /// Gives the file with the CA's root.
     pub fn ca(&self) -> PathBuf {
-        self.folder.join("ca.pem")
+        self.seen("ca.pem")
     }
 
     /// Gives a command of the binary as the first admin would type it.

@@ -65,7 +65,7 @@ impl Supermarket {
     }
 
     fn role_ready(&self, role: &str) -> Option<serde_json::Value> {
-        let text = fs::read_to_string(self.folder.join(role).join("ready.json")).ok()?;
+        let text = fs::read_to_string(self.seen(role).join("ready.json")).ok()?;
         serde_json::from_str(&text).ok()
     }
 
@@ -75,7 +75,7 @@ impl Supermarket {
 
     /// Gives what a role has logged.
     pub fn log(&self, role: &str) -> String {
-        fs::read_to_string(self.folder.join("logs").join(format!("{role}.log"))).unwrap_or_default()
+        fs::read_to_string(self.seen("logs").join(format!("{role}.log"))).unwrap_or_default()
     }
 
     /// Ends a role with SIGKILL and waits until it is gone.
@@ -138,12 +138,15 @@ impl Supermarket {
         }
         // The doors were given as port 0 at the first start; others know where they are now.
         self.keep_doors(role, &mut line);
-        let log = self.folder.join("logs").join(format!("{role}.log"));
+        let log = self.seen("logs").join(format!("{role}.log"));
         let log = fs::OpenOptions::new()
             .append(true)
             .open(log)
             .expect("the role has a log");
         let mut command = change.command(&line);
+        if self.has_small_disks {
+            command = self.inside(&command);
+        }
         make_strange(&mut command, self.scratch.path());
         command.env(MARK, &self.mark).stdin(Stdio::null());
         command
@@ -184,7 +187,7 @@ impl Supermarket {
     #[track_caller]
     pub fn edit_element_document(&self, edit: impl FnOnce(&mut CeDocument)) {
         self.kill9("ce-1");
-        let path = self.folder.join("ce-1").join("CEDoc.xml");
+        let path = self.seen("ce-1/CEDoc.xml");
         let bytes = fs::read(&path).expect("the Element has a document");
         let mut document =
             CeDocument::from_xml(&bytes, "CEDoc.xml").expect("the document is valid");
