@@ -6,6 +6,8 @@ use gridmart_tests::{
     Application, LONG, Running, SHORT, Supermarket, SupermarketBuilder, wait_for,
 };
 
+use crate::disks::{readiness, wait_ready};
+
 const PASSWORD: &str = "correct horse battery staple\n";
 
 fn armed(point: &str) -> SupermarketBuilder {
@@ -93,6 +95,24 @@ fn after_a_failed_sync_the_store_believes_nothing_until_it_is_opened_anew() {
     person_add(&market).ok();
     assert_eq!(people(&market), 1);
     market.stop();
+}
+
+#[test]
+fn a_store_that_takes_changes_again_is_found_out_though_nobody_makes_one() {
+    for refusal in ["enospc", "erofs"] {
+        let market = Supermarket::builder()
+            .hosts(1)
+            .faults(&format!("control.store.commit=return({refusal})"))
+            .start();
+        market.faults_begin();
+        let run = person_add(&market).exits(1);
+        assert_eq!(run.problem_code(), "storage-failed", "{}", run.stderr);
+        assert_eq!(readiness(&market), (507, "storage-failed".to_owned()));
+        market.faults_end();
+        wait_ready(&market);
+        person_add(&market).ok();
+        market.stop();
+    }
 }
 
 #[test]
@@ -286,7 +306,7 @@ fn a_part_whose_output_cannot_be_kept_fails_and_says_why() {
         "{}",
         run.stderr
     );
-    market.wait_resource("host-1", "well", |row| row["health_state"] == "ok");
+    market.wait_resource("host-1", "well", |row| row["health_state"] != "critical");
     let again = market.cli(&["retry", "last", "--failed"]).ok();
     assert_eq!(
         again.stdout.len(),
