@@ -184,6 +184,18 @@ impl SandboxError {
     fn system(action: &'static str) -> impl FnOnce(io::Error) -> Self {
         move |source| Self::System { action, source }
     }
+
+    /// The disk's refusal, if that is what it was.
+    pub(crate) fn refusal_of_disk(&self) -> Option<&io::Error> {
+        use io::ErrorKind::{QuotaExceeded, ReadOnlyFilesystem, StorageFull};
+        match self {
+            Self::System { source, .. } => {
+                let kind = source.kind();
+                matches!(kind, StorageFull | ReadOnlyFilesystem | QuotaExceeded).then_some(source)
+            }
+            Self::NotReady(_) => None,
+        }
+    }
 }
 
 /// The line of bubblewrap's status that counts.

@@ -152,11 +152,14 @@ impl Slot {
                     let Some(call) = self.lease.next_call(&mut self.counted_idle).await else {
                         return;
                     };
-                    let end = failed(
-                        CallState::Failed,
-                        Code::SandboxUnavailable,
-                        error.to_string(),
-                    );
+                    let code = match error.refusal_of_disk() {
+                        Some(refusal) => {
+                            self.lease.services.disk_watch.on_failure(refusal);
+                            Code::StorageFailed
+                        }
+                        None => Code::SandboxUnavailable,
+                    };
+                    let end = failed(CallState::Failed, code, error.to_string());
                     self.lease.finish(&call, end);
                     tokio::time::sleep(SANDBOX_PAUSE).await;
                 }

@@ -318,6 +318,40 @@ fn a_full_disk_under_a_whole_host() {
 }
 
 #[test]
+fn a_read_only_disk_under_a_whole_host() {
+    let market = Supermarket::builder()
+        .hosts(1)
+        .small_disk("host-1", 8)
+        .start();
+    market.upload(&echo("1"));
+    let made: serde_json::Value = market
+        .cli_with(&["call", "echo", "--json"], "x")
+        .ok()
+        .json();
+    // Its record is off the disk: the next to need that is the next sandbox.
+    wait_reported(&market, made["call"].as_str().unwrap());
+    market.make_read_only("host-1");
+    let run = market.cli_with(&["call", "echo", "--json"], "x").exits(1);
+    let said = run.text() + &run.stderr;
+    assert!(
+        said.contains(REFUSED),
+        "for want of a disk, not of bubblewrap: {said}"
+    );
+    market.wait_resource("host-1", "critical", |row| {
+        row["health_state"] == "critical"
+    });
+    // The next one waits until it can be served.
+    let mut call = market.cli_start(&["call", "echo"]);
+    market.wait_resource("host-1", "still critical", |row| {
+        row["health_state"] == "critical"
+    });
+    assert!(!call.has_ended(), "it does not wait: {:?}", call.wait());
+    market.make_writable("host-1");
+    call.wait().ok();
+    market.stop();
+}
+
+#[test]
 fn a_full_disk_under_the_logs_costs_lines_alone() {
     let market = Supermarket::builder()
         .log_level("debug")
