@@ -136,13 +136,15 @@ impl Session {
                 format!("Element {name} cannot be reached: {}", problem.detail),
             ),
         })?;
-        self.open(&peer).await?;
+        let in_force = self.open(&peer).await?;
         *self.peer.lock() = Some(peer.clone());
+        self.give_back_dropped(&peer, in_force);
         Ok(peer)
     }
 
-    /// Brings the held leases along; ends those that are not in force.
-    async fn open(&self, peer: &Peer) -> Result<(), Problem> {
+    /// Brings the held leases along; ends those that are not in force, and
+    /// gives the others.
+    async fn open(&self, peer: &Peer) -> Result<Vec<LeaseId>, Problem> {
         let leases: Vec<_> = self
             .leases
             .lock()
@@ -163,7 +165,18 @@ impl Session {
                 ),
             );
         }
-        Ok(())
+        Ok(opened.leases)
+    }
+
+    /// A lease that was dropped while it was brought along could not be given
+    /// back: there was no stream yet.
+    fn give_back_dropped(&self, peer: &Peer, in_force: Vec<LeaseId>) {
+        let held = self.leases.lock();
+        for lease in in_force {
+            if !held.contains_key(&lease) {
+                tell_soon(peer.clone(), LeaseRelease { lease });
+            }
+        }
     }
 
     /// Takes a place in the queue; events follow until the entry is dropped.

@@ -9,7 +9,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use gridmart_schemas::id::NodeId;
+use gridmart_schemas::{id::NodeId, problem::Code};
 
 /// A seat's number within one run.
 pub type Seat = u32;
@@ -322,6 +322,20 @@ impl Core {
         }
         failed
     }
+}
+
+/// Whether a Host refuses a part because the lease does not serve any more:
+/// then it did not begin, and the lease takes no others.
+pub const fn is_lease_over(code: Code) -> bool {
+    matches!(
+        code,
+        Code::LeaseEnded
+            | Code::LeaseUnknown
+            | Code::NotAccepting
+            | Code::TicketExpired
+            | Code::TicketCut
+            | Code::Unavailable
+    )
 }
 
 #[expect(

@@ -1,6 +1,10 @@
 //! What Hosts say, and what becomes of them.
 
-use std::{collections::BTreeMap, sync::Arc, time::Instant};
+use std::{
+    collections::BTreeMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use gridmart_schemas::{
     id::{Digest, Incarnation, LeaseId, NodeId},
@@ -13,7 +17,7 @@ use gridmart_schemas::{
 };
 
 use super::{
-    Queue,
+    Queue, RECALL_PATIENCE,
     effect::Effect,
     entry::Epochs,
     host::{Placement, PoolHost},
@@ -21,6 +25,10 @@ use super::{
 use crate::compute::lease::{LeaseState, Stage};
 
 type Placements = BTreeMap<Digest, Placement>;
+
+/// A recalled lease that its client does not give back and its Host does not
+/// hold is over after this: by then the Host has heard that it is to close it.
+const LEFT_BEHIND_AFTER: Duration = RECALL_PATIENCE.saturating_mul(2);
 
 /// What a Host tells when it comes, or comes again.
 #[derive(Clone, Debug)]
@@ -222,6 +230,7 @@ impl Queue {
             }
         }
         self.hear_leases(id, leases, now);
+        self.end_left_behind(id, leases, now);
         self.reindex(id);
         self.dispatch(now);
     }
@@ -246,6 +255,25 @@ impl Queue {
         if known.is_some_and(|known| known.ending.remove(&lease).is_some()) {
             self.reindex(host);
             self.dispatch(now);
+        }
+    }
+
+    /// Ends leases that were asked back, are not given back, and that their
+    /// Host has closed as it was told: nobody can use them any more.
+    fn end_left_behind(&mut self, host: NodeId, told: &[HeldLease], now: Instant) {
+        let mut left = self.leases.of_host(host);
+        left.retain(|id| {
+            let stage = self.leases.get(*id).map(|lease| lease.stage);
+            let enforced = matches!(stage, Some(Stage::Recalled { since, enforced: true })
+                if now.saturating_duration_since(since) >= LEFT_BEHIND_AFTER);
+            enforced && !told.iter().any(|held| held.lease == *id)
+        });
+        let problem = Problem::new(
+            Code::LeaseEnded,
+            "The lease was recalled and not given back; its Host has closed it.",
+        );
+        for id in left {
+            self.end_lease(id, &problem, None, now);
         }
     }
 

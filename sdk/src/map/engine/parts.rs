@@ -12,7 +12,7 @@ use crate::{
     error::describe,
     map::{
         attempt::{Attempt, Spill},
-        core::{Assignment, Outcome, Seat},
+        core::{Assignment, Outcome, Seat, is_lease_over},
         disk::Wanted,
         report::{FailedPart, HostShare},
         results::Record,
@@ -176,16 +176,7 @@ impl Engine<'_> {
 
     fn on_refused(&mut self, id: Seat, assignment: Assignment, problem: &Problem) {
         let part = assignment.part;
-        let lease_is_over = matches!(
-            problem.code,
-            Code::LeaseEnded
-                | Code::LeaseUnknown
-                | Code::NotAccepting
-                | Code::TicketExpired
-                | Code::TicketCut
-                | Code::Unavailable
-        );
-        let outcome = if lease_is_over {
+        let outcome = if is_lease_over(problem.code) {
             if let Some(seat) = self.lines.seats.get_mut(&id) {
                 seat.spent = true;
             }
