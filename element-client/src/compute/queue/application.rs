@@ -20,9 +20,21 @@ use gridmart_schemas::{
 
 use super::entry::{EntryKey, Rank};
 
-/// Where a person stands among those who wait for one application: priority
-/// first, then who has least, then who came first.
-pub(super) type Flow = (Reverse<i32>, u32, u64, PersonName);
+/// Where a person stands among those who wait for one application. In the order
+/// of the fields: priority first, then who has least, then whose turn it is,
+/// then who came first.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Flow {
+    /// Of their first entry.
+    pub(super) priority: Reverse<i32>,
+    /// Slots that they have.
+    pub(super) held: u32,
+    /// See [`super::turn`].
+    pub(super) turn: u64,
+    /// Of their first entry.
+    pub(super) sequence: u64,
+    pub(super) person: PersonName,
+}
 
 /// What an application's package says that the queue has to know.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -119,16 +131,22 @@ impl PoolApplication {
         }
     }
 
-    /// Puts the person where they belong now; `held` is what they have,
+    /// Puts the person where they belong now: by what they have and their turn,
     /// absent if they may not have more.
-    pub(super) fn rerank(&mut self, person: &PersonName, held: Option<u32>) {
+    pub(super) fn rerank(&mut self, person: &PersonName, standing: Option<(u32, u64)>) {
         let first = self
             .waiting
             .get(person)
             .and_then(|entries| entries.keys().next().copied());
         let flow = first
-            .zip(held)
-            .map(|((priority, sequence), held)| (priority, held, sequence, person.clone()));
+            .zip(standing)
+            .map(|((priority, sequence), (held, turn))| Flow {
+                priority,
+                held,
+                turn,
+                sequence,
+                person: person.clone(),
+            });
         if self.placed.get(person) == flow.as_ref() {
             return;
         }

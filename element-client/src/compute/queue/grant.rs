@@ -84,7 +84,7 @@ impl Queue {
                 first = Some((digest, flow));
             }
         }
-        first.map(|(digest, (_, _, _, person))| (digest.clone(), person.clone()))
+        first.map(|(digest, flow)| (digest.clone(), flow.person.clone()))
     }
 
     /// The person's first entry that one of the free Hosts suits.
@@ -109,6 +109,9 @@ impl Queue {
         let person = entry.wanted.asker.person.clone();
         if entry.missing() == 0 {
             self.end_waiting(key);
+        }
+        if let Some(standing) = self.people.get_mut(&person) {
+            standing.turn = self.turns.serve(&person, standing.turn);
         }
         self.hold(host, &person, 1);
     }

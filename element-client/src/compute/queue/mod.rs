@@ -26,6 +26,7 @@ mod place;
 pub mod pool;
 mod recall;
 mod session;
+mod turn;
 mod waiting;
 mod wish;
 
@@ -74,6 +75,8 @@ struct Person {
     held: u32,
     /// Slots of these in leases that were recalled.
     recalled: u32,
+    /// Their turn, see [`turn`].
+    turn: u64,
     awaited: BTreeSet<Digest>,
 }
 
@@ -95,6 +98,7 @@ pub struct Queue {
     offered: Offered,
     entries: BTreeMap<EntryKey, Entry>,
     people: BTreeMap<PersonName, Person>,
+    turns: turn::Turns,
     /// People by the slots that nobody has asked back yet; those who hold any.
     holders: BTreeSet<(u32, PersonName)>,
     leases: LeaseTable,
@@ -169,6 +173,7 @@ impl Queue {
             offered: Offered::default(),
             entries: BTreeMap::new(),
             people: BTreeMap::new(),
+            turns: turn::Turns::default(),
             holders: BTreeSet::new(),
             leases: LeaseTable::default(),
             recalled: BTreeSet::new(),
@@ -384,14 +389,14 @@ impl Queue {
         let Some(entry) = self.people.get(person) else {
             return;
         };
-        let held = self
+        let standing = self
             .settings
             .limits
             .person_has_room(entry.held)
-            .then_some(entry.held);
+            .then_some((entry.held, entry.turn));
         for digest in &entry.awaited {
             if let Some(application) = self.applications.get_mut(digest) {
-                application.rerank(person, held);
+                application.rerank(person, standing);
             }
         }
         self.moved = true;

@@ -68,6 +68,31 @@ fn who_has_least_goes_first_then_who_came_first_and_priority_before_all() {
 }
 
 #[test]
+fn neither_a_crowd_nor_who_comes_back_at_once_starves_anybody() {
+    let mut scene = Scene::new(&[1], Limits::default());
+    for _ in 0..100 {
+        scene.enter(1, 0, 1).unwrap();
+    }
+    scene.enter(2, 0, 1).unwrap();
+    let mut served = Vec::new();
+    for _ in 0..40 {
+        let granted = scene.granted();
+        let [(who, lease)] = granted[..] else {
+            panic!("one slot: {granted:?}");
+        };
+        served.push(who);
+        scene.queue.on_released(SessionId(who), lease, scene.now);
+        if who == 2 {
+            // Away for a moment, and there again with the next call.
+            scene.enter(2, 0, 1).unwrap();
+        }
+    }
+    // The crowd was served before the other one came; from then on in turn.
+    let turns: Vec<u64> = (0..40).map(|turn| 1 + turn % 2).collect();
+    assert_eq!(served, turns);
+}
+
+#[test]
 fn a_full_queue_names_its_lengths() {
     let limits = Limits {
         waiting: Some(1),

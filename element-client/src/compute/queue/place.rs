@@ -35,17 +35,19 @@ impl Queue {
             let line = lines.entry(&entry.wanted.asker.person).or_default();
             line.push((entry.rank(), entry.wanted.key));
         }
-        let mut turns: BTreeSet<(Reverse<i32>, u32, u64, &PersonName, usize)> = BTreeSet::new();
+        let mut turns: BTreeSet<(Reverse<i32>, u32, u64, u64, &PersonName, usize)> =
+            BTreeSet::new();
         for (person, line) in &mut lines {
             line.sort_unstable();
-            let held = self.people.get(*person).map_or(0, |entry| entry.held);
+            let standing = self.people.get(*person);
+            let (held, turn) = standing.map_or((0, 0), |entry| (entry.held, entry.turn));
             if let Some(((priority, sequence), _)) = line.first() {
-                turns.insert((*priority, held, *sequence, person, 0));
+                turns.insert((*priority, held, turn, *sequence, person, 0));
             }
         }
         let mut order = Vec::with_capacity(self.entries.len());
         let mut position = 0;
-        while let Some((_, held, _, person, at)) = turns.pop_first() {
+        while let Some((_, held, turn, _, person, at)) = turns.pop_first() {
             let Some(line) = lines.get(person) else {
                 continue;
             };
@@ -54,7 +56,8 @@ impl Queue {
                 order.push((position, *key));
             }
             if let Some(((priority, sequence), _)) = line.get(at + 1) {
-                turns.insert((*priority, held.saturating_add(1), *sequence, person, at + 1));
+                let held = held.saturating_add(1);
+                turns.insert((*priority, held, turn + 1, *sequence, person, at + 1));
             }
         }
         order

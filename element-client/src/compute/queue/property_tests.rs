@@ -539,10 +539,10 @@ fn audit_indexes(queue: &Queue) {
             let place = application.placed.get(person);
             let room = queue.settings.limits.person_has_room(held);
             assert_eq!(place.is_some(), room, "{person} is not where they belong");
-            if let Some((priority, had, sequence, _)) = place {
+            if let Some(flow) = place {
                 assert_eq!(
-                    (*had, Some(&(*priority, *sequence))),
-                    (held, entries.keys().next())
+                    (flow.held, flow.turn, Some(&(flow.priority, flow.sequence))),
+                    (held, queue.people[person].turn, entries.keys().next())
                 );
             }
         }

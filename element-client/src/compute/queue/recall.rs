@@ -85,14 +85,14 @@ impl Queue {
             &super::application::Flow,
             &super::application::PoolApplication,
         )| {
-            let key = *application.waiting.get(&flow.3)?.values().next()?;
+            let key = *application.waiting.get(&flow.person)?.values().next()?;
             // What is free and does not suit this one may be others' already.
             let entry = self.entries.get(&key)?;
             if !full && self.choose(entry, application).is_some() {
                 return None;
             }
             Some(Waiter {
-                person: flow.3.clone(),
+                person: flow.person.clone(),
                 digest: application.digest.clone(),
                 key,
             })

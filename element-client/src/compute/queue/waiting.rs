@@ -259,11 +259,11 @@ impl Queue {
         };
         application.add_waiting(&person, rank, key);
         self.awaited.insert(digest.clone());
-        self.people
-            .entry(person.clone())
-            .or_default()
-            .awaited
-            .insert(digest);
+        let standing = self.people.entry(person.clone()).or_default();
+        if standing.awaited.is_empty() {
+            standing.turn = self.turns.begin(&person);
+        }
+        standing.awaited.insert(digest);
         self.rerank(&person);
     }
 
