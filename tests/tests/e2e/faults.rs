@@ -2,6 +2,7 @@
 //! (the names: `fabric/src/fault.rs`): after the next start everything that was
 //! acknowledged is there, and nothing twice.
 
+use gridmart_fabric::fault::FaultPoint;
 use gridmart_tests::{
     Application, LONG, Running, SHORT, Supermarket, SupermarketBuilder, wait_for,
 };
@@ -282,6 +283,41 @@ fn a_wish_that_was_recorded_and_could_not_be_shown_still_reaches_the_host() {
         row["serving_state"] == "closed" && row["pending"] == false
     });
     market.stop();
+}
+
+#[test]
+fn grants_go_on_while_the_journal_of_leases_cannot_be_written() {
+    let market = Supermarket::builder()
+        .hosts(1)
+        .slots(Some(1))
+        .faults("disk.write=return(enospc leases.journal)")
+        .start();
+    market.upload(&echo());
+    let says = |text: &str| {
+        wait_for(SHORT, text, || {
+            wait_served(&market);
+            let log = market.log("ce-1");
+            log.contains(text).then_some(()).ok_or(log)
+        });
+    };
+    market.faults_begin();
+    says("the journal of leases cannot be written");
+    market.faults_end();
+    says("the journal of leases is whole again");
+    market.kill9("ce-1");
+    market.restart("ce-1");
+    wait_served(&market);
+    market.stop();
+}
+
+#[test]
+fn each_fault_point_has_a_test_here() {
+    let here = include_str!("faults.rs");
+    for point in FaultPoint::ALL {
+        let name = point.name();
+        let armed = [format!("\"{name}\""), format!("\"{name}=")];
+        assert!(armed.iter().any(|text| here.contains(text)), "{name}");
+    }
 }
 
 #[test]
