@@ -32,6 +32,7 @@ use super::{
     deploy::Shelf,
     explain::EndedCalls,
     journal::lease::LeaseJournal,
+    late::Late,
     link::Links,
     measure::Measures,
     probe::ProbeDesk,
@@ -86,6 +87,7 @@ pub(crate) struct Ce {
     /// One wish is applied at a time, so that the newest is applied last.
     pub(crate) applying: tokio::sync::Mutex<()>,
     pub(crate) parent_clock: ParentClock,
+    pub(crate) late: Mutex<Late>,
     /// Held while the controller is told something, so that each message goes
     /// over the stream that counts.
     pub(crate) telling: tokio::sync::Mutex<()>,

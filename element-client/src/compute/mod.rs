@@ -14,6 +14,7 @@ pub(crate) mod door;
 pub(crate) mod element;
 pub(crate) mod explain;
 pub mod journal;
+pub(crate) mod late;
 pub mod lease;
 pub(crate) mod link;
 pub(crate) mod measure;

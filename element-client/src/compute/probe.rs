@@ -125,7 +125,10 @@ impl Ce {
                 if verdict == Verdict::Down {
                     tracing::warn!(node.id = %host, "the Host does not answer a probe and counts as down");
                     ce.metrics.hosts_down.inc();
-                    ce.decide(|queue, now| queue.on_host_down(host, now));
+                    ce.decide(|queue, now| {
+                        ce.late.lock().on_down(queue.leases().of_host(host));
+                        queue.on_host_down(host, now);
+                    });
                 }
                 for who in ce.probes.lock().on_verdict(host) {
                     // Who asked may be gone.

@@ -250,6 +250,7 @@ fn assemble(
         applying: tokio::sync::Mutex::default(),
         telling: tokio::sync::Mutex::default(),
         parent_clock: ParentClock::default(),
+        late: Mutex::default(),
         vouching: Group::default(),
         untold: Mutex::default(),
         news: Notify::new(),

@@ -251,6 +251,7 @@ impl Lease {
             version: self.claims.application.version.clone(),
             digest: self.application.digest.clone(),
             host: self.services.host,
+            lease: Some(self.id()),
             request: call.open.request,
             submitted: call.accepted,
             ended: OffsetDateTime::now_utc(),

@@ -230,6 +230,7 @@ mod tests {
             version: "1".into(),
             digest: Digest::from_blake3([1; 32]),
             host: NodeId::generate(),
+            lease: None,
             request: None,
             submitted: OffsetDateTime::now_utc(),
             ended: OffsetDateTime::now_utc(),

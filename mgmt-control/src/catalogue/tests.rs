@@ -151,6 +151,7 @@ fn call_record(call: CallId, host: NodeId) -> CallRecord {
         version: "1.0".to_owned(),
         digest: Digest::from_blake3([1; 32]),
         host,
+        lease: None,
         request: None,
         submitted: OffsetDateTime::from_unix_timestamp(1_700_000_000).unwrap(),
         ended: OffsetDateTime::from_unix_timestamp(1_700_000_001).unwrap(),

@@ -30,6 +30,7 @@ fn record(call: CallId, host: NodeId) -> CallRecord {
         version: "1.0".to_owned(),
         digest: Digest::from_blake3([7; 32]),
         host,
+        lease: None,
         request: None,
         submitted: now,
         ended: now,

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    id::{CallId, Digest, JobId, NodeId, PersonName, ReportId, RequestId},
+    id::{CallId, Digest, JobId, LeaseId, NodeId, PersonName, ReportId, RequestId},
     problem::Code,
 };
 
@@ -87,6 +87,9 @@ pub struct CallRecord {
     pub digest: Digest,
     /// Where it ran.
     pub host: NodeId,
+    /// Under which lease; an older Host does not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lease: Option<LeaseId>,
     /// The request that caused it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub request: Option<RequestId>,

@@ -137,7 +137,8 @@ impl HostStream {
         })
     }
 
-    async fn on_records(&self, batch: CallRecords) -> Result<Done, Problem> {
+    async fn on_records(&self, mut batch: CallRecords) -> Result<Done, Problem> {
+        self.ce.late.lock().judge(&mut batch);
         let incarnation = self
             .ce
             .links

@@ -59,15 +59,19 @@ fn a_call_that_may_be_made_twice_is_made_elsewhere_and_counts_once() {
     };
     market.cli(&["stop", other]).ok();
     wait_served(&market);
-    let id = value["call"].as_str().unwrap().to_owned();
-    wait_for(LONG, "the call was reported", || {
-        let text = market.cli(&["show", "again", "--json"]).ok().text();
-        if text.contains(&id) {
-            Ok(())
-        } else {
-            Err(text)
-        }
+    let ends = wait_for(LONG, "both attempts were reported", || {
+        let shown: serde_json::Value = market.cli(&["show", "again", "--json"]).ok().json();
+        let records = shown["calls"]["items"].as_array().into_iter().flatten();
+        let ends: Vec<String> = records
+            .filter(|record| record["call"] == value["call"])
+            .map(|record| record["end"].to_string())
+            .collect();
+        (ends.len() == 2)
+            .then_some(ends)
+            .ok_or_else(|| shown.to_string())
     });
+    let finished = ends.iter().filter(|end| end.contains("Finished"));
+    assert_eq!(finished.count(), 1, "{ends:?}");
     market.stop();
 }
 
