@@ -1,13 +1,19 @@
 # What a person or the continuous integration does with this tree. `make help` lists it.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test soak siege fuzz bench lint check
+.PHONY: help demo test simulate soak siege fuzz bench lint check
 
 # What tests make fail at named places; no release has them.
 FAULT_POINTS := --features gridmart/fault-points
 
 # Of each fuzz target.
 SECONDS ?= 60
+
+# Of a simulation, the first seed and how many follow it; of a soak, what its
+# faults are drawn from and how many there are.
+SEED ?= 20000
+HISTORIES ?= 10000
+FAULTS ?= 100
 
 help: ## List the targets
 	@sed -n 's/^\([a-z]*\): .*## \(.*\)$$/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 10
@@ -22,9 +28,9 @@ test: ## All tests, end to end included
 	cargo build --workspace --bins $(FAULT_POINTS)
 	cargo test --workspace --no-fail-fast $(FAULT_POINTS)
 
-# Of a soak: what its faults are drawn from, and how many there are.
-SEED ?= 1
-FAULTS ?= 100
+simulate: ## Cluster histories under seeds: make simulate SEED=1 HISTORIES=100000
+	scripts/setup
+	SEED=$(SEED) HISTORIES=$(HISTORIES) cargo test --release -p gridmart-tests --test simulation -- --nocapture
 
 soak: ## Bad weather for a long time, against a ledger: make soak SEED=7 FAULTS=1000
 	scripts/setup

@@ -8,6 +8,7 @@
 //! - [`proxy`]: bad networks between roles;
 //! - [`Clock`]: wrong clocks in roles;
 //! - [`swarm`]: thousands of simulated nodes around real ones;
+//! - [`simulation`]: whole cluster histories under a seed, without processes;
 //! - [`soak`]: bad weather, and a ledger of what was promised;
 //! - [`bench`]: the figures.
 //!
@@ -31,6 +32,7 @@ mod clock;
 pub mod processes;
 pub mod proxy;
 mod run;
+pub mod simulation;
 pub mod soak;
 mod supermarket;
 pub mod swarm;

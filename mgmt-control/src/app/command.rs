@@ -10,7 +10,7 @@ use gridmart_schemas::{
     api::command::{Command, CommandView},
     id::{Digest, NodeId},
     problem::{Code, Problem},
-    role::{Desired, NodeKind},
+    role::NodeKind,
     wire::desired::Wish,
 };
 
@@ -44,37 +44,6 @@ const fn application_action(command: Command) -> &'static str {
     }
 }
 
-/// Whether a wish is what the command asks for already. A `kill` counts as
-/// done while nothing could begin since: the last command was one.
-const fn is_done(command: Command, wish: Wish) -> bool {
-    match (command, wish.desired) {
-        (Command::Start, Desired::Production) | (Command::Stop, Desired::Closed) => true,
-        (Command::Kill, Desired::Closed) => wish.cut_epoch == wish.generation,
-        _ => false,
-    }
-}
-
-/// The wish that follows, at a new generation.
-const fn applied(command: Command, wish: Wish, generation: u64) -> Wish {
-    match command {
-        Command::Start => Wish {
-            desired: Desired::Production,
-            generation,
-            ..wish
-        },
-        Command::Stop => Wish {
-            desired: Desired::Closed,
-            generation,
-            ..wish
-        },
-        Command::Kill => Wish {
-            desired: Desired::Closed,
-            generation,
-            cut_epoch: generation,
-        },
-    }
-}
-
 // === Resources ===
 
 /// Starts, stops or kills an Element or a Host.
@@ -96,10 +65,10 @@ pub async fn resource_command(
                 let detail = format!("{} was revoked; it takes no commands.", node.name);
                 return Err(Problem::new(Code::NodeRevoked, detail).into());
             }
-            if is_done(command, node.wish) {
+            if command.is_done(node.wish) {
                 return Ok(node.wish);
             }
-            let wish = applied(command, node.wish, update.next_generation()?);
+            let wish = command.apply(node.wish, update.next_generation()?);
             update.put_node(Node {
                 wish,
                 ..Node::clone(&node)
@@ -222,17 +191,17 @@ fn everywhere(update: &mut Update<'_>, command: Command, digest: &Digest) -> Res
         .filter_map(|(host, wishes)| Some((*host, *wishes.get(digest)?)))
         .collect();
     let done =
-        is_done(command, application.wish) && apart.iter().all(|(_, wish)| is_done(command, *wish));
+        command.is_done(application.wish) && apart.iter().all(|(_, wish)| command.is_done(*wish));
     if done {
         return Ok(application.wish);
     }
-    let wish = applied(command, application.wish, update.next_generation()?);
+    let wish = command.apply(application.wish, update.next_generation()?);
     update.put_application(Application {
         wish,
         ..application
     })?;
     for (host, own) in apart {
-        let mut own = applied(command, own, update.next_generation()?);
+        let mut own = command.apply(own, update.next_generation()?);
         own.cut_epoch = own.cut_epoch.max(wish.cut_epoch);
         update.put_host_wish(digest, host, own)?;
     }
@@ -247,10 +216,10 @@ fn on_host(
 ) -> Result<Wish, Failure> {
     let application = known(update, digest)?;
     let present = update.snapshot().wish_on_host(&application, host);
-    if is_done(command, present) {
+    if command.is_done(present) {
         return Ok(present);
     }
-    let wish = applied(command, present, update.next_generation()?);
+    let wish = command.apply(present, update.next_generation()?);
     update.put_host_wish(digest, host, wish)?;
     Ok(wish)
 }
@@ -271,11 +240,11 @@ mod tests {
     }
 
     fn give(wish: Wish, command: Command, generation: &mut u64) -> Wish {
-        if is_done(command, wish) {
+        if command.is_done(wish) {
             return wish;
         }
         *generation += 1;
-        applied(command, wish, *generation)
+        command.apply(wish, *generation)
     }
 
     proptest! {

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::wire::desired::Wish;
+use crate::{role::Desired, wire::desired::Wish};
 
 /// What is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,6 +24,38 @@ impl Command {
             Self::Start => "start",
             Self::Stop => "stop",
             Self::Kill => "kill",
+        }
+    }
+
+    /// Whether a wish is what the command asks for already. A `kill` counts as
+    /// done while nothing could begin since: the last command was one.
+    pub const fn is_done(self, wish: Wish) -> bool {
+        match (self, wish.desired) {
+            (Self::Start, Desired::Production) | (Self::Stop, Desired::Closed) => true,
+            (Self::Kill, Desired::Closed) => wish.cut_epoch == wish.generation,
+            _ => false,
+        }
+    }
+
+    /// The wish that follows, at a new generation.
+    #[must_use]
+    pub const fn apply(self, wish: Wish, generation: u64) -> Wish {
+        match self {
+            Self::Start => Wish {
+                desired: Desired::Production,
+                generation,
+                ..wish
+            },
+            Self::Stop => Wish {
+                desired: Desired::Closed,
+                generation,
+                ..wish
+            },
+            Self::Kill => Wish {
+                desired: Desired::Closed,
+                generation,
+                cut_epoch: generation,
+            },
         }
     }
 }
