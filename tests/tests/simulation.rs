@@ -15,10 +15,12 @@ const HISTORIES: u64 = 240;
 const SHARES: u64 = 4;
 
 fn asked(name: &str, otherwise: u64) -> u64 {
-    match std::env::var(name) {
-        Ok(text) if !text.is_empty() => text.parse().expect("a number"),
-        _ => otherwise,
+    let text = std::env::var(name).unwrap_or_default();
+    if text.is_empty() {
+        return otherwise;
     }
+    text.parse()
+        .unwrap_or_else(|_| panic!("{name} is to be a number, not {text:?}"))
 }
 
 /// Plays one share of the histories that are asked for.

@@ -152,15 +152,15 @@ impl Ce {
             changed.as_mut().enable();
             let peer = self.links.host(host);
             match (course.step(peer.is_some(), Instant::now()), peer) {
-                (Step::Ask(patience), Some(peer)) => match peer.ask(&Probe {}, patience).await {
-                    Ok(answer) => return Verdict::Alive(answer.incarnation),
-                    Err(_) => {
-                        if let Some(verdict) = Course::on_silence(!peer.is_closed()) {
-                            return verdict;
-                        }
-                        let _ = timeout_at(course.deadline.into(), changed).await;
+                (Step::Ask(patience), Some(peer)) => {
+                    if let Ok(answer) = peer.ask(&Probe {}, patience).await {
+                        return Verdict::Alive(answer.incarnation);
                     }
-                },
+                    if let Some(verdict) = Course::on_silence(!peer.is_closed()) {
+                        return verdict;
+                    }
+                    let _ = timeout_at(course.deadline.into(), changed).await;
+                }
                 (Step::AwaitReturn(until), _) => {
                     let _ = timeout_at(until.into(), changed).await;
                 }

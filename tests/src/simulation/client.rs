@@ -399,17 +399,14 @@ impl Client {
         if !call.course.on_cancelled() {
             return;
         }
-        match call.on {
-            Some((lease, channel)) => {
-                let reason = "cancelled by its caller".to_owned();
-                if let Some(conn) = alive.links.get(&lease).and_then(|link| link.conn) {
-                    stage.tell(node, conn, Body::Cancel(channel, CallCancel { reason }));
-                }
+        if let Some((lease, channel)) = call.on {
+            let reason = "cancelled by its caller".to_owned();
+            if let Some(conn) = alive.links.get(&lease).and_then(|link| link.conn) {
+                stage.tell(node, conn, Body::Cancel(channel, CallCancel { reason }));
             }
-            None => {
-                let code = gridmart_schemas::problem::Code::Terminated;
-                self.on_over(stage, id, Err(Problem::new(code, "cancelled")));
-            }
+        } else {
+            let code = gridmart_schemas::problem::Code::Terminated;
+            self.on_over(stage, id, Err(Problem::new(code, "cancelled")));
         }
     }
 

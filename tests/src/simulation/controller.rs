@@ -241,11 +241,11 @@ impl Controller {
             alive.observed.on_closed(id, conn);
         }
         for asked in alive.desk.on_closed(conn) {
-            self.on_unanswered(stage, &asked);
+            Self::on_unanswered(stage, &asked);
         }
     }
 
-    fn on_unanswered(&self, stage: &mut Stage, asked: &Asked) {
+    fn on_unanswered(stage: &mut Stage, asked: &Asked) {
         if let Asked::Desire(number, _) = asked {
             stage.timer(Self::NODE, SYNC_PAUSE, Timer::Sync(*number));
         }
@@ -260,7 +260,7 @@ impl Controller {
                     .as_mut()
                     .and_then(|alive| alive.desk.take(*number));
                 if let Some((_, asked)) = taken {
-                    self.on_unanswered(stage, &asked);
+                    Self::on_unanswered(stage, &asked);
                 }
             }
             Timer::Sync(number) => self.sync(stage, *number),
@@ -320,7 +320,7 @@ impl Controller {
                 // It may have changed meanwhile.
                 stage.timer(Self::NODE, SYNC_GATHER, Timer::Sync(number));
             }
-            (asked, _) => self.on_unanswered(stage, &asked),
+            (asked, _) => Self::on_unanswered(stage, &asked),
         }
     }
 
@@ -344,7 +344,7 @@ impl Controller {
                 )))
             }
             Body::Records(batch) => {
-                self.on_records(stage, &batch);
+                Self::on_records(stage, &batch);
                 Ok(Body::Done)
             }
             Body::Access(request) => self.on_access(stage, conn, &request),
@@ -359,7 +359,7 @@ impl Controller {
         id: NodeId,
         hello: ElementHello,
     ) -> ElementWelcome {
-        let state = hello.element.state.clone();
+        let told = hello.element.state.clone();
         self.describe_element(id, hello.element);
         for summary in &hello.hosts {
             self.describe_host(id, &summary.host, summary.id);
@@ -373,7 +373,7 @@ impl Controller {
             incarnation: hello.incarnation,
             software: String::new(),
             heard: stage.instant(Self::NODE),
-            state,
+            state: told,
             deployments: hello.deployments,
             applied: hello.generation,
             recorded,
@@ -448,7 +448,7 @@ impl Controller {
         }
     }
 
-    fn on_records(&mut self, stage: &mut Stage, batch: &CallRecords) {
+    fn on_records(stage: &mut Stage, batch: &CallRecords) {
         for record in &batch.records {
             stage.ledger.on_recorded(record);
         }

@@ -367,13 +367,13 @@ impl Element {
                     || old.host(**host) != new.host(**host)
                     || alive.untold.contains(*host)
             })
-            .map(|(host, (conn, _))| (*host, *conn, new.host(*host)))
+            .map(|(host, _)| (*host, new.host(*host)))
             .collect();
-        for (host, _, _) in &told {
+        for (host, _) in &told {
             alive.untold.remove(host);
         }
-        for (host, conn, desired) in told {
-            self.tell_host(stage, host, conn, desired);
+        for (host, desired) in told {
+            self.tell_host(stage, host, desired);
         }
     }
 
@@ -465,6 +465,6 @@ impl Alive {
 /// A pause that grows, as the dialler of streams does it.
 pub(crate) fn backoff(stage: &mut Stage, failures: u32) -> Time {
     let doublings = failures.saturating_sub(1).min(16);
-    let whole = (200 * MILLI << doublings).min(15 * SECOND);
+    let whole = ((200 * MILLI) << doublings).min(15 * SECOND);
     stage.dice.between(whole / 2, whole)
 }

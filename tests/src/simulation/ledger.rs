@@ -18,6 +18,10 @@ use super::dice::short;
 
 /// One call.
 #[derive(Default)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "independent facts, each of them shown by its name"
+)]
 struct CallFacts {
     retryable: bool,
     part: bool,

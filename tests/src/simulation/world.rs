@@ -231,8 +231,9 @@ impl World {
     fn note_delivery(&mut self, node: Node, message: &super::message::Message) {
         use super::message::Message;
         let (name, number) = match message {
-            Message::Ask(number, body) => (body.name(), *number),
-            Message::Answer(number, Ok(body)) => (body.name(), *number),
+            Message::Ask(number, body) | Message::Answer(number, Ok(body)) => {
+                (body.name(), *number)
+            }
             Message::Answer(number, Err(problem)) => (problem.code.as_str(), *number),
             Message::Tell(body) => (body.name(), 0),
         };

@@ -86,7 +86,7 @@ impl Client {
             return self.on_host_unreached(stage, lease, problem);
         };
         link.failures += 1;
-        let wait = (100 * MILLI << link.failures.min(5)).min(2 * SECOND);
+        let wait = ((100 * MILLI) << link.failures.min(5)).min(2 * SECOND);
         let wait = stage.dice.between(wait / 2, wait);
         let next = now + Duration::from_micros(wait);
         match judge_dial(Err(&problem), was, &link.lease.host_name, next, deadline) {
@@ -118,7 +118,7 @@ impl Client {
                     self.place(stage, call);
                 }
             }
-            Want::Map => self.on_seat_undialled(stage, link.lease.host, problem),
+            Want::Map => self.on_seat_undialled(stage, link.lease.host),
         }
     }
 
@@ -479,7 +479,7 @@ impl Client {
         }
         self.release(stage, element, lease);
         match (want, seat) {
-            (Want::Map, Some(seat)) => self.on_seat_lost(stage, seat, problem),
+            (Want::Map, Some(seat)) => self.on_seat_lost(stage, seat),
             (Want::Map, None) => self.enter_map(stage),
             // It waited for this lease's Host.
             (Want::Call(call), _) => {

@@ -95,7 +95,7 @@ impl Client {
         }
         map.enter_after = None;
         let (app, avoid) = (map.app, map.avoid.clone());
-        let search = self.search(stage, Want::Map, app, wanted, avoid, 0);
+        let search = self.search(Want::Map, app, wanted, avoid, 0);
         if let Some(alive) = &mut self.alive
             && let Some(map) = &mut alive.map
         {
@@ -117,7 +117,7 @@ impl Client {
     }
 
     /// No Element gives slots.
-    pub(super) fn on_map_refused(&mut self, stage: &mut Stage, problem: Problem) {
+    pub(super) fn on_map_refused(&mut self, stage: &mut Stage, problem: &Problem) {
         let Some(alive) = &mut self.alive else { return };
         let Some(map) = &mut alive.map else { return };
         map.search = None;
@@ -128,7 +128,7 @@ impl Client {
         self.enter_later(stage, ENTER_INTERVAL);
     }
 
-    pub(super) fn on_seat_undialled(&mut self, stage: &mut Stage, host: NodeId, _: Problem) {
+    pub(super) fn on_seat_undialled(&mut self, stage: &mut Stage, host: NodeId) {
         let Some(alive) = &mut self.alive else { return };
         let Some(map) = &mut alive.map else { return };
         map.avoid.push(host);
@@ -338,7 +338,7 @@ impl Client {
     }
 
     /// The Host or the lease is gone: what it had runs elsewhere.
-    pub(super) fn on_seat_lost(&mut self, stage: &mut Stage, seat: Seat, _: &Problem) {
+    pub(super) fn on_seat_lost(&mut self, stage: &mut Stage, seat: Seat) {
         if let Some(map) = self.alive.as_mut().and_then(|alive| alive.map.as_mut()) {
             map.core.on_seat_lost(seat);
             map.enter_after = None;

@@ -41,7 +41,7 @@ impl Client {
         if let Some(lease) = kept.map(|(lease, _)| *lease) {
             return self.send_call(stage, id, lease);
         }
-        let search = self.search(stage, Want::Call(id), app, 1, avoid, priority);
+        let search = self.search(Want::Call(id), app, 1, avoid, priority);
         if let Some(alive) = &mut self.alive
             && let Some(call) = alive.calls.get_mut(&id)
         {
@@ -54,7 +54,6 @@ impl Client {
 
     pub(super) fn search(
         &mut self,
-        _: &mut Stage,
         want: Want,
         app: usize,
         slots: u32,
@@ -275,7 +274,7 @@ impl Client {
                 }
                 self.on_over(stage, call, Err(problem));
             }
-            Want::Map => self.on_map_refused(stage, problem),
+            Want::Map => self.on_map_refused(stage, &problem),
         }
     }
 

@@ -182,7 +182,7 @@ impl Client {
         }
         let problem = Problem::new(Code::Unavailable, "the stream is lost");
         for asked in lost {
-            self.on_lost_question(stage, asked, problem.clone());
+            self.on_lost_question(stage, &asked, problem.clone());
         }
     }
 
@@ -212,12 +212,12 @@ impl Client {
                 stage.close(conn, self.node());
                 self.on_decision(stage, app, Err(problem));
             }
-            asked => self.on_lost_question(stage, asked, problem),
+            asked => self.on_lost_question(stage, &asked, problem),
         }
     }
 
-    fn on_lost_question(&mut self, stage: &mut Stage, asked: Asked, problem: Problem) {
-        match asked {
+    fn on_lost_question(&mut self, stage: &mut Stage, asked: &Asked, problem: Problem) {
+        match *asked {
             Asked::Access(app) => self.on_decision(stage, app, Err(problem)),
             Asked::Enter(search) => {
                 let element = self.alive.as_ref().and_then(|alive| {
@@ -330,8 +330,8 @@ impl Client {
         stage.note("a client has a lease", short(id.as_uuid()), search, || {
             format!("lease {} for {node:?}", short(id.as_uuid()))
         });
-        let wait = u64::from(lease.expires_in) * SECOND * 6 / 10;
-        stage.timer(node, wait, Timer::Renew(id));
+        let renewed_after = u64::from(lease.expires_in) * SECOND * 6 / 10;
+        stage.timer(node, renewed_after, Timer::Renew(id));
         let link = Link {
             was: None,
             element,

@@ -117,13 +117,7 @@ impl super::Element {
         }
     }
 
-    pub(super) fn tell_host(
-        &mut self,
-        stage: &mut Stage,
-        host: NodeId,
-        _: u64,
-        desired: HostDesired,
-    ) {
+    pub(super) fn tell_host(&mut self, stage: &mut Stage, host: NodeId, desired: HostDesired) {
         let revoked = Vec::new();
         let body = Body::HostDesire(Box::new(HostDesire { desired, revoked }));
         self.ask_host(stage, host, body, Asked::Desire(host), 30);

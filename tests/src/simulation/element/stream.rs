@@ -54,11 +54,10 @@ impl Element {
             return self.redial_later(stage);
         }
         let Some(alive) = &mut self.alive else { return };
-        let now = stage.instant(node);
         alive.control = Some(conn);
         alive.greeted = false;
         let mut element = self.description.clone();
-        element.state = Some(state(alive, now));
+        element.state = Some(state(alive));
         let hello = ElementHello {
             incarnation: alive.incarnation,
             software: String::new(),
@@ -94,13 +93,13 @@ impl Element {
             }
         }
         for asked in lost {
-            self.on_lost_question(stage, asked);
+            self.on_lost_question(stage, &asked);
         }
     }
 
     /// A question whose stream is gone.
-    fn on_lost_question(&mut self, stage: &mut Stage, asked: Asked) {
-        match asked {
+    fn on_lost_question(&mut self, stage: &mut Stage, asked: &Asked) {
+        match *asked {
             // The loss of the stream says all there is to say.
             Asked::Hello | Asked::Ensure(..) | Asked::LeaseEnd | Asked::Desire(_) => {}
             Asked::Probe(host) => self.probe(stage, host),
@@ -135,7 +134,7 @@ impl Element {
                     alive.untold.insert(host);
                 }
             }
-            other => self.on_lost_question(stage, other),
+            other => self.on_lost_question(stage, &other),
         }
         // A hello that failed: this end closes, and dials again.
         if let Some(alive) = &mut self.alive
@@ -233,7 +232,7 @@ impl Element {
         alive.sequence += 1;
         let beat = ElementHeartbeat {
             sequence: alive.sequence,
-            state: state(alive, now),
+            state: state(alive),
             hosts: alive.monitor.deltas(now),
         };
         stage.tell(node, conn, Body::ElementHeartbeat(Box::new(beat)));
@@ -360,7 +359,7 @@ impl Element {
             stage.close(old, Node::Element(self.number));
             let lost = alive.desk.on_closed(old);
             for asked in lost {
-                self.on_lost_question(stage, asked);
+                self.on_lost_question(stage, &asked);
             }
         }
         let Some(alive) = &mut self.alive else {
@@ -414,10 +413,10 @@ impl Element {
         };
         match body {
             Body::HostHeartbeat(beat) => {
-                let state: HostState = beat.state;
-                alive.monitor.on_heard(id, state.clone(), now);
+                let told: HostState = beat.state;
+                alive.monitor.on_heard(id, told.clone(), now);
                 self.decide(stage, |queue, now| {
-                    queue.on_host_heard(id, &state, &beat.leases, now);
+                    queue.on_host_heard(id, &told, &beat.leases, now);
                 });
             }
             Body::HostChanged(changed) => {
@@ -649,7 +648,7 @@ impl Element {
 }
 
 /// The Element's State now.
-fn state(alive: &super::Alive, _: std::time::Instant) -> gridmart_schemas::resource::ce::CeState {
+fn state(alive: &super::Alive) -> gridmart_schemas::resource::ce::CeState {
     let validity = Seconds::from_secs(u64::from(HEARTBEAT) * 3);
     element_state(
         &alive.queue,

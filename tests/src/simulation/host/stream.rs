@@ -138,7 +138,7 @@ impl Host {
 
     pub(super) fn beat(&mut self, stage: &mut Stage, conn: Conn) {
         let node = self.node();
-        let (state, leases) = (self.state(), self.held());
+        let (told, leases) = (self.state(), self.held());
         let Some(alive) = &mut self.alive else { return };
         if alive.element != Some(conn) || !alive.welcomed {
             return;
@@ -146,7 +146,7 @@ impl Host {
         alive.sequence += 1;
         let beat = HostHeartbeat {
             sequence: alive.sequence,
-            state,
+            state: told,
             leases,
         };
         stage.tell(node, conn, Body::HostHeartbeat(Box::new(beat)));
