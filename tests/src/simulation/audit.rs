@@ -252,7 +252,7 @@ impl World {
             let recorded = element.desired();
             if recorded.as_ref() != Some(&desired) {
                 return Some(format!(
-                    "element {} has not recorded what should be",
+                    "element {} has not recorded what should be: {recorded:?} instead of {desired:?}",
                     short(element.id.as_uuid())
                 ));
             }

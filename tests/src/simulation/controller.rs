@@ -171,7 +171,14 @@ impl Controller {
                 }
                 !done
             }),
-            Target::Application(digest) => everywhere(catalogue, command, digest, generation),
+            Target::Application(digest) => {
+                let newest = everywhere(catalogue, command, digest, generation);
+                if let Some(newest) = newest {
+                    catalogue.generation = newest;
+                    return self.sync_all(stage);
+                }
+                false
+            }
             Target::OnHost(digest, host) => {
                 let Some(application) = catalogue.applications.get(digest).cloned() else {
                     return;
@@ -562,18 +569,16 @@ fn everywhere(
     catalogue: &mut Snapshot,
     command: Command,
     digest: &Digest,
-    generation: u64,
-) -> bool {
-    let Some(application) = catalogue.applications.get(digest).cloned() else {
-        return false;
-    };
+    mut generation: u64,
+) -> Option<u64> {
+    let application = catalogue.applications.get(digest).cloned()?;
     let apart: Vec<(NodeId, Wish)> = catalogue
         .host_wishes
         .iter()
         .filter_map(|(host, wishes)| Some((*host, *wishes.get(digest)?)))
         .collect();
     if command.is_done(application.wish) && apart.iter().all(|(_, wish)| command.is_done(*wish)) {
-        return false;
+        return None;
     }
     let wish = command.apply(application.wish, generation);
     let changed = Application {
@@ -584,12 +589,13 @@ fn everywhere(
         .applications
         .insert(digest.clone(), Arc::new(changed));
     for (host, own) in apart {
+        generation += 1;
         let mut own = command.apply(own, generation);
         own.cut_epoch = own.cut_epoch.max(wish.cut_epoch);
         let wishes = catalogue.host_wishes.entry(host).or_default();
         wishes.insert(digest.clone(), own);
     }
-    true
+    Some(generation)
 }
 
 fn observed_hosts(element: NodeId, hosts: Vec<HostSummary>) -> Vec<(NodeId, HostObserved)> {

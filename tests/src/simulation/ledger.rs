@@ -172,7 +172,7 @@ impl Ledger {
     /// The controller has a call's record; one that is told again is the same.
     pub(crate) fn on_recorded(&mut self, record: &CallRecord) {
         let call = self.call(record.call);
-        call.records.insert((record.host, record.ended));
+        call.records.insert((record.host, record.submitted));
         if call.records.len() > call.opened as usize {
             let (told, opened) = (call.records.len(), call.opened);
             self.fail(format!(
