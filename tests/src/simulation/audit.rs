@@ -107,14 +107,31 @@ pub(crate) fn decision(
             if !would_serve(queue, lease.host, wanted) {
                 continue;
             }
-            let unfair = wanted.priority > *given
-                || (wanted.priority == *given && of(person) + 1 < of(&lease.person));
+            // Of what would have served this person, too, the other's last
+            // slot was given when the other had so many already.
+            let new = |serves: bool| -> u32 {
+                made.iter()
+                    .filter(|(other, _)| other.person == lease.person)
+                    .filter(|(other, _)| !serves || would_serve(queue, other.host, wanted))
+                    .map(|(other, _)| other.slots)
+                    .sum()
+            };
+            let had = (of(&lease.person) + new(true)).saturating_sub(new(false) + 1);
+            let unfair =
+                wanted.priority > *given || (wanted.priority == *given && of(person) < had);
             if unfair {
                 stage.ledger.fail(format!(
-                    "{} with {} slots got another before {person} with {}, who has priority {} against {given}",
+                    "{} with {} slots got {} of {} on host {} before {person} with {}, who wants {} of {} with priority {} against {given}",
                     lease.person,
                     of(&lease.person),
+                    lease.slots,
+                    lease.application,
+                    short(lease.host.as_uuid()),
                     of(person),
+                    waiting.missing,
+                    queue
+                        .application(&wanted.digest)
+                        .map_or("nothing", |application| application.name.as_str()),
                     wanted.priority
                 ));
             }
