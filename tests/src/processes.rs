@@ -105,6 +105,37 @@ impl Identity {
         Duration::from_secs_f64(ticks as f64 / per_second as f64)
     }
 
+    /// How often its threads were woken so far after they had waited.
+    pub fn wakes(self) -> u64 {
+        let threads = fs::read_dir(format!("/proc/{}/task", self.pid));
+        let woken = |thread: fs::DirEntry| -> Option<u64> {
+            let text = fs::read_to_string(thread.path().join("status")).ok()?;
+            let line = text
+                .lines()
+                .find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"))?;
+            line.trim().parse().ok()
+        };
+        threads
+            .into_iter()
+            .flatten()
+            .flatten()
+            .filter_map(woken)
+            .sum()
+    }
+
+    /// How many files it has open; 0 if it has ended or may not be looked at.
+    pub fn open_files(self) -> usize {
+        fs::read_dir(format!("/proc/{}/fd", self.pid)).map_or(0, Iterator::count)
+    }
+
+    /// The most memory that it ever had, in bytes.
+    pub fn resident_peak(self) -> u64 {
+        let text = fs::read_to_string(format!("/proc/{}/status", self.pid)).unwrap_or_default();
+        let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let kilobytes = line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok());
+        kilobytes.unwrap_or_default() * 1024
+    }
+
     /// Gives its memory, unless it has ended or may not be looked at.
     pub fn memory(self) -> Option<Memory> {
         let text = fs::read_to_string(format!("/proc/{}/smaps_rollup", self.pid)).ok()?;
@@ -194,6 +225,11 @@ pub fn tree(root: u32) -> BTreeSet<Identity> {
 /// far. What has ended counts with who waited for it.
 pub fn tree_cpu(root: u32) -> Duration {
     tree(root).into_iter().map(Identity::cpu).sum()
+}
+
+/// How often a process and all that descend from it were woken so far.
+pub fn tree_wakes(root: u32) -> u64 {
+    tree(root).into_iter().map(Identity::wakes).sum()
 }
 
 /// Gives the processes whose command line names a folder.

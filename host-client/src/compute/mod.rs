@@ -37,6 +37,7 @@ mod recent;
 mod record;
 mod relay;
 pub mod roll;
+mod room;
 mod run;
 pub mod runner;
 mod sandbox;

@@ -158,6 +158,8 @@ pub(crate) struct Sandbox {
     /// Messages to and from its runner.
     pub(crate) socket: UnixStream,
     pub(crate) layout: Layout,
+    /// The work folder as the Host sees it.
+    pub(crate) work_folder: PathBuf,
     group: Option<Cgroup>,
     remains: Option<Remains>,
     launcher: Launcher,
@@ -320,6 +322,7 @@ impl SandboxMaker {
             Ok(socket) => Ok(Sandbox {
                 socket,
                 layout,
+                work_folder: plan.folder.join("work"),
                 group,
                 remains: Some(remains),
                 launcher: self.launcher.clone(),

@@ -27,6 +27,7 @@ use super::{
     fate::failed,
     invocation,
     lease::Lease,
+    room,
     runner::protocol::{
         self, CALLS_AHEAD_MAX, EndCause, EndedBy, Kind, Message, ProcessEnd, ProtocolError, Start,
     },
@@ -105,6 +106,8 @@ struct Slot {
     outbox: Vec<u8>,
     /// Since when the first call in flight runs.
     head_since: Instant,
+    /// When the room that the first call takes is looked at next.
+    look_at: Instant,
     /// When the runner has to have reported the end of a kill.
     kill_deadline: Option<Instant>,
     hits: CgroupHits,
@@ -126,6 +129,7 @@ impl Slot {
             inbox: Vec::with_capacity(READ_BYTES),
             outbox: Vec::new(),
             head_since: Instant::now(),
+            look_at: Instant::now(),
             kill_deadline: None,
             hits: CgroupHits::default(),
             counted_idle: true,
@@ -260,7 +264,10 @@ impl Slot {
                 }
                 Ok(())
             }
-            () = sleep_until(deadline) => self.on_deadline(),
+            () = sleep_until(deadline) => {
+                self.look_after_room(sandbox);
+                self.on_deadline()
+            }
         }
     }
 
@@ -275,16 +282,16 @@ impl Slot {
         })?;
         let waited = call.waiting_since.elapsed();
         self.lease.services.recent.on_start(waited);
+        let ahead = !self.in_flight.is_empty();
+        if !ahead {
+            self.begin_head();
+        }
         let command = &self.lease.application.manifest.command;
         let linger = if call.is_part() {
             LINGER_PART
         } else {
             LINGER_CALL
         };
-        let ahead = !self.in_flight.is_empty();
-        if !ahead {
-            self.head_since = Instant::now();
-        }
         let start = Start {
             arguments: invocation::arguments(command, &call.open, &sandbox.layout),
             environment: invocation::environment(command, &call.open, &sandbox.layout),
@@ -374,7 +381,7 @@ impl Slot {
             return Ok(());
         };
         self.kill_deadline = None;
-        self.head_since = Instant::now();
+        self.begin_head();
         let cut = flying.call.cut_reason();
         if flying.recalled
             && end.cause == EndCause::NotStarted
@@ -427,10 +434,35 @@ impl Slot {
             .then(|| self.head_since + Duration::from_millis(head.wall_ms) + WALL_GRACE);
         let ahead = self.in_flight.iter().skip(1).any(|flying| !flying.recalled);
         let recall = ahead.then(|| self.head_since + AHEAD_TIME_MAX);
-        [wall, recall, self.kill_deadline]
+        [wall, recall, self.kill_deadline, Some(self.look_at)]
             .into_iter()
             .flatten()
             .min()
+    }
+
+    /// Another call is the first one now.
+    fn begin_head(&mut self) {
+        self.head_since = Instant::now();
+        self.look_at = self.head_since + room::LOOK_INTERVAL;
+    }
+
+    /// Ends the first call if it takes room that the Host needs.
+    fn look_after_room(&mut self, sandbox: &Sandbox) {
+        let now = Instant::now();
+        if now < self.look_at {
+            return;
+        }
+        self.look_at = now + room::LOOK_INTERVAL;
+        let services = &self.lease.services;
+        let taken =
+            room::is_taken(&sandbox.work_folder, services.slots_total).unwrap_or_else(|error| {
+                tracing::debug!(%error, "the room on the disk cannot be looked at");
+                false
+            });
+        if taken && let Some(head) = self.in_flight.front() {
+            tracing::warn!(call.id = %head.call.id, "a call fills the Host's disk and is ended");
+            self.lease.cut_call(&head.call, Cut::Limit(room::LIMIT));
+        }
     }
 
     fn on_deadline(&mut self) -> Result<(), Broken> {
@@ -443,6 +475,9 @@ impl Slot {
             && now >= self.head_since + Duration::from_millis(head.wall_ms) + WALL_GRACE
         {
             return Err(Broken::Late);
+        }
+        if now < self.head_since + AHEAD_TIME_MAX {
+            return Ok(());
         }
         for flying in self
             .in_flight

@@ -228,6 +228,8 @@ fn on_host(
 mod tests {
     use proptest::prelude::*;
 
+    use gridmart_schemas::role::Desired;
+
     use super::*;
 
     fn commands() -> impl Strategy<Value = Vec<Command>> {

@@ -8,7 +8,7 @@ use std::{
 use super::{Bench, Figure, NO_OP, pass, upload_no_op};
 use crate::{
     Supermarket, gridmart,
-    processes::{Identity, Memory, tree, tree_cpu},
+    processes::{Identity, Memory, tree, tree_cpu, tree_wakes},
     run::measure as run_measured,
 };
 
@@ -26,6 +26,9 @@ struct AtRest {
     memory: Memory,
     /// Percent of one CPU.
     share: f64,
+    /// Times per second that one of its threads was woken.
+    wakes: f64,
+    open_files: usize,
 }
 
 pub(super) fn measure(bench: &Bench) -> anyhow::Result<Vec<Figure>> {
@@ -66,8 +69,8 @@ fn figures(rested: &AtRest, worked: &AtRest, bare: f64) -> [Figure; 2] {
         "%",
     )
     .note(format!(
-        "of one CPU; {:.2} after {CALLS} calls",
-        worked.share
+        "of one CPU; {:.2} after {CALLS} calls; woken {:.1} times a second, {:.1} after; {} open files, {} after",
+        worked.share, rested.wakes, worked.wakes, rested.open_files, worked.open_files
     ));
     if is_host {
         memory = memory.aim("under 30 MB", resident * MEGABYTE < AIM_BYTES);
@@ -79,15 +82,21 @@ fn figures(rested: &AtRest, worked: &AtRest, bare: f64) -> [Figure; 2] {
 fn at_rest(market: &Supermarket, watch: Duration) -> anyhow::Result<Vec<AtRest>> {
     let names = market.role_names();
     let roots: Vec<u32> = names.iter().map(|name| market.role_pid(name)).collect();
-    let before: Vec<Duration> = roots.iter().map(|root| tree_cpu(*root)).collect();
+    let before: Vec<(Duration, u64)> = roots
+        .iter()
+        .map(|root| (tree_cpu(*root), tree_wakes(*root)))
+        .collect();
     let began = Instant::now();
     pass(watch)?;
     let wall = began.elapsed().as_secs_f64();
     let each = names.into_iter().zip(roots).zip(before);
     Ok(each
-        .map(|((name, root), before)| {
-            let used = tree_cpu(root).saturating_sub(before);
+        .map(|((name, root), (cpu, wakes))| {
+            let used = tree_cpu(root).saturating_sub(cpu);
+            let woken = tree_wakes(root).saturating_sub(wakes);
             AtRest {
+                wakes: Duration::from_secs(woken).as_secs_f64() / wall,
+                open_files: tree(root).into_iter().map(Identity::open_files).sum(),
                 name,
                 memory: memory_of(root),
                 share: used.as_secs_f64() / wall * 100.0,

@@ -69,7 +69,7 @@ pub(super) fn measure(bench: &Bench) -> anyhow::Result<Vec<Figure>> {
 }
 
 /// Wall time of a map of so many parts.
-async fn map(client: &Client, parts: usize) -> anyhow::Result<Duration> {
+pub(super) async fn map(client: &Client, parts: usize) -> anyhow::Result<Duration> {
     let map = client
         .apps()
         .map(NO_OP)

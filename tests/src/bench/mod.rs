@@ -11,6 +11,7 @@ mod idle;
 mod machine;
 mod map;
 mod meter;
+mod million;
 mod sample;
 mod start;
 mod swarm;
@@ -62,6 +63,8 @@ struct Arguments {
 enum Group {
     /// A map of no-op parts.
     Map,
+    /// A map of a million parts.
+    Million,
     /// A no-op call.
     Call,
     /// A real job.
@@ -178,6 +181,7 @@ impl Bench {
     fn measure(&self, group: Group) -> anyhow::Result<Vec<Figure>> {
         match group {
             Group::Map => map::measure(self),
+            Group::Million => million::measure(self),
             Group::Call => call::measure(self),
             Group::Topology => topology::measure(self),
             Group::Start => start::measure(self),

@@ -124,6 +124,32 @@ fn ten_gibibytes_that_nobody_reads_are_not_kept() {
 }
 
 #[test]
+fn a_child_that_fills_its_work_folder_is_ended_and_the_host_goes_on() {
+    let market = Supermarket::builder()
+        .hosts(1)
+        .small_disk("host-1", 64)
+        .start();
+    // Each try that fails is followed by another, so that the disk stays full.
+    let glutton = "while :; do head -c 300000 /dev/zero >> gorge 2>/dev/null || sleep 0.01; done";
+    market.upload(&Application::script("glutton", glutton));
+    market.upload(&Application::script("echo", "cat"));
+    assert_serves(&market);
+    let call = market.cli_start(&["call", "glutton", "--json"]);
+    let run = call.wait().exits(1);
+    assert_eq!(run.problem_code(), "limit-exceeded", "{}", run.stderr);
+    assert!(run.stderr.contains("WorkingAreaFree"), "{}", run.stderr);
+    wait_for(LONG, "there is room again", || {
+        let run = market.cli_with(&["call", "echo"], "well");
+        if run.code == 0 && run.text() == "well" {
+            Ok(())
+        } else {
+            Err(run.stderr)
+        }
+    });
+    market.stop();
+}
+
+#[test]
 fn a_child_that_ignores_term_is_killed_all_the_same() {
     let market = shared();
     let nap = Nap::new();

@@ -2,7 +2,6 @@
 //! else happens and each takes one slot.
 
 use std::{
-    cmp::Reverse,
     collections::{BTreeSet, HashMap},
     time::{Duration, Instant},
 };
@@ -11,6 +10,7 @@ use gridmart_schemas::id::PersonName;
 
 use super::{
     Queue,
+    application::Flow,
     effect::Effect,
     entry::{EntryKey, Rank},
 };
@@ -35,20 +35,26 @@ impl Queue {
             let line = lines.entry(&entry.wanted.asker.person).or_default();
             line.push((entry.rank(), entry.wanted.key));
         }
-        let mut turns: BTreeSet<(Reverse<i32>, u32, u64, u64, &PersonName, usize)> =
-            BTreeSet::new();
+        let mut turns: BTreeSet<(Flow, usize)> = BTreeSet::new();
         for (person, line) in &mut lines {
             line.sort_unstable();
             let standing = self.people.get(*person);
             let (held, turn) = standing.map_or((0, 0), |entry| (entry.held, entry.turn));
             if let Some(((priority, sequence), _)) = line.first() {
-                turns.insert((*priority, held, turn, *sequence, person, 0));
+                let flow = Flow {
+                    priority: *priority,
+                    held,
+                    turn,
+                    sequence: *sequence,
+                    person: PersonName::clone(person),
+                };
+                turns.insert((flow, 0));
             }
         }
         let mut order = Vec::with_capacity(self.entries.len());
         let mut position = 0;
-        while let Some((_, held, turn, _, person, at)) = turns.pop_first() {
-            let Some(line) = lines.get(person) else {
+        while let Some((flow, at)) = turns.pop_first() {
+            let Some(line) = lines.get(&flow.person) else {
                 continue;
             };
             if let Some((_, key)) = line.get(at) {
@@ -56,8 +62,14 @@ impl Queue {
                 order.push((position, *key));
             }
             if let Some(((priority, sequence), _)) = line.get(at + 1) {
-                let held = held.saturating_add(1);
-                turns.insert((*priority, held, turn + 1, *sequence, person, at + 1));
+                let next = Flow {
+                    priority: *priority,
+                    held: flow.held.saturating_add(1),
+                    turn: flow.turn + 1,
+                    sequence: *sequence,
+                    person: flow.person,
+                };
+                turns.insert((next, at + 1));
             }
         }
         order
