@@ -52,6 +52,6 @@ bench: ## The figures, as a table and in target/bench.json
 
 lint: ## Formatting and lints; warnings are errors
 	cargo fmt --check
-	cargo clippy --workspace --all-targets $(FAULTS) -- -D warnings
+	cargo clippy --workspace --all-targets $(FAULT_POINTS) -- -D warnings
 
 check: lint test ## What has to pass before a commit
