@@ -18,44 +18,53 @@ pub(super) const LIMIT: &str = "share of the Host's free disk space (WorkingArea
 const RESERVE_BYTES_MAX: u64 = 1 << 30;
 /// Of a small disk this part is kept free.
 const RESERVE_PART: u64 = 20;
-/// Entries of a folder that are counted.
+/// Entries of a work folder that are counted, and folders that wait to be: who
+/// has more takes too much.
 const ENTRIES_MAX: usize = 100_000;
 
-/// Whether the call in this work folder takes room that the Host needs; blocks
-/// for the disk, but only for the moment that `statvfs` takes while there is
-/// room.
-pub(super) fn is_taken(work: &Path, slots: u32) -> io::Result<bool> {
+/// What one slot may take of a disk while it is low.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Share(u64);
+
+/// Gives the share of each of so many slots, if less than the reserve is free.
+pub(super) fn low(work: &Path, slots: u32) -> io::Result<Option<Share>> {
     let disk = statvfs(work)?;
     let total = disk.f_blocks.saturating_mul(disk.f_frsize);
     let free = disk.f_bavail.saturating_mul(disk.f_frsize);
     let reserve = RESERVE_BYTES_MAX.min(total / RESERVE_PART);
-    if free >= reserve {
-        return Ok(false);
-    }
-    let share = reserve / u64::from(slots.max(1));
-    let mut counted = 0;
-    Ok(bytes_of(work, &mut counted) > share)
+    Ok((free < reserve).then(|| Share(reserve / u64::from(slots.max(1)))))
 }
 
-/// Bytes on the disk below a folder, as far as it is counted; what goes away
-/// meanwhile counts nothing.
-fn bytes_of(folder: &Path, counted: &mut usize) -> u64 {
+/// Whether what lies below a folder is more than the share; blocks for the disk.
+/// A folder that cannot be read, or is too large or deep to be counted, is more:
+/// nobody hides behind it. What goes away meanwhile counts nothing.
+///
+/// A file that is open and has no name any more is not found so.
+pub(super) fn is_over(work: &Path, share: Share) -> bool {
     use std::os::unix::fs::MetadataExt as _;
-    let mut bytes = 0u64;
-    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
-        *counted += 1;
-        if *counted > ENTRIES_MAX {
-            break;
-        }
-        let Ok(metadata) = entry.metadata() else {
-            continue;
+    let (mut bytes, mut entries) = (0u64, 0);
+    let mut waiting = vec![work.to_owned()];
+    while let Some(folder) = waiting.pop() {
+        let listed = match fs::read_dir(&folder) {
+            Ok(listed) => listed,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            Err(_) => return true,
         };
-        bytes = bytes.saturating_add(metadata.blocks().saturating_mul(512));
-        if metadata.is_dir() {
-            bytes = bytes.saturating_add(bytes_of(&entry.path(), counted));
+        for entry in listed.flatten() {
+            entries += 1;
+            let Ok(metadata) = entry.metadata() else {
+                continue;
+            };
+            bytes = bytes.saturating_add(metadata.blocks().saturating_mul(512));
+            if entries > ENTRIES_MAX || bytes > share.0 {
+                return true;
+            }
+            if metadata.is_dir() {
+                waiting.push(entry.path());
+            }
         }
     }
-    bytes
+    false
 }
 
 #[cfg(test)]
@@ -63,14 +72,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_lies_deep_counts_and_a_disk_with_room_is_nobodys() {
+    fn what_lies_deep_counts_and_nobody_hides() {
         let folder = tempfile::tempdir().unwrap();
         let deep = folder.path().join("a/b/c");
         fs::create_dir_all(&deep).unwrap();
         fs::write(deep.join("file"), vec![1; 300_000]).unwrap();
-        let mut counted = 0;
-        assert!(bytes_of(folder.path(), &mut counted) >= 300_000);
-        assert_eq!(counted, 4);
-        assert!(is_taken(&folder.path().join("absent"), 1).is_err());
+        assert!(is_over(folder.path(), Share(200_000)));
+        assert!(!is_over(folder.path(), Share(10_000_000)));
+        assert!(!is_over(&folder.path().join("gone"), Share(1)));
+        // A path that the system does not take.
+        assert!(is_over(&folder.path().join("x".repeat(5000)), Share(1)));
+        assert!(low(&folder.path().join("absent"), 1).is_err());
     }
 }

@@ -33,6 +33,8 @@ pub(crate) struct Services {
     /// Slots of the Host, taken while a call runs.
     pub(crate) slots: Arc<Semaphore>,
     pub(crate) slots_total: u32,
+    /// Taken by whoever counts a work folder: one at a time.
+    pub(crate) counting: Arc<Semaphore>,
     pub(crate) commands: Arc<Commands>,
     pub(crate) policy: HostPolicy,
     pub(crate) enforceable: Enforceable,
@@ -80,6 +82,7 @@ impl Services {
             sandbox_folder: parts.sandbox_folder,
             slots: Arc::new(Semaphore::new(parts.slots_total as usize)),
             slots_total: parts.slots_total,
+            counting: Arc::new(Semaphore::new(1)),
             commands: parts.commands,
             policy: parts.policy,
             enforceable,

@@ -454,15 +454,26 @@ impl Slot {
         }
         self.look_at = now + room::LOOK_INTERVAL;
         let services = &self.lease.services;
-        let taken =
-            room::is_taken(&sandbox.work_folder, services.slots_total).unwrap_or_else(|error| {
-                tracing::debug!(%error, "the room on the disk cannot be looked at");
-                false
-            });
-        if taken && let Some(head) = self.in_flight.front() {
-            tracing::warn!(call.id = %head.call.id, "a call fills the Host's disk and is ended");
-            self.lease.cut_call(&head.call, Cut::Limit(room::LIMIT));
-        }
+        let low = room::low(&sandbox.work_folder, services.slots_total).unwrap_or_else(|error| {
+            tracing::debug!(%error, "the room on the disk cannot be looked at");
+            None
+        });
+        let (Some(share), Some(head)) = (low, self.in_flight.front()) else {
+            return;
+        };
+        // Counting may take its time: one call after the other, on a thread for it.
+        let Ok(counting) = Arc::clone(&services.counting).try_acquire_owned() else {
+            return;
+        };
+        let (lease, call) = (Arc::clone(&self.lease), Arc::clone(&head.call));
+        let folder = sandbox.work_folder.clone();
+        tokio::task::spawn_blocking(move || {
+            if room::is_over(&folder, share) {
+                tracing::warn!(call.id = %call.id, "a call fills the Host's disk and is ended");
+                lease.cut_call(&call, Cut::Limit(room::LIMIT));
+            }
+            drop(counting);
+        });
     }
 
     fn on_deadline(&mut self) -> Result<(), Broken> {

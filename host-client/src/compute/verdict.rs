@@ -8,6 +8,7 @@ use gridmart_schemas::{
 use super::{
     cgroup::CgroupHits,
     limits::Limits,
+    room,
     runner::protocol::{EndCause, EndedBy, ProcessEnd, ProcessLimit},
 };
 
@@ -89,7 +90,9 @@ fn limit_hit(
     if end.by == EndedBy::WallTime {
         return Some("WallTimeLimit");
     }
-    if let Some(Cut::Limit(name)) = cut {
+    if let Some(Cut::Limit(name)) = cut
+        && (end.by == EndedBy::Host || *name != room::LIMIT)
+    {
         // Even if it ended by itself before it was: output over the limit is lost.
         return Some(name);
     }
