@@ -76,6 +76,10 @@ impl Draft {
         serde_json::to_writer(&mut line, record)?;
         line.push(b'\n');
         let sheet = &mut self.sheets[self.current];
+        if sheet.length + line.len() as u64 > SHEET_BYTES_MAX {
+            // The journal takes nothing, and the next start has to read this.
+            return Err(io::ErrorKind::StorageFull.into());
+        }
         sheet.file.write_at(&line, sheet.length)?;
         sheet.length += line.len() as u64;
         Ok(())

@@ -26,7 +26,7 @@ use tokio::sync::mpsc;
 use super::{
     deploy::Deployer,
     lease::Lease,
-    roll::{End, Roll},
+    roll::{End, Roll, ended},
     services::Services,
     verdict::Cut,
 };
@@ -169,6 +169,11 @@ impl Leases {
     /// The Element ends a lease; without `kill` its calls may finish.
     pub(crate) fn end(&self, id: LeaseId, kill: bool, reason: &str) {
         let mut roll = self.roll.lock();
+        if !kill && let Some(lease) = roll.get(id) {
+            // Before it is asked whether it has anything to do: a call that came
+            // in between would be ended with it.
+            lease.close(ended(reason));
+        }
         let end = roll.end(id, kill, reason, Instant::now());
         self.show(&roll);
         drop(roll);
@@ -177,8 +182,7 @@ impl Leases {
                 tracing::info!(lease.id = %lease.id(), reason, "a lease is ended");
                 end_now(&lease, problem, &Cut::Terminated(reason.to_owned()));
             }
-            End::Closing(lease, problem) => lease.close(problem),
-            End::Unknown => {}
+            End::Closing(..) | End::Unknown => {}
         }
     }
 

@@ -184,7 +184,7 @@ impl Recorder {
             }
             journal = self.keep_blocking(journal).await;
             if let Some(peer) = connected
-                && !journal.tell_all(&peer).await
+                && !journal.tell_oldest(&peer).await
             {
                 let _ = tokio::time::timeout(RETRY_PAUSE, stop.cancelled()).await;
             }

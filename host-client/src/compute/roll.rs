@@ -28,6 +28,11 @@ pub trait Tenant: Clone {
     fn is_idle(&self) -> bool;
 }
 
+/// What is told of a lease that its Element has ended.
+pub fn ended(reason: &str) -> Problem {
+    Problem::new(Code::LeaseEnded, format!("The lease was ended: {reason}."))
+}
+
 /// What the end of a lease means.
 #[derive(Clone, Debug)]
 pub enum End<T> {
@@ -90,9 +95,14 @@ impl<T: Tenant> Roll<T> {
         self.present.insert(tenant.claims().lease, tenant);
     }
 
+    /// Finds a lease that is present.
+    pub fn get(&self, id: LeaseId) -> Option<&T> {
+        self.present.get(&id)
+    }
+
     /// The Element ends a lease; without `kill` its calls may finish.
     pub fn end(&mut self, id: LeaseId, kill: bool, reason: &str, now: Instant) -> End<T> {
-        let problem = Problem::new(Code::LeaseEnded, format!("The lease was ended: {reason}."));
+        let problem = ended(reason);
         match self.present.get(&id).cloned() {
             // Its ticket may be on its way: it begins nothing any more.
             None => {

@@ -67,7 +67,12 @@ async fn parts_come_out_whole_whenever_their_sandbox_is_lost() {
         if ended.end().succeeded() {
             assert_eq!(ended.text(), number.to_string());
         } else {
-            assert_eq!(ended.end().code, Some(Code::SandboxLost), "{:?}", ended.end());
+            assert_eq!(
+                ended.end().code,
+                Some(Code::SandboxLost),
+                "{:?}",
+                ended.end()
+            );
             failed += 1;
         }
     }

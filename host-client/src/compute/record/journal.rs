@@ -174,16 +174,17 @@ impl Journal {
         }
     }
 
-    /// Tells all batches, oldest first; `false` if it is better to pause.
-    pub(super) async fn tell_all(&mut self, peer: &Peer) -> bool {
-        while let Some(waiting) = self.waiting.front() {
+    /// Tells the oldest batch; `false` if it is better to pause. No more than
+    /// one: what ends meanwhile is to come to the disk as well.
+    pub(super) async fn tell_oldest(&mut self, peer: &Peer) -> bool {
+        if let Some(waiting) = self.waiting.front() {
             let number = waiting.number;
             let batch = match self.read(waiting) {
                 Ok(batch) => batch,
                 Err(error) => {
                     tracing::error!(%error, batch = number, "a batch of the journal cannot be read and is dropped");
                     self.forget();
-                    continue;
+                    return true;
                 }
             };
             match peer.ask(&batch, ANSWER_TIME_MAX).await {
