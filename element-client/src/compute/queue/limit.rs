@@ -94,7 +94,9 @@ impl Limits {
             return Ok(());
         };
         let free = limit.saturating_sub(now.waiting.saturating_sub(1));
-        if waiting < free.saturating_mul(ENTRIES_PER_FREE_PLACE_MAX) {
+        // The last place is for those who have none, however short the queue.
+        let is_last = free <= 1 && limit > 1 && waiting > 0;
+        if !is_last && waiting < free.saturating_mul(ENTRIES_PER_FREE_PLACE_MAX) {
             return Ok(());
         }
         Err(Problem::new(

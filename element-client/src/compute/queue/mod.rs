@@ -113,6 +113,8 @@ pub struct Queue {
     moved: bool,
     /// When they may be told again.
     positions_due: Option<Instant>,
+    /// How far they were told; 0: to the end.
+    told_to: u32,
     effects: Vec<Effect>,
     lease_ids: LeaseIds,
 }
@@ -183,6 +185,7 @@ impl Queue {
             waiting: 0,
             moved: false,
             positions_due: None,
+            told_to: 0,
             effects: Vec::new(),
             lease_ids,
         }

@@ -51,12 +51,14 @@ impl Queue {
                 turns.insert((flow, 0));
             }
         }
+        let mut served = self.turns.now();
         let mut order = Vec::with_capacity(self.entries.len());
         let mut position = 0;
         while let Some((flow, at)) = turns.pop_first() {
             let Some(line) = lines.get(&flow.person) else {
                 continue;
             };
+            served = served.max(flow.turn);
             if let Some((_, key)) = line.get(at) {
                 position += 1;
                 order.push((position, *key));
@@ -65,7 +67,7 @@ impl Queue {
                 let next = Flow {
                     priority: *priority,
                     held: flow.held.saturating_add(1),
-                    turn: flow.turn + 1,
+                    turn: served + 1,
                     sequence: *sequence,
                     person: flow.person,
                 };
@@ -92,7 +94,12 @@ impl Queue {
         let seconds = u32::try_from(self.entries.len()).unwrap_or(u32::MAX) / ENTRIES_PER_SECOND;
         self.positions_due = Some(now + Duration::from_secs(seconds.into()));
         let mut told = 0;
+        let before = std::mem::take(&mut self.told_to);
         for (position, key) in self.order() {
+            // Half for those in front, half for those who were not told before.
+            if told >= TOLD_MAX / 2 && position <= before {
+                continue;
+            }
             let Some(entry) = self.entries.get_mut(&key) else {
                 continue;
             };
@@ -106,7 +113,7 @@ impl Queue {
             });
             told += 1;
             if told >= TOLD_MAX {
-                self.moved = true;
+                (self.moved, self.told_to) = (true, position);
                 return;
             }
         }

@@ -91,8 +91,8 @@ impl Queue {
     pub fn on_host_arrived(&mut self, arrival: HostArrival, now: Instant) -> Vec<LeaseId> {
         let id = arrival.id;
         let floor = self.settings.response_time_floor;
-        // A new stream may take the place of one whose loss was not noticed
-        // here: what was on its way on that one has no answer.
+        // A new stream takes the place of one that stands, or whose loss was not
+        // noticed here: what was on its way on that one is asked again.
         if self.hosts.get(&id).is_some_and(|host| host.connected) {
             self.on_host_lost(id, now);
         }
@@ -100,20 +100,13 @@ impl Queue {
             .hosts
             .entry(id)
             .or_insert_with(|| PoolHost::new(id, arrival.description.clone(), Wish::default()));
-        let still_here = host.connected && host.incarnation == Some(arrival.incarnation);
         host.description = arrival.description;
         host.endpoints = arrival.endpoints;
         host.relayed = arrival.relayed;
         host.incarnation = Some(arrival.incarnation);
         host.connected = true;
         host.down = false;
-        host.placements = if still_here {
-            // One stream succeeds another: what was asked on the old one is
-            // answered there.
-            told_anew(&mut host.placements, &arrival.deployments)
-        } else {
-            placements(&arrival.deployments)
-        };
+        host.placements = placements(&arrival.deployments);
         if let Some(state) = host.description.clone().state.as_ref() {
             host.hear(state, floor, now);
         }
@@ -273,7 +266,30 @@ impl Queue {
             "The lease was recalled and not given back; its Host has closed it.",
         );
         for id in left {
-            self.end_lease(id, &problem, None, now);
+            // Its ticket begins nothing any more, should it come yet.
+            self.end_lease(id, &problem, Some(true), now);
+        }
+        self.close_again(host, told, now);
+    }
+
+    /// Says again to a Host what it seems not to have heard: that a lease which
+    /// was asked back, and in which nothing runs, is to be closed.
+    fn close_again(&mut self, host: NodeId, told: &[HeldLease], now: Instant) {
+        for held in told.iter().filter(|held| held.running.is_empty()) {
+            let stage = self.leases.get(held.lease).map(|lease| lease.stage);
+            if let Some(Stage::Recalled {
+                since,
+                enforced: true,
+            }) = stage
+                && now.saturating_duration_since(since) >= LEFT_BEHIND_AFTER
+            {
+                self.effects.push(Effect::EndOnHost {
+                    host,
+                    lease: held.lease,
+                    kill: false,
+                    reason: "The lease was recalled, since others wait.".to_owned(),
+                });
+            }
         }
     }
 

@@ -20,6 +20,11 @@ pub(super) struct Turns {
 }
 
 impl Turns {
+    /// The virtual time.
+    pub(super) const fn now(&self) -> u64 {
+        self.now
+    }
+
     /// The turn of a person who begins to wait.
     pub(super) fn begin(&self, person: &PersonName) -> u64 {
         self.ahead.get(person).copied().unwrap_or(self.now)
