@@ -7,6 +7,7 @@ use std::{
     path::Path,
     process::Command,
     sync::atomic::{AtomicBool, Ordering},
+    thread,
     time::{Duration, Instant},
 };
 
@@ -22,8 +23,10 @@ use crate::{
 
 /// Parts of one map.
 const PARTS_MAX: u64 = 150;
-/// Runs of one map: afterwards something is wrong.
-const RUNS_MAX: u32 = 60;
+/// Time for one map, with all that happens to it: afterwards something is wrong.
+const MAP_MAX: Duration = Duration::from_mins(5);
+/// Pause after a refusal: whoever is refused tries again, but not at once.
+const REFUSED_PAUSE: Duration = Duration::from_millis(300);
 /// Longest life of the process of a map that is killed.
 const LIFE_MAX: f64 = 6.0;
 /// Characters of what a map says that the summary shows.
@@ -69,7 +72,8 @@ fn map(
     dice: &mut StdRng,
 ) -> Result<(), String> {
     let (mut said, mut job) = (String::new(), false);
-    for _ in 0..RUNS_MAX {
+    let began = Instant::now();
+    while began.elapsed() < MAP_MAX {
         let words: &[&str] = if job {
             &["retry", "last", "--output", "result", "--failed"]
         } else {
@@ -100,9 +104,10 @@ fn map(
             code => return Err(format!("a map ended with {code}: {}", run.stderr)),
         }
         said = run.stderr;
+        thread::sleep(REFUSED_PAUSE);
         job = job_is_there(folder);
     }
-    Err(format!("a map was run {RUNS_MAX} times; last: {said}"))
+    Err(format!("a map has not ended in {MAP_MAX:?}; last: {said}"))
 }
 
 /// The maps of this lane are its own, so that `last` means the right one.
