@@ -17,6 +17,8 @@ use std::{
 
 use gridmart_fabric::disk::{Disk, DiskFile, FileReader, Secrecy};
 
+use super::parts::PARTS_MAX;
+
 /// What the file begins with: its kind and version.
 const FILE_MAGIC: &[u8; 8] = b"gmres\0\0\x01";
 /// What a record begins with.
@@ -46,21 +48,54 @@ pub(crate) struct Extent {
     pub(crate) len: u32,
 }
 
-/// Which parts have results, and where.
+/// Nothing lies there: the file has its kind in front.
+const NOWHERE: Extent = Extent { at: 0, len: 0 };
+
+/// Which parts have results, and where: a map may have millions of them.
 #[derive(Debug, Default)]
 pub(crate) struct ResultIndex {
-    done: HashMap<u64, Box<[Extent]>>,
+    /// By part, where its result is one piece; `NOWHERE`, if it is not.
+    whole: Vec<Extent>,
+    /// Those in several pieces.
+    pieces: HashMap<u64, Box<[Extent]>>,
     /// Chunks of attempts that have not ended.
     open: HashMap<(u64, u32), (u64, Vec<Extent>)>,
 }
 
 impl ResultIndex {
     pub(crate) fn is_done(&self, part: u64) -> bool {
-        self.done.contains_key(&part)
+        self.extents(part).is_some()
     }
 
     pub(crate) fn extents(&self, part: u64) -> Option<&[Extent]> {
-        self.done.get(&part).map(AsRef::as_ref)
+        let whole = usize::try_from(part)
+            .ok()
+            .and_then(|part| self.whole.get(part));
+        match whole {
+            Some(extent) if *extent != NOWHERE => Some(std::slice::from_ref(extent)),
+            _ => self.pieces.get(&part).map(AsRef::as_ref),
+        }
+    }
+
+    /// The first result of a part counts.
+    fn set(&mut self, part: u64, extents: &[Extent]) {
+        let place = usize::try_from(part).unwrap_or(usize::MAX);
+        // No map has such a part.
+        if place >= PARTS_MAX || self.is_done(part) {
+            return;
+        }
+        if let [extent] = extents {
+            self.set_whole(place, *extent);
+        } else {
+            self.pieces.insert(part, extents.into());
+        }
+    }
+
+    fn set_whole(&mut self, place: usize, extent: Extent) {
+        if self.whole.len() <= place {
+            self.whole.resize(place + 1, NOWHERE);
+        }
+        self.whole[place] = extent;
     }
 
     fn add(&mut self, header: &Header, extent: Extent) {
@@ -69,9 +104,7 @@ impl ResultIndex {
             self.open.remove(&key);
             if header.last {
                 // Most parts: one record, no detour.
-                self.done
-                    .entry(header.part)
-                    .or_insert_with(|| Box::new([extent]));
+                self.set(header.part, &[extent]);
                 return;
             }
         }
@@ -85,9 +118,7 @@ impl ResultIndex {
         if header.last
             && let Some((_, extents)) = self.open.remove(&key)
         {
-            self.done
-                .entry(header.part)
-                .or_insert_with(|| extents.into());
+            self.set(header.part, &extents);
         }
     }
 }
