@@ -1,7 +1,10 @@
 //! Results that come too late: of Hosts that were found down, whose calls were
 //! given up, and that live after all.
 
-use std::collections::{HashSet, VecDeque};
+use std::{
+    collections::{HashMap, VecDeque},
+    time::{Duration, Instant},
+};
 
 use gridmart_schemas::{
     id::LeaseId,
@@ -12,18 +15,18 @@ use gridmart_schemas::{
 /// How many leases are remembered.
 const LEASES_MAX: usize = 10_000;
 
-/// Leases that were ended because their Host did not answer.
+/// Leases that were ended because their Host did not answer, and when.
 #[derive(Debug, Default)]
 pub(crate) struct Late {
     order: VecDeque<LeaseId>,
-    leases: HashSet<LeaseId>,
+    leases: HashMap<LeaseId, Instant>,
 }
 
 impl Late {
     /// A Host was found down while these were in force on it.
-    pub(crate) fn on_down(&mut self, leases: impl IntoIterator<Item = LeaseId>) {
+    pub(crate) fn on_down(&mut self, leases: impl IntoIterator<Item = LeaseId>, now: Instant) {
         for lease in leases {
-            if self.leases.insert(lease) {
+            if self.leases.insert(lease, now).is_none() {
                 self.order.push_back(lease);
             }
             if self.order.len() > LEASES_MAX
@@ -35,12 +38,16 @@ impl Late {
     }
 
     /// A call whose caller was told that its Host is down has not finished,
-    /// whatever its Host made of it: it may have been made again elsewhere.
-    pub(crate) fn judge(&self, batch: &mut CallRecords) {
+    /// whatever its Host made of it: it may have been made again elsewhere. One
+    /// that had ended before is as its caller saw it.
+    pub(crate) fn judge(&self, batch: &mut CallRecords, now: Instant) {
+        let told = batch.told;
         for record in &mut batch.records {
-            let late = record
-                .lease
-                .is_some_and(|lease| self.leases.contains(&lease));
+            let given_up = record.lease.and_then(|lease| self.leases.get(&lease));
+            let age = told.map_or(Duration::ZERO, |told| {
+                (told - record.ended).try_into().unwrap_or_default()
+            });
+            let late = given_up.is_some_and(|given_up| *given_up + age <= now);
             if late && record.end.state == CallState::Finished {
                 tracing::info!(call.id = %record.call, node.id = %record.host, "a result came too late and does not count");
                 record.end.state = CallState::Failed;
@@ -51,5 +58,67 @@ impl Late {
                 );
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use gridmart_schemas::{
+        id::{CallId, Digest, NodeId},
+        wire::record::{CallEnd, CallRecord},
+    };
+    use time::OffsetDateTime;
+
+    use super::*;
+
+    #[test]
+    fn what_ended_before_its_host_was_given_up_counts() {
+        let (lease, now) = (LeaseId::generate(), Instant::now());
+        let mut late = Late::default();
+        late.on_down([lease], now);
+        let told = OffsetDateTime::now_utc();
+        let record = |age: Duration| CallRecord {
+            call: CallId::generate(),
+            job: None,
+            part: None,
+            owner: "ada".parse().unwrap(),
+            application: "probe".into(),
+            version: "1".into(),
+            digest: Digest::from_blake3([1; 32]),
+            host: NodeId::generate(),
+            lease: Some(lease),
+            request: None,
+            submitted: told - age,
+            ended: told - age,
+            end: CallEnd {
+                state: CallState::Finished,
+                exit_code: Some(0),
+                signal: None,
+                code: None,
+                reason: None,
+                wall_us: 1,
+                cpu_us: 1,
+                max_resident_bytes: 0,
+                stdout_bytes: 0,
+                stderr_bytes: 0,
+            },
+        };
+        let mut batch = CallRecords {
+            sequence: 1,
+            told: Some(told),
+            records: vec![
+                record(Duration::from_secs(1)),
+                record(Duration::from_mins(1)),
+            ],
+            jobs: Vec::new(),
+        };
+        // Told ten seconds after its Host was given up.
+        late.judge(&mut batch, now + Duration::from_secs(10));
+        let states: Vec<CallState> = batch
+            .records
+            .iter()
+            .map(|record| record.end.state)
+            .collect();
+        assert_eq!(states, [CallState::Failed, CallState::Finished]);
     }
 }

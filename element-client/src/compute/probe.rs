@@ -126,7 +126,7 @@ impl Ce {
                     tracing::warn!(node.id = %host, "the Host does not answer a probe and counts as down");
                     ce.metrics.hosts_down.inc();
                     ce.decide(|queue, now| {
-                        ce.late.lock().on_down(queue.leases().of_host(host));
+                        ce.late.lock().on_down(queue.leases().of_host(host), now);
                         queue.on_host_down(host, now);
                     });
                 }

@@ -204,6 +204,7 @@ mod tests {
         };
         CallRecords {
             sequence: 1,
+            told: None,
             records: Vec::new(),
             jobs: vec![job],
         }

@@ -230,6 +230,7 @@ async fn a_restarted_element_works_on_without_its_controller() {
     };
     let batch = CallRecords {
         sequence: 1,
+        told: None,
         records: Vec::new(),
         jobs: vec![progress.clone()],
     };

@@ -110,6 +110,7 @@ pub async fn record_batch(
         sequence,
         records,
         jobs,
+        told: _,
     } = batch;
     let ended = records.len() as u64;
     control

@@ -56,6 +56,7 @@ async fn records_count_once_and_are_kept() {
     let (host, job, call) = (element.hosts[0], JobId::generate(), CallId::generate());
     let mut batch = CallRecords {
         sequence: 1,
+        told: None,
         records: vec![record(call, host)],
         jobs: vec![JobProgress {
             report: Some(ReportId::generate()),

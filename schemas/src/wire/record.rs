@@ -137,6 +137,14 @@ pub struct JobProgress {
 pub struct CallRecords {
     /// Counted per sender and incarnation; a repeated batch is recognised.
     pub sequence: u64,
+    /// When it is told, by the sender's clock: so its receiver knows how long
+    /// ago each call has ended. An older sender does not say.
+    #[serde(
+        default,
+        with = "time::serde::rfc3339::option",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub told: Option<time::OffsetDateTime>,
     /// Ended calls.
     #[serde(default)]
     pub records: Vec<CallRecord>,

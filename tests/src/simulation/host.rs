@@ -564,6 +564,7 @@ impl Host {
         alive.next_batch += 1;
         self.journal.push_back(CallRecords {
             sequence,
+            told: None,
             records: std::mem::take(&mut alive.gathered),
             jobs,
         });

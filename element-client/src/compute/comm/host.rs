@@ -138,7 +138,7 @@ impl HostStream {
     }
 
     async fn on_records(&self, mut batch: CallRecords) -> Result<Done, Problem> {
-        self.ce.late.lock().judge(&mut batch);
+        self.ce.late.lock().judge(&mut batch, Instant::now());
         let incarnation = self
             .ce
             .links

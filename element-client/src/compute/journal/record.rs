@@ -294,6 +294,7 @@ mod tests {
         };
         CallRecords {
             sequence,
+            told: None,
             records: Vec::new(),
             jobs: vec![progress],
         }

@@ -22,6 +22,8 @@ use gridmart_schemas::{
     wire::record::{CallRecord, CallRecords, JobProgress},
 };
 
+use time::OffsetDateTime;
+
 use super::super::disk_watch::DiskWatch;
 
 /// The Element has so long to acknowledge a batch.
@@ -93,6 +95,7 @@ impl Journal {
         self.next += 1;
         let unsaved = Some(Box::new(CallRecords {
             sequence: number,
+            told: None,
             records,
             jobs,
         }));
@@ -186,6 +189,10 @@ impl Journal {
                     self.forget();
                     return true;
                 }
+            };
+            let batch = CallRecords {
+                told: Some(OffsetDateTime::now_utc()),
+                ..batch
             };
             match peer.ask(&batch, ANSWER_TIME_MAX).await {
                 Ok(_) => {
