@@ -5,23 +5,11 @@ use std::time::Duration;
 
 use gridmart_tests::{Application, LONG, Supermarket, processes, wait_for};
 
-use crate::nap::Nap;
+use crate::{nap::Nap, wait_served};
 
 /// A task that ends when it is told to, by its stdin.
 fn gate() -> Application {
     Application::script("gate", "echo open; cat >/dev/null; echo closed")
-}
-
-#[track_caller]
-fn wait_served(market: &Supermarket) {
-    wait_for(LONG, "a new call is served", || {
-        let run = market.cli_with(&["call", "echo"], "new");
-        if run.code == 0 && run.text() == "new" {
-            Ok(())
-        } else {
-            Err(format!("{} {}", run.code, run.stderr))
-        }
-    });
 }
 
 /// Tells whether calls of the application run on that Host now.

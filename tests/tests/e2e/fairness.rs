@@ -11,7 +11,7 @@ use gridmart_tests::{
     wait_for,
 };
 
-use crate::is_whole;
+use crate::{is_whole, person};
 
 /// Entries of one person: as many as there are only in a siege, since each is a
 /// message of its own, and this is no optimised build.
@@ -34,16 +34,6 @@ fn market(waiting_max: u32) -> Supermarket {
     market.wait_resource("host-1", "back", |row| row["connected"] == true);
     market.cli_with(&["call", "echo"], "warm").ok();
     market
-}
-
-/// Adds a person and gives a token of theirs.
-fn person(market: &Supermarket, name: &str, role: &str) -> String {
-    let words = ["people", "add", name, "--role", role];
-    market
-        .cli_with(&words, "correct horse battery staple\n")
-        .ok();
-    let made = market.cli(&["token", "api", "create", "--person", name]);
-    made.ok().text()
 }
 
 async fn program(market: &Supermarket, token: &str) -> QueueClient {

@@ -34,11 +34,35 @@ mod tickets;
 
 use std::sync::{Arc, Mutex, Weak};
 
-use gridmart_tests::{Application, Supermarket};
+use gridmart_tests::{Application, LONG, Supermarket, wait_for};
 
 /// Whether the long tests are run whole: `make siege`.
 fn is_whole() -> bool {
     std::env::var_os("GRIDMART_SIEGE").is_some()
+}
+
+/// Adds a person and gives a token of theirs.
+#[track_caller]
+fn person(market: &Supermarket, name: &str, role: &str) -> String {
+    let words = ["people", "add", name, "--role", role];
+    market
+        .cli_with(&words, "correct horse battery staple\n")
+        .ok();
+    let made = market.cli(&["token", "api", "create", "--person", name]);
+    made.ok().text()
+}
+
+/// Waits until new calls are served.
+#[track_caller]
+fn wait_served(market: &Supermarket) {
+    wait_for(LONG, "a new call is served", || {
+        let run = market.cli_with(&["call", "echo"], "new");
+        if run.code == 0 && run.text() == "new" {
+            Ok(())
+        } else {
+            Err(format!("{} {}", run.code, run.stderr))
+        }
+    });
 }
 
 /// Gives the supermarket that all harmless tests share; the last one ends it.

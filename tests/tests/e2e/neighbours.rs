@@ -7,7 +7,7 @@ use gridmart_sdk::{Client, Output};
 use gridmart_tests::{Application, Running, Supermarket};
 use nix::sys::signal::Signal;
 
-use crate::nap::Nap;
+use crate::{nap::Nap, person};
 
 /// What is looked for.
 const SECRET: &str = "the-secret-of-victor";
@@ -38,19 +38,6 @@ fn search(more: &str) -> String {
     )
 }
 
-fn person(market: &Supermarket, name: &str) -> String {
-    market
-        .cli_with(
-            &["people", "add", name, "--role", "user"],
-            "correct horse battery staple\n",
-        )
-        .ok();
-    market
-        .cli(&["token", "api", "create", "--person", name])
-        .ok()
-        .text()
-}
-
 /// Whether a file below a folder has the secret: what the machine's owner sees.
 fn is_kept_below(folder: &Path) -> bool {
     fs::read_dir(folder).is_ok_and(|entries| {
@@ -71,7 +58,10 @@ fn is_kept_below(folder: &Path) -> bool {
 fn another_persons_running_call_is_not_found() {
     let market = Supermarket::builder().hosts(1).slots(Some(2)).start();
     market.upload(&Application::script("shell", "exec sh -c \"$1\""));
-    let (victor, mallory) = (person(&market, "victor"), person(&market, "mallory"));
+    let (victor, mallory) = (
+        person(&market, "victor", "user"),
+        person(&market, "mallory", "user"),
+    );
     let nap = Nap::new();
     let script = keep_secret(&nap);
     let victim = Running::start(

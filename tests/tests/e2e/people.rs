@@ -1,22 +1,8 @@
 //! People, roles and tokens, as the command line shows them.
 
-use gridmart_tests::{Running, SHORT, Supermarket, wait_for};
+use gridmart_tests::{Running, SHORT, wait_for};
 
-use crate::shared;
-
-/// Adds a person and gives a token of theirs.
-fn person(market: &Supermarket, name: &str, role: &str) -> String {
-    market
-        .cli_with(
-            &["people", "add", name, "--role", role],
-            "correct horse battery staple\n",
-        )
-        .ok();
-    market
-        .cli(&["token", "api", "create", "--person", name])
-        .ok()
-        .text()
-}
+use crate::{person, shared};
 
 #[test]
 fn roles_bound_what_may_be_done() {

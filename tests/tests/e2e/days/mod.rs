@@ -13,6 +13,8 @@ mod versions;
 
 use gridmart_tests::{LONG, Running, Supermarket, wait_for};
 
+use crate::wait_served;
+
 /// Waits until a role has logged something since `from`, a length of its log.
 #[track_caller]
 fn wait_logged(market: &Supermarket, role: &str, from: usize, text: &str) {
@@ -22,19 +24,6 @@ fn wait_logged(market: &Supermarket, role: &str, from: usize, text: &str) {
         news.contains(text)
             .then_some(())
             .ok_or_else(|| news.to_owned())
-    });
-}
-
-/// Waits until new calls are served; gives what the last refused one said.
-#[track_caller]
-fn wait_served(market: &Supermarket) {
-    wait_for(LONG, "a new call is served", || {
-        let run = market.cli_with(&["call", "echo"], "new");
-        if run.code == 0 && run.text() == "new" {
-            Ok(())
-        } else {
-            Err(format!("{} {}", run.code, run.stderr))
-        }
     });
 }
 
