@@ -16,8 +16,8 @@ pub struct Config {
     /// Address of the door; with port 0 the one of the last start is taken
     /// again, or else a free one.
     pub listen: SocketAddr,
-    /// Name or address by which programs and Hosts reach the door, without a
-    /// port; absent: the address that it listens on.
+    /// `HOST` or `HOST:PORT` by which programs and Hosts reach the door; absent:
+    /// the address that it listens on.
     pub advertise: Option<String>,
     /// Put the previous generation in the place of a damaged information base.
     pub restore_lib: bool,
@@ -31,26 +31,5 @@ impl std::fmt::Debug for Config {
             .field("name", &self.name)
             .field("listen", &self.listen)
             .finish_non_exhaustive()
-    }
-}
-
-/// `HOST:PORT`, with brackets around an IPv6 address.
-pub(crate) fn endpoint(host: &str, port: u16) -> String {
-    if host.contains(':') && !host.starts_with('[') {
-        format!("[{host}]:{port}")
-    } else {
-        format!("{host}:{port}")
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn ipv6_addresses_stand_in_brackets() {
-        assert_eq!(endpoint("ce.lab", 1), "ce.lab:1");
-        assert_eq!(endpoint("::1", 1), "[::1]:1");
-        assert_eq!(endpoint("[::1]", 1), "[::1]:1");
     }
 }

@@ -27,7 +27,7 @@ settings! {
         #[arg(long, value_name = "ADDR:PORT")]
         listen: SocketAddr,
         /// Host name or address that programs and Hosts reach it by
-        #[arg(long, value_name = "HOST")]
+        #[arg(long, value_name = "HOST[:PORT]")]
         advertise: String,
         /// Put the previous generation in the place of a damaged CEDoc.xml
         #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]

@@ -10,7 +10,10 @@ use std::{
 use gridmart_fabric::{
     clock::ParentClock,
     disk::RealDisk,
-    door::Door,
+    door::{
+        Door,
+        advertised::{endpoint, host_of},
+    },
     identity::{IdentityCell, NodeIdentity},
     ready::{self, Ready},
     telemetry::Metrics,
@@ -48,7 +51,7 @@ use super::{
     state::ServiceTimes,
 };
 use crate::{
-    config::{Config, endpoint},
+    config::Config,
     group::Group,
     info_base::InfoBase,
     monitor::Monitor,
@@ -150,7 +153,8 @@ fn first_document(config: &Config, identity: &NodeIdentity) -> Result<CeDocument
     .into_iter()
     .filter_map(|capability| capability.parse().ok())
     .collect();
-    let machine = reached_by(config, config.listen);
+    let reached = reached_by(config, config.listen);
+    let machine = host_of(&reached);
     let mut info = CeInfo::new(
         common,
         LrmsType::Fork,

@@ -11,6 +11,7 @@
 //! nothing of the door runs any more; whoever is refused is logged with the
 //! code, at a bounded rate.
 
+pub mod advertised;
 mod answer;
 mod hall;
 mod inner;

@@ -2,6 +2,7 @@
 
 use std::{net::SocketAddr, path::PathBuf};
 
+use gridmart_fabric::door::advertised::endpoint;
 use gridmart_schemas::resource::host::HostPolicy;
 
 use super::sandbox::RunnerProgram;
@@ -65,8 +66,7 @@ impl Config {
     /// Where programs may reach the door, most preferred first.
     pub(crate) fn endpoints(&self, address: SocketAddr, machine: &Machine) -> Vec<String> {
         match &self.advertise {
-            Some(advertised) if has_port(advertised) => vec![advertised.clone()],
-            Some(advertised) => vec![format!("{advertised}:{}", address.port())],
+            Some(advertised) => vec![endpoint(advertised, address.port())],
             None if !address.ip().is_unspecified() => vec![address.to_string()],
             None => {
                 let facts = machine.facts();
@@ -82,24 +82,5 @@ impl Config {
                 endpoints
             }
         }
-    }
-}
-
-fn has_port(advertised: &str) -> bool {
-    advertised.rsplit_once(':').is_some_and(|(host, port)| {
-        port.parse::<u16>().is_ok() && (!host.contains(':') || host.ends_with(']'))
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_advertised_port_is_recognised() {
-        assert!(has_port("host.example:7709"));
-        assert!(has_port("[::1]:7709"));
-        assert!(!has_port("host.example"));
-        assert!(!has_port("::1"));
     }
 }

@@ -39,6 +39,7 @@ const CODES: &[&str] = &[
     "sandbox-lost",
     "sandbox-unavailable",
     "staging-failed",
+    "storage-failed",
     "terminated",
     "ticket-cut",
     "timed-out",

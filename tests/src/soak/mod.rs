@@ -1,6 +1,7 @@
 //! Bad weather for a long time: a whole supermarket under a mixed load, while
-//! its roles are killed, halted and robbed of their children under a seed, and
-//! a ledger of everything that was promised.
+//! its roles are killed, halted and robbed of their children, its streams cut,
+//! slowed and silenced, and its disks filled under a seed, and a ledger of
+//! everything that was promised.
 //!
 //! What is checked while it lasts: every answer is the right one or a refusal
 //! that names the fault; nothing hangs. What is checked when it is calm again:
@@ -17,6 +18,7 @@ mod fault;
 mod ledger;
 mod maps;
 mod operator;
+mod wires;
 
 use std::{
     sync::atomic::{AtomicBool, Ordering},
@@ -27,12 +29,15 @@ use anyhow::Context as _;
 use rand::{SeedableRng as _, rngs::StdRng};
 
 pub use self::ledger::Ledger;
+use self::wires::Wires;
 use crate::{application::Application, supermarket::Supermarket};
 
 /// Hosts of the supermarket.
 const HOSTS: u32 = 3;
 /// Slots of each.
 const SLOTS: u32 = 2;
+/// Room on the disk of each role.
+const DISK_MEBIBYTES: u64 = 128;
 /// What callers call: it gives back its argument and its input.
 const MIRROR: &str = "mirror";
 /// The same, and may be called again when its Host is lost.
@@ -75,10 +80,12 @@ where
 /// Lets bad weather be, and panics at everything that is not as promised.
 pub fn run(plan: Plan) {
     eprintln!("soak: SEED={} FAULTS={}", plan.seed, plan.faults);
-    let market = Supermarket::builder()
-        .hosts(HOSTS)
-        .slots(Some(SLOTS))
-        .start();
+    let builder = Supermarket::builder().hosts(HOSTS).slots(Some(SLOTS));
+    let builder = roles().fold(builder, |builder, role| {
+        builder.small_disk(&role, DISK_MEBIBYTES)
+    });
+    let market = builder.start();
+    let wires = Wires::lay(&market);
     for application in applications() {
         market.upload(&application);
     }
@@ -94,7 +101,7 @@ pub fn run(plan: Plan) {
         }
         scope.spawn(|| operator::go_on(&market, &ledger, &over, dice(plan.seed, 20)));
         scope.spawn(|| maps::go_on(&market, &ledger, &over, dice(plan.seed, 30)));
-        fault::inflict(&market, &ledger, plan);
+        fault::inflict(&market, &wires, &ledger, plan);
     });
     calm::settle(&market, &ledger);
     calm::compare(&market, &ledger);
@@ -123,6 +130,14 @@ impl Drop for End<'_> {
     fn drop(&mut self) {
         self.0.store(true, Ordering::Relaxed);
     }
+}
+
+/// Names of the roles, which their folders have as well.
+fn roles() -> impl Iterator<Item = String> {
+    let hosts = (1..=HOSTS).map(|number| format!("host-{number}"));
+    ["control".to_owned(), "ce-1".to_owned()]
+        .into_iter()
+        .chain(hosts)
 }
 
 fn applications() -> [Application; 3] {

@@ -19,6 +19,8 @@ use crate::{application::Application, supermarket::Supermarket};
 const ANSWER_MAX: Duration = Duration::from_mins(1);
 /// Longest pause between two acts.
 const PAUSE_MAX: f64 = 2.0;
+/// What a fault that is inflicted may show as: no answer, a full disk.
+const UNCERTAIN_CODES: &[&str] = &["busy", "storage-failed", "timed-out", "unavailable"];
 /// A name that is used only here.
 pub(super) const SHELF: &str = "shelf";
 
@@ -124,7 +126,7 @@ fn enter(ledger: &Ledger, act: Act, answer: Option<Result<(), Error>>) {
             let code = error.code().map_or("none", |code| code.as_str());
             ledger.count(format!("operator: {kind}: {code}"));
             // Whoever gets no answer cannot know.
-            if !matches!(code, "unavailable" | "timed-out" | "busy") {
+            if !UNCERTAIN_CODES.contains(&code) {
                 ledger.broken(format!("{act:?} was refused with {code}: {error}"));
             }
             ledger.uncertain(act);

@@ -36,7 +36,7 @@ impl Change {
             .flag("--controller", proxy.address())
     }
 
-    /// Lets programs reach a Host through a proxy.
+    /// Lets programs reach a Host, or an Element, through a proxy.
     pub fn advertised_at(self, proxy: &Proxy) -> Self {
         self.flag("--advertise", proxy.address())
     }
