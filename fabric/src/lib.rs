@@ -6,6 +6,7 @@
 //! bound; no bytes from outside can make this code panic.
 
 pub mod authority;
+pub mod block;
 pub mod clock;
 pub mod disk;
 pub mod door;

@@ -84,6 +84,18 @@ uuid_id!(
     /// One map over many parts.
     JobId, "job id");
 uuid_id!(
+    /// A bucket of a Storage Element; its name may change owner, its id never does.
+    BucketId, "bucket id");
+uuid_id!(
+    /// One whole content of one key of a bucket.
+    VersionId, "version id");
+uuid_id!(
+    /// A piece of an object version that is made safe by itself.
+    StripeId, "stripe id");
+uuid_id!(
+    /// An upload in parts that is not an object version yet.
+    UploadId, "upload id");
+uuid_id!(
     /// One request of a person or program, followed through all tiers.
     RequestId, "request id");
 uuid_id!(
@@ -133,6 +145,63 @@ impl FromStr for RelayNonce {
             text: text.chars().take(64).collect(),
             expected: "32 hex digits are expected",
         })
+    }
+}
+
+/// One position of a stripe, on one Host: `<stripe>-<position>` in text, fit for
+/// a file name.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct BlockId {
+    /// The stripe.
+    pub stripe: StripeId,
+    /// Data blocks come first, from 0, then parity.
+    pub position: u8,
+}
+
+impl FromStr for BlockId {
+    type Err = IdError;
+
+    fn from_str(text: &str) -> Result<Self, IdError> {
+        let read = text.rsplit_once('-').and_then(|(stripe, position)| {
+            Some(Self {
+                stripe: stripe.parse().ok()?,
+                position: position.parse().ok()?,
+            })
+        });
+        // One block has one name: no other case, no leading zeros.
+        read.filter(|id| id.to_string() == text)
+            .ok_or_else(|| IdError {
+                noun: "block id",
+                text: text.chars().take(64).collect(),
+                expected: "a lower-case UUID, `-` and a position from 0 to 255 are expected",
+            })
+    }
+}
+
+impl TryFrom<String> for BlockId {
+    type Error = IdError;
+
+    fn try_from(text: String) -> Result<Self, IdError> {
+        text.parse()
+    }
+}
+
+impl From<BlockId> for String {
+    fn from(id: BlockId) -> Self {
+        id.to_string()
+    }
+}
+
+impl fmt::Display for BlockId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}-{}", self.stripe, self.position)
+    }
+}
+
+impl fmt::Debug for BlockId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
     }
 }
 
@@ -363,5 +432,33 @@ mod tests {
         let second = CallId::generate();
         assert!(first < second);
         assert_eq!(first.to_string().parse::<CallId>().unwrap(), first);
+    }
+
+    #[test]
+    fn a_block_has_one_name() {
+        let id = BlockId {
+            stripe: StripeId::generate(),
+            position: 5,
+        };
+        let text = id.to_string();
+        assert_eq!(text.parse::<BlockId>().unwrap(), id);
+        assert_eq!(serde_json::to_string(&id).unwrap(), format!("\"{text}\""));
+        let stripe = id.stripe;
+        for bad in [
+            String::new(),
+            "-".to_owned(),
+            stripe.to_string(),
+            format!("{stripe}-"),
+            format!("{stripe}-05"),
+            format!("{stripe}-+5"),
+            format!("{stripe}--5"),
+            format!("{stripe}-256"),
+            format!("{stripe}-5/.."),
+            format!("{{{stripe}}}-5"),
+            text.to_uppercase().replace("-5", "-5A"),
+            format!("{}-5", stripe.to_string().to_uppercase()),
+        ] {
+            assert!(bad.parse::<BlockId>().is_err(), "{bad}");
+        }
     }
 }

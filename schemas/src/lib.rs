@@ -1,6 +1,7 @@
 //! The contracts that gridmart's tiers share: the resource description model
 //! (`resource`, with its XSDs in `xsd/`), the messages between tiers (`wire`),
-//! the people's API (`api`), identifiers and the table of error codes.
+//! the people's API (`api`), how data is kept (`storage`), identifiers and the
+//! table of error codes.
 //!
 //! Invariant: no I/O here, and no clock but what a caller passes in.
 
@@ -10,5 +11,6 @@ pub mod problem;
 pub mod resource;
 pub mod role;
 pub mod scalar;
+pub mod storage;
 pub mod wire;
 pub mod xml;
