@@ -68,19 +68,53 @@ named!(
 
 named!(
     /// What a node is; its certificate says so.
-    NodeKind, "control, ce, chost", {
+    NodeKind, "control, ce, chost, se, shost", {
         /// The controller.
         Control = "control",
         /// Computing Element.
         ComputingElement = "ce",
         /// Compute Host.
         ComputeHost = "chost",
+        /// Storage Element.
+        StorageElement = "se",
+        /// Storage Host.
+        StorageHost = "shost",
     }
 );
 
+impl NodeKind {
+    /// Whether it is an Element: dials the controller, has Hosts.
+    pub const fn is_element(self) -> bool {
+        self.host_kind().is_some()
+    }
+
+    /// Whether it is a Host: dials its Element.
+    pub const fn is_host(self) -> bool {
+        self.element_kind().is_some()
+    }
+
+    /// Of an Element: what its Hosts are.
+    pub const fn host_kind(self) -> Option<Self> {
+        match self {
+            Self::ComputingElement => Some(Self::ComputeHost),
+            Self::StorageElement => Some(Self::StorageHost),
+            Self::Control | Self::ComputeHost | Self::StorageHost => None,
+        }
+    }
+
+    /// Of a Host: what its Element is.
+    pub const fn element_kind(self) -> Option<Self> {
+        match self {
+            Self::ComputeHost => Some(Self::ComputingElement),
+            Self::StorageHost => Some(Self::StorageElement),
+            Self::Control | Self::ComputingElement | Self::StorageElement => None,
+        }
+    }
+}
+
 named!(
     /// What a person or program may ask to do with a resource.
-    Operation, "call, manage, upload, logs", {
+    Operation, "call, manage, upload, logs, read, write", {
         /// Use it: call the application, take slots.
         Call = "call",
         /// Start, stop, kill.
@@ -89,6 +123,10 @@ named!(
         Upload = "upload",
         /// Read what it printed.
         Logs = "logs",
+        /// Of a bucket: list and get objects (GLUE `AccessMode` `r`).
+        Read = "read",
+        /// Of a bucket: put and delete objects (GLUE `AccessMode` `w`).
+        Write = "write",
     }
 );
 
@@ -101,3 +139,25 @@ named!(
         Closed = "closed",
     }
 );
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn elements_and_their_hosts_belong_together() {
+        for kind in NodeKind::ALL {
+            assert!(!(kind.is_element() && kind.is_host()), "{kind}");
+            if let Some(host) = kind.host_kind() {
+                assert_eq!(host.element_kind(), Some(*kind), "{kind}");
+            }
+            if let Some(element) = kind.element_kind() {
+                assert_eq!(element.host_kind(), Some(*kind), "{kind}");
+            }
+        }
+        let elements = NodeKind::ALL.iter().filter(|kind| kind.is_element());
+        assert_eq!(elements.count(), 2);
+        let hosts = NodeKind::ALL.iter().filter(|kind| kind.is_host());
+        assert_eq!(hosts.count(), 2);
+    }
+}

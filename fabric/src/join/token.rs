@@ -96,9 +96,9 @@ impl JoinToken {
 
     /// What the parent of such a node is.
     pub const fn parent_kind(&self) -> NodeKind {
-        match self.kind {
-            NodeKind::ComputeHost => NodeKind::ComputingElement,
-            NodeKind::ComputingElement | NodeKind::Control => NodeKind::Control,
+        match self.kind.element_kind() {
+            Some(element) => element,
+            None => NodeKind::Control,
         }
     }
 }
