@@ -174,7 +174,7 @@ fn first_document(config: &Config, identity: &NodeIdentity) -> Result<CeDocument
         access: AccessControlBase::from_rules(vec![AccessRule::new(Who::All)]),
     };
     let mut document = CeDocument::new(element);
-    document.configuration.probe_timeout = PROBE_TIMEOUT;
+    document.configuration.common.probe_timeout = PROBE_TIMEOUT;
     Ok(document)
 }
 

@@ -3,13 +3,19 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Extensions, ce::ComputingElement, host::ComputeHost};
+pub use super::element_doc::{CommonConfiguration, JoinTokenEntry, JoinTokens};
+use super::{Extensions, ce::ComputingElement, element_doc, host::ComputeHost};
 use crate::{
     id::Digest,
-    scalar::{LocalId, Seconds, Token, TokenHash, UtcTime},
+    scalar::{LocalId, Seconds, Token},
     wire::desired::Wish,
     xml::{FormatVersion, document, xml_record},
 };
+
+/// The Hosts of a Computing Element.
+pub type HostTable = element_doc::HostTable<ComputeHost>;
+/// One Host of a Computing Element.
+pub type HostEntry = element_doc::HostEntry<ComputeHost>;
 
 /// Largest local information base, in bytes: 2,000 Hosts take about 10 MiB.
 pub const CE_DOC_BYTES_MAX: usize = 64 * 1024 * 1024;
@@ -79,23 +85,12 @@ impl CeDocument {
     }
 }
 
-xml_record!(Wish {
-    children {
-        desired = "DesiredState",
-        generation = "Generation",
-        cut_epoch = "CutEpoch",
-    }
-});
-
 /// How an Element works.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Configuration {
-    /// How often a Host reports; above 0.
-    pub heartbeat_interval: Seconds,
-    /// How long a Host may take to answer a probe; above 0.
-    pub probe_timeout: Seconds,
-    /// `WorstResponseTime` of a Host is never below this.
-    pub response_time_floor: Seconds,
+    /// How it watches its Hosts.
+    #[serde(flatten)]
+    pub common: CommonConfiguration,
     /// How long a lease holds without being renewed; above 0.
     pub lease_duration: Seconds,
     /// How long a call whose connection is lost waits to be attached again.
@@ -107,10 +102,8 @@ pub struct Configuration {
 }
 
 xml_record!(Configuration {
+    base { common }
     children {
-        heartbeat_interval = "HeartbeatInterval",
-        probe_timeout = "ProbeTimeout",
-        response_time_floor = "ResponseTimeFloor",
         lease_duration = "LeaseDuration",
         reattach_grace = "ReattachGrace",
     }
@@ -120,112 +113,13 @@ xml_record!(Configuration {
 impl Default for Configuration {
     fn default() -> Self {
         Self {
-            heartbeat_interval: Seconds::from_secs(5),
-            probe_timeout: Seconds::from_secs(5),
-            response_time_floor: Seconds::from_secs(5),
+            common: CommonConfiguration::default(),
             lease_duration: Seconds::from_secs(300),
             reattach_grace: Seconds::from_secs(30),
             extensions: Extensions::default(),
         }
     }
 }
-
-/// The Hosts of an Element.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
-pub struct HostTable {
-    /// Each once.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub hosts: Vec<HostEntry>,
-}
-
-xml_record!(HostTable {
-    children {
-        hosts = "Host",
-    }
-});
-
-/// One Host of an Element.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
-pub struct HostEntry {
-    /// As it last described itself; its State is not kept here.
-    pub host: ComputeHost,
-    /// When it joined.
-    pub joined_at: UtcTime,
-    /// What it should be.
-    pub wish: Wish,
-    /// Its certificate is refused; absent: it is not.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub revoked: Option<bool>,
-    /// Foreign elements, carried along.
-    #[serde(default, skip_serializing_if = "Extensions::is_empty")]
-    #[schema(value_type = Vec<String>)]
-    pub extensions: Extensions,
-}
-
-xml_record!(HostEntry {
-    children {
-        host = "ComputeHost",
-        joined_at = "JoinedAt",
-        wish = "Desired",
-        revoked = "Revoked",
-    }
-    open { extensions }
-});
-
-impl HostEntry {
-    /// A Host that has just joined and should work.
-    pub fn new(host: ComputeHost, joined_at: UtcTime) -> Self {
-        Self {
-            host,
-            joined_at,
-            wish: Wish::default(),
-            revoked: None,
-            extensions: Extensions::default(),
-        }
-    }
-
-    /// Whether its certificate is refused.
-    pub fn is_revoked(&self) -> bool {
-        self.revoked == Some(true)
-    }
-}
-
-/// Tokens with which Hosts may join.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
-pub struct JoinTokens {
-    /// Each once.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub tokens: Vec<JoinTokenEntry>,
-}
-
-xml_record!(JoinTokens {
-    children {
-        tokens = "JoinToken",
-    }
-});
-
-/// One token, known by its hash only.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
-pub struct JoinTokenEntry {
-    /// Hash of its secret.
-    pub hash: TokenHash,
-    /// For people.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub label: Option<Token>,
-    /// When it ends.
-    pub expires: UtcTime,
-    /// How many Hosts may still join with it.
-    pub remaining: u32,
-}
-
-xml_record!(JoinTokenEntry {
-    children {
-        hash = "Hash",
-        label = "Label",
-        expires = "Expires",
-        remaining = "Remaining",
-    }
-});
 
 /// Applications that an Element offers.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]

@@ -14,6 +14,7 @@ pub mod ae_doc;
 pub mod ce;
 pub mod ce_doc;
 pub mod common;
+pub mod element_doc;
 pub mod enumeration;
 pub mod host;
 pub mod needs;

@@ -186,16 +186,17 @@ impl value::Value for FormatVersion {
 /// Lists how a type stands in a document: its attributes, the shared part of
 /// its group (`base`), its children in their order, its text, and the place of
 /// foreign elements (`open`). `[default]` marks a child that is left out where
-/// it has its default value. All fields have to be named, each once.
+/// it has its default value. All fields have to be named, each once. A name
+/// that depends on a type parameter stands in braces.
 macro_rules! xml_record {
-    ($type:ident {
+    ($type:ident $(<$parameter:ident: $bound:path>)? {
         $(attributes { $($attribute:ident = $attribute_name:literal),+ $(,)? })?
         $(base { $base:ident })?
-        $(children { $($field:ident = $name:literal $([$mode:ident])?),+ $(,)? })?
+        $(children { $($field:ident = $name:tt $([$mode:ident])?),+ $(,)? })?
         $(text { $text:ident })?
         $(open { $open:ident })?
     }) => {
-        impl $crate::xml::Record for $type {
+        impl $(<$parameter: $bound>)? $crate::xml::Record for $type $(<$parameter>)? {
             #[allow(unused_variables, reason = "not every type has attributes")]
             fn read<'a>(
                 attributes: &mut $crate::xml::Attributes<'a>,
@@ -228,7 +229,7 @@ macro_rules! xml_record {
             }
         }
 
-        impl $crate::xml::Element for $type {
+        impl $(<$parameter: $bound>)? $crate::xml::Element for $type $(<$parameter>)? {
             fn read_element(
                 cursor: &mut $crate::xml::Cursor<'_>,
                 name: &'static str,
@@ -242,22 +243,22 @@ macro_rules! xml_record {
             }
         }
     };
-    (@read $cursor:ident, $name:literal) => {
+    (@read $cursor:ident, $name:tt) => {
         $crate::xml::value::Field::read_field($cursor, $name)
     };
-    (@read $cursor:ident, $name:literal, default) => {
+    (@read $cursor:ident, $name:tt, default) => {
         $crate::xml::value::read_or_default($cursor, $name)
     };
-    (@read $cursor:ident, $name:literal, at_least_one) => {
+    (@read $cursor:ident, $name:tt, at_least_one) => {
         $crate::xml::value::read_at_least_one($cursor, $name)
     };
-    (@write $value:expr, $writer:ident, $name:literal) => {
+    (@write $value:expr, $writer:ident, $name:tt) => {
         $crate::xml::value::Field::write_field($value, $writer, $name)
     };
-    (@write $value:expr, $writer:ident, $name:literal, default) => {
+    (@write $value:expr, $writer:ident, $name:tt, default) => {
         $crate::xml::value::write_unless_default($value, $writer, $name)
     };
-    (@write $value:expr, $writer:ident, $name:literal, at_least_one) => {
+    (@write $value:expr, $writer:ident, $name:tt, at_least_one) => {
         $crate::xml::value::Field::write_field($value, $writer, $name)
     };
 }

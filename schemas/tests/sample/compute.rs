@@ -5,61 +5,21 @@ use std::num::NonZeroU16;
 use gridmart_schemas::{
     resource::{
         ce::{CeInfo, CePolicy, CeState, ComputingElement},
-        ce_doc::{
-            ApplicationEntry, Applications, CeDocument, Configuration, HostEntry, HostTable,
-            JoinTokenEntry, JoinTokens,
-        },
-        common::{CommonInfo, CommonPolicy, CommonState},
-        enumeration::{
-            HealthState, LrmsType, OsFamily, Platform, QualityLevel, Sandbox, SchedulingPolicy,
-            ServingState,
-        },
+        ce_doc::{ApplicationEntry, Applications, CeDocument, Configuration, HostEntry, HostTable},
+        enumeration::{LrmsType, OsFamily, Platform, Sandbox, SchedulingPolicy},
         host::{
             Architecture, Benchmark, ComputeHost, FileSystem, FileSystemState, HostInfo,
             HostPolicy, HostState, LoadAverage, MainMemory, MemoryState, NetworkAdapter,
             OperatingSystem, Processor,
         },
     },
-    scalar::{Decimal, TokenHash, Uri},
+    scalar::Uri,
 };
 
-use super::{Dice, accelerator, access};
-
-fn common_info(dice: &mut Dice<'_>) -> CommonInfo {
-    let has_place = dice.coin();
-    CommonInfo {
-        name: dice.token(),
-        domain: dice.local_id(),
-        implementation_name: dice.maybe(Dice::token),
-        implementation_version: dice.maybe(Dice::token),
-        endpoints: dice.several(Dice::uri),
-        capabilities: dice.several(Dice::token),
-        quality_level: *dice.pick(QualityLevel::ALL),
-        place: dice.maybe(Dice::token),
-        country: dice.maybe(Dice::token),
-        latitude: has_place.then(|| Decimal::from_millionths(i64::from(dice.byte()) * 300_000 - 1)),
-        longitude: has_place.then(|| Decimal::from_millionths(i64::from(dice.byte()) * -300_000)),
-        contacts: dice.several(Dice::uri),
-    }
-}
-
-fn common_state(dice: &mut Dice<'_>) -> CommonState {
-    CommonState {
-        serving_state: *dice.pick(ServingState::ALL),
-        health_state: *dice.pick(HealthState::ALL),
-        health_state_info: dice.maybe(Dice::text),
-        start_time: dice.maybe(Dice::utc),
-    }
-}
-
-fn common_policy(dice: &mut Dice<'_>) -> CommonPolicy {
-    let start = dice.maybe(Dice::utc);
-    CommonPolicy {
-        downtime_start: start,
-        downtime_end: start,
-        downtime_info: dice.maybe(Dice::text),
-    }
-}
+use super::{
+    Dice, accelerator, access,
+    common::{common_configuration, common_info, common_policy, common_state, join_tokens},
+};
 
 fn ce_info(dice: &mut Dice<'_>) -> CeInfo {
     let cpus = dice.u32();
@@ -267,9 +227,7 @@ pub(crate) fn ce_document(dice: &mut Dice<'_>) -> CeDocument {
     document.generation = dice.u64();
     document.wish = dice.wish();
     document.configuration = Configuration {
-        heartbeat_interval: dice.seconds(),
-        probe_timeout: dice.seconds(),
-        response_time_floor: dice.seconds(),
+        common: common_configuration(dice),
         lease_duration: dice.seconds(),
         reattach_grace: dice.seconds(),
         extensions: dice.extensions(),
@@ -285,15 +243,7 @@ pub(crate) fn ce_document(dice: &mut Dice<'_>) -> CeDocument {
     document.host_table = HostTable {
         hosts: hosts.collect(),
     };
-    let tokens = (0..dice.below(3)).map(|number| JoinTokenEntry {
-        hash: TokenHash::new(&format!("{number:064x}")).unwrap(),
-        label: dice.maybe(Dice::token),
-        expires: dice.utc(),
-        remaining: dice.u32(),
-    });
-    document.join_tokens = JoinTokens {
-        tokens: tokens.collect(),
-    };
+    document.join_tokens = join_tokens(dice);
     let applications = dice.maybe(|dice| ApplicationEntry {
         digest: dice.digest(),
         app_name: dice.local_id(),

@@ -4,6 +4,7 @@
 #![allow(dead_code, reason = "each test file uses a part of this")]
 
 mod application;
+mod common;
 mod compute;
 
 use gridmart_schemas::{

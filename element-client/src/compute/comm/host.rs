@@ -102,7 +102,7 @@ impl HostStream {
                 .max(1)
         };
         Ok(HostWelcome {
-            heartbeat_interval: seconds(configuration.heartbeat_interval),
+            heartbeat_interval: seconds(configuration.common.heartbeat_interval),
             lease_key: self
                 .ce
                 .identity

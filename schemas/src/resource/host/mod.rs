@@ -15,6 +15,7 @@ pub use self::{
 use super::{
     Extensions,
     common::{AccessControlBase, CommonPolicy},
+    element_doc::PoolHost,
 };
 use crate::{
     scalar::Uri,
@@ -52,6 +53,16 @@ xml_record!(ComputeHost {
     }
 });
 document!(ComputeHost, "ComputeHost", HOST_BYTES_MAX);
+
+impl PoolHost for ComputeHost {
+    fn id(&self) -> &Uri {
+        &self.id
+    }
+
+    fn element(&self) -> &Uri {
+        &self.info.element
+    }
+}
 
 /// What a Host's owner allows. An absent limit is no limit; 0 allows none.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]

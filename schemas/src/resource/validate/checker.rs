@@ -30,6 +30,13 @@ pub(crate) trait Check {
     fn check(&self, checker: &mut Checker);
 }
 
+fn total<T: Into<u64>, const N: usize>(values: [T; N]) -> u128 {
+    values
+        .into_iter()
+        .map(|value| u128::from(value.into()))
+        .sum()
+}
+
 impl Checker {
     /// Goes into a child.
     pub(super) fn within(&mut self, step: impl fmt::Display, check: impl FnOnce(&mut Self)) {
@@ -75,23 +82,48 @@ impl Checker {
         }
     }
 
-    pub(super) fn no_more_than(
+    /// Parts that are not more than their sibling, the whole. The sum is wider
+    /// than its parts, so that it never overflows.
+    pub(super) fn no_more_than<T: Into<u64>, const N: usize>(
         &mut self,
-        (parts, values): (&'static str, [u32; 2]),
-        (whole, found): (&'static str, u32),
+        parts: (&'static str, [T; N]),
+        whole: (&'static str, T),
     ) {
-        let sum = values.into_iter().map(u64::from).sum();
-        let found = u64::from(found);
-        if sum > found {
-            self.report_at(
+        self.within(whole.0, |checker| checker.within_whole(parts, whole));
+    }
+
+    /// Parts that are not more than a whole that stands elsewhere.
+    pub(super) fn within_whole<T: Into<u64>, const N: usize>(
+        &mut self,
+        (parts, values): (&'static str, [T; N]),
+        (whole, found): (&'static str, T),
+    ) {
+        let (sum, found) = (total(values), found.into());
+        if sum > u128::from(found) {
+            self.report(BrokenRule::MoreThanWhole {
+                parts,
+                sum,
                 whole,
-                BrokenRule::MoreThanWhole {
-                    parts,
-                    sum,
-                    whole,
-                    found,
-                },
-            );
+                found,
+            });
+        }
+    }
+
+    /// Parts that make exactly the whole.
+    pub(super) fn sum<T: Into<u64>, const N: usize>(
+        &mut self,
+        (total_name, found): (&'static str, T),
+        (parts, values): (&'static str, [T; N]),
+    ) {
+        let (sum, found) = (total(values), found.into());
+        if sum != u128::from(found) {
+            let rule = BrokenRule::NotSum {
+                total: total_name,
+                found,
+                parts,
+                sum,
+            };
+            self.report_at(total_name, rule);
         }
     }
 

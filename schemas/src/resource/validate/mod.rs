@@ -3,12 +3,13 @@
 
 mod application;
 mod checker;
+mod common;
 mod compute;
 
 use std::fmt;
 
 use super::enumeration::AeKind;
-pub(crate) use checker::check;
+pub(crate) use checker::{Check, check};
 
 /// Everything that does not go together in a document; never empty.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,7 +50,7 @@ pub enum BrokenRule {
         /// Its parts.
         parts: &'static str,
         /// Their sum.
-        sum: u64,
+        sum: u128,
     },
     /// Parts that are more than the whole.
     #[error("{parts} make {sum}, more than {whole} ({found})")]
@@ -57,7 +58,7 @@ pub enum BrokenRule {
         /// The parts.
         parts: &'static str,
         /// Their sum.
-        sum: u64,
+        sum: u128,
         /// The whole.
         whole: &'static str,
         /// Its value.
