@@ -115,6 +115,13 @@ macro_rules! open {
     };
 }
 
+mod storage;
+
+pub use self::storage::{
+    AccessLatency, AccessProtocolType, ExpirationMode, RetentionPolicy, SeArchitecture,
+    StorageDeviceType,
+};
+
 closed!(
     /// Does it take work, and do it?
     ServingState, "one of production, queueing, draining, closed", {

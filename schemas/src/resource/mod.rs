@@ -18,6 +18,9 @@ pub mod element_doc;
 pub mod enumeration;
 pub mod host;
 pub mod needs;
+pub mod se;
+pub mod se_doc;
+pub mod storage_area;
 pub mod validate;
 
 pub use crate::xml::{Document, DocumentError, DocumentErrorKind, Extension, Extensions};

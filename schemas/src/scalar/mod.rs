@@ -7,6 +7,7 @@
 //! [`Text`]; lengths count characters.
 
 mod number;
+mod storage;
 mod text;
 mod utc;
 
@@ -14,6 +15,7 @@ use std::borrow::Cow;
 
 pub(crate) use number::ascii_digits;
 pub use number::{Decimal, Percent, Seconds};
+pub use storage::{BucketName, FailureLabel};
 pub use text::{LocalId, PrincipalName, Text, Token, TokenHash, Uri, VariableName};
 pub use utc::UtcTime;
 

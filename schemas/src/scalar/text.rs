@@ -90,16 +90,18 @@ macro_rules! string_scalar {
         }
     };
 }
+pub(super) use string_scalar;
+
 fn has_length(text: &str, max: usize) -> bool {
     // Every character takes a byte at least, so most long texts are not counted.
     text.len() <= max || (text.len() <= max * 4 && text.chars().count() <= max)
 }
 
-fn is_token(text: &str) -> bool {
+pub(super) fn is_token(text: &str) -> bool {
     !text.is_empty() && has_length(text, TOKEN_MAX) && text.chars().all(is_xml_character)
 }
 
-fn is_local_id(text: &str) -> bool {
+pub(super) fn is_local_id(text: &str) -> bool {
     text.len() <= TOKEN_MAX
         && text
             .bytes()

@@ -8,16 +8,18 @@ use crate::{
     resource::{
         common::Who,
         enumeration::{
-            AeKind, AppEnvState, CpuArchitectureName, HandleType, HealthState, License, LrmsType,
-            OperatingSystemName, OsFamily, ParallelSupport, Platform, QualityLevel, Sandbox,
-            SchedulingPolicy, ServingState,
+            AccessLatency, AccessProtocolType, AeKind, AppEnvState, CpuArchitectureName,
+            ExpirationMode, HandleType, HealthState, License, LrmsType, OperatingSystemName,
+            OsFamily, ParallelSupport, Platform, QualityLevel, RetentionPolicy, Sandbox,
+            SchedulingPolicy, SeArchitecture, ServingState, StorageDeviceType,
         },
     },
     role::{Desired, Operation},
     scalar::{
-        Decimal, LocalId, Percent, ScalarError, Seconds, Text, Token, TokenHash, Uri, UtcTime,
-        VariableName, ascii_digits, collapse,
+        BucketName, Decimal, FailureLabel, LocalId, Percent, ScalarError, Seconds, Text, Token,
+        TokenHash, Uri, UtcTime, VariableName, ascii_digits, collapse,
     },
+    storage::Redundancy,
 };
 
 /// A value that is one text: of an element without children, or of an attribute.
@@ -185,10 +187,15 @@ macro_rules! self_reading {
 }
 
 self_reading!(
+    AccessLatency,
+    AccessProtocolType,
     AeKind,
     AppEnvState,
+    BucketName,
     CpuArchitectureName,
     Decimal,
+    ExpirationMode,
+    FailureLabel,
     HandleType,
     HealthState,
     License,
@@ -200,10 +207,13 @@ self_reading!(
     Percent,
     Platform,
     QualityLevel,
+    RetentionPolicy,
     Sandbox,
     SchedulingPolicy,
+    SeArchitecture,
     Seconds,
     ServingState,
+    StorageDeviceType,
     Text,
     Token,
     TokenHash,
@@ -231,6 +241,7 @@ macro_rules! collapsed {
 collapsed!(
     Desired: "production or closed",
     Digest: "blake3: and 64 lower-case hex digits",
+    Redundancy: "replica(N) with 1 to 16 copies, or rs(K,M) with 2 to 16 data and 1 to 8 parity blocks",
     bool: "true or false",
 );
 
@@ -285,7 +296,8 @@ impl Value for i32 {
 
 impl AttributeValue for Vec<Operation> {
     fn from_text(text: &str) -> Result<Self, ScalarError> {
-        let expected = "one or more of call, manage, upload, logs, with spaces between";
+        let expected =
+            "one or more of call, manage, upload, logs, read, write, with spaces between";
         let operations: Option<Self> = collapse(text)
             .split(' ')
             .map(|word| word.parse().ok())

@@ -1,7 +1,9 @@
-//! The compute Host: one machine's share of a pool.
+//! Hosts: one machine's share of a pool. Here the compute Host, in [`storage`]
+//! the storage Host.
 
 mod info;
 mod state;
+mod storage;
 
 use serde::{Deserialize, Serialize};
 
@@ -11,6 +13,10 @@ pub use self::{
         OperatingSystem, Processor,
     },
     state::{FileSystemState, HostState, LoadAverage, MemoryState},
+    storage::{
+        StorageDevice, StorageDeviceState, StorageHost, StorageHostInfo, StorageHostPolicy,
+        StorageHostState,
+    },
 };
 use super::{
     Extensions,

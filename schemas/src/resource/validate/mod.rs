@@ -5,6 +5,7 @@ mod application;
 mod checker;
 mod common;
 mod compute;
+mod storage;
 
 use std::fmt;
 
