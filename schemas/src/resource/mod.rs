@@ -11,6 +11,7 @@
 
 pub mod ae;
 pub mod ae_doc;
+pub mod any;
 pub mod ce;
 pub mod ce_doc;
 pub mod common;
@@ -23,4 +24,5 @@ pub mod se_doc;
 pub mod storage_area;
 pub mod validate;
 
+pub use self::any::{AnyElement, AnyElementState, AnyHost, AnyHostState, OtherKind};
 pub use crate::xml::{Document, DocumentError, DocumentErrorKind, Extension, Extensions};
