@@ -58,11 +58,16 @@ impl Links {
     }
 
     pub(crate) fn host(&self, id: NodeId) -> Option<Peer> {
+        self.host_link(id).map(|(peer, _)| peer)
+    }
+
+    /// A Host's stream, and the start of the Host that it belongs to.
+    pub(crate) fn host_link(&self, id: NodeId) -> Option<(Peer, Incarnation)> {
         self.hosts
             .read()
             .get(&id)
-            .map(|(peer, _)| peer.clone())
-            .filter(|peer| !peer.is_closed())
+            .filter(|(peer, _)| !peer.is_closed())
+            .cloned()
     }
 
     pub(crate) fn hosts(&self) -> Vec<(NodeId, Peer)> {

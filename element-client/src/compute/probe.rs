@@ -2,7 +2,7 @@
 //!
 //! At most one probe is on its way to a Host; all who ask meanwhile share its
 //! answer. No answer means that the Host is down; only this says so, a lost
-//! stream by itself does not.
+//! stream by itself does not. Any answer is life, a refusal as well.
 
 use std::{
     collections::BTreeMap,
@@ -86,25 +86,27 @@ impl Course {
         }
     }
 
-    /// What to do now.
+    /// What to do now. The deadline is for the return: a Host that is back by
+    /// then has as much time to answer as one that was never away.
     pub fn step(&self, has_stream: bool, now: Instant) -> Step {
-        let left = self.deadline.saturating_duration_since(now);
-        if left.is_zero() {
+        if now >= self.deadline {
             Step::Over
         } else if has_stream {
-            Step::Ask(left.min(self.patience))
+            Step::Ask(self.patience)
         } else {
             Step::AwaitReturn(self.deadline)
         }
     }
 
-    /// What an answer that did not come means: of a stream that stands, that
-    /// the Host is down; a lost stream says nothing.
-    pub const fn on_silence(stream_stands: bool) -> Option<Verdict> {
-        if stream_stands {
-            Some(Verdict::Down)
-        } else {
-            None
+    /// What it means that a probe came to this `problem`, where the stream that
+    /// still stands is of that start of the Host: silence, that the Host is
+    /// down; a refusal (a Host may be `busy`), that it lives. A lost stream
+    /// says nothing.
+    pub const fn on_problem(problem: Code, standing: Option<Incarnation>) -> Option<Verdict> {
+        match (standing, problem) {
+            (None, _) => None,
+            (Some(_), Code::TimedOut) => Some(Verdict::Down),
+            (Some(incarnation), _) => Some(Verdict::Alive(incarnation)),
         }
     }
 }
@@ -150,13 +152,16 @@ impl Ce {
             tokio::pin!(changed);
             // Enabled before looking, so that a return in between is seen.
             changed.as_mut().enable();
-            let peer = self.links.host(host);
-            match (course.step(peer.is_some(), Instant::now()), peer) {
-                (Step::Ask(patience), Some(peer)) => {
-                    if let Ok(answer) = peer.ask(&Probe {}, patience).await {
-                        return Verdict::Alive(answer.incarnation);
-                    }
-                    if let Some(verdict) = Course::on_silence(!peer.is_closed()) {
+            let link = self.links.host_link(host);
+            match (course.step(link.is_some(), Instant::now()), link) {
+                (Step::Ask(patience), Some((peer, incarnation))) => {
+                    let problem = match peer.ask(&Probe {}, patience).await {
+                        Ok(answer) => return Verdict::Alive(answer.incarnation),
+                        Err(problem) => problem,
+                    };
+                    tracing::debug!(%problem, node.id = %host, "a probe was not answered as it should be");
+                    let standing = (!peer.is_closed()).then_some(incarnation);
+                    if let Some(verdict) = Course::on_problem(problem.code, standing) {
                         return verdict;
                     }
                     let _ = timeout_at(course.deadline.into(), changed).await;
@@ -175,17 +180,30 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_silence_on_a_standing_stream_or_the_end_of_the_time_is_down() {
+    fn only_silence_on_a_standing_stream_is_down() {
+        let incarnation = Incarnation::generate();
+        for problem in [Code::Busy, Code::InvalidRequest, Code::Unavailable] {
+            let verdict = Course::on_problem(problem, Some(incarnation));
+            assert_eq!(verdict, Some(Verdict::Alive(incarnation)), "{problem}");
+            assert_eq!(Course::on_problem(problem, None), None, "{problem}");
+        }
+        let silence = Code::TimedOut;
+        let verdict = Course::on_problem(silence, Some(incarnation));
+        assert_eq!(verdict, Some(Verdict::Down));
+        assert_eq!(Course::on_problem(silence, None), None);
+    }
+
+    #[test]
+    fn a_host_that_returns_in_time_has_as_long_to_answer_as_any() {
         let now = Instant::now();
         let second = Duration::from_secs(1);
         let course = Course::new(3 * second, now, now);
         assert_eq!(course.step(true, now), Step::Ask(3 * second));
-        assert_eq!(course.step(true, now + 2 * second), Step::Ask(second));
+        assert_eq!(course.step(true, now + 2 * second), Step::Ask(3 * second));
+        assert_eq!(course.step(true, now + 3 * second), Step::Over);
         let waits = Step::AwaitReturn(now + 3 * second);
         assert_eq!(course.step(false, now + second), waits);
         assert_eq!(course.step(false, now + 3 * second), Step::Over);
-        assert_eq!(Course::on_silence(true), Some(Verdict::Down));
-        assert_eq!(Course::on_silence(false), None);
         // Just started: nobody is called down before all could be back.
         let course = Course::new(3 * second, now + 20 * second, now);
         let waits = Step::AwaitReturn(now + 20 * second);

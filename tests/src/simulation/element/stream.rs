@@ -122,13 +122,7 @@ impl Element {
                     queue.on_ensured(host, &digest, Err(problem), now);
                 });
             }
-            Asked::Probe(host) => {
-                let stands = stage.believes(conn, self.node());
-                match Course::on_silence(stands) {
-                    Some(verdict) => self.on_verdict(stage, host, verdict),
-                    None => self.probe(stage, host),
-                }
-            }
+            Asked::Probe(host) => self.on_probe_problem(stage, conn, host, Code::TimedOut),
             Asked::Desire(host) => {
                 if let Some(alive) = &mut self.alive {
                     alive.untold.insert(host);
@@ -142,6 +136,20 @@ impl Element {
             && !stage.believes(conn, self.node())
         {
             self.on_closed(stage, conn);
+        }
+    }
+
+    fn on_probe_problem(&mut self, stage: &mut Stage, conn: Conn, host: NodeId, problem: Code) {
+        let stands = stage.believes(conn, self.node());
+        let standing = self
+            .alive
+            .as_ref()
+            .and_then(|alive| alive.hosts.get(&host))
+            .filter(|(there, _)| stands && *there == conn)
+            .map(|(_, incarnation)| *incarnation);
+        match Course::on_problem(problem, standing) {
+            Some(verdict) => self.on_verdict(stage, host, verdict),
+            None => self.probe(stage, host),
         }
     }
 
@@ -193,6 +201,9 @@ impl Element {
             }
             (Asked::Probe(host), Ok(Body::ProbeAnswer(answer))) => {
                 self.on_verdict(stage, host, Verdict::Alive(answer.incarnation));
+            }
+            (Asked::Probe(host), Err(problem)) => {
+                self.on_probe_problem(stage, conn, host, problem.code);
             }
             (Asked::Desire(host), Ok(Body::HostApplied(applied))) => {
                 alive.monitor.on_applied(host, applied.generation);
