@@ -58,18 +58,59 @@ pub(crate) fn ticket_keys_of(controller: NodeId, keys: &BTreeMap<String, String>
     verifying
 }
 
+/// What the controller has said.
+#[derive(Clone)]
+pub(crate) struct Told {
+    desired: ElementDesired,
+    /// What signs access tickets; absent if nothing was said of that.
+    ticket_keys: Option<BTreeMap<String, String>>,
+}
+
 impl Ce {
     /// Records what should be, then applies it. Answers with the generation of
-    /// the Element's own wish that is in force.
+    /// the Element's own wish that is in force. What fails, because of a full
+    /// disk for instance, is tried again with the next tick.
     pub(crate) async fn apply(
         self: &Arc<Self>,
         desired: ElementDesired,
         ticket_keys: Option<BTreeMap<String, String>>,
     ) -> Result<u64, Problem> {
-        let _one_at_a_time = self.applying.lock().await;
-        let (before, desired) = self
-            .blocking(move |ce| ce.record(desired, ticket_keys))
-            .await??;
+        let mut unapplied = self.applying.lock().await;
+        let older_keys = unapplied.take().and_then(|told| told.ticket_keys);
+        let told = Told {
+            desired,
+            ticket_keys: ticket_keys.or(older_keys),
+        };
+        // Kept before: who waits for this may go away.
+        *unapplied = Some(told.clone());
+        let generation = self.apply_told(told).await?;
+        *unapplied = None;
+        Ok(generation)
+    }
+
+    /// Applies what was told last, if that has failed.
+    pub(crate) async fn apply_again(self: &Arc<Self>) {
+        let Ok(mut unapplied) = self.applying.try_lock() else {
+            return;
+        };
+        let Some(told) = unapplied.clone() else {
+            return;
+        };
+        match self.apply_told(told).await {
+            Ok(_) => {
+                *unapplied = None;
+                tracing::info!("what should be is applied now");
+            }
+            // It was said when it failed first.
+            Err(problem) => tracing::debug!(%problem, "what should be is not applied yet"),
+        }
+    }
+
+    async fn apply_told(self: &Arc<Self>, told: Told) -> Result<u64, Problem> {
+        if let Some(keys) = &told.ticket_keys {
+            *self.ticket_keys.write() = ticket_keys_of(self.controller, keys);
+        }
+        let (before, desired) = self.blocking(move |ce| ce.record(told)).await??;
         self.revocations.replace(desired.revoked.iter().copied());
         self.decide(|queue, now| queue.on_desired(&desired, now));
         self.desired_changed.notify_waiters();
@@ -82,7 +123,10 @@ impl Ce {
         self.blocking(move |ce| ce.shelf.keep_only(&offered))
             .await?;
         self.tell_hosts(&before, &desired);
-        Ok(desired.wish.generation)
+        let generation = desired.wish.generation;
+        // Last: what people cannot read yet holds all the same.
+        self.blocking(move |ce| ce.show(&desired)).await??;
+        Ok(generation)
     }
 
     /// Tells those Hosts for which something else should be than before, and
@@ -138,37 +182,22 @@ impl Ce {
     }
 
     /// Gives what should have been before, and what should be now.
-    fn record(
-        self: &Arc<Self>,
-        desired: ElementDesired,
-        ticket_keys: Option<BTreeMap<String, String>>,
-    ) -> Result<(ElementDesired, ElementDesired), Problem> {
+    fn record(&self, told: Told) -> Result<(ElementDesired, ElementDesired), Problem> {
         let mut standing = self.standing.lock();
         let before = standing.get().desired.clone();
-        let desired = merge(&before, desired);
+        let desired = merge(&before, told.desired);
         let recorded = standing.update(|standing| {
             standing.desired = desired.clone();
-            if let Some(keys) = &ticket_keys {
-                standing.ticket_keys.clone_from(keys);
+            if let Some(keys) = told.ticket_keys {
+                standing.ticket_keys = keys;
             }
         });
         recorded.map_err(|error| {
-            tracing::error!(%error, "what should be cannot be recorded");
             Problem::new(
                 Code::StorageFailed,
-                "The Element cannot record what should be.",
+                format!("The Element cannot record what should be: {error}."),
             )
         })?;
-        if let Some(keys) = ticket_keys {
-            *self.ticket_keys.write() = ticket_keys_of(self.controller, &keys);
-        }
-        // One at a time: the information base shows what was recorded last.
-        if let Err(problem) = self.show(&desired) {
-            // When this is asked again, what was before is this: nobody would be told.
-            let hosts = self.links.hosts().into_iter().map(|(host, _)| host);
-            self.untold.lock().extend(hosts);
-            return Err(problem);
-        }
         Ok((before, desired))
     }
 

@@ -29,6 +29,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
     comm::controller::Beat,
+    command::Told,
     deploy::Shelf,
     explain::EndedCalls,
     journal::lease::LeaseJournal,
@@ -84,8 +85,9 @@ pub(crate) struct Ce {
     pub(crate) beat: Mutex<Beat>,
     pub(crate) metrics: Measures,
     pub(crate) registry: Metrics,
-    /// One wish is applied at a time, so that the newest is applied last.
-    pub(crate) applying: tokio::sync::Mutex<()>,
+    /// One wish is applied at a time, so that the newest is applied last; it
+    /// stays here until it is.
+    pub(crate) applying: tokio::sync::Mutex<Option<Told>>,
     pub(crate) parent_clock: ParentClock,
     pub(crate) late: Mutex<Late>,
     /// Held while the controller is told something, so that each message goes

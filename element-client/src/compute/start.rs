@@ -343,6 +343,7 @@ impl Ce {
             self.metrics
                 .records_waiting
                 .set(i64::try_from(self.records.len()).unwrap_or(i64::MAX));
+            self.apply_again().await;
             let flushed = self.blocking(|ce| ce.base.flush(false)).await;
             if let Ok(Err(error)) = flushed {
                 tracing::error!(%error, "observed values cannot reach the information base");

@@ -1,11 +1,13 @@
 //! Commands, joining, and what the controller hears.
 
+use std::path::PathBuf;
+
 use gridmart_schemas::{
-    id::Incarnation,
+    id::{Incarnation, NodeId},
     problem::Code,
     role::Desired,
     wire::{
-        control_element::{Explain, Subject},
+        control_element::{ElementDesire, Explain, Subject},
         desired::{HostWish, Wish},
     },
 };
@@ -58,23 +60,90 @@ async fn kill_reaches_clients_and_hosts_even_after_a_start() {
     pool.element.end().await;
 }
 
+/// The Host is to be closed.
+fn closed(host: NodeId) -> HostWish {
+    HostWish {
+        host,
+        wish: Wish {
+            desired: Desired::Closed,
+            generation: 1,
+            cut_epoch: 0,
+        },
+        applications: Vec::new(),
+    }
+}
+
+/// Has the Element's disk refuse to replace that file, until it is undone.
+fn refuse_writes(pool: &Pool, file: &str) -> PathBuf {
+    let in_the_way = pool.folder.path().join(format!("{file}.new"));
+    std::fs::create_dir(&in_the_way).unwrap();
+    in_the_way
+}
+
+async fn wait_told_to_close(pool: &Pool) {
+    wait_for("the wish at the Host", || {
+        let wish = pool.host.desired.lock().wish;
+        (wish.desired == Desired::Closed)
+            .then_some(())
+            .ok_or(wish.generation)
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_element_that_cannot_record_its_welcome_stays_and_takes_it_later() {
+    let pool = Pool::open(1).await;
+    pool.control.shut().await;
+    let in_the_way = refuse_writes(&pool, "controller.json");
+    let wish = closed(pool.host.id);
+    pool.control.desired.lock().hosts.push(wish);
+    pool.control.told.lock().heartbeats.clear();
+    pool.control.open().await;
+    let stream = pool.control.element().await;
+    wait_for("a heartbeat", || {
+        let beats = pool.control.told.lock().heartbeats.len();
+        (beats > 0).then_some(()).ok_or(beats)
+    })
+    .await;
+    assert_eq!(pool.host.desired.lock().wish, Wish::default());
+    std::fs::remove_dir(in_the_way).unwrap();
+    wait_told_to_close(&pool).await;
+    assert!(!stream.is_closed(), "it was cut off meanwhile");
+    pool.element.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_recorded_holds_though_the_information_base_cannot_show_it() {
+    let pool = Pool::open(1).await;
+    let client = pool.client().await;
+    let in_the_way = refuse_writes(&pool, "CEDoc.xml");
+    let desired = {
+        let mut desired = pool.control.desired.lock();
+        desired.hosts.push(closed(pool.host.id));
+        desired.clone()
+    };
+    let stream = pool.control.element().await;
+    let asked = stream.ask(&ElementDesire { desired }, PATIENCE).await;
+    assert_eq!(asked.unwrap_err().code, Code::StorageFailed);
+    wait_told_to_close(&pool).await;
+    let waits = client.enter(pool.ticket(&client, "ada"), 1).await;
+    assert_eq!(waits.unwrap(), 1, "the Host is closed to the queue");
+    std::fs::remove_dir(in_the_way).unwrap();
+    wait_for("the wish in the information base", || {
+        let shown = std::fs::read_to_string(pool.folder.path().join("CEDoc.xml")).unwrap();
+        shown.contains("closed").then_some(()).ok_or(shown)
+    })
+    .await;
+    pool.element.end().await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_stopped_host_serves_nobody_and_the_explanation_says_so() {
     let pool = Pool::open(1).await;
     let client = pool.client().await;
     let host = pool.host.id;
-    let wish = Wish {
-        desired: Desired::Closed,
-        generation: 1,
-        cut_epoch: 0,
-    };
-    let stopped = HostWish {
-        host,
-        wish,
-        applications: Vec::new(),
-    };
     pool.control
-        .desire(|desired| desired.hosts.push(stopped))
+        .desire(|desired| desired.hosts.push(closed(host)))
         .await;
     assert_eq!(
         client.enter(pool.ticket(&client, "ada"), 1).await.unwrap(),

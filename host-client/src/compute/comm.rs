@@ -136,7 +136,14 @@ impl Comm {
         let comm = Arc::clone(&self);
         blocking(move || comm.leases.on_trust(trust)).await?;
         self.revocations.replace(welcome.revoked);
-        self.apply(welcome.desired).await?;
+        match self.apply(welcome.desired).await {
+            // What was in force stays so until the disk takes the new; a Host
+            // that is cut off for that would help nobody.
+            Err(problem) if problem.code == Code::StorageFailed => {
+                tracing::error!(%problem, hint = problem.hint, "what the Element says is not applied yet, trying again");
+            }
+            applied => applied?,
+        }
         for lease in welcome.ended_leases {
             self.leases
                 .end(lease, true, "the Element does not know it any more");
@@ -191,6 +198,7 @@ impl Comm {
             }
             sequence += 1;
             self.look_at_disk().await;
+            self.apply_unkept().await;
             let state = self.description.state(self.heartbeat());
             let told = peer
                 .tell(&HostHeartbeat {
@@ -317,13 +325,35 @@ impl Comm {
         let comm = Arc::clone(self);
         blocking(move || {
             comm.services.commands.record(desired)?;
-            comm.leases.end_cut();
-            comm.sweep_applications();
+            comm.follow_wishes();
             Ok(())
         })
-        .await?;
+        .await
+    }
+
+    /// The same for what was told last, if the disk has refused it.
+    async fn apply_unkept(self: &Arc<Self>) {
+        if !self.services.commands.has_unkept() {
+            return;
+        }
+        let comm = Arc::clone(self);
+        let applied = blocking(move || {
+            if comm.services.commands.record_unkept() {
+                tracing::info!("what the Element says is applied now");
+                comm.follow_wishes();
+            }
+            Ok(())
+        });
+        if let Err(problem) = applied.await {
+            tracing::error!(%problem, "what the Element says is not applied yet");
+        }
+    }
+
+    /// Does what the wishes in force mean; blocks for the disk.
+    fn follow_wishes(&self) {
+        self.leases.end_cut();
+        self.sweep_applications();
         self.changed.notify_one();
-        Ok(())
     }
 
     /// Removes applications that nobody wishes; blocks for the disk.

@@ -12,7 +12,7 @@ use std::{
 };
 
 use gridmart_fabric::{
-    disk::{Disk, Secrecy, durable_write},
+    disk::{Secrecy, durable_write},
     ticket::LeaseCut,
 };
 use gridmart_schemas::{
@@ -22,83 +22,157 @@ use gridmart_schemas::{
 };
 use parking_lot::Mutex;
 
-use super::orders;
+use super::{disk_watch::DiskWatch, orders};
 
 /// A larger file is not ours.
 const DESIRED_BYTES_MAX: u64 = 8 * 1024 * 1024;
 
 /// The desired state that is in force.
 pub(crate) struct Commands {
-    disk: Arc<dyn Disk>,
+    disk_watch: Arc<DiskWatch>,
     path: PathBuf,
-    desired: Mutex<HostDesired>,
+    wishes: Mutex<Wishes>,
+}
+
+struct Wishes {
+    in_force: HostDesired,
+    /// What was told last, if the disk has refused it.
+    unkept: Option<HostDesired>,
 }
 
 impl Commands {
     /// Reads what an earlier start was told.
-    pub(crate) fn open(disk: Arc<dyn Disk>, path: &Path) -> io::Result<Self> {
-        let desired = match disk.read_bounded(path, DESIRED_BYTES_MAX)? {
+    pub(crate) fn open(disk_watch: Arc<DiskWatch>, path: &Path) -> io::Result<Self> {
+        let in_force = match disk_watch.disk.read_bounded(path, DESIRED_BYTES_MAX)? {
             Some(bytes) => serde_json::from_slice(&bytes)?,
             None => HostDesired::default(),
         };
         Ok(Self {
-            disk,
+            disk_watch,
             path: path.to_owned(),
-            desired: Mutex::new(desired),
+            wishes: Mutex::new(Wishes {
+                in_force,
+                unkept: None,
+            }),
         })
     }
 
     /// Records what should be; blocks for the disk. What it means for the
-    /// work at hand is the caller's to do.
+    /// work at hand is the caller's to do. What the disk refuses waits for
+    /// [`record_unkept`](Self::record_unkept).
     pub(crate) fn record(&self, told: HostDesired) -> Result<(), Problem> {
-        let mut desired = self.desired.lock();
-        let merged = orders::merge(&desired, told)?;
-        if merged != *desired {
-            let written = serde_json::to_vec_pretty(&merged)
-                .map_err(io::Error::from)
-                .and_then(|bytes| durable_write(&*self.disk, &self.path, &bytes, Secrecy::Open));
-            if let Err(error) = written {
-                tracing::error!(%error, path = %self.path.display(), "the desired state cannot be kept");
-                return Err(Problem::new(
-                    Code::StorageFailed,
-                    "The Host cannot keep its desired state; what was in force before stays in force.",
-                ));
-            }
-            *desired = merged;
+        let mut wishes = self.wishes.lock();
+        let merged = orders::merge(&wishes.in_force, told)?;
+        self.keep(&mut wishes, merged).map_err(|error| {
+            tracing::error!(%error, path = %self.path.display(), "the desired state cannot be kept");
+            Problem::new(
+                Code::StorageFailed,
+                "The Host cannot keep its desired state; what was in force before stays in force.",
+            )
+        })
+    }
+
+    /// Records what was told last, if the disk has refused it; blocks for the
+    /// disk. Tells whether it is in force just now.
+    pub(crate) fn record_unkept(&self) -> bool {
+        let mut wishes = self.wishes.lock();
+        let Some(told) = wishes.unkept.clone() else {
+            return false;
+        };
+        let kept = self.keep(&mut wishes, told);
+        if let Err(error) = &kept {
+            tracing::debug!(%error, path = %self.path.display(), "the desired state cannot be kept yet");
         }
+        kept.is_ok()
+    }
+
+    /// Whether the disk has refused what was told last.
+    pub(crate) fn has_unkept(&self) -> bool {
+        self.wishes.lock().unkept.is_some()
+    }
+
+    fn keep(&self, wishes: &mut Wishes, merged: HostDesired) -> io::Result<()> {
+        if merged != wishes.in_force {
+            let bytes = serde_json::to_vec_pretty(&merged)?;
+            let written = durable_write(&*self.disk_watch.disk, &self.path, &bytes, Secrecy::Open);
+            if let Err(error) = written {
+                self.disk_watch.on_failure(&error);
+                wishes.unkept = Some(merged);
+                return Err(error);
+            }
+            wishes.in_force = merged;
+        }
+        wishes.unkept = None;
         Ok(())
     }
 
     /// The Host's own wish.
     pub(crate) fn host(&self) -> Wish {
-        self.desired.lock().wish
+        self.wishes.lock().in_force.wish
     }
 
     /// All applications that should be here.
     pub(crate) fn applications(&self) -> Vec<ApplicationWish> {
-        self.desired.lock().applications.clone()
+        self.wishes.lock().in_force.applications.clone()
     }
 
     /// The epochs in force for an application.
     pub(crate) fn cut(&self, digest: &Digest) -> LeaseCut {
-        orders::cut(&self.desired.lock(), digest)
+        orders::cut(&self.wishes.lock().in_force, digest)
     }
 
     /// Refuses what is stopped: the Host or the application.
     pub(crate) fn require_serving(&self, digest: &Digest) -> Result<(), Problem> {
-        orders::require_serving(&self.desired.lock(), digest)
+        orders::require_serving(&self.wishes.lock().in_force, digest)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use gridmart_fabric::disk::{
-        RealDisk,
+        Disk, RealDisk,
         test_disk::{Fault, TestDisk},
     };
     use gridmart_schemas::role::Desired;
 
     use super::*;
+
+    fn opened(disk: Arc<dyn Disk>, path: &Path) -> io::Result<Commands> {
+        Commands::open(DiskWatch::new(disk, Path::new("/host/spools")), path)
+    }
+
+    #[test]
+    fn what_the_disk_refuses_is_in_force_when_it_does_not_any_more() {
+        let disk = TestDisk::new();
+        let path = Path::new("/host/desired.json");
+        let commands = opened(Arc::new(disk.clone()), path).unwrap();
+        assert!(!commands.record_unkept(), "nothing was told");
+        disk.fail_at(0, Fault::Full);
+        let refused = commands.record(desired(2, Desired::Closed, 1));
+        assert_eq!(refused.unwrap_err().code, Code::StorageFailed);
+        assert!(commands.disk_watch.is_failing(), "the Host is critical");
+        assert!(commands.has_unkept() && !commands.record_unkept());
+        disk.mend();
+        assert!(commands.record_unkept() && !commands.has_unkept());
+        assert_eq!(commands.host().generation, 2);
+        assert!(!commands.record_unkept(), "it is told once");
+        disk.restart();
+        let again = opened(Arc::new(disk), path).unwrap();
+        assert_eq!(again.host().generation, 2);
+    }
+
+    #[test]
+    fn what_was_told_later_takes_the_place_of_what_the_disk_refused() {
+        let disk = TestDisk::new();
+        let path = Path::new("/host/desired.json");
+        let commands = opened(Arc::new(disk.clone()), path).unwrap();
+        disk.fail_at(0, Fault::Full);
+        commands.record(desired(2, Desired::Closed, 1)).unwrap_err();
+        disk.mend();
+        commands.record(desired(3, Desired::Production, 1)).unwrap();
+        assert!(!commands.record_unkept());
+        assert_eq!(commands.host().generation, 3);
+    }
 
     #[test]
     fn after_any_fault_the_old_wish_or_the_new_one_holds() {
@@ -108,7 +182,7 @@ mod tests {
             .flat_map(|fault| (0..6).map(move |step| (fault, step)));
         for (fault, step) in cases {
             let disk = TestDisk::seeded(step + 1);
-            let open = || Commands::open(Arc::new(disk.clone()), path).unwrap();
+            let open = || opened(Arc::new(disk.clone()), path).unwrap();
             let commands = open();
             commands.record(desired(1, Desired::Production, 0)).unwrap();
             disk.fail_at(step, fault);
@@ -167,8 +241,7 @@ mod tests {
     #[test]
     fn older_wishes_are_refused() {
         let place = tempfile::tempdir().unwrap();
-        let commands =
-            Commands::open(Arc::new(RealDisk), &place.path().join("desired.json")).unwrap();
+        let commands = opened(Arc::new(RealDisk), &place.path().join("desired.json")).unwrap();
         commands.record(desired(5, Desired::Closed, 2)).unwrap();
         commands.record(desired(5, Desired::Closed, 2)).unwrap();
         let refused = commands
@@ -187,11 +260,11 @@ mod tests {
     fn wishes_outlive_the_process() {
         let place = tempfile::tempdir().unwrap();
         let path = place.path().join("desired.json");
-        Commands::open(Arc::new(RealDisk), &path)
+        opened(Arc::new(RealDisk), &path)
             .unwrap()
             .record(desired(7, Desired::Closed, 3))
             .unwrap();
-        let again = Commands::open(Arc::new(RealDisk), &path).unwrap();
+        let again = opened(Arc::new(RealDisk), &path).unwrap();
         assert_eq!(
             again.host(),
             Wish {
@@ -202,7 +275,7 @@ mod tests {
         );
         std::fs::write(&path, "{torn").unwrap();
         assert!(
-            Commands::open(Arc::new(RealDisk), &path).is_err(),
+            opened(Arc::new(RealDisk), &path).is_err(),
             "a damaged file is not taken for an empty one"
         );
     }
@@ -210,8 +283,7 @@ mod tests {
     #[test]
     fn each_application_keeps_its_newest_wish() {
         let place = tempfile::tempdir().unwrap();
-        let commands =
-            Commands::open(Arc::new(RealDisk), &place.path().join("desired.json")).unwrap();
+        let commands = opened(Arc::new(RealDisk), &place.path().join("desired.json")).unwrap();
         commands
             .record(with_application(9, Desired::Closed, 4))
             .unwrap();
@@ -219,7 +291,7 @@ mod tests {
             .record(with_application(8, Desired::Production, 3))
             .unwrap();
         assert_eq!(
-            orders::application(&commands.desired.lock(), &digest())
+            orders::application(&commands.wishes.lock().in_force, &digest())
                 .unwrap()
                 .generation,
             9

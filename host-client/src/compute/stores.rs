@@ -56,7 +56,7 @@ impl Stores {
         );
         let disk: Arc<dyn Disk> = Arc::new(RealDisk);
         let disk_watch = DiskWatch::new(Arc::clone(&disk), &spools);
-        let commands = Commands::open(Arc::clone(&disk), &desired);
+        let commands = Commands::open(Arc::clone(&disk_watch), &desired);
         let recorder = Recorder::open(Arc::clone(&disk), Arc::clone(&disk_watch), &records);
         let room = SpoolRoom::open(Arc::clone(&disk), Arc::clone(&disk_watch), &spools);
         Ok(Self {

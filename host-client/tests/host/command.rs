@@ -199,6 +199,36 @@ async fn one_call_can_be_ended_and_logs_are_kept() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_host_that_cannot_keep_its_welcome_stays_and_takes_it_later() {
+    let scene = scene().await;
+    scene.element.shut().await;
+    let in_the_way = scene.place.path().join("host/desired.json.new");
+    std::fs::create_dir(&in_the_way).unwrap();
+    scene.element.desired.lock().wish = Wish {
+        desired: Desired::Closed,
+        generation: 2,
+        cut_epoch: 0,
+    };
+    scene.element.told.lock().heartbeats.clear();
+    scene.element.open_door().await;
+    let stream = scene.element.host().await;
+    wait_for("a heartbeat", || {
+        let beats = scene.element.told.lock().heartbeats.len();
+        (beats > 0).then_some(()).ok_or(beats)
+    })
+    .await;
+    std::fs::remove_dir(in_the_way).unwrap();
+    wait_for("the wish in force", || {
+        let told = scene.element.told.lock();
+        let last = told.changes.last().map(|change| change.generation);
+        (last == Some(2)).then_some(()).ok_or(last)
+    })
+    .await;
+    assert!(!stream.is_closed(), "it was cut off meanwhile");
+    scene.host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn applications_are_fetched_once_and_kept() {
     let scene = scene().await;
     let wish = scene.element.package("fetched", AePolicy::default());

@@ -72,7 +72,10 @@ impl Handler for ControllerStream {
             match incoming.kind.as_str() {
                 ElementDesire::KIND => {
                     let desire: ElementDesire = incoming.read()?;
-                    let generation = ce.apply(desire.desired, None).await?;
+                    let applied = ce.apply(desire.desired, None).await;
+                    let generation = applied.inspect_err(|problem| {
+                        tracing::error!(%problem, hint = problem.hint, "what should be is not applied yet, trying again");
+                    })?;
                     // Before the answer: who acts on it then sees the new State.
                     peer.tell(&ce.heartbeat()).await?;
                     reply(&ElementApplied { generation })
@@ -143,8 +146,12 @@ impl Ce {
             .await?;
         }
         self.parent_clock.on_welcome(welcome.time);
-        self.apply(welcome.desired, Some(welcome.ticket_keys))
-            .await?;
+        let applied = self.apply(welcome.desired, Some(welcome.ticket_keys)).await;
+        // What was in force stays so until the disk takes the new; an Element
+        // that is cut off for that would help nobody.
+        if let Err(problem) = applied {
+            tracing::error!(%problem, hint = problem.hint, "what the controller says is not applied yet, trying again");
+        }
         let interval = Duration::from_secs(u64::from(welcome.heartbeat_interval.max(1)));
         *self.beat.lock() = Beat {
             sequence: 0,

@@ -184,7 +184,7 @@ impl Element {
                 alive.greeted = true;
                 alive.failures = 0;
                 stage.timer(Node::Element(self.number), 0, Timer::Beat(conn));
-                // A disk that refuses would have this end close the stream.
+                // What a disk refuses is told again.
                 let _ = self.apply(stage, welcome.desired);
                 self.send_records(stage);
             }
