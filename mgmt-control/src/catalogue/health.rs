@@ -21,7 +21,7 @@ enum Ailment {
     SyncFailed,
 }
 
-/// What the last commit said of the store.
+/// What the last changes said of the store.
 #[derive(Debug, Default)]
 pub(super) struct StoreHealth(Mutex<Option<Ailment>>);
 
@@ -35,7 +35,8 @@ impl StoreHealth {
         }
     }
 
-    /// A group of changes has failed; not all of that is the disk's fault.
+    /// A change has failed, or a group of them; not all of that is the disk's
+    /// fault.
     pub(super) fn on_failure(&self, error: &StoreError) {
         let Some(found) = ailment_of(error) else {
             return;
@@ -97,6 +98,8 @@ fn ailment_of(error: &StoreError) -> Option<Ailment> {
     };
     match (error.code, error.extended_code) {
         (_, ffi::SQLITE_IOERR_FSYNC | ffi::SQLITE_IOERR_DIR_FSYNC) => Some(Ailment::SyncFailed),
+        // SQLite takes back a whole transaction by itself where its disk fails.
+        (_, ffi::SQLITE_ABORT_ROLLBACK) => Some(Ailment::Refuses),
         (
             ErrorCode::DiskFull
             | ErrorCode::ReadOnly
@@ -124,6 +127,9 @@ mod tests {
         let health = StoreHealth::default();
         health.on_failure(&failed(ffi::SQLITE_CONSTRAINT));
         assert!(health.problem().is_none(), "that is not the disk's fault");
+        health.on_failure(&failed(ffi::SQLITE_ABORT_ROLLBACK));
+        assert!(health.may_pass() && health.closed().is_none());
+        health.on_success();
         health.on_failure(&failed(ffi::SQLITE_FULL));
         assert!(health.may_pass() && health.closed().is_none());
         assert_eq!(health.problem().unwrap().code, Code::StorageFailed);

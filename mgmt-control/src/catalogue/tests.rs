@@ -15,7 +15,10 @@ use gridmart_schemas::{
 use time::OffsetDateTime;
 
 use super::{audit::AuditEntry, node::Node, person::Person, *};
-use crate::{failure::Failure, store::record};
+use crate::{
+    failure::Failure,
+    store::{During as _, record},
+};
 
 fn person(name: &str) -> Person {
     Person {
@@ -402,4 +405,54 @@ async fn changes_share_a_commit_and_a_refused_one_spoils_no_other() {
     close(catalogue).await;
     let again = Catalogue::open(folder.path()).unwrap().snapshot();
     assert_eq!(again.people.len(), made + 1);
+}
+
+/// Lets the database grow to so many pages at most, as a small disk would.
+fn bound_pages(update: &Update<'_>, pages: u32) -> Result<(), Failure> {
+    update
+        .transaction()
+        .pragma_update_and_check(None, "max_page_count", pages, |_| Ok(()))
+        .during("bound")?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_change_that_finds_no_room_shows_in_the_health_of_the_store() {
+    let folder = tempfile::tempdir().unwrap();
+    let catalogue = Catalogue::open(folder.path()).unwrap();
+    let full = catalogue
+        .update(|update| {
+            bound_pages(update, 1)?;
+            let large = "x".repeat(1024 * 1024);
+            Ok(store::meta_put(update.transaction(), "large", &large)?)
+        })
+        .await;
+    assert_eq!(full.unwrap_err().code(), Code::StorageFailed);
+    assert_eq!(catalogue.ailment().unwrap().code, Code::StorageFailed);
+    assert!(catalogue.may_recover());
+    catalogue
+        .update(|update| bound_pages(update, 1_000_000))
+        .await
+        .unwrap();
+    assert!(catalogue.ailment().is_none());
+    close(catalogue).await;
+}
+
+#[tokio::test]
+async fn a_transaction_that_sqlite_takes_back_shows_in_the_health_of_the_store() {
+    let folder = tempfile::tempdir().unwrap();
+    let catalogue = Catalogue::open(folder.path()).unwrap();
+    let taken_back = catalogue
+        .update(|update| {
+            update.put_person(person("alice"))?;
+            let rollback = update.transaction().execute_batch("ROLLBACK");
+            Ok(rollback.during("rollback")?)
+        })
+        .await;
+    assert_eq!(taken_back.unwrap_err().code(), Code::StorageFailed);
+    assert!(catalogue.snapshot().people.is_empty());
+    assert!(catalogue.ailment().is_some() && catalogue.may_recover());
+    catalogue.try_write().await.unwrap();
+    assert!(catalogue.ailment().is_none());
+    close(catalogue).await;
 }

@@ -16,7 +16,7 @@ use gridmart_schemas::{
     problem::{Code, Problem},
     wire::desired::Wish,
 };
-use rusqlite::{Connection, Savepoint, Transaction, TransactionBehavior, ffi};
+use rusqlite::{Connection, Savepoint, TransactionBehavior, ffi};
 use time::OffsetDateTime;
 use tokio::sync::{mpsc, oneshot};
 
@@ -71,12 +71,17 @@ impl Catalogue {
         F: FnOnce(&mut Update<'_>) -> Result<T, Failure> + Send + 'static,
     {
         let (answer, answered) = oneshot::channel();
+        let shared = Arc::clone(&self.shared);
         // Whoever asked may have left; the change stands all the same.
         let job = Job::Change(Box::new(move |update| match update.and_then(change) {
             Ok(value) => Some(Box::new(move |durable: Result<(), Failure>| {
                 let _ = answer.send(durable.map(|()| value));
             }) as Answer),
             Err(refusal) => {
+                // The commit of the others does not meet what this one has met.
+                if let Failure::Store(error) = &refusal {
+                    shared.health.on_failure(error);
+                }
                 let _ = answer.send(Err(refusal));
                 None
             }
@@ -175,7 +180,9 @@ fn make(
         .transaction_with_behavior(TransactionBehavior::Immediate)
         .during("begin")?;
     let mut snapshot = Snapshot::clone(&shared.snapshot.load());
-    while let Some(change) = next(&transaction, group)? {
+    loop {
+        require_standing(&transaction, shared)?;
+        let Some(change) = group.next() else { break };
         let savepoint = transaction.savepoint().during("savepoint")?;
         let mut update = Update {
             transaction: savepoint,
@@ -191,6 +198,7 @@ fn make(
         };
         let Some(answer) = made else { continue };
         answers.push(answer);
+        require_standing(&update.transaction, shared)?;
         update.transaction.commit().during("release")?;
         snapshot = update.snapshot;
     }
@@ -217,17 +225,19 @@ fn as_sqlite_says(error: &std::io::Error) -> rusqlite::Error {
     rusqlite::Error::SqliteFailure(ffi::Error::new(code), Some(error.to_string()))
 }
 
-/// The next change, if what came before still stands: a full disk, among other
-/// faults, makes SQLite take back the whole transaction by itself.
-fn next(
-    transaction: &Transaction<'_>,
-    group: &mut impl Iterator<Item = Change>,
-) -> Result<Option<Change>, StoreError> {
-    if transaction.is_autocommit() {
-        let fault = ffi::Error::new(ffi::SQLITE_ABORT_ROLLBACK);
-        return Err(rusqlite::Error::SqliteFailure(fault, None)).during("a change of the group");
-    }
-    Ok(group.next())
+/// Whether what the group has changed so far still stands: a full disk, among
+/// other faults, makes SQLite take back the whole transaction by itself, and
+/// after a failed sync nothing is to be committed.
+fn require_standing(connection: &Connection, shared: &Shared) -> Result<(), StoreError> {
+    let code = if shared.health.closed().is_some() {
+        ffi::SQLITE_IOERR_FSYNC
+    } else if connection.is_autocommit() {
+        ffi::SQLITE_ABORT_ROLLBACK
+    } else {
+        return Ok(());
+    };
+    let fault = ffi::Error::new(code);
+    Err(rusqlite::Error::SqliteFailure(fault, None)).during("a change of the group")
 }
 
 impl Update<'_> {
