@@ -344,7 +344,11 @@ impl Ce {
                 .records_waiting
                 .set(i64::try_from(self.records.len()).unwrap_or(i64::MAX));
             self.apply_again().await;
-            let flushed = self.blocking(|ce| ce.base.flush(false)).await;
+            let flushed = self.blocking(|ce| {
+                ce.lease_journal.lock().on_tick();
+                ce.base.flush(false)
+            });
+            let flushed = flushed.await;
             if let Ok(Err(error)) = flushed {
                 tracing::error!(%error, "observed values cannot reach the information base");
             }

@@ -169,9 +169,21 @@ impl LeaseJournal {
         }
     }
 
+    /// Writes the file anew if a write has failed. Time has passed: leases are
+    /// given out under the queue's lock, which a disk that fails is not to hold
+    /// up at each of them.
+    pub fn on_tick(&mut self) {
+        if self.damaged {
+            self.replace();
+        }
+    }
+
     fn append(&mut self, line: &Line) {
         // Nothing is added to half a line; a new file has all that is in force.
-        if self.damaged || self.bytes > GARBAGE_BYTES_MAX + 1024 * self.kept.len() as u64 {
+        if self.damaged {
+            return;
+        }
+        if self.bytes > GARBAGE_BYTES_MAX + 1024 * self.kept.len() as u64 {
             self.replace();
             return;
         }
@@ -234,6 +246,29 @@ mod tests {
     }
 
     #[test]
+    fn a_disk_that_fails_is_tried_when_time_has_passed_and_not_at_each_lease() {
+        let disk = TestDisk::new();
+        let path = Path::new("/ce/leases.journal");
+        let open = || LeaseJournal::open(Arc::new(disk.clone()), path, Instant::now()).unwrap();
+        let (mut journal, _) = open();
+        disk.fail_at(0, Fault::Full);
+        journal.begun(&lease());
+        let steps = disk.steps();
+        for _ in 0..100 {
+            journal.begun(&lease());
+        }
+        assert_eq!(disk.steps(), steps, "leases wait for a disk that fails");
+        journal.on_tick();
+        assert!(disk.steps() > steps, "it was not tried again");
+        disk.mend();
+        journal.on_tick();
+        assert_eq!(open().1.len(), 101);
+        let steps = disk.steps();
+        journal.on_tick();
+        assert_eq!(disk.steps(), steps, "a whole journal is left alone");
+    }
+
+    #[test]
     fn after_a_fault_that_passes_all_leases_in_force_are_found() {
         let path = Path::new("/ce/leases.journal");
         let passing = [
@@ -256,6 +291,7 @@ mod tests {
             }
             disk.mend();
             journal.ended(leases[0].id);
+            journal.on_tick();
             // The process is killed; the power stays.
             let mut found: Vec<_> = open().1.iter().map(|lease| lease.id).collect();
             let mut wanted: Vec<_> = leases[1..].iter().map(|lease| lease.id).collect();
