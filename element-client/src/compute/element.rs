@@ -90,9 +90,11 @@ pub(crate) struct Ce {
     pub(crate) applying: tokio::sync::Mutex<Option<Told>>,
     pub(crate) parent_clock: ParentClock,
     pub(crate) late: Mutex<Late>,
-    /// Held while the controller is told something, so that each message goes
-    /// over the stream that counts.
+    /// Held while the controller is told what has changed, so that each change
+    /// goes over the stream that counts.
     pub(crate) telling: tokio::sync::Mutex<()>,
+    /// The first welcome of the controller is applied.
+    pub(crate) welcomed: CancellationToken,
     /// Hosts that were vouched for and are being noted.
     pub(crate) vouching: Group<NodeId, Result<(), String>>,
     /// Hosts that have not applied what they were told: told again next time.

@@ -253,6 +253,7 @@ fn assemble(
         registry,
         applying: tokio::sync::Mutex::default(),
         telling: tokio::sync::Mutex::default(),
+        welcomed: CancellationToken::new(),
         parent_clock: ParentClock::default(),
         late: Mutex::default(),
         vouching: Group::default(),
@@ -358,17 +359,11 @@ impl Ce {
     /// Ready is who was welcomed once; an Element that had joined before works
     /// without its controller. False if told to end.
     async fn wait_until_ready(&self, joined: bool) -> bool {
-        while joined && self.links.controller().is_none() {
-            let changed = self.links.changed();
-            tokio::pin!(changed);
-            changed.as_mut().enable();
-            if self.links.controller().is_none()
-                && self.stop.run_until_cancelled(changed).await.is_none()
-            {
-                return false;
-            }
+        if !joined {
+            return true;
         }
-        true
+        let welcomed = self.welcomed.cancelled();
+        self.stop.run_until_cancelled(welcomed).await.is_some()
     }
 
     fn announce(&self, config: &Config) -> Result<(), ElementError> {

@@ -1,6 +1,6 @@
 //! Commands, joining, and what the controller hears.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
 use gridmart_schemas::{
     id::{Incarnation, NodeId},
@@ -14,7 +14,7 @@ use gridmart_schemas::{
 
 use super::{
     Pool, host_token,
-    simulation::{Element, PATIENCE, host::Host, wait_for, within},
+    simulation::{Element, PATIENCE, controller::Controller, host::Host, wait_for, within},
 };
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -109,6 +109,38 @@ async fn an_element_that_cannot_record_its_welcome_stays_and_takes_it_later() {
     std::fs::remove_dir(in_the_way).unwrap();
     wait_told_to_close(&pool).await;
     assert!(!stream.is_closed(), "it was cut off meanwhile");
+    pool.element.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_element_is_heard_while_the_controller_takes_its_time_to_welcome_the_next_stream() {
+    let folder = tempfile::tempdir().unwrap();
+    // The first stream ends with this certificate, and is succeeded before.
+    let control = Controller::certified(folder.path(), Duration::from_secs(15));
+    let pool = Pool::of(control, folder, 1).await;
+    let first = pool.control.element().await;
+    let hellos = pool.control.told.lock().hellos;
+    let nobody = pool.control.welcoming.write().await;
+    pool.control.renew();
+    wait_for("the next stream's hello", || {
+        let now = pool.control.told.lock().hellos;
+        (now > hellos).then_some(()).ok_or(now)
+    })
+    .await;
+    pool.control.told.lock().heartbeats.clear();
+    wait_for("a heartbeat of the first stream", || {
+        assert!(!first.is_closed(), "it has ended already");
+        let beats = pool.control.told.lock().heartbeats.len();
+        (beats > 0).then_some(()).ok_or(beats)
+    })
+    .await;
+    drop(nobody);
+    wait_for("the next stream", || {
+        let next = pool.control.present();
+        let is_next = next.is_some_and(|next| !next.is_same(&first));
+        is_next.then_some(()).ok_or("the first")
+    })
+    .await;
     pool.element.end().await;
 }
 

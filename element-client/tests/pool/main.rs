@@ -52,8 +52,12 @@ async fn host_token(control: &Controller, uses: u32) -> String {
 
 impl Pool {
     async fn open(slots: u32) -> Self {
-        let control_folder = tempfile::tempdir().unwrap();
-        let control = Controller::new(control_folder.path());
+        let folder = tempfile::tempdir().unwrap();
+        let control = Controller::new(folder.path());
+        Self::of(control, folder, slots).await
+    }
+
+    async fn of(control: Arc<Controller>, control_folder: TempDir, slots: u32) -> Self {
         let address = control.open().await;
         let folder = tempfile::tempdir().unwrap();
         let element = Element::start(folder.path(), &address, Some(control.element_token())).await;

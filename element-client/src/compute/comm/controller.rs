@@ -1,7 +1,11 @@
 //! The stream to the controller. Without it the Element works on with what was
 //! said last; when it is back, everything is told anew.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use futures_util::{FutureExt as _, StreamExt as _, future::BoxFuture, stream::FuturesUnordered};
 use gridmart_fabric::stream::{Backoff, Dialer, Handler, Incoming, Peer, StreamLimits, reply};
@@ -15,9 +19,10 @@ use gridmart_schemas::{
         Request as _,
         control_element::{
             ActivityList, CallTerminate, Deployment, ElementApplied, ElementDesire,
-            ElementHeartbeat, ElementHello, Explain, HostSummary, HostsChanged, JobTerminate,
-            JoinTokenCreate, LogRead, LogsRead,
+            ElementHeartbeat, ElementHello, ElementWelcome, Explain, HostDelta, HostSummary,
+            HostsChanged, JobTerminate, JoinTokenCreate, LogRead, LogsRead,
         },
+        desired::ElementDesired,
         element_host::HostLogRead,
     },
 };
@@ -120,21 +125,59 @@ impl Ce {
 
     /// Says who it is and takes what should be.
     async fn greet(self: Arc<Self>, peer: Peer) -> Result<(), Problem> {
-        // What an older stream is told meanwhile would be lost.
+        let (desired, ticket_keys) = self.be_welcomed(peer).await?;
+        // What was in force stays so until the disk takes the new; an Element
+        // that is cut off for that would help nobody.
+        if let Err(problem) = self.apply(desired, Some(ticket_keys)).await {
+            tracing::error!(%problem, hint = problem.hint, "what the controller says is not applied yet, trying again");
+        }
+        self.welcomed.cancel();
+        Ok(())
+    }
+
+    /// Says who it is. From the welcome on, the controller is told on this
+    /// stream; gives what should be, and the keys that sign access tickets.
+    async fn be_welcomed(
+        self: &Arc<Self>,
+        peer: Peer,
+    ) -> Result<(ElementDesired, BTreeMap<String, String>), Problem> {
+        // Changes that an older stream is told meanwhile would be lost.
         let _telling = self.telling.lock().await;
-        let mut hosts: Vec<HostSummary> = self.monitor.all();
-        let rest = hosts.split_off(hosts.len().min(HOSTS_PER_MESSAGE));
+        let (hosts, deployments) = (self.monitor.all(), self.deployments());
+        let said = self.say_hello(&peer, &hosts, &deployments).await;
+        let welcome = said.inspect_err(|_| {
+            self.monitor.untold(&hosts);
+            self.news.notify_one();
+        })?;
+        self.parent_clock.on_welcome(welcome.time);
+        let interval = Duration::from_secs(u64::from(welcome.heartbeat_interval.max(1)));
+        *self.beat.lock() = Beat {
+            sequence: 0,
+            interval,
+        };
+        self.links.set_controller(peer.clone());
+        self.tasks
+            .spawn(Arc::clone(self).report(peer, interval, deployments));
+        Ok((welcome.desired, welcome.ticket_keys))
+    }
+
+    async fn say_hello(
+        &self,
+        peer: &Peer,
+        hosts: &[HostSummary],
+        deployments: &[Deployment],
+    ) -> Result<ElementWelcome, Problem> {
+        let (first, rest) = hosts.split_at(hosts.len().min(HOSTS_PER_MESSAGE));
         let mut element = self.base.read().element.clone();
         element.state = Some(self.state(self.beat.lock().interval));
         self.sum_cpus(&mut element);
-        let deployments = self.deployments();
         let hello = ElementHello {
             incarnation: self.incarnation,
             software: env!("CARGO_PKG_VERSION").to_owned(),
             element,
             endpoints: self.endpoints.clone(),
-            hosts,
-            deployments: deployments.clone(),
+            hosts: first.to_vec(),
+            deployments: deployments.to_vec(),
             generation: self.standing.lock().get().desired.wish.generation,
         };
         let welcome = peer.ask(&hello, HELLO_TIMEOUT).await?;
@@ -145,54 +188,38 @@ impl Ce {
             })
             .await?;
         }
-        self.parent_clock.on_welcome(welcome.time);
-        let applied = self.apply(welcome.desired, Some(welcome.ticket_keys)).await;
-        // What was in force stays so until the disk takes the new; an Element
-        // that is cut off for that would help nobody.
-        if let Err(problem) = applied {
-            tracing::error!(%problem, hint = problem.hint, "what the controller says is not applied yet, trying again");
-        }
-        let interval = Duration::from_secs(u64::from(welcome.heartbeat_interval.max(1)));
-        *self.beat.lock() = Beat {
-            sequence: 0,
-            interval,
-        };
-        self.links.set_controller(peer.clone());
-        self.tasks
-            .spawn(Arc::clone(&self).report(peer, interval, deployments));
-        Ok(())
+        Ok(welcome)
     }
 
     /// Heartbeats and changes, as long as the stream stands and no other has
     /// succeeded it.
     async fn report(self: Arc<Self>, peer: Peer, interval: Duration, mut told: Vec<Deployment>) {
         let mut beat = tokio::time::interval(interval);
+        let mut has_news = false;
         loop {
-            let news = tokio::select! {
+            tokio::select! {
                 () = peer.closed() => return,
                 () = self.stop.cancelled() => return,
-                _ = beat.tick() => false,
+                _ = beat.tick() => {}
                 () = self.news.notified() => {
                     tokio::time::sleep(NEWS_GATHERING).await;
                     beat.reset();
-                    true
+                    has_news = true;
                 }
-            };
-            let _telling = self.telling.lock().await;
-            if !self.links.is_controller(&peer) {
-                // What was to be told here is the successor's to tell.
-                self.news.notify_one();
-                return;
             }
-            let told = if news {
-                self.tell_changes(&peer, &mut told).await
-            } else {
-                Ok(())
-            };
-            // What has changed shows in the numbers as well.
-            let said = match told {
-                Ok(()) => peer.tell(&self.heartbeat()).await,
-                Err(problem) => Err(problem),
+            let said = match self.telling.try_lock() {
+                Ok(_telling) if self.links.is_controller(&peer) => {
+                    self.tell(&peer, std::mem::take(&mut has_news), &mut told)
+                        .await
+                }
+                Ok(_) => {
+                    // What was to be told here is the successor's to tell.
+                    self.news.notify_one();
+                    return;
+                }
+                // A successor says hello, and the controller may take its time:
+                // until then this stream shows that the Element is there.
+                Err(_) => peer.tell(&self.heartbeat_of(Vec::new())).await,
             };
             if said.is_err() {
                 return;
@@ -200,8 +227,25 @@ impl Ce {
         }
     }
 
+    async fn tell(
+        &self,
+        peer: &Peer,
+        has_news: bool,
+        told: &mut Vec<Deployment>,
+    ) -> Result<(), Problem> {
+        if has_news {
+            self.tell_changes(peer, told).await?;
+        }
+        // What has changed shows in the numbers as well.
+        peer.tell(&self.heartbeat()).await
+    }
+
     /// The next heartbeat.
     fn heartbeat(&self) -> ElementHeartbeat {
+        self.heartbeat_of(self.monitor.deltas(Instant::now()))
+    }
+
+    fn heartbeat_of(&self, hosts: Vec<HostDelta>) -> ElementHeartbeat {
         let Beat { sequence, interval } = {
             let mut beat = self.beat.lock();
             beat.sequence += 1;
@@ -210,7 +254,7 @@ impl Ce {
         ElementHeartbeat {
             sequence,
             state: self.state(interval),
-            hosts: self.monitor.deltas(std::time::Instant::now()),
+            hosts,
         }
     }
 

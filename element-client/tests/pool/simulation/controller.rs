@@ -56,6 +56,7 @@ use super::{PATIENCE, wait_for};
 #[derive(Default)]
 pub(crate) struct Told {
     pub hello: Option<ElementHello>,
+    pub hellos: usize,
     pub heartbeats: Vec<ElementHeartbeat>,
     pub changes: Vec<HostsChanged>,
     pub records: Vec<CallRecords>,
@@ -70,14 +71,21 @@ pub(crate) struct Controller {
     stop: Mutex<CancellationToken>,
     tokens: Mutex<Vec<String>>,
     peer: Mutex<Option<Peer>>,
+    /// Nobody is welcomed while this is held for writing.
+    pub welcoming: tokio::sync::RwLock<()>,
     pub desired: Mutex<ElementDesired>,
     pub told: Mutex<Told>,
 }
 
 impl Controller {
     pub(crate) fn new(folder: &Path) -> Arc<Self> {
+        Self::certified(folder, DEFAULT_VALIDITY)
+    }
+
+    /// One whose first certificate is valid for so long.
+    pub(crate) fn certified(folder: &Path, validity: Duration) -> Arc<Self> {
         let authority = Authority::open_or_create(&folder.join("authority")).unwrap();
-        let identity = own_identity(&authority);
+        let identity = own_identity(&authority, NodeId::generate(), validity);
         Arc::new(Self {
             authority,
             folder: folder.to_owned(),
@@ -86,6 +94,7 @@ impl Controller {
             stop: Mutex::default(),
             tokens: Mutex::default(),
             peer: Mutex::default(),
+            welcoming: tokio::sync::RwLock::default(),
             desired: Mutex::default(),
             told: Mutex::default(),
         })
@@ -122,6 +131,12 @@ impl Controller {
         .await;
     }
 
+    /// Has another certificate from now on, that is valid for long.
+    pub(crate) fn renew(&self) {
+        let identity = own_identity(&self.authority, self.id(), DEFAULT_VALIDITY);
+        self.identity.replace(identity);
+    }
+
     pub(crate) fn id(&self) -> NodeId {
         self.identity.current().node()
     }
@@ -151,6 +166,11 @@ impl Controller {
                 .ok_or("none")
         })
         .await
+    }
+
+    /// The stream that was welcomed last.
+    pub(crate) fn present(&self) -> Option<Peer> {
+        self.peer.lock().clone()
     }
 
     /// Says what should be, changed so.
@@ -271,8 +291,7 @@ impl Controller {
     }
 }
 
-fn own_identity(authority: &Authority) -> NodeIdentity {
-    let id = NodeId::generate();
+fn own_identity(authority: &Authority, id: NodeId, validity: Duration) -> NodeIdentity {
     let key = NewKey::generate().unwrap();
     let subject = NodeSubject {
         id,
@@ -283,7 +302,7 @@ fn own_identity(authority: &Authority) -> NodeIdentity {
     };
     let csr = key.csr_pem().unwrap();
     let chain_pem = authority
-        .sign(&csr, &subject, OffsetDateTime::now_utc(), DEFAULT_VALIDITY)
+        .sign(&csr, &subject, OffsetDateTime::now_utc(), validity)
         .unwrap();
     key.into_identity(&Certificate {
         node: id,
@@ -364,7 +383,12 @@ impl Handler for ElementStream {
             let element = peer.identity().require_node(NodeKind::ComputingElement)?.id;
             match incoming.kind.as_str() {
                 ElementHello::KIND => {
-                    self.0.told.lock().hello = Some(incoming.read()?);
+                    {
+                        let mut told = self.0.told.lock();
+                        told.hello = Some(incoming.read()?);
+                        told.hellos += 1;
+                    }
+                    let _ = self.0.welcoming.read().await;
                     *self.0.peer.lock() = Some(peer.clone());
                     reply(&self.0.welcome())
                 }
