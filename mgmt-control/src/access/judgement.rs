@@ -92,7 +92,7 @@ fn check_state(
     sink: &mut impl Sink,
 ) {
     let fresh = observed.and_then(|observed| observed.fresh_state(view.now));
-    sink.check("connected", Concern::State, fresh.is_some(), || {
+    sink.check("connected", Concern::Presence, fresh.is_some(), || {
         ("heard lately".to_owned(), heard(observed, view.now))
     });
     sink.check(
@@ -157,25 +157,27 @@ fn check_deployment(
             .find(|told| told.digest == application.digest)
     });
     let usable = told.is_none_or(|told| !UNUSABLE.contains(&told.state.as_str()));
-    sink.check(
-        "deployment",
-        Concern::State,
-        recorded.is_some() && usable,
-        || {
-            let found = match (recorded, told) {
-                (None, _) => "the Element does not hold it (yet)".to_owned(),
-                (_, None) => "recorded".to_owned(),
-                (_, Some(told)) => match &told.reason {
-                    Some(reason) => format!("{}: {reason}", told.state),
-                    None => told.state.clone(),
-                },
-            };
-            (
-                format!("{} installed or installable", application.label()),
-                found,
-            )
-        },
-    );
+    // One that has only just come back has recorded nothing yet.
+    let is_back = observed.is_some_and(|observed| observed.recorded.is_some());
+    let concern = if is_back {
+        Concern::State
+    } else {
+        Concern::Presence
+    };
+    sink.check("deployment", concern, recorded.is_some() && usable, || {
+        let found = match (recorded, told) {
+            (None, _) => "the Element does not hold it (yet)".to_owned(),
+            (_, None) => "recorded".to_owned(),
+            (_, Some(told)) => match &told.reason {
+                Some(reason) => format!("{}: {reason}", told.state),
+                None => told.state.clone(),
+            },
+        };
+        (
+            format!("{} installed or installable", application.label()),
+            found,
+        )
+    });
 }
 
 /// Needs of the Element as a whole.
@@ -249,7 +251,7 @@ fn check_host(
     check_rules(&host.description.access.rules, question, "host-rule", sink);
     let observed = view.host_observed(node.id);
     let fresh = observed.and_then(|observed| observed.fresh_state(element, view.now));
-    sink.check("host-connected", Concern::State, fresh.is_some(), || {
+    sink.check("host-connected", Concern::Presence, fresh.is_some(), || {
         let found = if fresh.is_some() {
             "heard"
         } else {

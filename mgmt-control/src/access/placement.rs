@@ -4,6 +4,8 @@
 //! Invariant: an Element is eligible exactly if none of the checks in its
 //! explanation failed.
 
+use std::time::Duration;
+
 use gridmart_fabric::rule::Subject;
 use gridmart_schemas::{
     api::explain::{Candidate, Check, Explanation, Verdict},
@@ -19,6 +21,8 @@ use crate::catalogue::{View, application::Application};
 
 /// Elements in an answer: the choice and three alternatives.
 pub const ELEMENTS_MAX: usize = 4;
+/// Who is away is often back after so long.
+const RETURN_TIME: Duration = Duration::from_secs(1);
 /// Candidates in an explanation; the nearest ones are kept.
 const CANDIDATES_MAX: usize = 64;
 
@@ -156,7 +160,14 @@ fn refusal(question: &Question<'_>, judged: Vec<Judged<'_>>) -> Problem {
         meant.node.name,
         failures(&meant.checks.made)
     );
-    Problem::new(code, detail.clone()).with_explanation(explain(question, detail, judged))
+    let is_away = judged.iter().any(|judged| judged.checks.failed.is_away());
+    let problem =
+        Problem::new(code, detail.clone()).with_explanation(explain(question, detail, judged));
+    if is_away {
+        problem.with_retry_after(RETURN_TIME)
+    } else {
+        problem
+    }
 }
 
 /// The failed checks in words.

@@ -10,6 +10,8 @@ pub enum Concern {
     Need,
     /// How it is at present; may pass.
     State,
+    /// Whether it is there; passes when it returns.
+    Presence,
     /// Whom it is for.
     Rule,
 }
@@ -23,12 +25,14 @@ pub struct Failed {
     pub states: u32,
     /// Rules that do not allow it.
     pub rules: u32,
+    /// Things that are away.
+    pub away: u32,
 }
 
 impl Failed {
     /// All of them.
     pub const fn total(self) -> u32 {
-        self.needs + self.states + self.rules
+        self.needs + self.states + self.rules + self.away
     }
 
     /// Whether nothing failed.
@@ -39,6 +43,11 @@ impl Failed {
     /// Whether nothing but passing states failed.
     pub const fn is_passing(self) -> bool {
         self.needs == 0 && self.rules == 0
+    }
+
+    /// Whether it would do if it were there.
+    pub const fn is_away(self) -> bool {
+        self.away > 0 && self.is_passing() && self.states == 0
     }
 
     /// Orders candidates: fewest failures first; among equals, states (which
@@ -53,6 +62,7 @@ impl Failed {
         match concern {
             Concern::Need => self.needs += failed,
             Concern::State => self.states += failed,
+            Concern::Presence => self.away += failed,
             Concern::Rule => self.rules += failed,
         }
     }
@@ -66,6 +76,7 @@ impl std::ops::Add for Failed {
             needs: self.needs + other.needs,
             states: self.states + other.states,
             rules: self.rules + other.rules,
+            away: self.away + other.away,
         }
     }
 }

@@ -66,6 +66,10 @@ impl ResponseError for Refusal {
                 let seconds = problem.retry_after.map_or(1, NonZeroU32::get);
                 response.insert_header((RETRY_AFTER, seconds.to_string()))
             }
+            StatusCode::SERVICE_UNAVAILABLE => match problem.retry_after {
+                Some(seconds) => response.insert_header((RETRY_AFTER, seconds.to_string())),
+                None => &mut response,
+            },
             // What else would come of it is not even thrown away.
             StatusCode::PAYLOAD_TOO_LARGE => response.force_close(),
             _ => &mut response,

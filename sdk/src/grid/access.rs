@@ -9,7 +9,7 @@ use std::{
 use gridmart_schemas::{
     api::access::{AccessDecision, ApplicationAccess, ApplicationAccessRequest, ElementAccess},
     id::{KeyHash, RequestId},
-    problem::Code,
+    problem::{Code, Problem},
     role::Operation,
 };
 use parking_lot::Mutex;
@@ -50,8 +50,16 @@ pub(crate) struct AccessCache {
     http: Http,
     presenter: KeyHash,
     decisions: Mutex<HashMap<Need, Arc<Access>>>,
-    /// One question at a time: a burst of calls asks once.
-    asking: tokio::sync::Mutex<()>,
+    /// One question at a time: a burst of calls asks once. What was refused
+    /// last is for those who came before it was asked.
+    asking: tokio::sync::Mutex<Option<Refused>>,
+}
+
+/// A question that was refused.
+struct Refused {
+    need: Need,
+    asked: Instant,
+    problem: Problem,
 }
 
 impl AccessCache {
@@ -83,11 +91,29 @@ impl AccessCache {
         if let Some(access) = self.known(need) {
             return Ok(access);
         }
-        let _one_at_a_time = self.asking.lock().await;
+        let came = Instant::now();
+        let mut last = self.asking.lock().await;
         if let Some(access) = self.known(need) {
             return Ok(access);
         }
-        let access = Arc::new(self.ask(need).await?);
+        if let Some(refused) = &*last
+            && refused.need == *need
+            && refused.asked >= came
+        {
+            return Err(refused.problem.clone().into());
+        }
+        let asked = Instant::now();
+        let access = match self.ask(need).await {
+            Ok(access) => Arc::new(access),
+            Err(error) => {
+                *last = error.problem().map(|problem| Refused {
+                    need: need.clone(),
+                    asked,
+                    problem: problem.clone(),
+                });
+                return Err(error);
+            }
+        };
         let mut decisions = self.decisions.lock();
         if decisions.len() >= DECISIONS_MAX {
             decisions.retain(|_, access| access.fresh());

@@ -80,9 +80,10 @@ impl Grid {
         })
     }
 
-    /// Asks the controller, or remembers what it said.
+    /// Asks the controller, or remembers what it said; waits for a while for
+    /// those who could serve it and are away.
     pub(crate) async fn access(&self, need: &Need) -> Result<Arc<Access>, Error> {
-        self.access.get(need).await
+        placement::decision(self, need, &mut rounds::Rounds::default()).await
     }
 
     pub(crate) const fn tls(&self) -> &ClientTls {

@@ -1,8 +1,9 @@
 //! From a need to leases: access, queue, alternatives, patience.
 //!
 //! An Element that refuses or cannot be reached is passed over for the next
-//! one of the decision. When all are away, they are tried again for a while;
-//! any other refusal is final, and told as the best Element told it.
+//! one of the decision. When all are away, they are tried again for a while,
+//! and so is the controller when it names none because they are; any other
+//! refusal is final, and told as the best Element told it.
 
 use std::{
     sync::{Arc, Weak},
@@ -120,7 +121,7 @@ impl Waiting {
     }
 
     async fn enter(&mut self, grid: &Arc<Grid>) -> Result<(), Error> {
-        let access = grid.access.get(&self.demand.need).await?;
+        let access = decision(grid, &self.demand.need, &mut self.rounds).await?;
         let next = access
             .elements
             .iter()
@@ -168,6 +169,34 @@ impl Waiting {
         tokio::time::sleep(ROUND_INTERVAL).await;
         Ok(())
     }
+}
+
+/// Asks the controller who serves it, again as long as `rounds` allow.
+pub(crate) async fn decision(
+    grid: &Grid,
+    need: &Need,
+    rounds: &mut Rounds,
+) -> Result<Arc<Access>, Error> {
+    loop {
+        match grid.access.get(need).await {
+            Err(error) => await_return(error, rounds).await?,
+            decided => return decided,
+        }
+    }
+}
+
+/// The controller names nobody: waits before it is asked again, if `rounds`
+/// allow that.
+pub(crate) async fn await_return(error: Error, rounds: &mut Rounds) -> Result<(), Error> {
+    let again = error
+        .problem()
+        .is_some_and(|problem| rounds.on_undecided(problem, Instant::now()));
+    if !again {
+        return Err(error);
+    }
+    tracing::debug!(%error, "who could serve it is away; the controller is asked again");
+    tokio::time::sleep(ROUND_INTERVAL).await;
+    Ok(())
 }
 
 /// Renews a lease's ticket until the lease is given back.

@@ -24,7 +24,8 @@ use super::{
     Grid,
     access::{Access, Need},
     link::Link,
-    placement::{Demand, Placement, Waiting},
+    placement::{Demand, Placement, Waiting, await_return, decision},
+    rounds::Rounds,
 };
 use crate::error::Error;
 
@@ -120,7 +121,14 @@ impl Pool {
     ) -> Result<Slot, Error> {
         let access = match grid.access.get(wanted.need).await {
             Ok(access) => access,
-            Err(error) => return self.slot_while_away(grid, wanted).ok_or(error),
+            Err(error) => {
+                if let Some(slot) = self.slot_while_away(grid, wanted) {
+                    return Ok(slot);
+                }
+                let mut rounds = Rounds::default();
+                await_return(error, &mut rounds).await?;
+                decision(grid, wanted.need, &mut rounds).await?
+            }
         };
         let place = self.place(wanted, &access);
         if let Some(slot) = self.take(&place) {
@@ -140,7 +148,7 @@ impl Pool {
         }
     }
 
-    /// The controller is away: a kept lease serves what it meant last.
+    /// The controller is away, or names nobody: a kept lease serves what it meant last.
     fn slot_while_away(self: &Arc<Self>, grid: &Grid, wanted: &Wanted<'_>) -> Option<Slot> {
         let access = grid.access.stale(wanted.need)?;
         self.take(&self.place(wanted, &access))

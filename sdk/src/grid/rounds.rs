@@ -84,15 +84,40 @@ impl Rounds {
         now: Instant,
     ) -> Result<(), Problem> {
         let problem = self.first_problem.take().unwrap_or_else(nobody);
-        let since = *self.away_since.get_or_insert(now);
-        let away_for = now.saturating_duration_since(since);
-        if !self.all_away || self.failed.is_empty() || away_for > AWAY_PATIENCE {
+        let has_patience = self.has_patience(now);
+        if !self.all_away || self.failed.is_empty() || !has_patience {
             return Err(problem);
         }
-        self.failed.clear();
-        self.all_away = true;
+        self.begin_anew();
         Ok(())
     }
+
+    /// The controller names nobody. Tells whether it is to be asked again: as
+    /// long as who could serve it is on the way back.
+    pub fn on_undecided(&mut self, problem: &Problem, now: Instant) -> bool {
+        if !is_return_awaited(problem) || !self.has_patience(now) {
+            return false;
+        }
+        self.begin_anew();
+        true
+    }
+
+    fn begin_anew(&mut self) {
+        self.failed.clear();
+        self.first_problem = None;
+        self.all_away = true;
+    }
+
+    fn has_patience(&mut self, now: Instant) -> bool {
+        let since = *self.away_since.get_or_insert(now);
+        now.saturating_duration_since(since) <= AWAY_PATIENCE
+    }
+}
+
+/// Whether the controller expects that somebody can serve it soon: what could
+/// is neither stopped nor unfit, but away.
+fn is_return_awaited(problem: &Problem) -> bool {
+    problem.code == Code::NotAccepting && problem.retry_after.is_some()
 }
 
 /// Whether another ticket might do.
@@ -126,6 +151,23 @@ mod tests {
         rounds.on_failed(element, away);
         let over = rounds.on_round_over(nobody, began + Duration::from_secs(31));
         assert_eq!(over.unwrap_err().code, Code::ElementDown);
+    }
+
+    #[test]
+    fn the_controller_is_asked_again_for_a_while_where_it_expects_a_return() {
+        let (mut rounds, began) = (Rounds::default(), Instant::now());
+        let stopped = Problem::new(Code::NotAccepting, "stopped");
+        let away = stopped.clone().with_retry_after(Duration::from_secs(1));
+        assert!(!rounds.on_undecided(&stopped, began));
+        for seconds in [0, 10, 30] {
+            assert!(rounds.on_undecided(&away, began + Duration::from_secs(seconds)));
+        }
+        assert!(!rounds.on_undecided(&away, began + Duration::from_secs(31)));
+        // One patience for the Element that is away and for the decision.
+        let (mut rounds, element) = (Rounds::default(), NodeId::generate());
+        rounds.on_failed(element, Problem::new(Code::ElementDown, "away"));
+        assert!(rounds.on_round_over(nobody, began).is_ok());
+        assert!(!rounds.on_undecided(&away, began + Duration::from_secs(31)));
     }
 
     #[test]

@@ -28,6 +28,8 @@ pub(crate) struct Controller {
     pub(crate) application: Mutex<ApplicationAccess>,
     pub(crate) questions: AtomicU32,
     pub(crate) expires_in: AtomicU32,
+    /// What it says to whoever asks for access, if nobody gets any.
+    pub(crate) refusal: Mutex<Option<Problem>>,
     /// Answers about logs; the last is told first.
     pub(crate) logs: Mutex<Vec<serde_json::Value>>,
     /// Answers nothing any more.
@@ -54,6 +56,7 @@ impl Controller {
             questions: AtomicU32::new(0),
             expires_in: AtomicU32::new(300),
             logs: Mutex::default(),
+            refusal: Mutex::default(),
             away: AtomicBool::new(false),
         });
         let serving = Arc::clone(&controller);
@@ -112,6 +115,9 @@ impl Controller {
             (200, self.root.clone().into_bytes())
         } else if head.starts_with("POST /api/v1/access/applications ") {
             self.questions.fetch_add(1, Ordering::SeqCst);
+            if let Some(problem) = &*self.refusal.lock() {
+                return (problem.status, serde_json::to_vec(problem).unwrap());
+            }
             (200, serde_json::to_vec(&self.decision()).unwrap())
         } else if head.starts_with("POST /api/v1/applications ") {
             json(serde_json::json!({"created": true, "application": self.shelved(body)}))

@@ -94,6 +94,35 @@ async fn a_killed_call_is_not_run_again() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn calls_wait_for_who_is_away_and_not_for_who_is_stopped() {
+    const CALLS: u32 = 20;
+    let grid = Grid::start(&[CALLS]).await;
+    let stopped = Problem::new(Code::NotAccepting, "it is stopped");
+    let away = Problem::new(Code::NotAccepting, "it is away");
+    let questions = || grid.controller.questions.load(Ordering::SeqCst);
+    *grid.controller.refusal.lock() = Some(away.with_retry_after(Duration::from_secs(1)));
+    let client = grid.client();
+    let calls: Vec<_> = (0..CALLS)
+        .map(|_| {
+            let client = client.clone();
+            tokio::spawn(async move { client.apps().call("app").stdin("w").output().await })
+        })
+        .collect();
+    until("the controller was asked again", || questions() > 2).await;
+    assert!(calls.iter().all(|call| !call.is_finished()));
+    *grid.controller.refusal.lock() = None;
+    for call in calls {
+        assert_eq!(call.await.unwrap().unwrap().stdout, "W");
+    }
+    let client = grid.client();
+    *grid.controller.refusal.lock() = Some(stopped);
+    let before = questions();
+    let refused = client.apps().call("app").output().await.unwrap_err();
+    assert_eq!(refused.code(), Some(Code::NotAccepting));
+    assert_eq!(questions(), before + 1, "it is refused at once");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_full_queue_is_passed_over_for_the_alternative() {
     let grid = Grid::start(&[1]).await;
     grid.element.full.store(true, Ordering::SeqCst);

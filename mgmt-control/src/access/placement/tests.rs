@@ -7,10 +7,14 @@ use gridmart_schemas::{
     wire::control_element::Deployment,
 };
 use proptest::prelude::*;
+use time::OffsetDateTime;
 
 use super::*;
 use crate::{
-    access::application::{ApplicationQuestion, decide},
+    access::{
+        application::{ApplicationQuestion, decide},
+        deployment::element_desired,
+    },
     app::context::Actor,
     catalogue::sample::{HostFacts, Sample, actor, rules},
 };
@@ -300,6 +304,68 @@ fn states_that_pass_are_told_apart() {
         let problem = ask(&two.sample, &user(), Some("spf"), &["domain=lab"]).unwrap_err();
         assert_eq!(problem.code, Code::NotAccepting, "{name}: {problem}");
         assert!(problem.retryable, "{name}");
+    }
+}
+
+#[test]
+fn who_is_only_away_is_worth_a_short_wait_and_who_is_stopped_is_not() {
+    type Change = fn(&mut Two);
+    let stop: Change = |two| {
+        two.sample
+            .change_node(two.lab, |node| node.wish.desired = Desired::Closed);
+    };
+    let lose_element: Change = |two| {
+        two.sample
+            .hear_element(two.lab, |heard| heard.connected = false);
+    };
+    let lose_host: Change = |two| {
+        two.sample
+            .hear_host(two.lab_host, |heard| heard.connected = false);
+    };
+    let stop_host: Change = |two| {
+        two.sample
+            .change_node(two.lab_host, |node| node.wish.desired = Desired::Closed);
+    };
+    let forget_wishes: Change = |two| {
+        two.sample
+            .hear_element(two.lab, |heard| heard.recorded = None);
+    };
+    let drop_wish: Change = |two| {
+        two.sample.hear_element(two.lab, |heard| {
+            heard.recorded = Some(std::sync::Arc::default());
+        });
+    };
+    let cases: &[(&str, bool, &[Change])] = &[
+        ("the Element is away", true, &[lose_element]),
+        ("the Host is away", true, &[lose_host]),
+        ("both are away", true, &[lose_element, lose_host]),
+        ("its wishes are on their way", true, &[forget_wishes]),
+        ("it does not hold the version", false, &[drop_wish]),
+        ("the Element is stopped", false, &[stop]),
+        ("stopped and away", false, &[stop, lose_element, lose_host]),
+        ("the Host is stopped", false, &[stop_host, lose_element]),
+    ];
+    let (user, needs) = (user(), ["domain=lab".parse().unwrap()]);
+    let question = ApplicationQuestion {
+        actor: &user,
+        application: Some("spf"),
+        needs: &needs,
+        operations: CALL,
+        avoid: &[],
+    };
+    for (name, waits, changes) in cases {
+        let mut two = two();
+        let desired = element_desired(&two.sample.catalogue, two.lab, OffsetDateTime::now_utc());
+        two.sample.hear_element(two.lab, |heard| {
+            heard.recorded = Some(std::sync::Arc::new(desired));
+        });
+        assert!(decide(&two.sample.raw_view(), &question).is_ok());
+        for change in *changes {
+            change(&mut two);
+        }
+        let problem = decide(&two.sample.raw_view(), &question).unwrap_err();
+        assert_eq!(problem.code, Code::NotAccepting, "{name}: {problem}");
+        assert_eq!(problem.retry_after.is_some(), *waits, "{name}: {problem}");
     }
 }
 

@@ -160,9 +160,23 @@ impl Client {
             }
             Err(problem) => {
                 for search in waiting {
-                    self.on_search_failed(stage, search, problem.clone());
+                    self.on_undecided(stage, search, problem.clone());
                 }
             }
+        }
+    }
+
+    fn on_undecided(&mut self, stage: &mut Stage, id: u64, problem: Problem) {
+        let node = self.node();
+        let now = stage.instant(node);
+        let Some(alive) = &mut self.alive else { return };
+        let Some(search) = alive.searches.get_mut(&id) else {
+            return;
+        };
+        if search.rounds.on_undecided(&problem, now) {
+            stage.timer(node, ROUND_INTERVAL, Timer::Search(id));
+        } else {
+            self.on_search_failed(stage, id, problem);
         }
     }
 
