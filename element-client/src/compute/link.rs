@@ -85,22 +85,17 @@ impl Links {
             .map(|(_, incarnation)| *incarnation)
     }
 
-    /// Takes a Host's stream. Gives the older one of the same start that it
-    /// succeeds; one of an older start is closed.
+    /// Takes a Host's stream. Gives the one that it succeeds, and the start of
+    /// the Host that this belongs to.
     pub(crate) fn set_host(
         &self,
         id: NodeId,
         peer: &Peer,
         incarnation: Incarnation,
-    ) -> Option<Peer> {
+    ) -> Option<(Peer, Incarnation)> {
         let older = self.hosts.write().insert(id, (peer.clone(), incarnation));
         self.change.notify_waiters();
-        let (older, its_start) = older.filter(|(older, _)| !older.is_same(peer))?;
-        if its_start != incarnation {
-            older.close();
-            return None;
-        }
-        Some(older)
+        older
     }
 
     /// Forgets a Host's stream; false if another one has taken its place.

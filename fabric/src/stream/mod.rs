@@ -24,7 +24,6 @@ pub use self::{
     incoming::{Incoming, reply},
     peer::Peer,
     run::run_stream,
-    succession::HANDOVER,
 };
 
 /// The bounds of a stream.

@@ -12,7 +12,7 @@ use super::{Dialer, Peer};
 use crate::identity::PeerIdentity;
 
 /// How long a stream that has a successor is left to what is unanswered on it.
-pub const HANDOVER: Duration = Duration::from_secs(10);
+const HANDOVER: Duration = Duration::from_secs(10);
 /// A successor is dialled when this share of a stream's life is left: by then
 /// both sides have renewed their certificates.
 const SHARE: std::ops::Range<f64> = 0.2..0.3;
@@ -116,8 +116,7 @@ impl Dialer {
                     tracing::debug!(node.id = %self.expected.0, "the stream has a successor");
                     let old = std::mem::replace(&mut peer, successor);
                     (term, since) = (its_term, Instant::now());
-                    let stop = stop.clone();
-                    tokio::spawn(async move { old.hand_over(&stop).await });
+                    peer.succeed(old, true, stop);
                 }
                 Some(Ok(None)) => {}
                 Some(Err(problem)) => {
@@ -148,9 +147,23 @@ impl Dialer {
 }
 
 impl Peer {
+    /// Takes the place of an older stream to the same node. One of the same
+    /// start of the node is left for a while to what is unanswered on it; one of
+    /// an earlier start is closed: who waited there is gone.
+    pub fn succeed(&self, older: Self, is_same_start: bool, stop: &CancellationToken) {
+        if self.is_same(&older) {
+            return;
+        }
+        if !is_same_start {
+            return older.close();
+        }
+        let stop = stop.clone();
+        tokio::spawn(async move { older.hand_over(&stop).await });
+    }
+
     /// Leaves a stream that has a successor to what is unanswered on it, and
     /// closes it then.
-    pub async fn hand_over(&self, stop: &CancellationToken) {
+    async fn hand_over(&self, stop: &CancellationToken) {
         tokio::select! {
             () = stop.cancelled() => {}
             () = self.closed() => {}
@@ -163,11 +176,35 @@ impl Peer {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::stream::StreamLimits;
 
     const NOW: OffsetDateTime = OffsetDateTime::UNIX_EPOCH;
 
     fn after(seconds: u64) -> OffsetDateTime {
         NOW + Duration::from_secs(seconds)
+    }
+
+    fn stream() -> Peer {
+        let identity = PeerIdentity {
+            key_hash: None,
+            node: None,
+            refusal: None,
+        };
+        Peer::new(identity, StreamLimits::default()).0
+    }
+
+    #[tokio::test]
+    async fn only_a_stream_of_the_same_start_is_left_to_its_answers() {
+        let stop = CancellationToken::new();
+        let (first, second, third) = (stream(), stream(), stream());
+        second.succeed(first.clone(), true, &stop);
+        second.succeed(second.clone(), false, &stop);
+        assert!(!first.is_closed() && !second.is_closed());
+        third.succeed(second.clone(), false, &stop);
+        assert!(second.is_closed() && !first.is_closed());
+        stop.cancel();
+        first.closed().await;
+        assert!(!third.is_closed());
     }
 
     #[test]

@@ -137,12 +137,7 @@ impl ElementStream {
         let its_start = observed.load().elements.get(&id).map(|was| was.incarnation);
         observed.on_hello(id, heard, self.own_hosts(hosts));
         if let Some(older) = control.streams.put(id, self.number, peer.clone()) {
-            if its_start == Some(incarnation) {
-                let stop = control.shutdown.clone();
-                tokio::spawn(async move { older.hand_over(&stop).await });
-            } else {
-                older.close();
-            }
+            peer.succeed(older, its_start == Some(incarnation), &control.shutdown);
         }
         control
             .metrics

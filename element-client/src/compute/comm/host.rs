@@ -70,11 +70,8 @@ impl HostStream {
         self.ce.know_host(id, &host);
         let description = Arc::new(host.clone());
         let older = self.ce.links.set_host(id, peer, hello.incarnation);
-        if let Some(older) = older {
-            let stop = self.ce.stop.clone();
-            self.ce
-                .tasks
-                .spawn(async move { older.hand_over(&stop).await });
+        if let Some((older, its_start)) = older {
+            peer.succeed(older, its_start == hello.incarnation, &self.ce.stop);
         }
         self.ce
             .monitor
