@@ -30,7 +30,7 @@ pub struct Rerun {
 pub enum After {
     /// It had ended already: nothing.
     Nothing,
-    /// The failure is its end.
+    /// It does not run again.
     Over,
     /// It is placed anew.
     Anew,
@@ -80,7 +80,8 @@ impl Course {
         true
     }
 
-    /// It was refused (`began`: false) or lost (`began`: perhaps) on `host`.
+    /// It was refused (`began`: false) or lost (`began`: perhaps) on `host`. If
+    /// it does not run again, its end is the caller's to say.
     pub fn on_failed(
         &mut self,
         problem: &Problem,
@@ -92,7 +93,6 @@ impl Course {
             return After::Nothing;
         }
         if !self.may_run_again(problem, began, rerun) {
-            self.on_ended(Err(problem.clone()));
             return After::Over;
         }
         self.placements += 1;
@@ -107,7 +107,7 @@ impl Course {
 
     /// Tells whether it may run again after this problem; `began`: it may have
     /// begun.
-    pub fn may_run_again(&self, problem: &Problem, began: bool, rerun: Rerun) -> bool {
+    fn may_run_again(&self, problem: &Problem, began: bool, rerun: Rerun) -> bool {
         let passing = matches!(
             problem.code,
             Code::HostDown
@@ -195,6 +195,7 @@ mod tests {
         let host = NodeId::generate();
         let mut course = placed();
         assert_eq!(course.on_failed(&down, true, FRESH, None), After::Over);
+        course.on_ended(Err(down.clone()));
         assert_eq!(course.on_failed(&down, true, FRESH, None), After::Nothing);
         let retryable = Rerun {
             retryable: true,

@@ -280,14 +280,9 @@ impl CallShared {
             Kind::Ended => {
                 let end: CallEnd = frame(kind, channel, &payload).json()?;
                 link.push(bare(Kind::Close, channel));
-                let rerun = self.rerun(&core);
-                let lost = lost(&end);
-                match lost.filter(|lost| core.course.may_run_again(lost, true, rerun)) {
+                match lost(&end) {
                     None => Self::finish(core, Ok(end)),
-                    Some(problem) => {
-                        drop(core);
-                        self.on_failed(problem, true);
-                    }
+                    Some(problem) => self.settle(core, &problem, true, Ok(end)),
                 }
                 return Ok(true);
             }
@@ -315,12 +310,23 @@ impl CallShared {
 
     /// The call was refused (`began`: false) or lost (`began`: perhaps).
     pub(crate) fn on_failed(self: &Arc<Self>, problem: Problem, began: bool) {
-        let mut core = self.core.lock();
+        let core = self.core.lock();
+        self.settle(core, &problem.clone(), began, Err(problem));
+    }
+
+    /// Has it run again after this problem, or ends it with `end`.
+    fn settle(
+        self: &Arc<Self>,
+        mut core: parking_lot::MutexGuard<'_, Core>,
+        problem: &Problem,
+        began: bool,
+        end: Result<CallEnd, Problem>,
+    ) {
         let rerun = self.rerun(&core);
         let host = core.line.as_ref().map(|(link, _)| link.host());
-        match core.course.on_failed(&problem, began, rerun, host) {
+        match core.course.on_failed(problem, began, rerun, host) {
             After::Nothing => return,
-            After::Over => return Self::finish(core, Err(problem)),
+            After::Over => return Self::finish(core, end),
             After::Anew => {}
         }
         core.input.restart();
