@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 use time::OffsetDateTime;
 
 /// A difference up to this is nobody's concern; tickets bear twice as much.
-pub const DIFFERENCE_BORNE: Duration = Duration::from_secs(30);
+const DIFFERENCE_BORNE: Duration = Duration::from_secs(30);
 
 /// What a node knows of its parent's clock: the time that was told in a
 /// welcome, and when that came by a clock that nobody sets.

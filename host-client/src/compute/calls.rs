@@ -56,7 +56,9 @@ pub(crate) async fn serve(socket: Socket, peer: PeerIdentity, leases: Arc<Leases
                 leases,
                 presenter: attached.presenter,
             };
-            connection.run(source, attached.rest).await;
+            connection
+                .run(source, attached.expires, attached.rest)
+                .await;
             drop(writer);
         }
         Err(problem) => {
@@ -80,6 +82,8 @@ fn log_refusal(problem: &Problem, peer: &PeerIdentity) {
 
 struct Attachment {
     lease: Arc<Lease>,
+    /// When its ticket expires, seconds since 1970.
+    expires: i64,
     presenter: KeyHash,
     /// Frames that came behind the attach, in the same message.
     rest: Bytes,
@@ -104,9 +108,9 @@ async fn attach(
     }
     let (lease, expires) = check_attach(&first, leases, presenter)?;
     let used = gridmart_schemas::wire::frame::HEADER_BYTES + first.payload.len();
-    lease.on_renewal(expires);
     Ok(Attachment {
         lease,
+        expires,
         presenter: presenter.clone(),
         rest: message.slice(used..),
     })
@@ -145,8 +149,8 @@ struct Connection {
 }
 
 impl Connection {
-    async fn run(mut self, mut source: FrameSource, rest: Bytes) {
-        let held = self.lease.on_attach(0);
+    async fn run(mut self, mut source: FrameSource, expires: i64, rest: Bytes) {
+        let held = self.lease.on_attach(expires);
         self.attached(held).await;
         let ended = match self.on_message(&rest).await {
             Ok(()) => self.read(&mut source).await,

@@ -120,7 +120,8 @@ impl Lease {
 
     // === connections ===
 
-    /// A connection is attached; the calls that the lease holds.
+    /// A connection is attached, with a ticket that expires then; gives the
+    /// calls that the lease holds.
     pub(crate) fn on_attach(self: &Arc<Self>, expires: i64) -> Vec<CallId> {
         let (held, made) = self.tenure.lock().on_attached(steady_expiry(expires));
         self.make_slots(made);
