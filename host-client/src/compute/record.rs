@@ -181,6 +181,8 @@ impl Recorder {
                 () = self.arrived.notified() => self.gather(connected.is_some(), &stop).await,
                 changed = element.changed() => if changed.is_err() { break },
                 () = std::future::ready(()), if !idle => {}
+                // Nobody else tries the disk again while the Element is away.
+                () = tokio::time::sleep(RETRY_PAUSE), if journal.has_unsaved() => {}
             }
             journal = self.keep_blocking(journal).await;
             if let Some(peer) = connected
@@ -378,6 +380,48 @@ mod tests {
                 assert!(all.starts_with(&codes), "{fault:?} at {step}: {codes:?}");
             }
         }
+    }
+
+    /// Looks until it is so.
+    async fn until(what: &str, condition: impl Fn() -> bool) {
+        let looked = async {
+            while !condition() {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(30), looked)
+            .await
+            .unwrap_or_else(|_| panic!("waited in vain until {what}"));
+    }
+
+    #[tokio::test]
+    async fn what_the_disk_has_refused_comes_to_it_though_the_element_is_away() {
+        let refusal = |disk: &TestDisk| {
+            let recorder = recorder(disk);
+            disk.fail_at(0, Fault::ReadOnly);
+            let before = disk.steps();
+            recorder.add(record(None, 0));
+            (recorder, before)
+        };
+        // So much is tried before the record waits in memory.
+        let twin = TestDisk::new();
+        let (recorder, before) = refusal(&twin);
+        recorder.keep(&mut recorder.journal());
+        let tried = twin.steps() - before;
+
+        let disk = TestDisk::new();
+        let (recorder, before) = refusal(&disk);
+        let (recorder, stop) = (Arc::new(recorder), CancellationToken::new());
+        let (_nobody, element) = watch::channel(None);
+        let running = tokio::spawn(Arc::clone(&recorder).run(element, stop.clone()));
+        until("the disk has refused it", || disk.steps() >= before + tried).await;
+        disk.mend();
+        until("it is on the disk", || {
+            !numbers(&recorder.journal()).is_empty()
+        })
+        .await;
+        stop.cancel();
+        running.await.unwrap();
     }
 
     #[test]

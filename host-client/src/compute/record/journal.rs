@@ -52,6 +52,12 @@ pub(super) struct Waiting {
     pub(super) unsaved: Option<Box<CallRecords>>,
 }
 
+impl Waiting {
+    fn is_unsaved(&self) -> bool {
+        self.unsaved.is_some()
+    }
+}
+
 impl Journal {
     /// Finds what an earlier start has left.
     pub(super) fn open(disk: Arc<dyn Disk>, watch: Arc<DiskWatch>, folder: &Path) -> Self {
@@ -84,6 +90,11 @@ impl Journal {
 
     pub(super) fn is_empty(&self) -> bool {
         self.waiting.is_empty()
+    }
+
+    /// Whether something waits in memory that the disk has refused.
+    pub(super) fn has_unsaved(&self) -> bool {
+        self.waiting.iter().any(Waiting::is_unsaved)
     }
 
     fn path(&self, number: u64) -> PathBuf {
@@ -127,14 +138,13 @@ impl Journal {
             }
             self.waiting[place].unsaved = None;
         }
-        let is_unsaved = |waiting: &Waiting| waiting.unsaved.is_some();
         let unsaved = self
             .waiting
             .iter()
-            .filter(|waiting| is_unsaved(waiting))
+            .filter(|waiting| waiting.is_unsaved())
             .count();
         for _ in UNSAVED_BATCHES_MAX..unsaved {
-            let oldest = self.waiting.iter().position(is_unsaved);
+            let oldest = self.waiting.iter().position(Waiting::is_unsaved);
             if let Some(dropped) = oldest.and_then(|place| self.waiting.remove(place)) {
                 tracing::error!(
                     batch = dropped.number,
