@@ -167,6 +167,8 @@ mod tests {
             total_slots: None,
             free_slots: None,
             running_jobs: None,
+            total_bytes: None,
+            free_bytes: None,
         }
     }
 

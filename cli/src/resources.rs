@@ -1,11 +1,7 @@
 //! `gridmart resources`: what is on the shelves.
 
 use clap::ValueEnum;
-use gridmart_schemas::{
-    api::resource::{Description, ResourceRow},
-    resource::Document as _,
-    role::NodeKind,
-};
+use gridmart_schemas::{api::resource::ResourceRow, role::NodeKind};
 use gridmart_sdk::Client;
 
 use crate::{
@@ -13,6 +9,7 @@ use crate::{
     failure::Failure,
     output::{Output, Page, or_dash},
     remote,
+    size::Size,
 };
 
 /// Which kind of resource.
@@ -22,6 +19,10 @@ pub(crate) enum Kind {
     Ce,
     /// Compute Hosts
     Chost,
+    /// Storage Elements
+    Se,
+    /// Storage Hosts
+    Shost,
     /// Applications
     Ae,
     /// Hosts of every kind
@@ -46,14 +47,19 @@ pub(crate) fn run(arguments: &Arguments, output: Output) -> Result<(), Failure> 
         }
         Some(Kind::Ae) => return apps::list(output),
         Some(Kind::Ce) => Some(NodeKind::ComputingElement),
-        Some(Kind::Chost | Kind::Host) => Some(NodeKind::ComputeHost),
-        None => None,
+        Some(Kind::Chost) => Some(NodeKind::ComputeHost),
+        Some(Kind::Se) => Some(NodeKind::StorageElement),
+        Some(Kind::Shost) => Some(NodeKind::StorageHost),
+        Some(Kind::Host) | None => None,
     };
+    let mut rows = remote::ask(async |client| Ok(client.resources().list(kind).await?))?;
+    if arguments.kind == Some(Kind::Host) {
+        rows.retain(|row| row.kind.is_host());
+    }
     if arguments.xml {
-        let documents = remote::ask(async |client| documents(&client, kind).await)?;
+        let documents = remote::ask(async |client| documents(&client, &rows).await)?;
         return output.write(documents.concat().as_bytes());
     }
-    let rows = remote::ask(async |client| Ok(client.resources().list(kind).await?))?;
     output.print(&Items { items: &rows }, |page| table(page, &rows))
 }
 
@@ -64,26 +70,13 @@ pub(crate) struct Items<'a, T> {
     pub(crate) items: &'a [T],
 }
 
-async fn documents(client: &Client, kind: Option<NodeKind>) -> Result<Vec<String>, Failure> {
+async fn documents(client: &Client, rows: &[ResourceRow]) -> Result<Vec<String>, Failure> {
     let mut documents = Vec::new();
-    for row in client.resources().list(kind).await? {
-        documents.push(document(
-            &client
-                .resources()
-                .get(&row.id.to_string())
-                .await?
-                .description,
-        ));
+    for row in rows {
+        let view = client.resources().get(&row.id.to_string()).await?;
+        documents.push(view.description.to_xml());
     }
     Ok(documents)
-}
-
-/// Writes a description as XML.
-pub(crate) fn document(description: &Description) -> String {
-    match description {
-        Description::ComputingElement(element) => element.to_xml(),
-        Description::ComputeHost(host) => host.to_xml(),
-    }
 }
 
 fn table(page: &mut Page, rows: &[ResourceRow]) {
@@ -100,7 +93,7 @@ fn table(page: &mut Page, rows: &[ResourceRow]) {
                 } else {
                     "away".to_owned()
                 },
-                slots(row),
+                free(row),
                 or_dash(row.running_jobs),
                 or_dash(row.age_seconds.map(|age| format!("{age}s"))),
                 row.id.to_string(),
@@ -108,15 +101,7 @@ fn table(page: &mut Page, rows: &[ResourceRow]) {
         })
         .collect();
     let header = [
-        "KIND",
-        "NAME",
-        "DOMAIN",
-        "SERVING",
-        "HEALTH",
-        "FREE/SLOTS",
-        "RUNNING",
-        "AGE",
-        "ID",
+        "KIND", "NAME", "DOMAIN", "SERVING", "HEALTH", "FREE", "RUNNING", "AGE", "ID",
     ];
     page.table(
         header,
@@ -134,10 +119,13 @@ pub(crate) fn serving(row: &ResourceRow) -> String {
     }
 }
 
-/// Shows free and all slots.
-pub(crate) fn slots(row: &ResourceRow) -> String {
+/// Shows what is free of how much: slots, or bytes of storage.
+pub(crate) fn free(row: &ResourceRow) -> String {
+    if let (Some(free), Some(total)) = (row.free_bytes, row.total_bytes) {
+        return format!("{} of {}", Size::from_bytes(free), Size::from_bytes(total));
+    }
     match (row.free_slots, row.total_slots) {
         (None, None) => "-".to_owned(),
-        (free, total) => format!("{}/{}", or_dash(free), or_dash(total)),
+        (free, total) => format!("{} of {} slots", or_dash(free), or_dash(total)),
     }
 }

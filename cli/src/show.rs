@@ -18,7 +18,7 @@ use crate::{
     failure::Failure,
     output::{Output, Page, moment, or_dash},
     remote,
-    resources::{document, serving, slots},
+    resources::{free, serving},
 };
 
 /// Ended calls that are shown of an application.
@@ -60,7 +60,7 @@ pub(crate) fn run(arguments: &Arguments, output: Output) -> Result<(), Failure> 
         let Shown::Resource(view) = &shown else {
             return Err(Failure::Usage("--xml shows Elements and Hosts".to_owned()));
         };
-        return output.write(document(&view.description).as_bytes());
+        return output.write(view.description.to_xml().as_bytes());
     }
     output.print(&shown, |page| match &shown {
         Shown::Resource(view) => resource(page, view),
@@ -154,7 +154,7 @@ fn resource(page: &mut Page, view: &ResourceView) {
             |age| format!("{age} s ago"),
         ),
     );
-    page.field("free/slots", slots(row));
+    page.field("free", free(row));
     page.field("running", or_dash(row.running_jobs));
     page.field(
         "wish",

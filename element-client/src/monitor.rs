@@ -6,7 +6,7 @@ use std::{collections::BTreeMap, time::Instant};
 
 use gridmart_schemas::{
     id::NodeId,
-    resource::host::{ComputeHost, HostState},
+    resource::any::{AnyHost, AnyHostState},
     wire::control_element::{Deployment, HostDelta, HostSummary},
 };
 use parking_lot::Mutex;
@@ -28,7 +28,7 @@ pub struct Monitor {
 
 impl Monitor {
     /// A Host of the information base.
-    pub fn on_known(&self, id: NodeId, host: ComputeHost) {
+    pub fn on_known(&self, id: NodeId, host: AnyHost) {
         let summary = HostSummary {
             host,
             id,
@@ -48,7 +48,7 @@ impl Monitor {
     pub fn on_told(
         &self,
         id: NodeId,
-        host: ComputeHost,
+        mut host: AnyHost,
         deployments: Vec<Deployment>,
         generation: u64,
         now: Instant,
@@ -56,11 +56,11 @@ impl Monitor {
         let mut hosts = self.hosts.lock();
         let known = hosts.get(&id);
         // Told without State, as a change may be: the last one still holds.
-        let state = host
-            .state
-            .clone()
-            .or_else(|| known.and_then(|view| view.summary.host.state.clone()));
-        let host = ComputeHost { state, ..host };
+        let last = || known.and_then(|view| view.summary.host.state());
+        if let Some(state) = host.state().or_else(last) {
+            // A Host's kind is that of its certificate, always.
+            let _ = host.set_state(state);
+        }
         let summary = HostSummary {
             host,
             id,
@@ -80,17 +80,16 @@ impl Monitor {
     }
 
     /// A Host's heartbeat.
-    pub fn on_heard(&self, id: NodeId, state: HostState, now: Instant) {
+    pub fn on_heard(&self, id: NodeId, state: AnyHostState, now: Instant) {
         if let Some(view) = self.hosts.lock().get_mut(&id) {
             view.heard = Some(now);
             view.summary.connected = true;
             view.state_due |= !view
                 .summary
                 .host
-                .state
-                .as_ref()
+                .state()
                 .is_some_and(|old| says_the_same(old, &state));
-            view.summary.host.state = Some(state);
+            let _ = view.summary.host.set_state(state);
         }
     }
 
@@ -152,7 +151,7 @@ impl Monitor {
         let delta = |view: &mut View| {
             let heard = view.heard?;
             let state = std::mem::take(&mut view.state_due)
-                .then(|| view.summary.host.state.clone())
+                .then(|| view.summary.host.state())
                 .flatten();
             let age = now.saturating_duration_since(heard).as_millis();
             Some(HostDelta {
@@ -167,9 +166,7 @@ impl Monitor {
 }
 
 /// Whether two States differ in nothing but their times.
-fn says_the_same(old: &HostState, new: &HostState) -> bool {
-    let mut old = old.clone();
-    old.creation_time = new.creation_time;
-    old.last_heartbeat = new.last_heartbeat;
+fn says_the_same(mut old: AnyHostState, new: &AnyHostState) -> bool {
+    old.take_times_of(new);
     old == *new
 }

@@ -83,6 +83,15 @@ named!(
 );
 
 impl NodeKind {
+    /// The word of the commands that start it: `gridmart element compute`.
+    pub const fn goods(self) -> &'static str {
+        match self {
+            Self::Control => "control",
+            Self::ComputingElement | Self::ComputeHost => "compute",
+            Self::StorageElement | Self::StorageHost => "storage",
+        }
+    }
+
     /// Whether it is an Element: dials the controller, has Hosts.
     pub const fn is_element(self) -> bool {
         self.host_kind().is_some()

@@ -43,7 +43,11 @@ pub(crate) fn settings_of(document: &CeDocument) -> Settings {
     Settings {
         limits: Limits::of(&document.element.policy),
         reattach_grace: document.configuration.reattach_grace.to_duration(),
-        response_time_floor: document.configuration.common.response_time_floor.to_duration(),
+        response_time_floor: document
+            .configuration
+            .common
+            .response_time_floor
+            .to_duration(),
     }
 }
 

@@ -144,7 +144,13 @@ impl Ce {
     }
 
     async fn probe_now(&self, host: NodeId) -> Verdict {
-        let configured = self.base.read().configuration.common.probe_timeout.to_duration();
+        let configured = self
+            .base
+            .read()
+            .configuration
+            .common
+            .probe_timeout
+            .to_duration();
         let returned = (self.started + self.return_time).into_std();
         let course = Course::new(configured, returned, Instant::now());
         loop {

@@ -310,7 +310,7 @@ impl Ce {
                     what: "Host table",
                     reason: error.to_string(),
                 })?;
-                self.monitor.on_known(id, entry.host.clone());
+                self.monitor.on_known(id, entry.host.clone().into());
                 queue.on_host_known(
                     id,
                     Arc::new(entry.host.clone()),

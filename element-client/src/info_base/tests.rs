@@ -69,7 +69,8 @@ fn a_refused_or_invalid_change_leaves_no_trace() {
     });
     assert!(matches!(refusal, Err(LibError::Refused(_))));
     let invalid = base.update(|document| {
-        document.configuration.common.heartbeat_interval = gridmart_schemas::scalar::Seconds::from_secs(0);
+        document.configuration.common.heartbeat_interval =
+            gridmart_schemas::scalar::Seconds::from_secs(0);
         Ok(())
     });
     assert_eq!(
@@ -258,7 +259,8 @@ fn an_update_that_is_refused_or_invalid_spoils_no_other() {
         Err(Problem::new(Code::NotAuthorized, "no"))
     };
     let spoil = |document: &mut CeDocument| {
-        document.configuration.common.heartbeat_interval = gridmart_schemas::scalar::Seconds::from_secs(0);
+        document.configuration.common.heartbeat_interval =
+            gridmart_schemas::scalar::Seconds::from_secs(0);
         Ok(())
     };
     // Alone it is told the same as among others.

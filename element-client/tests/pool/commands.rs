@@ -5,6 +5,7 @@ use std::{path::PathBuf, time::Duration};
 use gridmart_schemas::{
     id::{Incarnation, NodeId},
     problem::Code,
+    resource::ce::CeState,
     role::Desired,
     wire::{
         control_element::{ElementDesire, Explain, Subject},
@@ -246,12 +247,9 @@ async fn the_controller_hears_of_hosts_and_numbers() {
     .await;
     wait_for("the Host's slots in the sums", || {
         let told = pool.control.told.lock();
-        let last = told.heartbeats.last().map(|beat| {
-            (
-                beat.state.total_slots,
-                beat.state.free_job_slots,
-                beat.hosts.len(),
-            )
+        let last = told.heartbeats.last().and_then(|beat| {
+            let state = CeState::try_from(beat.state.clone()).ok()?;
+            Some((state.total_slots, state.free_job_slots, beat.hosts.len()))
         });
         (last == Some((3, 3, 1))).then_some(()).ok_or(last)
     })

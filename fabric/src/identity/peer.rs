@@ -81,6 +81,21 @@ impl PeerIdentity {
         }
     }
 
+    /// The node, if it is an Element.
+    pub fn require_element(&self) -> Result<&PeerNode, Problem> {
+        let node = self.require_any_node()?;
+        if node.kind.is_element() {
+            return Ok(node);
+        }
+        Err(Problem::new(
+            Code::NotAuthorized,
+            format!(
+                "This is for Elements only, and {} is of kind {}.",
+                node.id, node.kind
+            ),
+        ))
+    }
+
     /// The node, if it is of this kind.
     pub fn require_node(&self, kind: NodeKind) -> Result<&PeerNode, Problem> {
         let node = self.require_any_node()?;

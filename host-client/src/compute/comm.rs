@@ -114,7 +114,7 @@ impl Comm {
         let hello = HostHello {
             incarnation: self.services.incarnation,
             software: env!("CARGO_PKG_VERSION").to_owned(),
-            host: self.description.host(self.heartbeat()),
+            host: self.description.host(self.heartbeat()).into(),
             endpoints: self.endpoints.clone(),
             relayed: self.relay.is_some(),
             leases: self.leases.held(),
@@ -203,7 +203,7 @@ impl Comm {
             let told = peer
                 .tell(&HostHeartbeat {
                     sequence,
-                    state,
+                    state: state.into(),
                     leases: self.leases.held(),
                 })
                 .await;
@@ -251,7 +251,7 @@ impl Comm {
                 continue;
             };
             let changed = HostChanged {
-                host: self.description.host(self.heartbeat()),
+                host: self.description.host(self.heartbeat()).into(),
                 deployments: self.description.deployments(),
                 generation: self.description.generation(),
             };

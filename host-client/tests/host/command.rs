@@ -48,8 +48,8 @@ async fn stop_lets_calls_end_and_kill_does_not() {
         let seen = told
             .changes
             .last()
-            .and_then(|change| change.host.state.as_ref())
-            .map(|state| state.common.serving_state);
+            .and_then(|change| change.host.common_state())
+            .map(|state| state.serving_state);
         if seen == Some(wanted) {
             Ok(())
         } else {

@@ -7,6 +7,7 @@ use gridmart_schemas::id::CallId;
 use gridmart_schemas::problem::Code;
 use gridmart_schemas::resource::ae::AePolicy;
 use gridmart_schemas::resource::enumeration::{HealthState, Sandbox};
+use gridmart_schemas::resource::host::ComputeHost;
 use gridmart_schemas::wire::record::CallState;
 
 use crate::scene;
@@ -58,8 +59,8 @@ async fn nothing_of_the_machine_is_in_sight() {
         assert!(errors.contains(place), "{place}: {errors}");
     }
     let told = scene.element.told.lock();
-    let info = &told.hellos[0].host.info;
-    assert_eq!(info.sandbox, Some(Sandbox::Bubblewrap));
+    let host = ComputeHost::try_from(told.hellos[0].host.clone()).unwrap();
+    assert_eq!(host.info.sandbox, Some(Sandbox::Bubblewrap));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -231,7 +232,7 @@ async fn without_a_sandbox_calls_are_refused() {
     );
     {
         let told = element.told.lock();
-        let told = &told.hellos[0].host;
+        let told = ComputeHost::try_from(told.hellos[0].host.clone()).unwrap();
         assert_eq!(told.info.sandbox, Some(Sandbox::None));
         let state = told.state.as_ref().unwrap();
         assert_eq!(state.free_job_slots, 0);

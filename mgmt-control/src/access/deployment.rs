@@ -80,7 +80,7 @@ fn offered(catalogue: &Snapshot, node: &Node, element: &Element) -> Vec<Applicat
 /// An Element that says who may upload to it takes nothing from others; one
 /// that says nothing of uploads leaves it to the controller.
 fn takes(catalogue: &Snapshot, element: &Element, application: &Application) -> bool {
-    let rules = &element.description.access.rules;
+    let rules = &element.description.access().rules;
     let restricted = rules.iter().any(|rule| {
         rule.operations
             .as_ref()

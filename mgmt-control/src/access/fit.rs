@@ -28,7 +28,9 @@ pub struct Ground<'a> {
 
 /// Checks a need of one Host.
 pub fn check_host(ground: &Ground<'_>, host: &Host, need: &Need, sink: &mut impl Sink) {
-    let description = &host.description;
+    let Some(description) = host.compute() else {
+        return;
+    };
     let mut tell = |met: bool, found: &dyn Fn() -> String| {
         sink.check(need.name(), Concern::Need, met, || {
             (need.to_string(), found())
@@ -100,11 +102,11 @@ pub fn check_element(ground: &Ground<'_>, hosts: &[&Host], need: &Need, sink: &m
 }
 
 fn element_number(element: &Element, hosts: &[&Host], quantity: Quantity) -> Option<u64> {
-    let policy = &element.description.policy;
+    let policy = &element.computing()?.policy;
     let sum = |quantity: Quantity| {
         let numbers = hosts
             .iter()
-            .filter_map(|host| host_number(&host.description, quantity));
+            .filter_map(|host| host_number(host.compute()?, quantity));
         Some(numbers.fold(0, u64::saturating_add))
     };
     match quantity {
@@ -120,8 +122,8 @@ fn element_number(element: &Element, hosts: &[&Host], quantity: Quantity) -> Opt
 
 /// Whether the Element or the Host itself names the capability.
 fn has_token(ground: &Ground<'_>, host: &Host, name: &str, version: Option<&str>) -> bool {
-    let of_element = &ground.element.description.info.common.capabilities;
-    let of_host = &host.description.info.common.capabilities;
+    let of_element = &ground.element.description.common_info().capabilities;
+    let of_host = &host.description.common_info().capabilities;
     has_capability(of_element, name, version) || has_capability(of_host, name, version)
 }
 

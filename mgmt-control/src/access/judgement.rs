@@ -44,7 +44,7 @@ pub(super) fn judge<'a>(
     let mut checks = Checks::default();
     let observed = view.element_observed(node.id).map(AsRef::as_ref);
     check_rules(
-        &element.description.access.rules,
+        &element.description.access().rules,
         question,
         "rule",
         &mut checks,
@@ -61,7 +61,7 @@ pub(super) fn judge<'a>(
     };
     check_whole(&ground, question.needs, &mut checks);
     check_hosts(view, question, &ground, observed, &mut checks);
-    let state = observed.and_then(|observed| observed.fresh_state(view.now));
+    let state = observed.and_then(|observed| observed.fresh_computing_state(view.now));
     Judged {
         node,
         checks,
@@ -102,7 +102,7 @@ fn check_state(
         || ("production".to_owned(), node.wish.desired.to_string()),
     );
     if let Some(state) = fresh {
-        let serving = state.common.serving_state;
+        let serving = state.common().serving_state;
         sink.check("serving-state", Concern::State, accepts(serving), || {
             ("production or queueing".to_owned(), serving.to_string())
         });
@@ -248,7 +248,12 @@ fn check_host(
     (node, host): (&Node, &Host),
     sink: &mut impl Sink,
 ) {
-    check_rules(&host.description.access.rules, question, "host-rule", sink);
+    check_rules(
+        &host.description.access().rules,
+        question,
+        "host-rule",
+        sink,
+    );
     let observed = view.host_observed(node.id);
     let fresh = observed.and_then(|observed| observed.fresh_state(element, view.now));
     sink.check("host-connected", Concern::Presence, fresh.is_some(), || {
@@ -277,7 +282,7 @@ fn check_host(
         || ("production".to_owned(), wish.to_string()),
     );
     if let Some(state) = fresh {
-        let serving = state.common.serving_state;
+        let serving = state.common().serving_state;
         sink.check(
             "host-serving-state",
             Concern::State,

@@ -56,7 +56,7 @@ pub struct Placement {
 pub fn place(view: &View, question: &Question<'_>) -> Result<Placement, Problem> {
     let mut judged: Vec<Judged<'_>> = view
         .catalogue
-        .live_elements()
+        .live_computing_elements()
         .map(|(node, element)| judge(view, question, node, element))
         .collect();
     judged.sort_by_key(|judged| {

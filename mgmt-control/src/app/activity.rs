@@ -55,7 +55,7 @@ pub async fn activity_list(
     shown.activities.truncate(limit as usize);
     shown.silent = view
         .catalogue
-        .live_elements()
+        .live_computing_elements()
         .filter(|(node, _)| !heard.contains(&node.id))
         .map(|(node, _)| node.name.clone())
         .collect();

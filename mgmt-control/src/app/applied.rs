@@ -92,7 +92,7 @@ fn pending_of(view: &View, target: &Target) -> Vec<Waiting> {
                 return Vec::new();
             };
             let elements = catalogue
-                .live_elements()
+                .live_computing_elements()
                 .filter(|(node, element)| fits(catalogue, node, element, application))
                 .filter(|(node, _)| {
                     recorded(view, node.id, application) < application.wish.generation

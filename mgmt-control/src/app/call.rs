@@ -103,7 +103,7 @@ fn nobody_knows(control: &Control, what: &str) -> Problem {
     let view = control.catalogue.view();
     let away: Vec<&str> = view
         .catalogue
-        .live_elements()
+        .live_computing_elements()
         .filter(|(node, _)| !element_connected(&view, node.id))
         .map(|(node, _)| node.name.as_str())
         .collect();

@@ -76,7 +76,7 @@ pub async fn resource_command(
             Ok(wish)
         })
         .await?;
-    let target = if node.kind == NodeKind::ComputeHost {
+    let target = if node.kind.is_host() {
         Target::Host(id)
     } else {
         Target::Element(id)

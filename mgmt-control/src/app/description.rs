@@ -6,7 +6,7 @@
 use gridmart_schemas::{
     id::NodeId,
     problem::{Code, Problem},
-    resource::{ce::ComputingElement, host::ComputeHost},
+    resource::any::AnyElement,
     scalar::Uri,
     wire::control_element::HostSummary,
 };
@@ -28,10 +28,11 @@ pub async fn element_describe(
     control: &Control,
     id: NodeId,
     endpoints: Option<Vec<String>>,
-    mut description: ComputingElement,
+    mut description: AnyElement,
 ) -> Result<(), Failure> {
-    identity_check(&description.id, id)?;
-    description.state = None;
+    identity_check(description.id(), id)?;
+    kind_check(control, &description, id)?;
+    description.take_state();
     let known = control.catalogue.snapshot().elements.get(&id).cloned();
     let endpoints = match (endpoints, &known) {
         (Some(endpoints), _) => endpoints.into_iter().take(ENDPOINTS_MAX).collect(),
@@ -49,7 +50,7 @@ pub async fn element_describe(
     control
         .catalogue
         .update(move |update| {
-            rename(update, id, element.description.info.common.name.as_str())?;
+            rename(update, id, element.description.common_info().name.as_str())?;
             Ok(update.put_element(element)?)
         })
         .await
@@ -65,13 +66,13 @@ pub async fn host_describe(
     let catalogue = control.catalogue.snapshot();
     let mut changed = Vec::new();
     for summary in summaries {
-        let mut description: ComputeHost = summary.host.clone();
-        description.state = None;
+        let mut description = summary.host.clone();
+        description.take_state();
         let owned = catalogue
             .nodes
             .get(&summary.id)
-            .is_some_and(|node| node.parent == element);
-        if !owned || identity_check(&description.id, summary.id).is_err() {
+            .is_some_and(|node| node.parent == element && node.kind == description.kind());
+        if !owned || identity_check(description.id(), summary.id).is_err() {
             tracing::warn!(node.id = %summary.id, element.id = %element, "a Host that is not this Element's was told of");
             continue;
         }
@@ -95,7 +96,11 @@ pub async fn host_describe(
         .catalogue
         .update(move |update| {
             for host in changed {
-                rename(update, host.id, host.description.info.common.name.as_str())?;
+                rename(
+                    update,
+                    host.id,
+                    host.description.common_info().name.as_str(),
+                )?;
                 update.put_host(host)?;
             }
             Ok(())
@@ -112,6 +117,22 @@ fn identity_check(said: &Uri, certified: NodeId) -> Result<(), Problem> {
         certified.to_urn()
     );
     Err(Problem::new(Code::InvalidDocument, detail))
+}
+
+/// What an Element says that it is, its certificate has to say as well.
+fn kind_check(control: &Control, said: &AnyElement, id: NodeId) -> Result<(), Problem> {
+    let node = control.catalogue.snapshot().nodes.get(&id).cloned();
+    match node {
+        Some(node) if node.kind != said.kind() => Err(Problem::new(
+            Code::InvalidDocument,
+            format!(
+                "The description is of a {}, but its node is a {}.",
+                said.kind(),
+                node.kind
+            ),
+        )),
+        _ => Ok(()),
+    }
 }
 
 /// A node's name is what its own description says.

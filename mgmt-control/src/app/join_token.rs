@@ -5,7 +5,6 @@ use gridmart_schemas::{
     api::join_token::{JoinTokenRequest, JoinTokenRow, JoinTokenView},
     id::TokenId,
     problem::{Code, Problem},
-    role::NodeKind,
     wire::control_element::{JoinTokenCreate, JoinTokenMade},
 };
 use time::{Duration, OffsetDateTime};
@@ -37,10 +36,11 @@ pub async fn join_token_create(
         return Err(invalid(format!("A join token lives 1 s to {LIFE_SECONDS_MAX} s.")).into());
     }
     match wanted.kind {
-        NodeKind::ComputingElement => for_element(control, context, wanted).await,
-        NodeKind::ComputeHost => for_host(control, context, wanted).await,
-        NodeKind::Control => {
-            Err(invalid("A controller does not join; join a `ce` or a `chost`.".to_owned()).into())
+        kind if kind.is_element() => for_element(control, context, wanted).await,
+        kind if kind.is_host() => for_host(control, context, wanted).await,
+        _ => {
+            let detail = "A controller does not join; join a `ce`, `chost`, `se` or `shost`.";
+            Err(invalid(detail.to_owned()).into())
         }
     }
 }
@@ -94,7 +94,10 @@ async fn for_element(
         })
         .await?;
     let endpoint = control.nodes_endpoint.clone();
-    let command = format!("gridmart element compute --controller {endpoint} --join-token {text}");
+    let command = format!(
+        "gridmart element {} --controller {endpoint} --join-token {text}",
+        kind.goods()
+    );
     Ok(JoinTokenView {
         token: text,
         endpoint,
@@ -123,7 +126,7 @@ async fn for_host(
     let node = control
         .catalogue
         .view()
-        .resource_of(&element, &[NodeKind::ComputingElement])?;
+        .resource_of(&element, kind.element_kind().as_slice())?;
     let label = label.chars().take(LABEL_CHARACTERS_MAX).collect();
     let request = JoinTokenCreate {
         kind,

@@ -215,21 +215,20 @@ pub async fn host_vouch(
     let HostVouch { name, csr_pem } = request;
     let name = name_check(&name)?;
     let (parent, domain) = (element.id, element.domain.clone());
+    let kind = element.kind.host_kind().ok_or_else(|| {
+        Problem::new(
+            Code::NotAuthorized,
+            format!("A {} has no Hosts to vouch for.", element.kind),
+        )
+    })?;
     let id = NodeId::generate();
-    let (certificate, not_after) = sign(
-        control,
-        &csr_pem,
-        id,
-        NodeKind::ComputeHost,
-        &domain,
-        parent,
-    )?;
+    let (certificate, not_after) = sign(control, &csr_pem, id, kind, &domain, parent)?;
     let entry = AuditEntry {
         actor: parent.to_string(),
         action: "node.join",
         target: name.clone(),
         request: None,
-        detail: format!("chost {id}, its Element vouches for it"),
+        detail: format!("{kind} {id}, its Element vouches for it"),
     };
     control
         .administer(entry, move |update| {
@@ -238,7 +237,7 @@ pub async fn host_vouch(
                 update,
                 Node {
                     id,
-                    kind: NodeKind::ComputeHost,
+                    kind,
                     domain,
                     name,
                     parent,

@@ -4,7 +4,10 @@ use gridmart_schemas::{
     api::resource::{Description, ResourceRow, ResourceView},
     id::NodeId,
     problem::{Code, Problem},
-    resource::{Document as _, ce::ComputingElement, enumeration::HealthState, host::ComputeHost},
+    resource::{
+        any::{AnyElementState, AnyHostState},
+        enumeration::HealthState,
+    },
     role::NodeKind,
     wire::control_element::Deployment,
 };
@@ -47,10 +50,7 @@ pub fn resource_view(control: &Control, text: &str) -> Result<ResourceView, Prob
 pub fn resource_xml(control: &Control, text: &str) -> Result<String, Problem> {
     let view = control.catalogue.view();
     let node = view.resource(text)?;
-    Ok(match description(&view, &node)? {
-        Description::ComputingElement(element) => element.to_xml(),
-        Description::ComputeHost(host) => host.to_xml(),
-    })
+    Ok(description(&view, &node)?.to_xml())
 }
 
 fn told(view: &View, node: &Node) -> (Vec<Deployment>, u64) {
@@ -71,25 +71,23 @@ fn description(view: &View, node: &Node) -> Result<Description, Problem> {
             format!("{} has joined, but has not told of itself yet.", node.name),
         )
     };
-    if node.kind == NodeKind::ComputingElement {
-        let known = view.catalogue.elements.get(&node.id).ok_or_else(silent)?;
-        let state = view
-            .element_observed(node.id)
-            .and_then(|observed| observed.state.clone());
-        Ok(Description::ComputingElement(ComputingElement {
-            state,
-            ..known.description.clone()
-        }))
-    } else {
+    if node.kind.is_host() {
         let known = view.catalogue.hosts.get(&node.id).ok_or_else(silent)?;
-        let state = view
-            .host_observed(node.id)
-            .and_then(|observed| observed.state.clone());
-        Ok(Description::ComputeHost(ComputeHost {
-            state,
-            ..known.description.clone()
-        }))
+        let mut host = known.description.clone();
+        let observed = view.host_observed(node.id);
+        if let Some(state) = observed.and_then(|observed| observed.state.clone()) {
+            // A State of another kind would have been refused when it came.
+            let _ = host.set_state(state);
+        }
+        return Ok(host.into());
     }
+    let known = view.catalogue.elements.get(&node.id).ok_or_else(silent)?;
+    let mut element = known.description.clone();
+    let observed = view.element_observed(node.id);
+    if let Some(state) = observed.and_then(|observed| observed.state.clone()) {
+        let _ = element.set_state(state);
+    }
+    Ok(element.into())
 }
 
 /// The numbers of a row: facts only while they are fresh.
@@ -102,10 +100,12 @@ struct Numbers {
     total_slots: Option<u32>,
     free_slots: Option<u32>,
     running_jobs: Option<u32>,
+    total_bytes: Option<u64>,
+    free_bytes: Option<u64>,
 }
 
 fn row(view: &View, node: &Node) -> ResourceRow {
-    let is_host = node.kind == NodeKind::ComputeHost;
+    let is_host = node.kind.is_host();
     let numbers = if is_host {
         host_numbers(view, node.id)
     } else {
@@ -138,6 +138,8 @@ fn row(view: &View, node: &Node) -> ResourceRow {
         total_slots: numbers.total_slots,
         free_slots: numbers.free_slots,
         running_jobs: numbers.running_jobs,
+        total_bytes: numbers.total_bytes,
+        free_bytes: numbers.free_bytes,
     }
 }
 
@@ -147,14 +149,26 @@ fn element_numbers(view: &View, id: NodeId) -> Numbers {
     };
     let last = observed.state.as_ref();
     let fresh = observed.fresh_state(view.now);
-    Numbers {
-        serving_state: last.map(|state| state.common.serving_state.to_string()),
-        health_state: last.map(|state| state.common.health_state),
+    let numbers = Numbers {
+        serving_state: last.map(|state| state.common().serving_state.to_string()),
+        health_state: last.map(|state| state.common().health_state),
         connected: fresh.is_some(),
         age_seconds: Some(observed.age(view.now).as_secs()),
-        total_slots: fresh.map(|state| state.total_slots),
-        free_slots: fresh.map(|state| state.free_job_slots),
-        running_jobs: fresh.map(|state| state.running_jobs),
+        ..Numbers::default()
+    };
+    match fresh {
+        None => numbers,
+        Some(AnyElementState::Computing(state)) => Numbers {
+            total_slots: Some(state.total_slots),
+            free_slots: Some(state.free_job_slots),
+            running_jobs: Some(state.running_jobs),
+            ..numbers
+        },
+        Some(AnyElementState::Storage(state)) => Numbers {
+            total_bytes: Some(state.total_online_size),
+            free_bytes: Some(state.free_online_size),
+            ..numbers
+        },
     }
 }
 
@@ -165,13 +179,28 @@ fn host_numbers(view: &View, id: NodeId) -> Numbers {
     let element = view.element_observed(observed.element).map(AsRef::as_ref);
     let last = observed.state.as_ref();
     let fresh = observed.fresh_state(element, view.now);
-    Numbers {
-        serving_state: last.map(|state| state.common.serving_state.to_string()),
-        health_state: last.map(|state| state.common.health_state),
+    let numbers = Numbers {
+        serving_state: last.map(|state| state.common().serving_state.to_string()),
+        health_state: last.map(|state| state.common().health_state),
         connected: fresh.is_some(),
         age_seconds: observed.age(element, view.now).map(|age| age.as_secs()),
-        total_slots: fresh.map(|state| state.total_slots),
-        free_slots: fresh.map(|state| state.free_job_slots),
-        running_jobs: fresh.map(|state| state.running_jobs),
+        ..Numbers::default()
+    };
+    match fresh {
+        None => numbers,
+        Some(AnyHostState::Compute(state)) => Numbers {
+            total_slots: Some(state.total_slots),
+            free_slots: Some(state.free_job_slots),
+            running_jobs: Some(state.running_jobs),
+            ..numbers
+        },
+        Some(AnyHostState::Storage(state)) => {
+            let free = state.available_space();
+            Numbers {
+                total_bytes: Some(state.used_space().saturating_add(free)),
+                free_bytes: Some(free),
+                ..numbers
+            }
+        }
     }
 }

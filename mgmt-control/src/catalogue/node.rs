@@ -3,7 +3,11 @@
 
 use gridmart_schemas::{
     id::{NodeId, TokenId},
-    resource::{ce::ComputingElement, host::ComputeHost},
+    resource::{
+        any::{AnyElement, AnyHost},
+        ce::ComputingElement,
+        host::ComputeHost,
+    },
     role::NodeKind,
     wire::desired::Wish,
 };
@@ -40,7 +44,17 @@ pub struct Element {
     /// `HOST:PORT` of its door, most preferred first.
     pub endpoints: Vec<String>,
     /// Its description; no State.
-    pub description: ComputingElement,
+    pub description: AnyElement,
+}
+
+impl Element {
+    /// Its description, if it is a Computing Element.
+    pub const fn computing(&self) -> Option<&ComputingElement> {
+        match &self.description {
+            AnyElement::Computing(element) => Some(element),
+            AnyElement::Storage(_) => None,
+        }
+    }
 }
 
 /// What a Host last said of itself, told by its Element.
@@ -51,7 +65,17 @@ pub struct Host {
     /// Its Element.
     pub element: NodeId,
     /// Its description; no State.
-    pub description: ComputeHost,
+    pub description: AnyHost,
+}
+
+impl Host {
+    /// Its description, if it is a compute Host.
+    pub const fn compute(&self) -> Option<&ComputeHost> {
+        match &self.description {
+            AnyHost::Compute(host) => Some(host),
+            AnyHost::Storage(_) => None,
+        }
+    }
 }
 
 /// A join token; its secret is not kept.

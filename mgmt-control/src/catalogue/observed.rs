@@ -13,7 +13,10 @@ use std::{
 use arc_swap::ArcSwap;
 use gridmart_schemas::{
     id::{Incarnation, NodeId},
-    resource::{ce::CeState, host::HostState},
+    resource::{
+        any::{AnyElementState, AnyHostState},
+        ce::CeState,
+    },
     wire::{
         control_element::{Deployment, HostDelta},
         desired::ElementDesired,
@@ -52,7 +55,7 @@ pub struct ElementObserved {
     /// When State last arrived.
     pub heard: Instant,
     /// Its State.
-    pub state: Option<CeState>,
+    pub state: Option<AnyElementState>,
     /// Applications that it holds.
     pub deployments: Vec<Deployment>,
     /// Generation of its own wish that it has applied.
@@ -71,7 +74,7 @@ pub struct HostObserved {
     /// Its age when the Element told of it.
     pub stated_age: Duration,
     /// Its State.
-    pub state: Option<HostState>,
+    pub state: Option<AnyHostState>,
     /// Applications on it.
     pub deployments: Vec<Deployment>,
     /// Generation of its wish that it has applied.
@@ -85,10 +88,18 @@ impl ElementObserved {
     }
 
     /// Its State, if that is a fact still.
-    pub fn fresh_state(&self, now: Instant) -> Option<&CeState> {
+    pub fn fresh_state(&self, now: Instant) -> Option<&AnyElementState> {
         let state = self.state.as_ref()?;
-        let validity = state.validity.to_duration().min(VALIDITY_MAX);
+        let validity = state.validity().to_duration().min(VALIDITY_MAX);
         (self.connected && self.age(now) <= validity).then_some(state)
+    }
+
+    /// The same, of a Computing Element.
+    pub fn fresh_computing_state(&self, now: Instant) -> Option<&CeState> {
+        match self.fresh_state(now)? {
+            AnyElementState::Computing(state) => Some(state),
+            AnyElementState::Storage(_) => None,
+        }
     }
 }
 
@@ -99,11 +110,11 @@ impl HostObserved {
         &self,
         element: Option<&ElementObserved>,
         now: Instant,
-    ) -> Option<&HostState> {
+    ) -> Option<&AnyHostState> {
         let element = element?;
         element.fresh_state(now)?;
         let state = self.state.as_ref()?;
-        let validity = state.validity.to_duration().min(VALIDITY_MAX);
+        let validity = state.validity().to_duration().min(VALIDITY_MAX);
         (self.connected && self.stated_age <= validity).then_some(state)
     }
 
@@ -171,7 +182,7 @@ impl ObservedCell {
         &self,
         element: NodeId,
         stream: StreamNumber,
-        state: CeState,
+        state: AnyElementState,
         deltas: Vec<HostDelta>,
         now: Instant,
     ) {

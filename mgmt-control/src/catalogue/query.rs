@@ -18,6 +18,14 @@ use super::{
 };
 use crate::{failure::Failure, store::StoreError};
 
+/// What people name.
+const RESOURCE_KINDS: &[NodeKind] = &[
+    NodeKind::ComputingElement,
+    NodeKind::ComputeHost,
+    NodeKind::StorageElement,
+    NodeKind::StorageHost,
+];
+
 /// Everything that a decision looks at, at one moment.
 #[derive(Clone)]
 pub struct View {
@@ -66,7 +74,7 @@ impl Catalogue {
 impl View {
     /// Finds an Element or Host by id, by the beginning of its id, or by name.
     pub fn resource(&self, text: &str) -> Result<Arc<Node>, Problem> {
-        self.resource_of(text, &[NodeKind::ComputingElement, NodeKind::ComputeHost])
+        self.resource_of(text, RESOURCE_KINDS)
     }
 
     /// The same, among some kinds only.

@@ -11,6 +11,7 @@ use gridmart_schemas::{
     resource::{
         ae::{AeInfo, Capability, Command},
         ae_doc::AeDocument,
+        any::{AnyElement, AnyElementState, AnyHost},
         ce::{CeInfo, CeState, ComputingElement},
         common::{AccessControlBase, AccessRule, CommonInfo, CommonState},
         enumeration::{AeKind, HealthState, LrmsType, OsFamily, Platform, ServingState},
@@ -97,6 +98,14 @@ fn well() -> CommonState {
     CommonState::new(ServingState::Production, HealthState::Ok)
 }
 
+/// The State that a Computing Element was heard to have.
+pub(crate) fn computing_state(heard: &mut ElementObserved) -> &mut CeState {
+    match &mut heard.state {
+        Some(AnyElementState::Computing(state)) => state,
+        other => panic!("{other:?} is no Computing Element's"),
+    }
+}
+
 impl Sample {
     /// Adds an Element for everybody, heard just now.
     pub(crate) fn element(&mut self, name: &str, domain: &str, free_slots: u32) -> NodeId {
@@ -123,7 +132,7 @@ impl Sample {
         self.catalogue.put_element(Element {
             id,
             endpoints: vec![format!("{name}:1")],
-            description,
+            description: description.into(),
         });
         let mut state = CeState::new(UtcTime::now(), VALIDITY, well());
         state.total_slots = free_slots;
@@ -134,7 +143,7 @@ impl Sample {
             incarnation: Incarnation::generate(),
             software: String::new(),
             heard: Instant::now(),
-            state: Some(state),
+            state: Some(state.into()),
             deployments: Vec::new(),
             applied: 0,
             recorded: None,
@@ -178,13 +187,13 @@ impl Sample {
         self.catalogue.put_host(Host {
             id,
             element,
-            description,
+            description: description.into(),
         });
         let heard = HostObserved {
             element,
             connected: true,
             stated_age: Duration::ZERO,
-            state: Some(HostState::new(UtcTime::now(), VALIDITY, well(), facts.cpus)),
+            state: Some(HostState::new(UtcTime::now(), VALIDITY, well(), facts.cpus).into()),
             deployments: Vec::new(),
             applied: 0,
         };
@@ -244,13 +253,19 @@ impl Sample {
         change: impl FnOnce(&mut ComputingElement),
     ) {
         let mut element = Element::clone(&self.catalogue.elements[&id]);
-        change(&mut element.description);
+        let AnyElement::Computing(description) = &mut element.description else {
+            panic!("{id} is no Computing Element");
+        };
+        change(description);
         self.catalogue.put_element(element);
     }
 
     pub(crate) fn change_host(&mut self, id: NodeId, change: impl FnOnce(&mut ComputeHost)) {
         let mut host = Host::clone(&self.catalogue.hosts[&id]);
-        change(&mut host.description);
+        let AnyHost::Compute(description) = &mut host.description else {
+            panic!("{id} is no compute Host");
+        };
+        change(description);
         self.catalogue.put_host(host);
     }
 

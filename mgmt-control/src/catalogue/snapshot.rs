@@ -152,20 +152,20 @@ impl Snapshot {
             .filter(|node| node.kind == kind && !node.revoked)
     }
 
-    /// Hosts of an Element that are not revoked.
+    /// Hosts of an Element, of whatever kind, that are not revoked.
     pub fn live_hosts_of(&self, element: NodeId) -> impl Iterator<Item = (&Arc<Node>, &Arc<Host>)> {
         self.hosts_of
             .get(&element)
             .into_iter()
             .flatten()
             .filter_map(|id| {
-                let node = self.live_node(*id, NodeKind::ComputeHost)?;
+                let node = self.nodes.get(id).filter(|node| !node.revoked)?;
                 Some((node, self.hosts.get(id)?))
             })
     }
 
-    /// Elements that are not revoked and have told of themselves.
-    pub fn live_elements(&self) -> impl Iterator<Item = (&Arc<Node>, &Arc<Element>)> {
+    /// Computing Elements that are not revoked and have told of themselves.
+    pub fn live_computing_elements(&self) -> impl Iterator<Item = (&Arc<Node>, &Arc<Element>)> {
         self.elements.iter().filter_map(|(id, element)| {
             Some((self.live_node(*id, NodeKind::ComputingElement)?, element))
         })

@@ -115,7 +115,7 @@ impl ElementStream {
         }
         bounds_check(&hosts, deployments.len())?;
         let (control, id) = (&self.control, self.element.id);
-        let state = element.state.clone();
+        let state = element.state();
         refused(description::element_describe(control, id, Some(endpoints), element).await)?;
         refused(description::host_describe(control, id, &hosts).await)?;
         let catalogue = control.catalogue.snapshot();
@@ -172,7 +172,7 @@ impl ElementStream {
             })
             .map(|summary| {
                 let HostSummary {
-                    host,
+                    mut host,
                     id,
                     connected,
                     generation,
@@ -182,7 +182,7 @@ impl ElementStream {
                     element: self.element.id,
                     connected,
                     stated_age: Duration::ZERO,
-                    state: host.state,
+                    state: host.take_state(),
                     deployments,
                     applied: generation,
                 };

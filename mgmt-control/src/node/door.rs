@@ -81,7 +81,7 @@ impl NodesDoor {
         peer: PeerIdentity,
         mut request: Request,
     ) -> Result<Response, Problem> {
-        let element = peer.require_node(NodeKind::ComputingElement)?.clone();
+        let element = peer.require_element()?.clone();
         let (response, pending) = upgrade(&mut request, SocketLimits::ENVELOPES)?;
         let handler = Arc::new(ElementStream::new(Arc::clone(&self.control), element));
         let shutdown = self.control.shutdown.clone();

@@ -192,7 +192,8 @@ pub(crate) fn host(id: NodeId, element: NodeId, name: &str, generation: u64) -> 
             state: Some(state),
             policy: HostPolicy::default(),
             access: everybody(),
-        },
+        }
+        .into(),
         id,
         connected: true,
         generation,
@@ -263,7 +264,7 @@ impl SimElement {
         let hello = ElementHello {
             incarnation: Incarnation::generate(),
             software: "simulated".to_owned(),
-            element: description(self.id(), name, 2),
+            element: description(self.id(), name, 2).into(),
             endpoints: vec!["127.0.0.1:1".to_owned()],
             hosts,
             deployments: Vec::new(),

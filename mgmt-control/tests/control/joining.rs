@@ -219,7 +219,7 @@ async fn the_hello_comes_first_and_once() {
     let hello = |id: NodeId| ElementHello {
         incarnation: gridmart_schemas::id::Incarnation::generate(),
         software: "x".to_owned(),
-        element: description(id, "ce", 1),
+        element: description(id, "ce", 1).into(),
         endpoints: Vec::new(),
         hosts: Vec::new(),
         deployments: Vec::new(),

@@ -4,7 +4,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     id::NodeId,
-    resource::{ce::ComputingElement, host::ComputeHost},
+    resource::{
+        Document as _,
+        any::{AnyElement, AnyHost},
+        ce::ComputingElement,
+        host::{ComputeHost, StorageHost},
+        se::StorageElement,
+    },
     role::{Desired, NodeKind},
     wire::{control_element::Deployment, desired::Wish},
 };
@@ -14,7 +20,7 @@ use crate::{
 pub struct ResourceRow {
     /// Its id.
     pub id: NodeId,
-    /// `ce`, `chost`.
+    /// `ce`, `chost`, `se`, `shost`.
     pub kind: NodeKind,
     /// Its name.
     pub name: String,
@@ -45,6 +51,13 @@ pub struct ResourceRow {
     /// Running jobs on it; absent: unknown or stale.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub running_jobs: Option<u32>,
+    /// Of storage: bytes that can be kept, after redundancy on an Element, on
+    /// the disks of a Host; absent: unknown or stale.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub total_bytes: Option<u64>,
+    /// Of storage: how many of them are free; absent: unknown or stale.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub free_bytes: Option<u64>,
 }
 
 /// `GET /api/v1/resources/{id}`.
@@ -63,12 +76,46 @@ pub struct ResourceView {
     pub description: Description,
 }
 
-/// A resource of either kind.
+/// A resource of any kind.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Description {
-    /// An Element.
+    /// A Computing Element.
     ComputingElement(ComputingElement),
-    /// A Host.
+    /// One of its Hosts.
     ComputeHost(ComputeHost),
+    /// A Storage Element.
+    StorageElement(StorageElement),
+    /// One of its Hosts.
+    StorageHost(StorageHost),
+}
+
+impl Description {
+    /// Its document.
+    pub fn to_xml(&self) -> String {
+        match self {
+            Self::ComputingElement(one) => one.to_xml(),
+            Self::ComputeHost(one) => one.to_xml(),
+            Self::StorageElement(one) => one.to_xml(),
+            Self::StorageHost(one) => one.to_xml(),
+        }
+    }
+}
+
+impl From<AnyElement> for Description {
+    fn from(element: AnyElement) -> Self {
+        match element {
+            AnyElement::Computing(one) => Self::ComputingElement(one),
+            AnyElement::Storage(one) => Self::StorageElement(one),
+        }
+    }
+}
+
+impl From<AnyHost> for Description {
+    fn from(host: AnyHost) -> Self {
+        match host {
+            AnyHost::Compute(one) => Self::ComputeHost(one),
+            AnyHost::Storage(one) => Self::StorageHost(one),
+        }
+    }
 }

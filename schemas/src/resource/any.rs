@@ -28,13 +28,13 @@ use crate::{
 /// The member of the JSON form that names the kind.
 const KIND: &str = "kind";
 
-/// A State that was given to a resource of another kind.
+/// What is of another kind than it has to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a {expected} was given the State of a {found}; give it one of its own kind")]
+#[error("this is of a {found}, where a {expected} is meant; give one of that kind")]
 pub struct OtherKind {
-    /// What the resource is.
+    /// What is meant.
     pub expected: NodeKind,
-    /// What the State is of.
+    /// What was given.
     pub found: NodeKind,
 }
 
@@ -100,6 +100,30 @@ macro_rules! either {
         impl From<$second_type> for $name {
             fn from(value: $second_type) -> Self {
                 Self::$second(value)
+            }
+        }
+
+        impl TryFrom<$name> for $first_type {
+            type Error = OtherKind;
+
+            fn try_from(value: $name) -> Result<Self, OtherKind> {
+                let found = value.kind();
+                match value {
+                    $name::$first(value) => Ok(value),
+                    $name::$second(_) => Err(OtherKind { expected: NodeKind::$first_kind, found }),
+                }
+            }
+        }
+
+        impl TryFrom<$name> for $second_type {
+            type Error = OtherKind;
+
+            fn try_from(value: $name) -> Result<Self, OtherKind> {
+                let found = value.kind();
+                match value {
+                    $name::$second(value) => Ok(value),
+                    $name::$first(_) => Err(OtherKind { expected: NodeKind::$second_kind, found }),
+                }
             }
         }
 
@@ -355,6 +379,22 @@ impl AnyHost {
 }
 
 impl AnyHostState {
+    /// Takes the times of a later one, so that the two can be compared in all
+    /// else. Nothing happens if that is of another kind.
+    pub fn take_times_of(&mut self, later: &Self) {
+        match (self, later) {
+            (Self::Compute(one), Self::Compute(later)) => {
+                one.creation_time = later.creation_time;
+                one.last_heartbeat = later.last_heartbeat;
+            }
+            (Self::Storage(one), Self::Storage(later)) => {
+                one.creation_time = later.creation_time;
+                one.last_heartbeat = later.last_heartbeat;
+            }
+            _ => {}
+        }
+    }
+
     /// When its Element last heard it, by the Element's clock.
     pub const fn last_heartbeat(&self) -> UtcTime {
         match self {

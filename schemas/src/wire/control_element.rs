@@ -8,10 +8,7 @@ use super::{desired::ElementDesired, element_host::LogAnswer, notices, requests}
 use crate::{
     api::explain::Explanation,
     id::{CallId, Digest, Incarnation, JobId, LeaseId, NodeId},
-    resource::{
-        ce::{CeState, ComputingElement},
-        host::ComputeHost,
-    },
+    resource::any::{AnyElement, AnyElementState, AnyHost, AnyHostState},
     role::{Desired, NodeKind},
 };
 
@@ -35,7 +32,7 @@ pub struct Deployment {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct HostSummary {
     /// The Host's description; State as the Element knows it.
-    pub host: ComputeHost,
+    pub host: AnyHost,
     /// Its node id.
     pub id: NodeId,
     /// Whether its stream stands.
@@ -55,7 +52,7 @@ pub struct ElementHello {
     /// Software version, for people.
     pub software: String,
     /// Its description, State included.
-    pub element: ComputingElement,
+    pub element: AnyElement,
     /// `HOST:PORT` of the door for SDKs and Hosts, most preferred first.
     pub endpoints: Vec<String>,
     /// All its Hosts: told once per stream, deltas follow.
@@ -87,7 +84,7 @@ pub struct ElementHeartbeat {
     /// Counted per stream.
     pub sequence: u64,
     /// The Element's numbers.
-    pub state: CeState,
+    pub state: AnyElementState,
     /// State that changed on the Element's Hosts since the last heartbeat.
     #[serde(default)]
     pub hosts: Vec<HostDelta>,
@@ -102,7 +99,7 @@ pub struct HostDelta {
     pub connected: bool,
     /// Its State, if it changed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub state: Option<crate::resource::host::HostState>,
+    pub state: Option<AnyHostState>,
     /// Milliseconds since the Element last heard it, by the Element's clock.
     pub age_ms: u64,
 }
@@ -122,7 +119,7 @@ pub struct HostsChanged {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct ElementChanged {
     /// Told whole.
-    pub element: ComputingElement,
+    pub element: AnyElement,
 }
 
 /// Controller → Element: what should be, whole.

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::{control_element::Deployment, desired::HostDesired, notices, requests};
 use crate::{
     id::{CallId, Digest, Incarnation, JobId, LeaseId, NodeId, PersonName, RelayNonce},
-    resource::host::{ComputeHost, HostState},
+    resource::any::{AnyHost, AnyHostState},
 };
 
 /// A lease that a Host holds, as it tells a (restarted) Element.
@@ -43,7 +43,7 @@ pub struct HostHello {
     /// Software version, for people.
     pub software: String,
     /// Its description, State included.
-    pub host: ComputeHost,
+    pub host: AnyHost,
     /// `HOST:PORT` of its calls door, most preferred first.
     pub endpoints: Vec<String>,
     /// It cannot be dialled and has no door: programs reach it through its
@@ -87,7 +87,7 @@ pub struct HostHeartbeat {
     /// Counted per stream.
     pub sequence: u64,
     /// The Host's numbers.
-    pub state: HostState,
+    pub state: AnyHostState,
     /// Slots in use per lease; a lease without an attached SDK says so.
     #[serde(default)]
     pub leases: Vec<HeldLease>,
@@ -97,7 +97,7 @@ pub struct HostHeartbeat {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct HostChanged {
     /// Told whole.
-    pub host: ComputeHost,
+    pub host: AnyHost,
     /// Told whole.
     pub deployments: Vec<Deployment>,
     /// Generation of the wish that it has applied.

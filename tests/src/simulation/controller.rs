@@ -24,7 +24,10 @@ use gridmart_schemas::{
     },
     id::{CallId, Digest, JobId, NodeId, PersonName},
     problem::{Code, Problem},
-    resource::{ae_doc::AeDocument, ce::ComputingElement, host::ComputeHost},
+    resource::{
+        ae_doc::AeDocument,
+        any::{AnyElement, AnyHost},
+    },
     role::{NodeKind, Role},
     wire::{
         control_element::{
@@ -366,7 +369,7 @@ impl Controller {
         id: NodeId,
         hello: ElementHello,
     ) -> ElementWelcome {
-        let told = hello.element.state.clone();
+        let told = hello.element.state();
         self.describe_element(id, hello.element);
         for summary in &hello.hosts {
             self.describe_host(id, &summary.host, summary.id);
@@ -401,26 +404,23 @@ impl Controller {
         }
     }
 
-    fn describe_element(&mut self, id: NodeId, description: ComputingElement) {
+    fn describe_element(&mut self, id: NodeId, mut description: AnyElement) {
+        description.take_state();
         let element = Element {
             id,
             endpoints: vec!["e:1".to_owned()],
-            description: ComputingElement {
-                state: None,
-                ..description
-            },
+            description,
         };
         self.catalogue.elements.insert(id, Arc::new(element));
     }
 
-    fn describe_host(&mut self, element: NodeId, description: &ComputeHost, id: NodeId) {
+    fn describe_host(&mut self, element: NodeId, description: &AnyHost, id: NodeId) {
+        let mut description = description.clone();
+        description.take_state();
         let host = Host {
             id,
             element,
-            description: ComputeHost {
-                state: None,
-                ..description.clone()
-            },
+            description,
         };
         self.catalogue.hosts.insert(id, Arc::new(host));
         let hosts = self.catalogue.hosts_of.entry(element).or_default();
@@ -601,12 +601,12 @@ fn everywhere(
 fn observed_hosts(element: NodeId, hosts: Vec<HostSummary>) -> Vec<(NodeId, HostObserved)> {
     hosts
         .into_iter()
-        .map(|summary| {
+        .map(|mut summary| {
             let observed = HostObserved {
                 element,
                 connected: summary.connected,
                 stated_age: std::time::Duration::ZERO,
-                state: summary.host.state,
+                state: summary.host.take_state(),
                 deployments: summary.deployments,
                 applied: summary.generation,
             };

@@ -196,7 +196,7 @@ impl Element {
         let monitor = Monitor::default();
         let desired = standing.get().desired.clone();
         for (id, host) in &self.table {
-            monitor.on_known(*id, host.clone());
+            monitor.on_known(*id, host.clone().into());
             queue.on_host_known(*id, Arc::new(host.clone()), Wish::default(), false);
         }
         queue.on_desired(&desired, now);

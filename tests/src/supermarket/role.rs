@@ -1,7 +1,10 @@
 //! The roles of a supermarket: `control`, `ce-1`, `host-1` and so on; killed,
 //! frozen, started again.
 
-use std::{fs, process::Stdio};
+use std::{
+    fs,
+    process::{Command, Stdio},
+};
 
 use gridmart_schemas::resource::{Document as _, ce_doc::CeDocument};
 use nix::sys::signal::Signal;
@@ -16,6 +19,8 @@ use crate::{
     wait::{LONG, SHORT, wait_for},
 };
 
+/// How a role's last words end whose door another has.
+const DOOR_TAKEN: &str = "Address already in use (os error 98)";
 /// Flag and name of each door that a role listens at.
 const DOORS: &[(&str, &str)] = &[
     ("--people-listen", "people"),
@@ -138,12 +143,21 @@ impl Supermarket {
         }
         // The doors were given as port 0 at the first start; others know where they are now.
         self.keep_doors(role, &mut line);
+        // While it was down, a connection may have been given the port of its door.
+        wait_for(LONG, &format!("the doors of {role} are free"), || {
+            let pid = self.start_again(role, change.command(&line));
+            self.wait_ready(role, pid)
+        });
+    }
+
+    /// Starts a role with these words, and gives its process number.
+    #[track_caller]
+    fn start_again(&self, role: &str, mut command: Command) -> u32 {
         let log = self.seen("logs").join(format!("{role}.log"));
         let log = fs::OpenOptions::new()
             .append(true)
             .open(log)
             .expect("the role has a log");
-        let mut command = change.command(&line);
         if self.has_small_disks {
             command = self.inside(&command);
         }
@@ -156,17 +170,28 @@ impl Supermarket {
             .unwrap_or_else(|error| panic!("{role} cannot be started: {error}"));
         let pid = child.id();
         self.roles.lock().restarted.insert(role.to_owned(), child);
+        pid
+    }
+
+    /// Waits until a role is ready; an error: it has ended, since one of its
+    /// doors was taken.
+    #[track_caller]
+    fn wait_ready(&self, role: &str, pid: u32) -> Result<(), String> {
         wait_for(LONG, &format!("{role} is ready again"), || {
             match self.try_role_pid(role) {
-                Some(ready) if ready == pid => Ok(()),
-                // Waiting longer would help nobody.
-                other if Identity::of(pid).is_none() => panic!(
-                    "{role} ended; ready file: {other:?}; log:\n{}",
-                    last_lines(&self.log(role))
-                ),
+                Some(ready) if ready == pid => Ok(Ok(())),
+                other if Identity::of(pid).is_none() => {
+                    let said = last_lines(&self.log(role));
+                    // Waiting longer would help nobody.
+                    assert!(
+                        said.trim_end().ends_with(DOOR_TAKEN),
+                        "{role} ended; ready file: {other:?}; log:\n{said}"
+                    );
+                    Ok(Err(DOOR_TAKEN.to_owned()))
+                }
                 other => Err(format!("the ready file says {other:?}")),
             }
-        });
+        })
     }
 
     fn keep_doors(&self, role: &str, words: &mut [String]) {

@@ -200,7 +200,7 @@ impl Inner {
         let hello = ElementHello {
             incarnation: self.incarnation,
             software: env!("CARGO_PKG_VERSION").to_owned(),
-            element,
+            element: element.into(),
             endpoints: vec!["127.0.0.1:9".to_owned()],
             hosts,
             deployments: Vec::new(),
@@ -271,12 +271,12 @@ impl Inner {
             id: member.id,
             connected: true,
             state: turn(number)
-                .then(|| description::host_state(member.wish.desired, SLOTS, sequence)),
+                .then(|| description::host_state(member.wish.desired, SLOTS, sequence).into()),
             age_ms: 2_000,
         };
         let heartbeat = ElementHeartbeat {
             sequence,
-            state,
+            state: state.into(),
             hosts: members.iter().enumerate().map(delta).collect(),
         };
         drop(members);
@@ -313,7 +313,7 @@ impl Inner {
             let mut host = member.description.clone();
             host.state = Some(description::host_state(member.wish.desired, SLOTS, 0));
             HostSummary {
-                host,
+                host: host.into(),
                 id: member.id,
                 connected: true,
                 generation: member.wish.generation,

@@ -122,7 +122,7 @@ impl Inner {
         let hello = HostHello {
             incarnation: self.incarnation,
             software: env!("CARGO_PKG_VERSION").to_owned(),
-            host: self.host(),
+            host: self.host().into(),
             endpoints: vec!["127.0.0.1:9".to_owned()],
             relayed: false,
             leases: Vec::new(),
@@ -157,7 +157,7 @@ impl Inner {
             let desired = self.wish.lock().desired;
             let heartbeat = HostHeartbeat {
                 sequence,
-                state: description::host_state(desired, self.slots, sequence),
+                state: description::host_state(desired, self.slots, sequence).into(),
                 leases: Vec::new(),
             };
             let bytes = serde_json::to_vec(&heartbeat).map_or(0, |bytes| bytes.len());
@@ -176,7 +176,7 @@ impl Inner {
     async fn tell_change(self: Arc<Self>, peer: Peer) {
         tokio::time::sleep(CHANGE_PAUSE).await;
         let changed = HostChanged {
-            host: self.host(),
+            host: self.host().into(),
             deployments: self.deployments.lock().clone(),
             generation: self.wish.lock().generation,
         };

@@ -174,7 +174,7 @@ impl Ce {
         let hello = ElementHello {
             incarnation: self.incarnation,
             software: env!("CARGO_PKG_VERSION").to_owned(),
-            element,
+            element: element.into(),
             endpoints: self.endpoints.clone(),
             hosts: first.to_vec(),
             deployments: deployments.to_vec(),
@@ -253,7 +253,7 @@ impl Ce {
         };
         ElementHeartbeat {
             sequence,
-            state: self.state(interval),
+            state: self.state(interval).into(),
             hosts,
         }
     }

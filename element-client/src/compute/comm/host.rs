@@ -11,6 +11,7 @@ use gridmart_schemas::{
     problem::{Code, Problem},
     resource::{
         Document as _,
+        any::{AnyHost, OtherKind},
         ce_doc::HostEntry,
         host::{ComputeHost, HostState},
     },
@@ -73,9 +74,13 @@ impl HostStream {
         if let Some((older, its_start)) = older {
             peer.succeed(older, its_start == hello.incarnation, &self.ce.stop);
         }
-        self.ce
-            .monitor
-            .on_told(id, host, hello.deployments.clone(), hello.generation, now);
+        self.ce.monitor.on_told(
+            id,
+            host.into(),
+            hello.deployments.clone(),
+            hello.generation,
+            now,
+        );
         let arrival = HostArrival {
             id,
             incarnation: hello.incarnation,
@@ -153,14 +158,17 @@ impl HostStream {
         Ok(Done {})
     }
 
-    fn on_heartbeat(&self, heartbeat: HostHeartbeat) {
-        let state = heard_now(heartbeat.state);
+    fn on_heartbeat(&self, heartbeat: HostHeartbeat) -> Result<(), Problem> {
+        let state = HostState::try_from(heartbeat.state)
+            .map_err(|error| other_kind(self.node.id, &error))?;
+        let state = heard_now(state);
         self.ce
             .decide(|queue, now| queue.on_host_heard(self.node.id, &state, &heartbeat.leases, now));
         self.ce
             .monitor
-            .on_heard(self.node.id, state, Instant::now());
+            .on_heard(self.node.id, state.into(), Instant::now());
         self.ce.tell_again(self.node.id);
+        Ok(())
     }
 
     fn on_changed(&self, changed: HostChanged) -> Result<(), Problem> {
@@ -172,7 +180,7 @@ impl HostStream {
         });
         self.ce.monitor.on_told(
             self.node.id,
-            host,
+            host.into(),
             changed.deployments,
             changed.generation,
             Instant::now(),
@@ -180,6 +188,13 @@ impl HostStream {
         self.ce.news.notify_one();
         Ok(())
     }
+}
+
+fn other_kind(host: gridmart_schemas::id::NodeId, error: &OtherKind) -> Problem {
+    Problem::new(
+        Code::InvalidDocument,
+        format!("The Host {host} describes something else: {error}."),
+    )
 }
 
 /// `LastHeartbeat` is by the Element's clock.
@@ -195,9 +210,10 @@ impl Ce {
     fn checked_host(
         &self,
         id: gridmart_schemas::id::NodeId,
-        host: ComputeHost,
+        host: AnyHost,
     ) -> Result<ComputeHost, Problem> {
         let refusal = |detail: String| Err(Problem::new(Code::InvalidDocument, detail));
+        let host = ComputeHost::try_from(host).map_err(|error| other_kind(id, &error))?;
         if host.id.as_str() != id.to_urn() {
             return refusal(format!("The Host {id} describes itself as {}.", host.id));
         }
@@ -350,7 +366,7 @@ impl Handler for HostStream {
                 .and_then(|()| match incoming.kind.as_str() {
                     HostHeartbeat::KIND => incoming
                         .read()
-                        .map(|heartbeat| self.on_heartbeat(heartbeat)),
+                        .and_then(|heartbeat| self.on_heartbeat(heartbeat)),
                     HostChanged::KIND => {
                         incoming.read().and_then(|changed| self.on_changed(changed))
                     }

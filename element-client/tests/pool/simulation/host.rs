@@ -117,7 +117,7 @@ impl Host {
         let hello = HostHello {
             incarnation: *self.incarnation.lock(),
             software: "test".into(),
-            host: self.description(),
+            host: self.description().into(),
             endpoints: vec!["127.0.0.1:9".into()],
             relayed: *self.relayed.lock(),
             leases: self.leases.lock().clone(),
@@ -147,7 +147,7 @@ impl Host {
         self.peer()
             .tell(&HostHeartbeat {
                 sequence,
-                state: self.state(),
+                state: self.state().into(),
                 leases,
             })
             .await

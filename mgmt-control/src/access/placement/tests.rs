@@ -16,7 +16,7 @@ use crate::{
         deployment::element_desired,
     },
     app::context::Actor,
-    catalogue::sample::{HostFacts, Sample, actor, rules},
+    catalogue::sample::{HostFacts, Sample, actor, computing_state, rules},
 };
 
 const CALL: &[Operation] = &[Operation::Call];
@@ -91,7 +91,7 @@ fn free_slots_then_response_time_rank() {
     );
     for (id, seconds) in [(lab, 1), (cloud, 5)] {
         sample.hear_element(id, |heard| {
-            let state = heard.state.as_mut().unwrap();
+            let state = computing_state(heard);
             state.free_job_slots = 0;
             state.estimated_response_time = Some(Seconds::from_secs(seconds));
         });
@@ -243,7 +243,7 @@ fn states_that_pass_are_told_apart() {
         }),
         ("element stale", |two| {
             two.sample.hear_element(two.lab, |heard| {
-                heard.state.as_mut().unwrap().validity = Seconds::from_millis(0);
+                computing_state(heard).validity = Seconds::from_millis(0);
             });
         }),
         ("element wish", |two| {
@@ -252,7 +252,7 @@ fn states_that_pass_are_told_apart() {
         }),
         ("element draining", |two| {
             two.sample.hear_element(two.lab, |heard| {
-                heard.state.as_mut().unwrap().common.serving_state = ServingState::Draining;
+                heard.state.as_mut().unwrap().common_mut().serving_state = ServingState::Draining;
             });
         }),
         ("host stream", |two| {
@@ -265,7 +265,7 @@ fn states_that_pass_are_told_apart() {
         }),
         ("host closed", |two| {
             two.sample.hear_host(two.lab_host, |heard| {
-                heard.state.as_mut().unwrap().common.serving_state = ServingState::Closed;
+                heard.state.as_mut().unwrap().common_mut().serving_state = ServingState::Closed;
             });
         }),
         ("deployment", |two| {

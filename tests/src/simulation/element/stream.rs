@@ -12,7 +12,11 @@ use gridmart_element::compute::{
 use gridmart_schemas::{
     id::NodeId,
     problem::{Code, Problem},
-    resource::{enumeration::AppEnvState, host::HostState},
+    resource::{
+        any::AnyHost,
+        enumeration::AppEnvState,
+        host::{ComputeHost, HostState},
+    },
     role::Operation,
     scalar::{Seconds, UtcTime},
     wire::{
@@ -39,6 +43,10 @@ use crate::simulation::{
 /// Seconds between two heartbeats of a Host.
 const HOST_HEARTBEAT: u32 = 5;
 
+fn compute_host(host: AnyHost) -> Result<ComputeHost, Problem> {
+    ComputeHost::try_from(host).map_err(|error| refusal(Code::InvalidDocument, &error.to_string()))
+}
+
 fn refusal(code: Code, detail: &str) -> Problem {
     Problem::new(code, detail)
 }
@@ -61,7 +69,7 @@ impl Element {
         let hello = ElementHello {
             incarnation: alive.incarnation,
             software: String::new(),
-            element,
+            element: element.into(),
             endpoints: vec!["e:1".to_owned()],
             hosts: alive.monitor.all(),
             deployments: Vec::new(),
@@ -243,7 +251,7 @@ impl Element {
         alive.sequence += 1;
         let beat = ElementHeartbeat {
             sequence: alive.sequence,
-            state: state(alive),
+            state: state(alive).into(),
             hosts: alive.monitor.deltas(now),
         };
         stage.tell(node, conn, Body::ElementHeartbeat(Box::new(beat)));
@@ -359,7 +367,7 @@ impl Element {
         hello: HostHello,
     ) -> Result<Body, Problem> {
         let now = stage.instant(self.node());
-        let id = hello.host.id.as_str().trim_start_matches("urn:uuid:");
+        let id = hello.host.id().as_str().trim_start_matches("urn:uuid:");
         let id: NodeId = id
             .parse()
             .map_err(|_| refusal(Code::InvalidDocument, "who?"))?;
@@ -384,7 +392,7 @@ impl Element {
         let arrival = HostArrival {
             id,
             incarnation: hello.incarnation,
-            description: Arc::new(hello.host),
+            description: Arc::new(compute_host(hello.host)?),
             endpoints: hello.endpoints,
             relayed: false,
             leases: hello.leases,
@@ -424,14 +432,19 @@ impl Element {
         };
         match body {
             Body::HostHeartbeat(beat) => {
-                let told: HostState = beat.state;
-                alive.monitor.on_heard(id, told.clone(), now);
+                let Ok(told) = HostState::try_from(beat.state.clone()) else {
+                    return;
+                };
+                alive.monitor.on_heard(id, beat.state, now);
                 self.decide(stage, |queue, now| {
                     queue.on_host_heard(id, &told, &beat.leases, now);
                 });
             }
             Body::HostChanged(changed) => {
-                let description = Arc::new(changed.host.clone());
+                let Ok(description) = compute_host(changed.host.clone()) else {
+                    return;
+                };
+                let description = Arc::new(description);
                 let deployments = changed.deployments.clone();
                 let generation = changed.generation;
                 alive

@@ -79,7 +79,7 @@ impl Host {
         let hello = HostHello {
             incarnation: alive.incarnation,
             software: String::new(),
-            host,
+            host: host.into(),
             endpoints: vec!["h:1".to_owned()],
             relayed: false,
             leases,
@@ -146,7 +146,7 @@ impl Host {
         alive.sequence += 1;
         let beat = HostHeartbeat {
             sequence: alive.sequence,
-            state: told,
+            state: told.into(),
             leases,
         };
         stage.tell(node, conn, Body::HostHeartbeat(Box::new(beat)));
@@ -157,7 +157,7 @@ impl Host {
         let Some(alive) = &self.alive else { return };
         if let Some(conn) = alive.element.filter(|_| alive.welcomed) {
             let changed = HostChanged {
-                host: self.told(),
+                host: self.told().into(),
                 deployments: self.deployments(),
                 generation: self.desired.wish.generation,
             };
