@@ -55,6 +55,10 @@ fn xmllint_and_types_agree() {
         ("ce/bad", false),
         ("host/good", true),
         ("host/bad", false),
+        ("se/good", true),
+        ("se/bad", false),
+        ("shost/good", true),
+        ("shost/bad", false),
     ] {
         let (count, found) = judged(folder, good, good);
         total += count;
@@ -66,7 +70,7 @@ fn xmllint_and_types_agree() {
 
 #[test]
 fn rules_refuse_what_the_schema_cannot() {
-    for folder in ["cross/ae", "cross/ce"] {
+    for folder in ["cross/ae", "cross/ce", "cross/se", "cross/shost"] {
         let (_, wrong) = judged(folder, true, false);
         assert!(wrong.is_empty(), "{}", wrong.join("\n"));
         let kind = Kind::of_folder(&folder[6..]);
@@ -114,7 +118,7 @@ fn dangerous_documents_are_refused_whatever_the_schema_says() {
 
 #[test]
 fn good_documents_have_a_canonical_form_that_stays() {
-    for folder in ["ae/good", "ce/good", "host/good"] {
+    for folder in ["ae/good", "ce/good", "host/good", "se/good", "shost/good"] {
         let kind = Kind::of_folder(folder.split('/').next().unwrap());
         for file in corpus(folder) {
             let first = kind.read(&fs::read(&file).unwrap(), "first.xml").unwrap();

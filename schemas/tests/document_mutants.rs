@@ -77,6 +77,22 @@ const VALUES: &[&str] = &[
     "\t9\n",
     "call",
     "call logs",
+    "read write",
+    "replica(3)",
+    "replica(17)",
+    "rs(4,2)",
+    "rs(4, 2)",
+    "rs(1,1)",
+    "0-data",
+    "a..b",
+    "10.0.0.1",
+    "1.2.3.4.5",
+    "-ab",
+    "rack=r1",
+    "rack= r1",
+    "online",
+    "disk",
+    "101",
     "1\u{85}",
 ];
 
@@ -86,6 +102,7 @@ const ELEMENTS: &[&str] = &[
     "<Name>x</Name>",
     "<Policy/>",
     "<State/>",
+    "<FailureLabel>rack=r1</FailureLabel>",
     "<x:y xmlns:x=\"urn:example:x\"/>",
     "<x:y xmlns:x=\"urn:example:x\"><Info/>text</x:y>",
     "<y xmlns=\"\"/>",
@@ -306,7 +323,7 @@ fn judges_agree_on_damaged_documents() {
         .ok()
         .and_then(|text| text.parse().ok())
         .unwrap_or(MUTANTS);
-    for folder in ["ae/good", "ce/good", "host/good"] {
+    for folder in ["ae/good", "ce/good", "host/good", "se/good", "shost/good"] {
         let kind = Kind::of_folder(folder.split('/').next().unwrap());
         let mutants = mutants(folder, count);
         let accepted = mutants

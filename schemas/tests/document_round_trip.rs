@@ -13,16 +13,15 @@ mod sample;
 use std::fmt::Debug;
 
 use gridmart_schemas::{
-    resource::{
-        Document,
-        ae_doc::AeDocument,
-        ce_doc::{CeDocument, HostEntry},
-    },
+    resource::{Document, ae_doc::AeDocument, ce_doc::HostEntry, se_doc::StorageHostEntry},
     scalar::{Uri, UtcTime},
 };
 use judge::{Kind, disagreements};
 use proptest::{collection::vec, prelude::*, strategy::ValueTree, test_runner::TestRunner};
-use sample::{Dice, ae_document, application, ce_document, element, host};
+use sample::{
+    Dice, ae_document, application, area, ce_document, element, host, se_document, storage_element,
+    storage_host,
+};
 use serde::{Serialize, de::DeserializeOwned};
 
 /// Documents of each kind that `xmllint` gets to see.
@@ -59,10 +58,17 @@ proptest! {
     }
 
     #[test]
+    fn se_documents_read_back(bytes in bytes()) {
+        reads_back(&se_document(&mut Dice::new(&bytes)));
+    }
+
+    #[test]
     fn single_resources_read_back(bytes in bytes()) {
         let mut dice = Dice::new(&bytes);
         reads_back(&element(&mut dice));
         reads_back(&host(&mut dice, &element_id(), 1));
+        reads_back(&storage_element(&mut dice));
+        reads_back(&storage_host(&mut dice, &element_id(), 1));
         reads_back(&application(&mut dice));
     }
 
@@ -96,6 +102,15 @@ fn xmllint_accepts_what_is_written() {
             sample(|dice| host(dice, &element_id(), 1).to_xml()),
         ),
         (Kind::Application, sample(|dice| application(dice).to_xml())),
+        (Kind::SeDoc, sample(|dice| se_document(dice).to_xml())),
+        (
+            Kind::StorageElement,
+            sample(|dice| storage_element(dice).to_xml()),
+        ),
+        (
+            Kind::StorageHost,
+            sample(|dice| storage_host(dice, &element_id(), 1).to_xml()),
+        ),
     ];
     for (kind, documents) in written {
         for document in &documents {
@@ -106,25 +121,55 @@ fn xmllint_accepts_what_is_written() {
     }
 }
 
+/// Bytes of which a sample says most that it can.
+fn many_bytes() -> Vec<u8> {
+    (0..3000_u32)
+        .map(|index| u8::try_from(index * 7 % 251).unwrap())
+        .collect()
+}
+
+fn joined_at() -> UtcTime {
+    UtcTime::from_unix_seconds(1_800_000_000).unwrap()
+}
+
+fn fits<T: Document + PartialEq + Debug>(document: &T, kind: Kind) {
+    let xml = document.to_xml();
+    assert!(xml.len() < T::BYTES_MAX / 2, "{} bytes", xml.len());
+    assert_eq!(
+        &T::from_xml(xml.as_bytes(), "document.xml").unwrap(),
+        document
+    );
+    let wrong = disagreements(kind, &[xml]);
+    assert!(wrong.is_empty());
+}
+
 #[test]
 fn a_pool_of_two_thousand_hosts_fits() {
-    let bytes: Vec<u8> = (0..3000_u32)
-        .map(|index| u8::try_from(index * 7 % 251).unwrap())
-        .collect();
+    let bytes = many_bytes();
     let mut document = ce_document(&mut Dice::new(&bytes));
     let id = document.element.id.clone();
     document.host_table.hosts = (0..2000)
         .map(|number| {
             let host = host(&mut Dice::new(&bytes[number % 100..]), &id, number);
-            HostEntry::new(host, UtcTime::from_unix_seconds(1_800_000_000).unwrap())
+            HostEntry::new(host, joined_at())
         })
         .collect();
-    let xml = document.to_xml();
-    assert!(xml.len() < CeDocument::BYTES_MAX / 4, "{} bytes", xml.len());
-    assert_eq!(
-        CeDocument::from_xml(xml.as_bytes(), "CEDoc.xml").unwrap(),
-        document
-    );
-    let wrong = disagreements(Kind::CeDoc, &[xml]);
-    assert!(wrong.is_empty());
+    fits(&document, Kind::CeDoc);
+}
+
+#[test]
+fn a_pool_of_two_thousand_storage_hosts_and_ten_thousand_buckets_fits() {
+    let bytes = many_bytes();
+    let mut document = se_document(&mut Dice::new(&bytes));
+    let id = document.element.id.clone();
+    document.host_table.hosts = (0..2000)
+        .map(|number| {
+            let host = storage_host(&mut Dice::new(&bytes[number % 100..]), &id, number);
+            StorageHostEntry::new(host, joined_at())
+        })
+        .collect();
+    document.buckets.areas = (0..10_000)
+        .map(|number| area(&mut Dice::new(&bytes[number % 100..]), number))
+        .collect();
+    fits(&document, Kind::SeDoc);
 }

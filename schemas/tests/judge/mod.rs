@@ -14,7 +14,9 @@ use gridmart_schemas::resource::{
     ae_doc::{AeDocument, ApplicationEnvironment},
     ce::ComputingElement,
     ce_doc::CeDocument,
-    host::ComputeHost,
+    host::{ComputeHost, StorageHost},
+    se::StorageElement,
+    se_doc::SeDocument,
 };
 
 /// Most files of one call, far below the system's limit of arguments.
@@ -28,6 +30,9 @@ pub(crate) enum Kind {
     Host,
     Element,
     Application,
+    SeDoc,
+    StorageHost,
+    StorageElement,
 }
 
 impl Kind {
@@ -37,6 +42,8 @@ impl Kind {
             "ae" => Self::AeDoc,
             "ce" => Self::CeDoc,
             "host" => Self::Host,
+            "se" => Self::SeDoc,
+            "shost" => Self::StorageHost,
             other => panic!("no document kind for folder {other}"),
         }
     }
@@ -48,6 +55,9 @@ impl Kind {
             Self::Host => "host.xsd",
             Self::Element => "ce.xsd",
             Self::Application => "ae.xsd",
+            Self::SeDoc => "sedoc.xsd",
+            Self::StorageHost => "shost.xsd",
+            Self::StorageElement => "se.xsd",
         };
         Path::new(env!("CARGO_MANIFEST_DIR")).join("xsd").join(file)
     }
@@ -63,6 +73,13 @@ impl Kind {
             }
             Self::Application => {
                 ApplicationEnvironment::from_xml(bytes, name).map(|document| document.to_xml())
+            }
+            Self::SeDoc => SeDocument::from_xml(bytes, name).map(|document| document.to_xml()),
+            Self::StorageHost => {
+                StorageHost::from_xml(bytes, name).map(|document| document.to_xml())
+            }
+            Self::StorageElement => {
+                StorageElement::from_xml(bytes, name).map(|document| document.to_xml())
             }
         }
     }

@@ -6,6 +6,7 @@
 mod application;
 mod common;
 mod compute;
+mod storage;
 
 use gridmart_schemas::{
     id::Digest,
@@ -23,6 +24,7 @@ use std::num::NonZeroU32;
 pub(crate) use self::{
     application::{ae_document, application},
     compute::{ce_document, element, host},
+    storage::{area, se_document, storage_element, storage_host},
 };
 
 /// Texts that a careless writer or reader gets wrong.
