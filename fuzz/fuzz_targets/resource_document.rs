@@ -5,7 +5,11 @@
 use std::fmt::Debug;
 
 use gridmart_schemas::resource::{
-    Document, ae_doc::AeDocument, ce_doc::CeDocument, host::ComputeHost,
+    Document,
+    ae_doc::AeDocument,
+    ce_doc::CeDocument,
+    host::{ComputeHost, StorageHost},
+    se_doc::SeDocument,
 };
 use libfuzzer_sys::fuzz_target;
 
@@ -21,4 +25,6 @@ fuzz_target!(|bytes: &[u8]| {
     read::<AeDocument>(bytes);
     read::<CeDocument>(bytes);
     read::<ComputeHost>(bytes);
+    read::<SeDocument>(bytes);
+    read::<StorageHost>(bytes);
 });

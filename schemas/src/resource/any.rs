@@ -74,6 +74,10 @@ macro_rules! either {
     }) => {
         $(#[$doc])*
         #[derive(Clone, Debug, PartialEq, Eq)]
+        #[allow(
+            clippy::large_enum_variant,
+            reason = "both are large: a box would save a quarter at most"
+        )]
         pub enum $name {
             $(#[$first_doc])*
             $first($first_type),

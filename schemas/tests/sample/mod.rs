@@ -1,7 +1,11 @@
 //! Random valid documents, made of random bytes: fewer bytes make a simpler
 //! document, so that proptest can shrink a failure.
 
-#![allow(dead_code, reason = "each test file uses a part of this")]
+#![allow(
+    dead_code,
+    unused_imports,
+    reason = "each test file uses a part of this"
+)]
 
 mod application;
 mod common;

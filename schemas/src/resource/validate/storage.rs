@@ -9,12 +9,15 @@ use super::{
     checker::{Check, Checker},
     common::check_hosts,
 };
-use crate::resource::{
-    enumeration::RetentionPolicy,
-    host::{StorageDeviceState, StorageHost, StorageHostInfo, StorageHostState},
-    se::{SeInfo, SePolicy, SeState, StorageElement},
-    se_doc::{Buckets, SeConfiguration, SeDocument},
-    storage_area::{AreaInfo, AreaPolicy, AreaState, StorageArea, path_of},
+use crate::{
+    resource::{
+        enumeration::RetentionPolicy,
+        host::{StorageDeviceState, StorageHost, StorageHostInfo, StorageHostState},
+        se::{SeInfo, SePolicy, SeState, StorageElement},
+        se_doc::{Buckets, SeConfiguration, SeDocument},
+        storage_area::{AreaInfo, AreaPolicy, AreaState, StorageArea, path_of},
+    },
+    scalar::FailureLabel,
 };
 
 /// What makes a total of online bytes.
@@ -88,7 +91,7 @@ impl Check for StorageHostInfo {
         checker.unique("StorageDevice", "storage device", names);
         let roots = self.storage_devices.iter().map(|device| &device.root);
         checker.unique("StorageDevice", "the folder", roots);
-        let keys = self.failure_labels.iter().map(|label| label.key());
+        let keys = self.failure_labels.iter().map(FailureLabel::key);
         checker.unique("FailureLabel", "failure label", keys);
     }
 }
