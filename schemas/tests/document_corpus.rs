@@ -176,6 +176,61 @@ fn a_refusal_names_file_line_element_and_expectation() {
 }
 
 #[test]
+fn a_broken_rule_of_storage_says_where_and_what() {
+    for (kind, name, message) in [
+        (
+            Kind::SeDoc,
+            "se/total-sum-overflows.xml",
+            "36: /SEDoc/StorageElement/State/TotalOnlineSize: TotalOnlineSize is \
+             18446744073709551615, but UsedOnlineSize, FreeOnlineSize and ReservedOnlineSize make \
+             36893488147419103231",
+        ),
+        (
+            Kind::SeDoc,
+            "se/custodial-in-one-copy.xml",
+            "154: /SEDoc/Buckets/StorageArea[2]/Info/Redundancy: replica(1) is out of \
+             range; expected a redundancy that bears the loss of a Host, as RetentionPolicy is \
+             custodial",
+        ),
+        (
+            Kind::SeDoc,
+            "se/host-of-another-element.xml",
+            "80: /SEDoc/HostTable/Host[1]/StorageHost/Info/Element: the Host's Element is \
+             urn:uuid:0190d3c4-0000-7000-8000-000000000003; expected \
+             urn:uuid:0190d3c4-0000-7000-8000-000000000001",
+        ),
+        (
+            Kind::SeDoc,
+            "se/bucket-path-of-another.xml",
+            "150: /SEDoc/Buckets/StorageArea[2]/Path: the Path of the bucket is /other; \
+             expected /scratch",
+        ),
+        (
+            Kind::StorageHost,
+            "shost/read-only-with-room.xml",
+            "58: /StorageHost/State/StorageDevice[2]/AvailableSpace: 1 is out of range; \
+             expected 0, as ReadOnly is true",
+        ),
+        (
+            Kind::StorageHost,
+            "shost/label-key-twice.xml",
+            "42: /StorageHost/Info/FailureLabel[2]: failure label rack stands twice",
+        ),
+    ] {
+        let (folder, file) = name.split_once('/').unwrap();
+        let file = corpus(&format!("cross/{folder}"))
+            .into_iter()
+            .find(|path| path.ends_with(file))
+            .unwrap();
+        let error = kind.read(&fs::read(file).unwrap(), "doc.xml").unwrap_err();
+        let DocumentErrorKind::Rules(violations) = error.kind() else {
+            panic!("{name}: {error}");
+        };
+        assert_eq!(format!("{}: {violations}", error.line()), message, "{name}");
+    }
+}
+
+#[test]
 fn oversized_documents_are_refused_unread() {
     let big = vec![b'<'; AeDocument::BYTES_MAX + 1];
     let error = AeDocument::from_xml(&big, "AEDoc.xml").unwrap_err();

@@ -82,30 +82,22 @@ impl Checker {
         }
     }
 
-    /// Parts that are not more than their sibling, the whole. The sum is wider
-    /// than its parts, so that it never overflows.
+    /// Parts that are not more than the whole. The sum is wider than its
+    /// parts, so that it never overflows.
     pub(super) fn no_more_than<T: Into<u64>, const N: usize>(
-        &mut self,
-        parts: (&'static str, [T; N]),
-        whole: (&'static str, T),
-    ) {
-        self.within(whole.0, |checker| checker.within_whole(parts, whole));
-    }
-
-    /// Parts that are not more than a whole that stands elsewhere.
-    pub(super) fn within_whole<T: Into<u64>, const N: usize>(
         &mut self,
         (parts, values): (&'static str, [T; N]),
         (whole, found): (&'static str, T),
     ) {
         let (sum, found) = (total(values), found.into());
         if sum > u128::from(found) {
-            self.report(BrokenRule::MoreThanWhole {
+            let rule = BrokenRule::MoreThanWhole {
                 parts,
                 sum,
                 whole,
                 found,
-            });
+            };
+            self.report_at(whole, rule);
         }
     }
 
