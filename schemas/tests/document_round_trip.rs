@@ -165,12 +165,12 @@ fn a_pool_of_two_thousand_storage_hosts_and_ten_thousand_buckets_fits() {
     let id = document.element.id.clone();
     document.host_table.hosts = (0..2000)
         .map(|number| {
-            let host = storage_host(&mut Dice::new(&bytes[number % 100..]), &id, number);
+            let host = storage_host(&mut Dice::new(&bytes[number % 100..][..300]), &id, number);
             StorageHostEntry::new(host, joined_at())
         })
         .collect();
     document.buckets.areas = (0..10_000)
-        .map(|number| area(&mut Dice::new(&bytes[number % 100..]), number))
+        .map(|number| area(&mut Dice::new(&bytes[number % 100..][..60]), number))
         .collect();
     fits(&document, Kind::SeDoc, 2);
 }

@@ -16,8 +16,8 @@ use crate::{
     xml::{FormatVersion, document, xml_record},
 };
 
-/// Largest local information base, in bytes: 2,000 Hosts and 10,000 buckets that
-/// say much take about 26 MiB.
+/// Largest local information base, in bytes: 2,000 Hosts and 10,000 buckets take
+/// about 20 MiB.
 pub const SE_DOC_BYTES_MAX: usize = 64 * 1024 * 1024;
 
 /// The Hosts of a Storage Element.
