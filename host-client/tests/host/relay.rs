@@ -17,8 +17,8 @@ async fn a_relayed_host_under_an_older_element_says_why_it_is_closed() {
     assert_eq!(host.door, "", "it listens nowhere");
     let hello = element.told.lock().hellos.last().cloned().unwrap();
     assert!(hello.relayed && hello.endpoints.is_empty());
-    let host = ComputeHost::try_from(hello.host).unwrap();
-    let state = host.state.unwrap();
+    let told = ComputeHost::try_from(hello.host).unwrap();
+    let state = told.state.unwrap();
     assert_eq!(state.free_job_slots, 0);
     assert_eq!(
         (state.common.serving_state, state.common.health_state),

@@ -99,8 +99,8 @@ fn ailment_of(error: &StoreError) -> Option<Ailment> {
     match (error.code, error.extended_code) {
         (_, ffi::SQLITE_IOERR_FSYNC | ffi::SQLITE_IOERR_DIR_FSYNC) => Some(Ailment::SyncFailed),
         // SQLite takes back a whole transaction by itself where its disk fails.
-        (_, ffi::SQLITE_ABORT_ROLLBACK) => Some(Ailment::Refuses),
-        (
+        (_, ffi::SQLITE_ABORT_ROLLBACK)
+        | (
             ErrorCode::DiskFull
             | ErrorCode::ReadOnly
             | ErrorCode::SystemIoFailure

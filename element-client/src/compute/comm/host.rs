@@ -160,7 +160,7 @@ impl HostStream {
 
     fn on_heartbeat(&self, heartbeat: HostHeartbeat) -> Result<(), Problem> {
         let state = HostState::try_from(heartbeat.state)
-            .map_err(|error| other_kind(self.node.id, &error))?;
+            .map_err(|error| other_kind(self.node.id, error))?;
         let state = heard_now(state);
         self.ce
             .decide(|queue, now| queue.on_host_heard(self.node.id, &state, &heartbeat.leases, now));
@@ -190,7 +190,7 @@ impl HostStream {
     }
 }
 
-fn other_kind(host: gridmart_schemas::id::NodeId, error: &OtherKind) -> Problem {
+fn other_kind(host: gridmart_schemas::id::NodeId, error: OtherKind) -> Problem {
     Problem::new(
         Code::InvalidDocument,
         format!("The Host {host} describes something else: {error}."),
@@ -213,7 +213,7 @@ impl Ce {
         host: AnyHost,
     ) -> Result<ComputeHost, Problem> {
         let refusal = |detail: String| Err(Problem::new(Code::InvalidDocument, detail));
-        let host = ComputeHost::try_from(host).map_err(|error| other_kind(id, &error))?;
+        let host = ComputeHost::try_from(host).map_err(|error| other_kind(id, error))?;
         if host.id.as_str() != id.to_urn() {
             return refusal(format!("The Host {id} describes itself as {}.", host.id));
         }
