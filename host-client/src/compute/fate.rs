@@ -1,8 +1,8 @@
 //! What becomes of one call, without I/O: whether a slot has it, whether
 //! somebody wants it ended, and its end.
 //!
-//! Invariants: the first reason to end it counts; it ends once; what was to be
-//! ended before it had a slot never runs.
+//! Invariants: the first reason to end it counts, unless bytes of it are lost
+//! later; it ends once; what was to be ended before it had a slot never runs.
 
 use gridmart_schemas::{
     problem::Code,

@@ -12,7 +12,7 @@
 //!   were in force already when it was heard of;
 //! - an entry waits in its application's queue exactly while slots are missing;
 //! - what is granted goes to the highest priority, then to who has least, then
-//!   to who came first.
+//!   to who was served longest ago, then to who came first.
 
 pub mod application;
 pub mod choice;

@@ -286,8 +286,9 @@ impl Call {
         is_first
     }
 
-    /// Ends it because some of its bytes are lost: nothing else that is said of
-    /// its end counts beside that.
+    /// Ends it because some of its output was not taken: the disk has refused
+    /// it, or it is more than the limit. No reason that was said before counts
+    /// beside that: what the call has said is not whole.
     pub(crate) fn cut_for_lost_bytes(&self, cut: Cut) {
         let mut state = self.state.lock();
         if state.fate.cut_above_all(cut) {
