@@ -11,6 +11,7 @@ use gridmart_schemas::{
     problem::Code,
     wire::record::{CallRecords, CallState},
 };
+use time::OffsetDateTime;
 
 /// How many leases are remembered.
 const LEASES_MAX: usize = 10_000;
@@ -39,15 +40,19 @@ impl Late {
 
     /// A call whose caller was told that its Host is down has not finished,
     /// whatever its Host made of it: it may have been made again elsewhere. One
-    /// that had ended before is as its caller saw it.
+    /// that had ended before is as its caller saw it. The same goes for parts of
+    /// maps, all of one report as the last of them.
     pub(crate) fn judge(&self, batch: &mut CallRecords, now: Instant) {
         let told = batch.told;
+        let is_late = |lease, ended| self.is_late(lease, told.zip(ended), now);
+        for progress in &mut batch.jobs {
+            if is_late(progress.lease, progress.ended) && progress.finished > 0 {
+                tracing::info!(job.id = %progress.job, node.id = %progress.host, parts = progress.finished, "parts of a map came too late and do not count");
+                progress.failed += std::mem::take(&mut progress.finished);
+            }
+        }
         for record in &mut batch.records {
-            let given_up = record.lease.and_then(|lease| self.leases.get(&lease));
-            let age = told.map_or(Duration::ZERO, |told| {
-                (told - record.ended).try_into().unwrap_or_default()
-            });
-            let late = given_up.is_some_and(|given_up| *given_up + age <= now);
+            let late = is_late(record.lease, Some(record.ended));
             if late && record.end.state == CallState::Finished {
                 tracing::info!(call.id = %record.call, node.id = %record.host, "a result came too late and does not count");
                 record.end.state = CallState::Failed;
@@ -59,15 +64,29 @@ impl Late {
             }
         }
     }
+
+    /// Whether something under a lease ended after that was given up; `times`:
+    /// when it was told and when it ended, by the Host's clock.
+    fn is_late(
+        &self,
+        lease: Option<LeaseId>,
+        times: Option<(OffsetDateTime, OffsetDateTime)>,
+        now: Instant,
+    ) -> bool {
+        let age = times.map_or(Duration::ZERO, |(told, ended)| {
+            (told - ended).try_into().unwrap_or_default()
+        });
+        let given_up = lease.and_then(|lease| self.leases.get(&lease));
+        given_up.is_some_and(|given_up| *given_up + age <= now)
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use gridmart_schemas::{
-        id::{CallId, Digest, NodeId},
-        wire::record::{CallEnd, CallRecord},
+        id::{CallId, Digest, JobId, NodeId},
+        wire::record::{CallEnd, CallRecord, JobProgress},
     };
-    use time::OffsetDateTime;
 
     use super::*;
 
@@ -103,6 +122,20 @@ mod tests {
                 stderr_bytes: 0,
             },
         };
+        let progress = |lease: Option<LeaseId>, age: Duration| JobProgress {
+            report: None,
+            lease,
+            ended: Some(told - age),
+            job: JobId::generate(),
+            owner: "ada".parse().unwrap(),
+            application: "probe".into(),
+            version: "1".into(),
+            host: NodeId::generate(),
+            finished: 5,
+            failed: 1,
+            wall_us: 1,
+            cpu_us: 1,
+        };
         let mut batch = CallRecords {
             sequence: 1,
             told: Some(told),
@@ -110,7 +143,12 @@ mod tests {
                 record(Duration::from_secs(1)),
                 record(Duration::from_mins(1)),
             ],
-            jobs: Vec::new(),
+            jobs: vec![
+                progress(Some(lease), Duration::from_secs(1)),
+                progress(Some(lease), Duration::from_mins(1)),
+                progress(Some(LeaseId::generate()), Duration::from_secs(1)),
+                progress(None, Duration::from_secs(1)),
+            ],
         };
         // Told ten seconds after its Host was given up.
         late.judge(&mut batch, now + Duration::from_secs(10));
@@ -120,5 +158,11 @@ mod tests {
             .map(|record| record.end.state)
             .collect();
         assert_eq!(states, [CallState::Failed, CallState::Finished]);
+        let counts: Vec<_> = batch
+            .jobs
+            .iter()
+            .map(|job| (job.finished, job.failed))
+            .collect();
+        assert_eq!(counts, [(0, 6), (5, 1), (5, 1), (5, 1)]);
     }
 }

@@ -192,6 +192,8 @@ mod tests {
     fn served(parts: u64, wall_us: u64) -> CallRecords {
         let job = JobProgress {
             report: None,
+            lease: None,
+            ended: None,
             job: JobId::generate(),
             owner: "ada".parse().unwrap(),
             application: "spf".into(),

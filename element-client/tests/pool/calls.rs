@@ -218,6 +218,8 @@ async fn a_restarted_element_works_on_without_its_controller() {
     // What ended meanwhile reaches the controller when it is back.
     let progress = JobProgress {
         report: Some(gridmart_schemas::id::ReportId::generate()),
+        lease: None,
+        ended: None,
         job: gridmart_schemas::id::JobId::generate(),
         owner: "ada".parse().unwrap(),
         application: "spf".into(),

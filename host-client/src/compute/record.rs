@@ -20,7 +20,7 @@ use std::{
 
 use gridmart_fabric::{disk::Disk, stream::Peer};
 use gridmart_schemas::{
-    id::{JobId, ReportId},
+    id::{JobId, LeaseId, ReportId},
     wire::record::{CallRecord, JobProgress},
 };
 use parking_lot::Mutex;
@@ -42,7 +42,8 @@ const RETRY_PAUSE: Duration = Duration::from_secs(1);
 struct Gathered {
     draft: Draft,
     records: Vec<CallRecord>,
-    jobs: HashMap<JobId, JobProgress>,
+    /// By lease as well: its Element may have given that up.
+    jobs: HashMap<(JobId, Option<LeaseId>), JobProgress>,
 }
 
 /// Gathers records and sees that they arrive.
@@ -91,18 +92,25 @@ impl Recorder {
         let is_first = gathered.records.is_empty() && gathered.jobs.is_empty();
         let succeeded = record.end.succeeded();
         if let Some(job) = record.job {
-            let progress = gathered.jobs.entry(job).or_insert_with(|| JobProgress {
-                report: Some(ReportId::generate()),
-                job,
-                owner: record.owner.clone(),
-                application: record.application.clone(),
-                version: record.version.clone(),
-                host: record.host,
-                finished: 0,
-                failed: 0,
-                wall_us: 0,
-                cpu_us: 0,
-            });
+            let progress =
+                gathered
+                    .jobs
+                    .entry((job, record.lease))
+                    .or_insert_with(|| JobProgress {
+                        report: Some(ReportId::generate()),
+                        lease: record.lease,
+                        ended: None,
+                        job,
+                        owner: record.owner.clone(),
+                        application: record.application.clone(),
+                        version: record.version.clone(),
+                        host: record.host,
+                        finished: 0,
+                        failed: 0,
+                        wall_us: 0,
+                        cpu_us: 0,
+                    });
+            progress.ended = progress.ended.max(Some(record.ended));
             progress.finished += u64::from(succeeded);
             progress.failed += u64::from(!succeeded);
             progress.wall_us = progress.wall_us.saturating_add(record.end.wall_us);
@@ -294,6 +302,30 @@ mod tests {
             ),
             (5, 1, 60)
         );
+    }
+
+    #[test]
+    fn parts_are_counted_for_each_lease_with_the_end_of_the_last() {
+        let recorder = recorder(&TestDisk::new());
+        let (job, lease) = (JobId::generate(), LeaseId::generate());
+        let of_lease = CallRecord {
+            lease: Some(lease),
+            ..record(Some(job), 0)
+        };
+        let earlier = CallRecord {
+            ended: of_lease.ended - Duration::from_secs(1),
+            ..of_lease.clone()
+        };
+        let last = of_lease.ended;
+        for record in [of_lease, earlier, record(Some(job), 0)] {
+            recorder.add(record);
+        }
+        let mut journal = recorder.journal();
+        recorder.keep(&mut journal);
+        let jobs = &batches(&journal)[0].jobs;
+        assert_eq!(jobs.len(), 2);
+        let told = jobs.iter().find(|told| told.lease == Some(lease)).unwrap();
+        assert_eq!((told.finished, told.ended), (2, Some(last)));
     }
 
     #[test]

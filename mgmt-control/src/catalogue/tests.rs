@@ -176,6 +176,8 @@ fn call_record(call: CallId, host: NodeId) -> CallRecord {
 fn progress(job: JobId, host: NodeId) -> JobProgress {
     JobProgress {
         report: Some(ReportId::generate()),
+        lease: None,
+        ended: None,
         job,
         owner: "alice".parse().unwrap(),
         application: "spf".to_owned(),

@@ -127,6 +127,8 @@ pub(crate) fn job_progress_add(
     }
     let JobProgress {
         report: _,
+        lease: _,
+        ended: _,
         job,
         owner,
         application,
@@ -187,6 +189,8 @@ pub(crate) fn job_progress_of(
     let read = |row: &Row<'_>| {
         Ok(JobProgress {
             report: None,
+            lease: None,
+            ended: None,
             job: parsed(row, "job")?,
             owner: parsed(row, "owner")?,
             application: row.get("application")?,

@@ -60,6 +60,8 @@ async fn records_count_once_and_are_kept() {
         records: vec![record(call, host)],
         jobs: vec![JobProgress {
             report: Some(ReportId::generate()),
+            lease: None,
+            ended: None,
             job,
             owner: "uma".parse().unwrap(),
             application: "spf".to_owned(),

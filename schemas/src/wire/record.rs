@@ -112,6 +112,20 @@ pub struct JobProgress {
     /// Which report this is; one that comes again counts once. Not given in sums.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub report: Option<ReportId>,
+    /// Under which lease they ran; an older Host does not say. Not given in
+    /// sums.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(ignore)]
+    pub lease: Option<LeaseId>,
+    /// When the last of them ended, by the Host's clock; an older Host does not
+    /// say. Not given in sums.
+    #[serde(
+        default,
+        with = "time::serde::rfc3339::option",
+        skip_serializing_if = "Option::is_none"
+    )]
+    #[schema(ignore)]
+    pub ended: Option<time::OffsetDateTime>,
     /// Which map.
     pub job: JobId,
     /// Whose.

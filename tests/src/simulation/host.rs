@@ -470,6 +470,8 @@ impl Host {
         if let Some(job) = record.job {
             let progress = alive.jobs.entry(job).or_insert_with(|| JobProgress {
                 report: None,
+                lease: None,
+                ended: None,
                 job,
                 owner: record.owner.clone(),
                 application: record.application.clone(),

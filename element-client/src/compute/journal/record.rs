@@ -282,6 +282,8 @@ mod tests {
     fn batch(sequence: u64) -> CallRecords {
         let progress = JobProgress {
             report: Some(ReportId::generate()),
+            lease: None,
+            ended: None,
             job: JobId::generate(),
             owner: "ada".parse().unwrap(),
             application: "spf".into(),
