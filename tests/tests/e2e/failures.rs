@@ -186,6 +186,23 @@ fn element_and_controller_die_while_a_call_runs() {
 }
 
 #[test]
+fn a_call_right_after_a_start_waits_for_who_is_on_the_way_back() {
+    let market = Supermarket::builder().hosts(1).start();
+    market.upload(&Application::script("echo", "cat"));
+    market.cli_with(&["call", "echo"], "before").ok();
+    for role in ["control", "ce-1"] {
+        market.kill9(role);
+        market.restart(role);
+        let run = market.cli_with(&["call", "echo"], role).ok();
+        assert_eq!(run.text(), role);
+    }
+    market.cli(&["stop", "ce-1"]).ok();
+    let refused = market.cli_with(&["call", "echo", "--json"], "x").exits(3);
+    assert_eq!(refused.problem_code(), "not-accepting");
+    market.stop();
+}
+
+#[test]
 fn a_client_that_is_killed_leaves_nothing_running() {
     let market = Supermarket::builder().hosts(1).slots(Some(1)).start();
     let nap = Nap::new();
