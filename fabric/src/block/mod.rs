@@ -5,10 +5,12 @@
 //! given out before its hash was compared; no bytes make this code panic or
 //! take memory beyond the bounds stated here.
 
+mod codec;
 mod format;
 
-pub use self::format::{
-    BlockHeader, EncodedBlock, FormatError, Prefix, StripeIdentity, payload_bytes,
+pub use self::{
+    codec::{CodecError, Rebuild, StripeCodec, codec_of},
+    format::{BlockHeader, EncodedBlock, FormatError, Prefix, StripeIdentity, payload_bytes},
 };
 
 /// The most bytes of a block's payload.
@@ -16,6 +18,9 @@ pub const BLOCK_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// The bytes of a chunk, the smallest piece that is verified by itself; the
 /// last one of a payload may be shorter.
 pub const CHUNK_BYTES: usize = 1 << CHUNK_LOG2;
+/// The most bytes of data that are kept whole, as copies, where more would be
+/// cut into data and parity blocks.
+pub const SMALL_BYTES_MAX: usize = 128 * 1024;
 /// The bytes of a block's header.
 pub const HEADER_BYTES: usize = 256;
 /// The most chunks of a block.
