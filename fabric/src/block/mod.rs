@@ -7,10 +7,15 @@
 
 mod codec;
 mod format;
+mod layout;
 
 pub use self::{
     codec::{CodecError, Rebuild, StripeCodec, codec_of},
     format::{BlockHeader, EncodedBlock, FormatError, Prefix, StripeIdentity, payload_bytes},
+    layout::{
+        BlockRange, Cut, StripeRange, blocks_of, cuts, stripe_bytes_max, stripe_redundancy,
+        stripes_of,
+    },
 };
 
 /// The most bytes of a block's payload.
