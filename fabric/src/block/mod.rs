@@ -8,6 +8,7 @@
 mod codec;
 mod format;
 mod layout;
+mod stripe;
 
 pub use self::{
     codec::{CodecError, Rebuild, StripeCodec, codec_of},
@@ -16,6 +17,7 @@ pub use self::{
         BlockRange, Cut, StripeRange, blocks_of, cuts, stripe_bytes_max, stripe_redundancy,
         stripes_of,
     },
+    stripe::{Fault, KnownStripe, StripeError, StripeRead, StripeReader, build_stripe},
 };
 
 /// The most bytes of a block's payload.

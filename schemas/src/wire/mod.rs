@@ -4,6 +4,7 @@
 //! unknown kind is answered with [`Code::UnknownMessage`](crate::problem::Code).
 //! A request carries `id`, its answer `re`; a notice carries neither.
 
+pub mod block;
 pub mod call;
 pub mod control_element;
 pub mod desired;

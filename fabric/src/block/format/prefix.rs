@@ -144,6 +144,23 @@ impl EncodedBlock {
         Ok(Self { prefix, payload })
     }
 
+    /// The same payload as the block of another position, as replicas have it;
+    /// nothing is hashed again but the root.
+    pub fn copy_at(&self, position: u8) -> Result<Self, FormatError> {
+        let header = BlockHeader::new(*self.prefix.header.identity(), position)?;
+        let mut bytes = self.prefix.bytes.to_vec();
+        let root = root_of(&header, &bytes[HEADER_BYTES..]);
+        bytes[..HEADER_BYTES].copy_from_slice(&header.encode(&root));
+        Ok(Self {
+            prefix: Prefix {
+                header,
+                root,
+                bytes: bytes.into(),
+            },
+            payload: self.payload.clone(),
+        })
+    }
+
     /// Reads the block that `bytes` begin with, and verifies all of it; gives
     /// what comes after it, too. Nothing is copied.
     pub fn parse(bytes: &Bytes) -> Result<(Self, Bytes), FormatError> {
