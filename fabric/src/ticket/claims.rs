@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::verifying::judge;
+use super::{ACCESS_TYPE, LEASE_TYPE, LIFE_MAX, TICKET_BYTES_MAX, verifying::judge};
 
 /// The application version that a ticket permits.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -127,95 +127,86 @@ pub struct Times {
 impl Times {
     /// From now on for this long, but no longer than a ticket may live.
     pub fn starting(now: OffsetDateTime, life: Duration) -> Self {
+        Self::within(now, life.min(LIFE_MAX))
+    }
+
+    /// From now on for as long as a receipt is good.
+    pub fn of_receipt(now: OffsetDateTime) -> Self {
+        Self::within(now, super::RECEIPT_LIFE)
+    }
+
+    fn within(now: OffsetDateTime, life: Duration) -> Self {
         let now = now.unix_timestamp();
-        let life = life.min(super::LIFE_MAX).as_secs();
         Self {
             nbf: now,
             iat: now,
-            exp: now.saturating_add_unsigned(life),
+            exp: now.saturating_add_unsigned(life.as_secs()),
         }
     }
 }
 
-impl AccessClaims {
-    /// Judges claims that are known to be authentic, as the Element `audience`
-    /// does when the holder of the TLS key `presenter` shows them.
-    pub fn judge(
-        &self,
-        audience: NodeId,
-        presenter: &KeyHash,
-        now: OffsetDateTime,
-    ) -> Result<(), Problem> {
-        judge(self, audience, presenter, now)
-    }
-}
-
-impl LeaseClaims {
-    /// Judges claims that are known to be authentic, as the Host `audience`
-    /// does when the holder of the TLS key `presenter` shows them.
-    pub fn judge(
-        &self,
-        audience: NodeId,
-        presenter: &KeyHash,
-        now: OffsetDateTime,
-    ) -> Result<(), Problem> {
-        judge(self, audience, presenter, now)
-    }
-}
-
-/// What verification needs of either kind.
-pub(super) trait Claims: serde::de::DeserializeOwned {
+/// What verification needs of any kind.
+pub(super) trait Claims: serde::de::DeserializeOwned + Serialize {
     const TYPE: &'static str;
+    const LIFE_MAX: Duration;
+    const BYTES_MAX: usize;
     fn issuer(&self) -> NodeId;
     fn audience(&self) -> NodeId;
     fn presenter(&self) -> &KeyHash;
     fn times(&self) -> Times;
 }
 
-impl Claims for AccessClaims {
-    const TYPE: &'static str = super::ACCESS_TYPE;
+/// Claims that name their fields as the others do.
+macro_rules! claims {
+    ($name:ident, $kind:expr, $life:expr, $bytes:expr, $audience:literal) => {
+        impl Claims for $name {
+            const TYPE: &'static str = $kind;
+            const LIFE_MAX: Duration = $life;
+            const BYTES_MAX: usize = $bytes;
 
-    fn issuer(&self) -> NodeId {
-        self.iss
-    }
+            fn issuer(&self) -> NodeId {
+                self.iss
+            }
 
-    fn audience(&self) -> NodeId {
-        self.aud
-    }
+            fn audience(&self) -> NodeId {
+                self.aud
+            }
 
-    fn presenter(&self) -> &KeyHash {
-        &self.presenter
-    }
+            fn presenter(&self) -> &KeyHash {
+                &self.presenter
+            }
 
-    fn times(&self) -> Times {
-        Times {
-            nbf: self.nbf,
-            iat: self.iat,
-            exp: self.exp,
+            fn times(&self) -> Times {
+                Times {
+                    nbf: self.nbf,
+                    iat: self.iat,
+                    exp: self.exp,
+                }
+            }
         }
-    }
+
+        impl $name {
+            #[doc = concat!("Judges claims that are known to be authentic, as the ", $audience, " `audience`")]
+            /// does when the holder of the TLS key `presenter` shows them.
+            pub fn judge(
+                &self,
+                audience: NodeId,
+                presenter: &KeyHash,
+                now: OffsetDateTime,
+            ) -> Result<(), Problem> {
+                judge(self, audience, presenter, now)
+            }
+        }
+    };
 }
 
-impl Claims for LeaseClaims {
-    const TYPE: &'static str = super::LEASE_TYPE;
+pub(super) use claims;
 
-    fn issuer(&self) -> NodeId {
-        self.iss
-    }
-
-    fn audience(&self) -> NodeId {
-        self.aud
-    }
-
-    fn presenter(&self) -> &KeyHash {
-        &self.presenter
-    }
-
-    fn times(&self) -> Times {
-        Times {
-            nbf: self.nbf,
-            iat: self.iat,
-            exp: self.exp,
-        }
-    }
-}
+claims!(
+    AccessClaims,
+    ACCESS_TYPE,
+    LIFE_MAX,
+    TICKET_BYTES_MAX,
+    "Element"
+);
+claims!(LeaseClaims, LEASE_TYPE, LIFE_MAX, TICKET_BYTES_MAX, "Host");

@@ -7,9 +7,8 @@ use gridmart_schemas::{
     problem::{Code, Problem},
 };
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
-use serde::Serialize;
 
-use super::{ACCESS_TYPE, AccessClaims, LEASE_TYPE, LeaseClaims, TICKET_BYTES_MAX};
+use super::{AccessClaims, BlockClaims, LeaseClaims, ReceiptClaims, claims::Claims};
 use crate::identity::Key;
 
 /// A node's key as a signer of tickets. Clones share the key.
@@ -57,16 +56,27 @@ impl SigningKey {
 
     /// Signs an access ticket.
     pub fn sign_access(&self, claims: &AccessClaims) -> Result<String, Problem> {
-        self.sign(ACCESS_TYPE, claims.iss, claims)
+        self.sign(claims)
     }
 
     /// Signs a lease ticket.
     pub fn sign_lease(&self, claims: &LeaseClaims) -> Result<String, Problem> {
-        self.sign(LEASE_TYPE, claims.iss, claims)
+        self.sign(claims)
     }
 
-    fn sign(&self, kind: &str, issuer: NodeId, claims: &impl Serialize) -> Result<String, Problem> {
+    /// Signs a block ticket.
+    pub fn sign_block(&self, claims: &BlockClaims) -> Result<String, Problem> {
+        self.sign(claims)
+    }
+
+    /// Signs a receipt.
+    pub fn sign_receipt(&self, claims: &ReceiptClaims) -> Result<String, Problem> {
+        self.sign(claims)
+    }
+
+    fn sign<C: Claims>(&self, claims: &C) -> Result<String, Problem> {
         let fault = |detail: String| Problem::new(Code::Internal, detail);
+        let issuer = claims.issuer();
         if issuer != self.issuer {
             return Err(fault(format!(
                 "A ticket of {issuer} cannot be signed by {}.",
@@ -74,14 +84,15 @@ impl SigningKey {
             )));
         }
         let mut header = Header::new(Algorithm::ES256);
-        header.typ = Some(kind.to_owned());
+        header.typ = Some(C::TYPE.to_owned());
         header.kid = Some(self.kid.as_str().to_owned());
         let ticket = jsonwebtoken::encode(&header, claims, &self.key)
             .map_err(|error| fault(format!("A ticket cannot be signed: {error}.")))?;
-        if ticket.len() > TICKET_BYTES_MAX {
+        if ticket.len() > C::BYTES_MAX {
             return Err(fault(format!(
-                "A ticket of {} bytes is over the limit of {TICKET_BYTES_MAX}.",
-                ticket.len()
+                "A ticket of {} bytes is over the limit of {}.",
+                ticket.len(),
+                C::BYTES_MAX
             )));
         }
         Ok(ticket)

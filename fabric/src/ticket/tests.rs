@@ -15,16 +15,16 @@ use uuid::Uuid;
 use super::*;
 use crate::identity::Key;
 
-struct Grid {
+pub(super) struct Grid {
     control: SigningKey,
-    element: SigningKey,
+    pub(super) element: SigningKey,
     element_key: Key,
-    host: NodeId,
-    presenter: KeyHash,
-    keys: VerifyingKeys,
+    pub(super) host: NodeId,
+    pub(super) presenter: KeyHash,
+    pub(super) keys: VerifyingKeys,
 }
 
-fn grid() -> &'static Grid {
+pub(super) fn grid() -> &'static Grid {
     static GRID: OnceLock<Grid> = OnceLock::new();
     GRID.get_or_init(|| {
         let (control_key, element_key) = (Key::generate().unwrap(), Key::generate().unwrap());
@@ -48,7 +48,7 @@ fn grid() -> &'static Grid {
     })
 }
 
-fn now() -> OffsetDateTime {
+pub(super) fn now() -> OffsetDateTime {
     OffsetDateTime::from_unix_timestamp(1_800_000_000).unwrap()
 }
 
@@ -82,7 +82,7 @@ fn access() -> AccessClaims {
     }
 }
 
-fn lease() -> LeaseClaims {
+pub(super) fn lease() -> LeaseClaims {
     let grid = grid();
     let Times { nbf, iat, exp } = Times::starting(now(), LIFE_MAX);
     LeaseClaims {

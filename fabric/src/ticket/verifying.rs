@@ -1,6 +1,6 @@
 //! Judging tickets.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, time::Duration};
 
 use gridmart_schemas::{
     id::{KeyHash, NodeId},
@@ -16,7 +16,7 @@ use x509_parser::{
 };
 
 use super::{
-    AccessClaims, KEYS_MAX, LEEWAY, LIFE_MAX, LeaseClaims, TICKET_BYTES_MAX, Times, claims::Claims,
+    AccessClaims, BlockClaims, KEYS_MAX, LEEWAY, LeaseClaims, ReceiptClaims, Times, claims::Claims,
 };
 use crate::identity::key_hash_of_spki;
 
@@ -95,6 +95,30 @@ impl VerifyingKeys {
         self.verify(ticket, audience, presenter, now)
     }
 
+    /// Judges a block ticket that the holder of the TLS key `presenter` shows
+    /// to the Host `audience`.
+    pub fn verify_block(
+        &self,
+        ticket: &str,
+        audience: NodeId,
+        presenter: &KeyHash,
+        now: OffsetDateTime,
+    ) -> Result<BlockClaims, Problem> {
+        self.verify(ticket, audience, presenter, now)
+    }
+
+    /// Judges a receipt that the holder of the TLS key `presenter` shows to the
+    /// Element `audience`; who stated it is its issuer.
+    pub fn verify_receipt(
+        &self,
+        receipt: &str,
+        audience: NodeId,
+        presenter: &KeyHash,
+        now: OffsetDateTime,
+    ) -> Result<ReceiptClaims, Problem> {
+        self.verify(receipt, audience, presenter, now)
+    }
+
     fn verify<C: Claims>(
         &self,
         ticket: &str,
@@ -109,9 +133,10 @@ impl VerifyingKeys {
 
     /// The claims, if one of our keys has signed them for its own owner.
     fn authentic<C: Claims>(&self, ticket: &str) -> Result<C, Problem> {
-        if ticket.len() > TICKET_BYTES_MAX {
+        if ticket.len() > C::BYTES_MAX {
             return Err(invalid(&format!(
-                "it is over the limit of {TICKET_BYTES_MAX} bytes"
+                "it is over the limit of {} bytes",
+                C::BYTES_MAX
             )));
         }
         let header =
@@ -163,12 +188,12 @@ pub(super) fn judge<C: Claims>(
         let detail = "The ticket belongs to another TLS key than the one it was shown with.";
         return Err(Problem::new(Code::TicketKeyMismatch, detail));
     }
-    judge_times(claims.times(), now)
+    judge_times(claims.times(), C::LIFE_MAX, now)
 }
 
-fn judge_times(times: Times, now: OffsetDateTime) -> Result<(), Problem> {
+fn judge_times(times: Times, life_max: Duration, now: OffsetDateTime) -> Result<(), Problem> {
     let life = times.exp.saturating_sub(times.nbf.min(times.iat));
-    if times.exp <= times.nbf || life > LIFE_MAX.as_secs().cast_signed() {
+    if times.exp <= times.nbf || life > life_max.as_secs().cast_signed() {
         return Err(invalid("its life is longer than tickets live"));
     }
     let now = now.unix_timestamp();
