@@ -29,11 +29,22 @@ const CHUNK_TIMEOUT: Duration = Duration::from_secs(30);
 /// The most bytes of an answer that is read whole.
 const ANSWER_BYTES_MAX: usize = 1024 * 1024;
 
-type Answer = http::Response<Incoming>;
+pub(crate) type Answer = http::Response<Incoming>;
 
 /// Drives a connection while somebody wants its answer.
 #[derive(Debug)]
-struct Driver(JoinHandle<()>);
+pub(crate) struct Driver(JoinHandle<()>);
+
+impl Driver {
+    /// Begins to drive one.
+    pub(crate) fn of(connection: impl Future<Output = hyper::Result<()>> + Send + 'static) -> Self {
+        Self(tokio::spawn(async move {
+            if let Err(error) = connection.await {
+                tracing::debug!(%error, "a connection to another node ended early");
+            }
+        }))
+    }
+}
 
 impl Drop for Driver {
     fn drop(&mut self) {
@@ -41,7 +52,7 @@ impl Drop for Driver {
     }
 }
 
-fn lost(error: &hyper::Error) -> Problem {
+pub(crate) fn lost(error: &hyper::Error) -> Problem {
     Problem::new(
         Code::Unavailable,
         format!("The connection was lost: {error}."),
@@ -66,11 +77,7 @@ async fn send(
     }
     let exchange = async {
         let (mut sender, connection) = http1::handshake(TokioIo::new(channel)).await?;
-        let driver = Driver(tokio::spawn(async move {
-            if let Err(error) = connection.with_upgrades().await {
-                tracing::debug!(%error, "a connection to another node ended early");
-            }
-        }));
+        let driver = Driver::of(connection.with_upgrades());
         let answer = sender.send_request(request).await?;
         Ok((answer, driver))
     };
@@ -81,7 +88,7 @@ async fn send(
 }
 
 /// Reads the whole of an answer.
-async fn whole(answer: Answer) -> Result<Bytes, Problem> {
+pub(crate) async fn whole(answer: Answer) -> Result<Bytes, Problem> {
     timeout(
         CHUNK_TIMEOUT,
         Limited::new(answer.into_body(), ANSWER_BYTES_MAX).collect(),
@@ -98,7 +105,7 @@ async fn whole(answer: Answer) -> Result<Bytes, Problem> {
 }
 
 /// What a refusal says.
-async fn refusal(answer: Answer) -> Problem {
+pub(crate) async fn refusal(answer: Answer) -> Problem {
     let status = answer.status();
     let told = whole(answer)
         .await

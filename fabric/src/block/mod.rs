@@ -5,14 +5,20 @@
 //! given out before its hash was compared; no bytes make this code panic or
 //! take memory beyond the bounds stated here.
 
+mod assembler;
+mod client;
 mod codec;
 mod format;
+mod frame;
 mod layout;
 mod stripe;
 
 pub use self::{
+    assembler::BlockAssembler,
+    client::{BlockAnswers, BlockClient, ClientLimits},
     codec::{CodecError, Rebuild, StripeCodec, codec_of},
     format::{BlockHeader, EncodedBlock, FormatError, Prefix, StripeIdentity, payload_bytes},
+    frame::{FRAME_HEADER_BYTES, FrameKind, frame_header, frame_of},
     layout::{
         BlockRange, Cut, StripeRange, blocks_of, cuts, stripe_bytes_max, stripe_redundancy,
         stripes_of,

@@ -8,7 +8,7 @@ use super::{CodecError, Rebuild, StripeCodec, check_positions, rebuild::Coeffici
 use crate::block::{CHUNK_BYTES, payload_bytes};
 
 /// Bytes of each block that are encoded at a time: what all blocks have of
-/// them stays in the processor's cache, which is two to four times as fast as
+/// them stays in the processor's cache, which is up to four times as fast as
 /// whole blocks. The code works column by column, so the result is the same.
 const SLICE_BYTES: usize = CHUNK_BYTES;
 
