@@ -83,3 +83,30 @@ impl Body for Pieces {
         SizeHint::with_exact(self.left)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use http_body_util::BodyExt as _;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn large_pieces_move_in_small_steps() {
+        let large = Bytes::from(vec![1; FRAME_BYTES + 1]);
+        let mut body = Pieces::new(vec![Bytes::new(), large, Bytes::from_static(b"end")]);
+        let progress = body.progress();
+        let mut expected = FRAME_BYTES as u64 + 4;
+        let mut taken = 0;
+        for bytes in [FRAME_BYTES, 1, 3] {
+            assert_eq!(body.size_hint().exact(), Some(expected));
+            assert!(!body.is_end_stream());
+            let frame = body.frame().await.unwrap().unwrap().into_data().unwrap();
+            assert_eq!(frame.len(), bytes);
+            expected -= bytes as u64;
+            taken += bytes as u64;
+            assert_eq!(progress.bytes(), taken);
+        }
+        assert!(body.is_end_stream());
+        assert!(body.frame().await.is_none());
+    }
+}
