@@ -11,7 +11,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use futures_util::{FutureExt as _, future::BoxFuture};
+use futures_util::{FutureExt as _, StreamExt as _, future::BoxFuture, stream};
 use gridmart_fabric::{
     block::{
         BlockAssembler, BlockClient, CHUNK_BYTES, ClientLimits, EncodedBlock, Fault, FrameKind,
@@ -29,7 +29,8 @@ use gridmart_schemas::{
     wire::block::{BlockRead, BlockStored, BlocksDeleted, BlocksStored},
 };
 use http::StatusCode;
-use http_body_util::{BodyExt as _, Full};
+use http_body_util::{BodyExt as _, StreamBody};
+use hyper::body::Frame;
 use parking_lot::Mutex;
 use time::OffsetDateTime;
 use tokio::sync::Semaphore;
@@ -37,6 +38,12 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::common::{Grid, soon};
+
+#[derive(Clone, Copy)]
+enum End {
+    Closed,
+    Halted,
+}
 
 /// Keeps blocks in memory, for its own Element and for holders of a ticket.
 struct Shelf {
@@ -50,8 +57,8 @@ struct Shelf {
     pace: Semaphore,
     /// Requests on which the Host hangs up.
     hang_ups: AtomicUsize,
-    /// Answers to reads end after so many bytes.
-    cut: Mutex<Option<usize>>,
+    /// Answers to reads end after so many bytes, or halt there for ever.
+    cut: Mutex<Option<(usize, End)>>,
 }
 
 impl Shelf {
@@ -139,10 +146,16 @@ impl Shelf {
             answer.extend_from_slice(prefix.bytes());
             answer.extend_from_slice(&block.payload()[begin..begin + length]);
         }
-        if let Some(cut) = *self.cut.lock() {
-            answer.truncate(cut);
+        let cut = *self.cut.lock();
+        if let Some((bytes, _)) = cut {
+            answer.truncate(bytes);
         }
-        let body = Full::new(Bytes::from(answer)).map_err(|never| match never {});
+        let rest = stream::pending().take_until(match cut {
+            Some((_, End::Halted)) => std::future::pending().boxed(),
+            _ => std::future::ready(()).boxed(),
+        });
+        let frame = Ok(Frame::data(Bytes::from(answer)));
+        let body = StreamBody::new(stream::iter([frame]).chain(rest));
         Ok(Response::new(body.boxed_unsync()))
     }
 }
@@ -358,7 +371,7 @@ async fn who_waits_for_a_connection_or_an_answer_does_not_wait_for_ever() {
     let limits = ClientLimits {
         connections: 1,
         place: Duration::from_millis(20),
-        progress: Duration::from_millis(300),
+        progress: Duration::from_secs(1),
         ..ClientLimits::default()
     };
     let client = site.client_with(limits);
@@ -400,22 +413,36 @@ async fn a_connection_that_died_while_it_idled_is_not_the_end() {
     assert_eq!(site.connections(), 4);
 }
 
-#[tokio::test]
-async fn each_read_has_an_answer_when_the_transfer_breaks() {
+/// What each of six reads is answered with, when the answer comes to its `end`
+/// within the second.
+async fn broken_answers(end: End) -> Vec<Result<(), Code>> {
     let site = Site::open().await;
-    let client = site.client();
+    let limits = ClientLimits {
+        progress: Duration::from_secs(1),
+        ..ClientLimits::default()
+    };
+    let client = site.client_with(limits);
     let (_, _, blocks) = stripe(400_000);
     soon("a put", client.put(None, &blocks)).await.unwrap();
     let one = blocks[0].prefix().header().encoded_bytes();
-    *site.shelf.cut.lock() = Some(one + one / 2);
+    *site.shelf.cut.lock() = Some((one + one / 2, end));
     let reads: Vec<BlockRead> = blocks.iter().map(whole).collect();
     let mut answers = soon("a read", client.read(None, reads)).await.unwrap();
     let mut codes = Vec::new();
     while let Some((_, answer)) = soon("an answer", answers.next()).await {
         codes.push(answer.map(|_| ()).map_err(|problem| problem.code));
     }
-    assert_eq!(codes[0], Ok(()));
-    assert_eq!(codes[1..], [Err(Code::Unavailable); 5]);
+    codes
+}
+
+#[tokio::test]
+async fn each_read_has_an_answer_when_the_transfer_breaks_or_halts() {
+    let closed = broken_answers(End::Closed).await;
+    assert_eq!(closed[0], Ok(()));
+    assert_eq!(closed[1..], [Err(Code::Unavailable); 5]);
+    let halted = broken_answers(End::Halted).await;
+    assert_eq!(halted[0], Ok(()));
+    assert_eq!(halted[1..], [Err(Code::TimedOut); 5]);
 }
 
 #[tokio::test]
