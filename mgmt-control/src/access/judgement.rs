@@ -14,7 +14,7 @@ use gridmart_fabric::need::Need;
 use super::{
     fit::{self, Ground},
     placement::Question,
-    verdict::{Checks, Concern, Failed, Sink},
+    verdict::{Checks, Concern, Failed, Faults, Sink},
 };
 use crate::catalogue::{
     View,
@@ -26,49 +26,115 @@ use crate::catalogue::{
 /// Names the Host whose failures follow; no failure of its own.
 pub(super) const NEAREST_HOST: &str = "nearest-host";
 
-/// An Element with its checks.
+/// An Element that was looked at. Of many only the counts are wanted: the words
+/// are made by the same checks again, for those that are told of.
 pub(super) struct Judged<'a> {
     pub(super) node: &'a Node,
-    pub(super) checks: Checks,
+    pub(super) failed: Failed,
     pub(super) free_slots: u32,
     pub(super) response_ms: u64,
+    view: &'a View,
+    question: &'a Question<'a>,
+    element: &'a Element,
+    observed: Option<&'a ElementObserved>,
+    nearest: Nearest<'a>,
+}
+
+/// The Host of an Element that comes nearest to what is asked.
+struct Nearest<'a> {
+    host: Option<(&'a Node, &'a Host)>,
+    failed: Failed,
+    looked_at: u32,
 }
 
 /// Makes all checks of one Element.
 pub(super) fn judge<'a>(
     view: &'a View,
-    question: &Question<'_>,
+    question: &'a Question<'a>,
     node: &'a Node,
     element: &'a Element,
 ) -> Judged<'a> {
-    let mut checks = Checks::default();
     let observed = view.element_observed(node.id).map(AsRef::as_ref);
-    check_rules(
-        &element.description.access().rules,
-        question,
-        "rule",
-        &mut checks,
-    );
-    check_state(view, question, node, observed, &mut checks);
-    if let Some(application) = question.application {
-        check_deployment(application, observed, &mut checks);
-    }
     let ground = Ground {
         catalogue: &view.catalogue,
         application: question.application,
         node,
         element,
     };
-    check_whole(&ground, question.needs, &mut checks);
-    check_hosts(view, question, &ground, observed, &mut checks);
     let state = observed.and_then(|observed| observed.fresh_computing_state(view.now));
-    Judged {
+    let mut judged = Judged {
         node,
-        checks,
+        failed: Failed::default(),
         free_slots: state.map_or(0, |state| state.free_job_slots),
         response_ms: state
             .and_then(|state| state.estimated_response_time)
             .map_or(u64::MAX, gridmart_schemas::scalar::Seconds::as_millis),
+        view,
+        question,
+        element,
+        observed,
+        nearest: nearest_host(view, question, &ground, observed),
+    };
+    let mut failed = Failed::default();
+    judged.check(&mut failed);
+    judged.failed = failed;
+    judged
+}
+
+impl Judged<'_> {
+    /// All checks in words.
+    pub(super) fn checks(&self) -> Vec<Check> {
+        let mut checks = Checks::default();
+        self.check(&mut checks);
+        checks.made
+    }
+
+    /// The failed ones in words.
+    pub(super) fn faults(&self) -> Vec<Check> {
+        let mut faults = Faults::default();
+        self.check(&mut faults);
+        faults.0
+    }
+
+    fn check(&self, sink: &mut impl Sink) {
+        let Self {
+            node,
+            view,
+            question,
+            element,
+            observed,
+            ref nearest,
+            ..
+        } = *self;
+        let ground = Ground {
+            catalogue: &view.catalogue,
+            application: question.application,
+            node,
+            element,
+        };
+        check_rules(&element.description.access().rules, question, "rule", sink);
+        check_state(view, question, node, observed, sink);
+        if let Some(application) = question.application {
+            check_deployment(application, observed, sink);
+        }
+        check_whole(&ground, question.needs, sink);
+        let Some((host_node, host)) = nearest.host else {
+            sink.check("host", Concern::Need, false, || {
+                ("one that fits".to_owned(), "no Host has joined".to_owned())
+            });
+            return;
+        };
+        if nearest.failed.is_none() {
+            sink.note("host", true, || {
+                ("one that fits".to_owned(), host_node.name.clone())
+            });
+        } else {
+            sink.note(NEAREST_HOST, false, || {
+                let needed = format!("one that fits, of {}", nearest.looked_at);
+                (needed, host_node.name.clone())
+            });
+        }
+        check_host(view, question, &ground, observed, (host_node, host), sink);
     }
 }
 
@@ -198,46 +264,30 @@ fn check_whole(ground: &Ground<'_>, needs: &[Need], sink: &mut impl Sink) {
 
 /// One Host has to pass everything: the first that does is enough; if none
 /// does, the nearest one's checks say why.
-fn check_hosts(
-    view: &View,
+fn nearest_host<'a>(
+    view: &'a View,
     question: &Question<'_>,
-    ground: &Ground<'_>,
+    ground: &Ground<'a>,
     observed: Option<&ElementObserved>,
-    checks: &mut Checks,
-) {
-    let mut nearest: Option<(Failed, &Node, &Host)> = None;
-    let mut looked_at = 0u32;
-    for (node, host) in ground.catalogue.live_hosts_of(ground.node.id) {
-        looked_at += 1;
+) -> Nearest<'a> {
+    let mut nearest = Nearest {
+        host: None,
+        failed: Failed::default(),
+        looked_at: 0,
+    };
+    for (node, host) in view.catalogue.live_hosts_of(ground.node.id) {
+        nearest.looked_at += 1;
         let mut failed = Failed::default();
         check_host(view, question, ground, observed, (node, host), &mut failed);
-        if nearest.is_none_or(|(best, ..)| failed.distance() < best.distance()) {
-            nearest = Some((failed, node, host));
+        if nearest.host.is_none() || failed.distance() < nearest.failed.distance() {
+            nearest.host = Some((node, host));
+            nearest.failed = failed;
         }
         if failed.is_none() {
             break;
         }
     }
-    match nearest {
-        Some((failed, node, host)) => {
-            let met = failed.is_none();
-            let (name, needed) = if met {
-                ("host", "one that fits".to_owned())
-            } else {
-                (NEAREST_HOST, format!("one that fits, of {looked_at}"))
-            };
-            checks.made.push(Check {
-                name: name.to_owned(),
-                met,
-                needed,
-                found: node.name.clone(),
-            });
-            check_host(view, question, ground, observed, (node, host), checks);
-        }
-        None => checks.check("host", Concern::Need, false, || {
-            ("one that fits".to_owned(), "no Host has joined".to_owned())
-        }),
-    }
+    nearest
 }
 
 fn check_host(

@@ -25,6 +25,9 @@ pub const ELEMENTS_MAX: usize = 4;
 const RETURN_TIME: Duration = Duration::from_secs(1);
 /// Candidates in an explanation; the nearest ones are kept.
 const CANDIDATES_MAX: usize = 64;
+/// Candidates of which all checks are told; of those behind them only what
+/// failed. More would cost more than the decision.
+const TOLD_WHOLE_MAX: usize = 8;
 
 /// What is asked.
 #[derive(Clone, Copy)]
@@ -48,7 +51,7 @@ pub struct Question<'a> {
 pub struct Placement {
     /// At least one.
     pub elements: Vec<NodeId>,
-    /// Every Element with its checks.
+    /// The nearest Elements with their checks, those above first.
     pub explanation: Explanation,
 }
 
@@ -60,27 +63,21 @@ pub fn place(view: &View, question: &Question<'_>) -> Result<Placement, Problem>
         .map(|(node, element)| judge(view, question, node, element))
         .collect();
     judged.sort_by_key(|judged| {
-        let Judged {
-            node,
-            checks,
-            free_slots,
-            response_ms,
-        } = judged;
         (
-            checks.failed.distance(),
-            std::cmp::Reverse(*free_slots),
-            *response_ms,
-            node.id,
+            judged.failed.distance(),
+            std::cmp::Reverse(judged.free_slots),
+            judged.response_ms,
+            judged.node.id,
         )
     });
     let elements: Vec<NodeId> = judged
         .iter()
-        .filter(|judged| judged.checks.failed.is_none())
+        .filter(|judged| judged.failed.is_none())
         .take(ELEMENTS_MAX)
         .map(|judged| judged.node.id)
         .collect();
     if elements.is_empty() {
-        return Err(refusal(question, judged));
+        return Err(refusal(question, &judged));
     }
     let outcome = match elements.len() - 1 {
         0 => format!(
@@ -94,17 +91,17 @@ pub fn place(view: &View, question: &Question<'_>) -> Result<Placement, Problem>
     };
     Ok(Placement {
         elements,
-        explanation: explain(question, outcome, judged),
+        explanation: explain(question, outcome, &judged),
     })
 }
 
-fn explain(question: &Question<'_>, outcome: String, judged: Vec<Judged<'_>>) -> Explanation {
+fn explain(question: &Question<'_>, outcome: String, judged: &[Judged<'_>]) -> Explanation {
     let candidates = judged
-        .into_iter()
+        .iter()
         .take(CANDIDATES_MAX)
         .enumerate()
         .map(|(place, judged)| {
-            let verdict = match (judged.checks.failed.is_none(), place) {
+            let verdict = match (judged.failed.is_none(), place) {
                 (true, 0) => Verdict::Chosen,
                 (true, _) => Verdict::Eligible,
                 (false, _) => Verdict::Unfit,
@@ -113,7 +110,11 @@ fn explain(question: &Question<'_>, outcome: String, judged: Vec<Judged<'_>>) ->
                 id: judged.node.id.to_string(),
                 name: judged.node.name.clone(),
                 verdict,
-                checks: judged.checks.made,
+                checks: if place < TOLD_WHOLE_MAX {
+                    judged.checks()
+                } else {
+                    judged.faults()
+                },
             }
         });
     Explanation {
@@ -126,7 +127,7 @@ fn explain(question: &Question<'_>, outcome: String, judged: Vec<Judged<'_>>) ->
 // === Refusal ===
 
 /// Names what fails at the nearest Element; `judged` is sorted, nearest first.
-fn refusal(question: &Question<'_>, judged: Vec<Judged<'_>>) -> Problem {
+fn refusal(question: &Question<'_>, judged: &[Judged<'_>]) -> Problem {
     let Some(nearest) = judged.first() else {
         let outcome = "No Element has joined yet, so nothing can serve it.".to_owned();
         return Problem::new(Code::NeedUnmet, outcome.clone())
@@ -134,12 +135,10 @@ fn refusal(question: &Question<'_>, judged: Vec<Judged<'_>>) -> Problem {
     };
     // What would do once its state is better is worth a later try, even if
     // something else comes as near.
-    let passing = judged
-        .iter()
-        .find(|judged| judged.checks.failed.is_passing());
+    let passing = judged.iter().find(|judged| judged.failed.is_passing());
     let (code, meant) = match passing {
         Some(passing) => (Code::NotAccepting, passing),
-        None if nearest.checks.failed.needs == 0 => (Code::NotAuthorized, nearest),
+        None if nearest.failed.needs == 0 => (Code::NotAuthorized, nearest),
         None => (Code::NeedUnmet, nearest),
     };
     let intro = match code {
@@ -147,20 +146,17 @@ fn refusal(question: &Question<'_>, judged: Vec<Judged<'_>>) -> Problem {
         Code::NotAuthorized => "The rules of what could serve it do not allow it",
         _ => "No resource meets what is needed",
     };
-    let host = meant
-        .checks
-        .made
-        .iter()
-        .find(|check| check.name == NEAREST_HOST);
+    let faults = meant.faults();
+    let host = faults.iter().find(|check| check.name == NEAREST_HOST);
     let host = host.map_or_else(String::new, |check| {
         format!(" with its Host {}", check.found)
     });
     let detail = format!(
         "{intro}. Nearest is {}{host}: {}.",
         meant.node.name,
-        failures(&meant.checks.made)
+        failures(&faults)
     );
-    let is_away = judged.iter().any(|judged| judged.checks.failed.is_away());
+    let is_away = judged.iter().any(|judged| judged.failed.is_away());
     let problem =
         Problem::new(code, detail.clone()).with_explanation(explain(question, detail, judged));
     if is_away {

@@ -1,5 +1,5 @@
 //! Checks while they are made: one way in, so that what decides is what is
-//! explained. The quick sink only counts, the other one keeps the words.
+//! explained. The quick sink only counts, the others keep the words.
 
 use gridmart_schemas::api::explain::Check;
 
@@ -91,6 +91,9 @@ pub trait Sink {
         met: bool,
         words: impl FnOnce() -> (String, String),
     );
+
+    /// Takes what is told with the checks and counts for nothing.
+    fn note(&mut self, name: &str, met: bool, words: impl FnOnce() -> (String, String));
 }
 
 /// Only counts.
@@ -104,6 +107,8 @@ impl Sink for Failed {
     ) {
         self.count(concern, met);
     }
+
+    fn note(&mut self, _: &str, _: bool, _: impl FnOnce() -> (String, String)) {}
 }
 
 /// Counts and keeps the words.
@@ -124,12 +129,41 @@ impl Sink for Checks {
         words: impl FnOnce() -> (String, String),
     ) {
         self.failed.count(concern, met);
-        let (needed, found) = words();
-        self.made.push(Check {
-            name: name.to_owned(),
-            met,
-            needed,
-            found,
-        });
+        self.note(name, met, words);
+    }
+
+    fn note(&mut self, name: &str, met: bool, words: impl FnOnce() -> (String, String)) {
+        self.made.push(check(name, met, words()));
+    }
+}
+
+/// Keeps the words of what is not met, and of nothing else.
+#[derive(Clone, Debug, Default)]
+pub struct Faults(pub Vec<Check>);
+
+impl Sink for Faults {
+    fn check(
+        &mut self,
+        name: &str,
+        _: Concern,
+        met: bool,
+        words: impl FnOnce() -> (String, String),
+    ) {
+        self.note(name, met, words);
+    }
+
+    fn note(&mut self, name: &str, met: bool, words: impl FnOnce() -> (String, String)) {
+        if !met {
+            self.0.push(check(name, met, words()));
+        }
+    }
+}
+
+fn check(name: &str, met: bool, (needed, found): (String, String)) -> Check {
+    Check {
+        name: name.to_owned(),
+        met,
+        needed,
+        found,
     }
 }

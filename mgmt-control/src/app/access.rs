@@ -5,12 +5,9 @@ use std::time::Duration;
 use gridmart_fabric::need::parse_needs;
 use gridmart_fabric::ticket::{AccessClaims, AccessCut, LIFE_MAX, TicketApplication, Times};
 use gridmart_schemas::{
-    api::{
-        access::{
-            AccessDecision, ApplicationAccess, ApplicationAccessRequest, ComputeAccessRequest,
-            ElementAccess,
-        },
-        explain::Explanation,
+    api::access::{
+        AccessDecision, ApplicationAccess, ApplicationAccessRequest, ComputeAccessRequest,
+        ElementAccess,
     },
     id::{KeyHash, NodeId},
     problem::{Code, Problem},
@@ -120,9 +117,7 @@ fn explained<T>(
     if let Err(problem) = &decided {
         control.metrics.access_refused.inc();
         if let Some(explanation) = &problem.explanation {
-            control
-                .explanations
-                .keep(context, Explanation::clone(explanation));
+            control.explanations.keep(context, explanation);
         }
         tracing::info!(
             person = %context.actor.name,
@@ -151,8 +146,11 @@ fn permit(
 ) -> Result<AccessDecision, Problem> {
     let Placement {
         elements,
-        explanation,
+        mut explanation,
     } = placement;
+    control.explanations.keep(context, &explanation);
+    // The answer tells why these; `explain` tells of the others.
+    explanation.candidates.truncate(elements.len());
     let times = Times::starting(OffsetDateTime::now_utc(), TICKET_LIFE);
     let permitted = elements.into_iter().filter_map(|id| {
         let node = view.catalogue.nodes.get(&id)?;
@@ -191,7 +189,6 @@ fn permit(
     });
     let elements = permitted.collect::<Result<Vec<_>, Problem>>()?;
     control.metrics.access_granted.inc();
-    control.explanations.keep(context, explanation.clone());
     Ok(AccessDecision {
         request_id: context.request,
         application: application.map(application_access_view),

@@ -18,6 +18,8 @@ use crate::failure::Failure;
 
 /// Decisions remembered at a time.
 const KEPT_MAX: usize = 4096;
+/// Bytes of their reasons: the more Elements there are, the longer they get.
+const KEPT_BYTES_MAX: usize = 32 << 20;
 
 /// The reasons of late decisions.
 #[derive(Default)]
@@ -28,33 +30,50 @@ pub struct Explanations {
     ended: Mutex<Ring>,
 }
 
-/// The last reasons; the oldest are forgotten.
+/// The last reasons, as JSON, which is a third of their size otherwise; the
+/// oldest are forgotten.
 #[derive(Default)]
 struct Ring {
     order: VecDeque<Uuid>,
-    kept: HashMap<Uuid, (PersonName, Explanation)>,
+    kept: HashMap<Uuid, (PersonName, Box<[u8]>)>,
+    bytes: usize,
 }
 
 impl Ring {
-    fn keep(&mut self, id: Uuid, person: &PersonName, explanation: Explanation) {
-        let entry = (person.clone(), explanation);
-        if self.kept.insert(id, entry).is_none() {
-            self.order.push_back(id);
+    fn keep(&mut self, id: Uuid, person: &PersonName, explanation: Box<[u8]>) {
+        self.bytes += explanation.len();
+        match self.kept.insert(id, (person.clone(), explanation)) {
+            Some((_, replaced)) => self.bytes -= replaced.len(),
+            None => self.order.push_back(id),
         }
-        if self.order.len() > KEPT_MAX
+        while (self.order.len() > KEPT_MAX || self.bytes > KEPT_BYTES_MAX)
             && let Some(oldest) = self.order.pop_front()
         {
-            self.kept.remove(&oldest);
+            if let Some((_, forgotten)) = self.kept.remove(&oldest) {
+                self.bytes -= forgotten.len();
+            }
         }
     }
 }
 
+/// Keeps an explanation in a ring; written down before the ring is locked.
+fn keep(ring: &Mutex<Ring>, id: Uuid, person: &PersonName, explanation: &Explanation) {
+    match serde_json::to_vec(explanation) {
+        Ok(written) => ring.lock().keep(id, person, written.into_boxed_slice()),
+        Err(error) => tracing::error!(%error, "the reasons of a decision are lost"),
+    }
+}
+
+fn kept(ring: &Mutex<Ring>, id: Uuid) -> Option<(PersonName, Explanation)> {
+    let (person, written) = ring.lock().kept.get(&id).cloned()?;
+    Some((person, serde_json::from_slice(&written).ok()?))
+}
+
 impl Explanations {
     /// Keeps the reasons of a decision.
-    pub fn keep(&self, context: &Context, explanation: Explanation) {
+    pub fn keep(&self, context: &Context, explanation: &Explanation) {
         let id = *context.request.as_uuid();
-        let person = &context.actor.name;
-        self.decisions.lock().keep(id, person, explanation);
+        keep(&self.decisions, id, &context.actor.name, explanation);
     }
 
     /// Keeps that a call or map was ended by command: it may be ended again
@@ -66,7 +85,7 @@ impl Explanations {
             outcome: format!("{person} ended it"),
             candidates: Vec::new(),
         };
-        self.ended.lock().keep(id, person, explanation);
+        keep(&self.ended, id, person, &explanation);
     }
 
     /// Who has lately ended a call or map by command: its owner, or an operator.
@@ -76,15 +95,11 @@ impl Explanations {
     }
 
     fn decision(&self, id: Uuid) -> Option<(PersonName, Explanation)> {
-        self.decisions.lock().kept.get(&id).cloned()
+        kept(&self.decisions, id)
     }
 
     fn end(&self, id: Uuid) -> Option<Explanation> {
-        let ended = self.ended.lock();
-        ended
-            .kept
-            .get(&id)
-            .map(|(_, explanation)| explanation.clone())
+        kept(&self.ended, id).map(|(_, explanation)| explanation)
     }
 }
 
@@ -145,4 +160,45 @@ pub async fn explanation_view(
         }
     }
     control.explanations.end(id).ok_or_else(|| unknown().into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn explanation(length: usize) -> Explanation {
+        Explanation {
+            question: "why?".to_owned(),
+            outcome: "x".repeat(length),
+            candidates: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn reasons_are_kept_within_bounds_and_the_oldest_go_first() {
+        const LONG: usize = KEPT_BYTES_MAX / 4;
+        let ring = Mutex::new(Ring::default());
+        let person: PersonName = "ursula".parse().unwrap();
+        let ids: Vec<Uuid> = (0..6).map(Uuid::from_u128).collect();
+        for id in &ids {
+            keep(&ring, *id, &person, &explanation(LONG));
+        }
+        let is_kept: Vec<bool> = ids.iter().map(|id| kept(&ring, *id).is_some()).collect();
+        assert_eq!(is_kept, [false, false, false, true, true, true]);
+        assert_eq!(
+            kept(&ring, ids[5]),
+            Some((person.clone(), explanation(LONG)))
+        );
+        // Under the id of another one, it takes its place and its room.
+        keep(&ring, ids[5], &person, &explanation(1));
+        keep(&ring, ids[0], &person, &explanation(1));
+        assert!(kept(&ring, ids[3]).is_some());
+        for number in 100..100 + KEPT_MAX as u128 {
+            keep(&ring, Uuid::from_u128(number), &person, &explanation(1));
+        }
+        let ring = ring.lock();
+        assert_eq!((ring.order.len(), ring.kept.len()), (KEPT_MAX, KEPT_MAX));
+        let held: usize = ring.kept.values().map(|(_, written)| written.len()).sum();
+        assert_eq!(ring.bytes, held);
+    }
 }

@@ -125,6 +125,34 @@ fn at_most_three_alternatives() {
 }
 
 #[test]
+fn of_many_only_the_nearest_are_told_of_at_length() {
+    let mut sample = Sample::default();
+    for index in 0..100 {
+        let id = sample.element(&format!("ce{index}"), "lab", index);
+        sample.host(id, &format!("host{index}"), HostFacts::default());
+        if index % 4 == 0 {
+            sample.hear_element(id, |heard| heard.connected = false);
+        }
+    }
+    sample.application("spf", "1.0", None);
+    let placement = ask(&sample, &user(), Some("spf"), &[]).unwrap();
+    let candidates = placement.explanation.candidates;
+    assert_eq!(candidates.len(), CANDIDATES_MAX);
+    let (whole, brief) = candidates.split_at(TOLD_WHOLE_MAX);
+    assert!(whole.iter().all(|candidate| candidate.checks.len() > 4));
+    assert!(brief.iter().all(|candidate| candidate.checks.is_empty()));
+    // A refusal names what is wrong, however many there are.
+    let problem = ask(&sample, &user(), Some("spf"), &["domain=moon"]).unwrap_err();
+    let candidates = problem.explanation.unwrap().candidates;
+    let (_, brief) = candidates.split_at(TOLD_WHOLE_MAX);
+    let names = |check: &Check| (check.name == "domain", check.met);
+    assert!(brief.iter().all(|candidate| {
+        let checks: Vec<_> = candidate.checks.iter().map(names).collect();
+        checks == [(true, false)]
+    }));
+}
+
+#[test]
 fn needs_choose_and_refusals_name_them() {
     let Two {
         sample, lab, cloud, ..
