@@ -52,6 +52,9 @@ struct Arguments {
     /// Simulated Hosts of the swarm [default: 10000, 200 with --quick]
     #[arg(long, value_name = "N")]
     hosts: Option<usize>,
+    /// Simulated Elements of the swarm [default: one for 1000 Hosts, 10 at least]
+    #[arg(long, value_name = "N")]
+    elements: Option<usize>,
     /// Where the figures go as JSON [default: bench.json beside the build]
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
@@ -82,6 +85,8 @@ struct Bench {
     quick: bool,
     /// Simulated Hosts of the swarm.
     hosts: Option<usize>,
+    /// Its simulated Elements.
+    elements: Option<usize>,
     runtime: Runtime,
 }
 
@@ -122,6 +127,7 @@ fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let bench = Bench {
         quick: arguments.quick,
         hosts: arguments.hosts,
+        elements: arguments.elements,
         runtime,
     };
     let (mut figures, mut failures) = (Vec::new(), Vec::new());

@@ -87,7 +87,8 @@ impl Half<'_> {
     }
 
     fn join(&mut self) -> anyhow::Result<()> {
-        let count = self.hosts.div_ceil(HOSTS_PER_ELEMENT).max(10);
+        let usual = self.hosts.div_ceil(HOSTS_PER_ELEMENT).max(10);
+        let count = self.bench.elements.unwrap_or(usual).max(1);
         let token = self.market.token(None, count)?;
         let door = self.market.control.address("nodes");
         let told = |problem: gridmart_schemas::problem::Problem| anyhow::anyhow!("{problem}");
