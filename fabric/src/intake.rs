@@ -2,12 +2,16 @@
 //! of a door together, or a thousand unfinished messages would be its memory.
 //!
 //! Each stream has something free, which is enough for what programs send;
-//! what is above it counts against the door until the message is handled.
+//! what is above it counts against the door until the message is handled. What
+//! a stream begins with says who comes: until that is whole, nobody's bytes are
+//! worth much work.
 
 use std::{io, sync::Arc};
 
 use parking_lot::Mutex;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use crate::socket::SocketLimits;
 
 /// Bytes are taken from the door by pieces.
 const PIECE_BYTES: usize = 64 * 1024;
@@ -25,10 +29,10 @@ impl Intake {
     }
 
     /// Measures one more stream.
-    pub(crate) fn meter(&self, free_bytes: usize) -> Arc<Meter> {
+    pub(crate) fn meter(&self, limits: SocketLimits) -> Arc<Meter> {
         Arc::new(Meter {
             intake: Arc::clone(&self.0),
-            free_bytes,
+            limits,
             pending: Mutex::new(Pending::default()),
         })
     }
@@ -38,22 +42,31 @@ impl Intake {
 #[derive(Debug)]
 pub(crate) struct Meter {
     intake: Arc<Semaphore>,
-    free_bytes: usize,
+    limits: SocketLimits,
     pending: Mutex<Pending>,
 }
 
 #[derive(Debug, Default)]
 struct Pending {
     bytes: usize,
+    /// A message was whole: the stream has begun.
+    has_begun: bool,
     held: Option<OwnedSemaphorePermit>,
 }
 
 impl Meter {
-    /// So many bytes came in. Fails when the door has no room for them.
+    /// So many bytes came in. Fails when the door has no room for them, or when
+    /// a stream begins with more than it may.
     pub(crate) fn on_bytes(&self, bytes: usize) -> io::Result<()> {
         let mut pending = self.pending.lock();
         pending.bytes = pending.bytes.saturating_add(bytes);
-        let over = pending.bytes.saturating_sub(self.free_bytes);
+        if !pending.has_begun && pending.bytes > self.limits.opening_bytes {
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidData,
+                "the first message of a stream is not so long",
+            ));
+        }
+        let over = pending.bytes.saturating_sub(self.limits.free_bytes);
         let wanted = over.div_ceil(PIECE_BYTES);
         let held = pending
             .held
@@ -95,6 +108,7 @@ impl Meter {
     pub(crate) fn on_message(&self) -> Option<OwnedSemaphorePermit> {
         let mut pending = self.pending.lock();
         pending.bytes = 0;
+        pending.has_begun = true;
         pending.held.take()
     }
 }
@@ -103,10 +117,31 @@ impl Meter {
 mod tests {
     use super::*;
 
+    fn limits(opening_bytes: usize) -> SocketLimits {
+        SocketLimits {
+            free_bytes: PIECE_BYTES,
+            opening_bytes,
+            ..SocketLimits::FRAMES
+        }
+    }
+
+    #[test]
+    fn a_stream_begins_with_a_short_message() {
+        let intake = Intake::new(4 * PIECE_BYTES);
+        let meter = intake.meter(limits(1000));
+        meter.on_bytes(600).unwrap();
+        let refused = meter.on_bytes(401).unwrap_err();
+        assert_eq!(refused.kind(), io::ErrorKind::InvalidData);
+        let meter = intake.meter(limits(1000));
+        meter.on_bytes(1000).unwrap();
+        meter.on_message();
+        meter.on_bytes(PIECE_BYTES).unwrap();
+    }
+
     #[test]
     fn streams_share_what_is_above_their_own() {
         let intake = Intake::new(4 * PIECE_BYTES);
-        let [one, other] = [(), ()].map(|()| intake.meter(PIECE_BYTES));
+        let [one, other] = [(), ()].map(|()| intake.meter(limits(usize::MAX)));
         for meter in [&one, &other] {
             meter.on_bytes(PIECE_BYTES).unwrap();
         }

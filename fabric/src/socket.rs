@@ -26,6 +26,9 @@ pub struct SocketLimits {
     /// Bytes of one message that count against nobody; what a program sends
     /// above them has to find room at the door.
     pub free_bytes: usize,
+    /// The most bytes of a program before its first message is whole: whoever
+    /// comes may send them, and has shown nothing yet.
+    pub opening_bytes: usize,
 }
 
 impl SocketLimits {
@@ -34,6 +37,7 @@ impl SocketLimits {
         message_bytes: MESSAGE_BYTES_MAX,
         read_buffer_bytes: 8 * 1024,
         free_bytes: 64 * 1024,
+        opening_bytes: MESSAGE_BYTES_MAX,
     };
     /// For frames (calls streams): one frame of the largest size beside a
     /// message of the goal's.
@@ -41,6 +45,9 @@ impl SocketLimits {
         message_bytes: 2 * (frame::PAYLOAD_BYTES_MAX + frame::MESSAGE_BYTES_GOAL),
         read_buffer_bytes: 32 * 1024,
         free_bytes: 256 * 1024,
+        // An attach, what travels in one message with it, and what was read
+        // behind them.
+        opening_bytes: 2 * frame::MESSAGE_BYTES_GOAL,
     };
 
     fn config(self) -> WebSocketConfig {
@@ -72,7 +79,7 @@ impl Socket {
         limits: SocketLimits,
     ) -> Result<Self, Problem> {
         let (mut channel, read) = parts_of(upgraded)?;
-        let meter = channel.measure(limits.free_bytes);
+        let meter = channel.measure(limits);
         let config = Some(limits.config());
         let stream =
             WebSocketStream::from_partially_read(channel, read.to_vec(), role, config).await;

@@ -20,7 +20,7 @@ use tokio::{
 use tokio_rustls::TlsStream;
 use tokio_util::sync::CancellationToken;
 
-use crate::{door::Place, intake::Meter};
+use crate::{door::Place, intake::Meter, socket::SocketLimits};
 
 /// How soon it is noticed that the machine's clock was set.
 const CLOCK_LOOK: Duration = Duration::from_secs(10);
@@ -82,9 +82,9 @@ impl Channel {
     }
 
     /// It carries messages from now on: those of programs are measured.
-    pub(crate) fn measure(&mut self, free_bytes: usize) -> Option<Arc<Meter>> {
+    pub(crate) fn measure(&mut self, limits: SocketLimits) -> Option<Arc<Meter>> {
         let intake = self.place.as_ref()?.intake()?;
-        self.meter = Some(intake.meter(free_bytes));
+        self.meter = Some(intake.meter(limits));
         self.meter.clone()
     }
 

@@ -71,7 +71,9 @@ async fn the_largest_frames_pass() {
     let (_grid, _door, ((sink, _source), (_host_sink, mut source))) =
         connected(FrameLimits::default(), DoorLimits::default()).await;
     let payload = vec![7; PAYLOAD_BYTES_MAX];
-    sink.send(frame(Kind::Attach, 0, &payload)).await.unwrap();
+    sink.send(frame(Kind::Attach, 0, b"{}")).await.unwrap();
+    soon("attach", source.next()).await.unwrap().unwrap();
+    sink.send(frame(Kind::Open, 1, &payload)).await.unwrap();
     sink.send(frame(Kind::Stdin, 1, &payload[..DATA_BYTES_MAX]))
         .await
         .unwrap();
@@ -81,6 +83,17 @@ async fn the_largest_frames_pass() {
         lengths.extend(Frames::of(&message).map(|frame| frame.unwrap().payload.len()));
     }
     assert_eq!(lengths, [PAYLOAD_BYTES_MAX, DATA_BYTES_MAX]);
+}
+
+#[tokio::test]
+async fn who_has_not_attached_is_not_listened_to_for_long() {
+    let (_grid, _door, ((sink, _source), (_host_sink, mut source))) =
+        connected(FrameLimits::default(), DoorLimits::default()).await;
+    let payload = vec![7; PAYLOAD_BYTES_MAX];
+    // It may be cut while it is sent.
+    let _ = sink.send(frame(Kind::Attach, 0, &payload)).await;
+    let cut = soon("the cut", source.next()).await.unwrap().unwrap_err();
+    assert!(cut.detail.contains("first message"), "{cut}");
 }
 
 #[tokio::test]
