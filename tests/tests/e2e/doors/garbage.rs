@@ -10,7 +10,9 @@ use tokio::{
 use crate::is_whole;
 
 use super::{
-    Siege, stranger,
+    Siege,
+    sink::Sink,
+    stranger,
     wire::{self, BINARY, Door, TEXT, Wire, ask, last_words, status},
 };
 
@@ -50,6 +52,16 @@ enum Layer {
     Frames,
     /// A message that a stream cannot take.
     Message,
+}
+
+impl Layer {
+    fn is_in_tls(self, door: &Door) -> bool {
+        door.has_tls() && !matches!(self, Self::Tcp | Self::Handshake)
+    }
+
+    const fn is_upgraded(self) -> bool {
+        matches!(self, Self::Frames | Self::Message)
+    }
 }
 
 /// Pours until the volume is reached, in as many connections as it takes.
@@ -136,6 +148,11 @@ fn garbage_is_survived_in_bounded_memory() {
             let what = format!("{} MiB of {layer:?} at the {}", volume() >> 20, door.name);
             let connections = siege.under(&what, pour(&door, layer, stranger(1)));
             eprintln!("  {connections} connections");
+            let each = volume() / connections;
+            let (sink, way) = Sink::open(layer.is_in_tls(&door), layer.is_upgraded(), each);
+            let what = format!("  the same into a {}", way.name);
+            siege.under(&what, pour(&way, layer, stranger(1)));
+            drop(sink);
         }
     }
     siege.end();

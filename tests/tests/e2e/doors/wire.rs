@@ -94,6 +94,25 @@ impl Door {
         ]
     }
 
+    /// A way to something that is no door; `name` is that in its certificate.
+    pub(super) fn bare(
+        address: SocketAddr,
+        socket: Option<&'static str>,
+        name: Option<&'static str>,
+        root: RootCertStore,
+    ) -> Self {
+        let root = Arc::new(root);
+        let tls = name.map(|name| (name.try_into().unwrap(), program_config(&root)));
+        Self {
+            name: "bare sink",
+            address,
+            socket,
+            body: None,
+            tls,
+            root,
+        }
+    }
+
     pub(super) const fn has_tls(&self) -> bool {
         self.tls.is_some()
     }
@@ -162,7 +181,7 @@ impl Door {
     }
 }
 
-fn provider() -> Arc<rustls::crypto::CryptoProvider> {
+pub(super) fn provider() -> Arc<rustls::crypto::CryptoProvider> {
     Arc::new(rustls::crypto::aws_lc_rs::default_provider())
 }
 
