@@ -39,8 +39,8 @@ soak: ## Bad weather for a long time, against a ledger: make soak SEED=7 FAULTS=
 
 siege: ## The attacks whole: 1 GiB of garbage and 10,000 connections at each door, a queue of 100,000
 	scripts/setup
-	cargo build --workspace --bins $(FAULT_POINTS)
-	GRIDMART_SIEGE=1 cargo test -p gridmart-tests --test e2e -- doors:: fairness:: --nocapture --test-threads 1
+	cargo build --release --workspace --bins
+	GRIDMART_SIEGE=1 cargo test --release -p gridmart-tests --test e2e -- doors:: fairness:: --nocapture --test-threads 1
 
 fuzz: ## Every fuzz target for SECONDS each: make fuzz SECONDS=300
 	scripts/fuzz $(SECONDS)
