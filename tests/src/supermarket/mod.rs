@@ -20,6 +20,7 @@ use gridmart_sdk::{Client, Settings};
 use parking_lot::Mutex;
 use serde::Deserialize;
 use tempfile::TempDir;
+use tokio::net::TcpSocket;
 
 pub use self::{builder::SupermarketBuilder, change::Change};
 use crate::{
@@ -77,6 +78,8 @@ pub struct Supermarket {
 struct Roles {
     /// Command lines of those that were ended.
     lines: BTreeMap<String, Vec<String>>,
+    /// Ports of those that were ended.
+    held: BTreeMap<String, Vec<TcpSocket>>,
     /// Those that were started again.
     restarted: BTreeMap<String, Child>,
     /// Processes that may have outlived the role that they belong to.

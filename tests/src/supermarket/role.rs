@@ -3,11 +3,13 @@
 
 use std::{
     fs,
+    net::SocketAddr,
     process::{Command, Stdio},
 };
 
 use gridmart_schemas::resource::{Document as _, ce_doc::CeDocument};
 use nix::sys::signal::Signal;
+use tokio::net::TcpSocket;
 
 use super::{
     Change, Supermarket,
@@ -105,6 +107,23 @@ impl Supermarket {
                 Ok(())
             }
         });
+        let held = self.hold_doors(role);
+        self.roles.lock().held.insert(role.to_owned(), held);
+    }
+
+    /// Keeps a role's ports while it is down: the system gives none that is
+    /// bound to a connection that is dialled, which might stand for long.
+    fn hold_doors(&self, role: &str) -> Vec<TcpSocket> {
+        let ready = self.role_ready(role).unwrap_or_default();
+        let doors = DOORS.iter().filter_map(|(_, door)| {
+            let address: SocketAddr = ready["addresses"][door].as_str()?.parse().ok()?;
+            let socket = TcpSocket::new_v4().ok()?;
+            // The role does the same, and may listen beside it.
+            socket.set_reuseaddr(true).ok()?;
+            socket.bind(address).ok()?;
+            Some(socket)
+        });
+        doors.collect()
     }
 
     /// Kills a role and starts it again, changed.
@@ -148,6 +167,7 @@ impl Supermarket {
             let pid = self.start_again(role, change.command(&line));
             self.wait_ready(role, pid)
         });
+        self.roles.lock().held.remove(role);
     }
 
     /// Starts a role with these words, and gives its process number.
