@@ -1,11 +1,13 @@
 //! First tier of gridmart: the Elements.
 //!
 //! An Element is an autonomous pool of one kind in one domain. What all kinds
-//! have in common is at the top (`config`, `run`, the information base, what
-//! is told to the controller); each kind has its folder.
+//! are and do is in `element`, on the information base, and around them at the
+//! top (`config`, `run`, what is told to the controller); what each kind has on
+//! its shelf is in its folder.
 
 pub mod compute;
 mod config;
+pub mod element;
 mod group;
 pub mod info_base;
 pub mod monitor;

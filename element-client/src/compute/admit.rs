@@ -18,7 +18,7 @@ use gridmart_schemas::{
 use time::OffsetDateTime;
 
 use super::{
-    element::Ce,
+    Ce,
     lease::{LeaseState, ProvenLease, prove},
     queue::{
         Queue,

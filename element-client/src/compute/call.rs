@@ -15,7 +15,8 @@ use gridmart_schemas::{
     },
 };
 
-use super::{admit::millis, element::Ce, probe::Verdict, queue::entry::SessionId};
+use super::{Ce, admit::millis, queue::entry::SessionId};
+use crate::element::probe::Verdict;
 
 /// How long a Host may take to end calls.
 const TERMINATE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -52,6 +53,7 @@ impl Ce {
             by: terminate.by,
         };
         let known = self
+            .goods
             .queue
             .lock()
             .host_of_call(terminate.call)

@@ -29,7 +29,7 @@ use gridmart_schemas::{
 use parking_lot::Mutex;
 use tokio::sync::Semaphore;
 
-use super::{element::Ce, queue::application::Manifest};
+use super::{Ce, queue::application::Manifest};
 
 /// How long a Host may take to get an application ready: packages may be large
 /// and lines slow.
@@ -107,7 +107,7 @@ impl Ce {
     /// Makes sure that the package is on the shelf and whole.
     pub(crate) async fn pull(self: &Arc<Self>, digest: &Digest) -> Result<(), Problem> {
         let pull = {
-            let mut pulls = self.shelf.pulls.lock();
+            let mut pulls = self.goods.shelf.pulls.lock();
             pulls
                 .entry(digest.clone())
                 .or_insert_with(|| {
@@ -117,7 +117,7 @@ impl Ce {
                 .clone()
         };
         let outcome = pull.clone().await;
-        let mut pulls = self.shelf.pulls.lock();
+        let mut pulls = self.goods.shelf.pulls.lock();
         // The next one who wants it looks at the shelf again.
         if pulls.get(digest).is_some_and(|there| there.ptr_eq(&pull)) {
             pulls.remove(digest);
@@ -126,24 +126,29 @@ impl Ce {
     }
 
     async fn pull_alone(self: &Arc<Self>, digest: &Digest) -> Result<(), Problem> {
-        if self.shelf.standing.lock().get(digest) == Some(&Standing::Here) {
+        if self.goods.shelf.standing.lock().get(digest) == Some(&Standing::Here) {
             return Ok(());
         }
-        self.shelf
+        self.goods
+            .shelf
             .standing
             .lock()
             .insert(digest.clone(), Standing::Fetching);
         self.news.notify_one();
         let outcome = {
             // Nobody closes the semaphore.
-            let _place = self.shelf.places.acquire().await;
+            let _place = self.goods.shelf.places.acquire().await;
             self.fetch_and_read(digest).await
         };
         let standing = match &outcome {
             Ok(_) => Standing::Here,
             Err(problem) => Standing::Failed(problem.detail.clone()),
         };
-        self.shelf.standing.lock().insert(digest.clone(), standing);
+        self.goods
+            .shelf
+            .standing
+            .lock()
+            .insert(digest.clone(), standing);
         self.news.notify_one();
         let manifest = outcome?;
         self.decide(|queue, now| queue.on_application_known(digest, manifest, now));
@@ -151,14 +156,14 @@ impl Ce {
     }
 
     async fn fetch_and_read(self: &Arc<Self>, digest: &Digest) -> Result<Manifest, Problem> {
-        let path = self.shelf.path(digest);
+        let path = self.goods.shelf.path(digest);
         let wanted = digest.clone();
         let kept = self.blocking(move |_| read_kept(&path, &wanted)).await?;
         if let Some(manifest) = kept? {
             return Ok(manifest);
         }
         self.download(digest).await?;
-        let (path, wanted) = (self.shelf.path(digest), digest.clone());
+        let (path, wanted) = (self.goods.shelf.path(digest), digest.clone());
         let read = self.blocking(move |_| read_kept(&path, &wanted)).await??;
         read.ok_or_else(|| {
             Problem::new(
@@ -184,7 +189,7 @@ impl Ce {
             ));
         }
         let mut fetched = fetch(&self.controller_endpoints, expected, &self.tls, &path).await?;
-        let target = self.shelf.path(digest);
+        let target = self.goods.shelf.path(digest);
         let temporary = target.with_extension("part");
         receive(&mut fetched, digest, size, &temporary).await?;
         let fault = |error: io::Error| {
@@ -194,7 +199,9 @@ impl Ce {
         tokio::fs::rename(&temporary, &target)
             .await
             .map_err(fault)?;
-        RealDisk.sync_folder(&self.shelf.folder).map_err(fault)?;
+        RealDisk
+            .sync_folder(&self.goods.shelf.folder)
+            .map_err(fault)?;
         tracing::info!(%digest, bytes = size, "a package was fetched");
         Ok(())
     }
@@ -252,7 +259,7 @@ impl Ce {
 
     /// The applications as the Element holds them.
     pub(crate) fn deployments(&self) -> Vec<Deployment> {
-        let standing = self.shelf.standing.lock().clone();
+        let standing = self.goods.shelf.standing.lock().clone();
         let desired = self.standing.lock().get().desired.clone();
         let told = |wish: gridmart_schemas::wire::desired::ApplicationWish| {
             let (state, reason) = match standing.get(&wish.digest) {

@@ -13,8 +13,8 @@ use gridmart_schemas::{
 };
 
 use super::{
+    Ce,
     admit::millis,
-    element::Ce,
     lease::{LeaseState, Stage},
     queue::{Queue, QueueCounts},
 };
@@ -87,7 +87,7 @@ impl EndedCalls {
 impl Ce {
     /// Explains a placement or a wait.
     pub(crate) fn explain(&self, subject: &Subject) -> Result<Explanation, Problem> {
-        let queue = self.queue.lock();
+        let queue = self.goods.queue.lock();
         match subject {
             Subject::Call(call) => {
                 if let Some(lease) = queue.host_of_call(*call) {
@@ -97,7 +97,7 @@ impl Ce {
                         format!("Why does call {call} run there?"),
                     ));
                 }
-                let ended = self.ended_calls.lock().get(*call);
+                let ended = self.goods.ended_calls.lock().get(*call);
                 let (host, digest) = ended.ok_or_else(|| unknown("call", call))?;
                 Ok(Explanation {
                     question: format!("Why did call {call} run there?"),
@@ -121,7 +121,7 @@ impl Ce {
             }
             Subject::Job(job) => of_job(&queue, *job)
                 .or_else(|| {
-                    let ended = self.ended_calls.lock().jobs.get(job).cloned()?;
+                    let ended = self.goods.ended_calls.lock().jobs.get(job).cloned()?;
                     Some(of_ended_job(&queue, *job, &ended))
                 })
                 .ok_or_else(|| unknown("map", job)),
@@ -146,7 +146,7 @@ impl Ce {
     pub(crate) fn activities(&self, limit: u32) -> Activities {
         let limit = usize::try_from(limit.min(ACTIVITIES_MAX)).unwrap_or(usize::MAX);
         let now = std::time::Instant::now();
-        let queue = self.queue.lock();
+        let queue = self.goods.queue.lock();
         let running = queue.leases().iter().flat_map(|lease| {
             lease.running.iter().map(move |call| Activity {
                 id: call.to_string(),

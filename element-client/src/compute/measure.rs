@@ -1,4 +1,4 @@
-//! The Element's metrics.
+//! Metrics of queue, leases and relays.
 
 use std::sync::atomic::AtomicU64;
 
@@ -16,16 +16,12 @@ pub(crate) struct Measures {
     pub(crate) slots_granted: Counter,
     pub(crate) refusals: Counter,
     pub(crate) recalls: Counter,
-    pub(crate) probes: Counter,
-    pub(crate) hosts_down: Counter,
     pub(crate) calls_ended: Counter,
     pub(crate) relays: Counter,
     pub(crate) relays_refused: Counter,
     pub(crate) relayed_bytes: Counter,
     pub(crate) relays_open: Gauge,
     pub(crate) records_waiting: Gauge,
-    hosts: Gauge<u64, AtomicU64>,
-    hosts_unavailable: Gauge<u64, AtomicU64>,
     slots: Gauge<u64, AtomicU64>,
     slots_used: Gauge<u64, AtomicU64>,
     slots_free: Gauge<u64, AtomicU64>,
@@ -57,12 +53,6 @@ impl Measures {
                     "Leases asked back because others waited.",
                     &measures.recalls,
                 ),
-                ("gridmart_ce_probes", "Timeout probes.", &measures.probes),
-                (
-                    "gridmart_ce_hosts_down",
-                    "Hosts found dead by a probe.",
-                    &measures.hosts_down,
-                ),
                 (
                     "gridmart_ce_calls_ended",
                     "Ended calls that Hosts have reported one by one.",
@@ -73,12 +63,6 @@ impl Measures {
                 registry.register(name, help, counter.clone());
             }
             let gauges = [
-                ("gridmart_ce_hosts", "Hosts of the pool.", &measures.hosts),
-                (
-                    "gridmart_ce_hosts_unavailable",
-                    "Hosts that are not usable now.",
-                    &measures.hosts_unavailable,
-                ),
                 (
                     "gridmart_ce_slots",
                     "Slots on usable Hosts.",
@@ -142,9 +126,6 @@ impl Measures {
     }
 
     pub(crate) fn observe(&self, state: &CeState) {
-        self.hosts.set(u64::from(state.total_instances));
-        self.hosts_unavailable
-            .set(u64::from(state.unavailable_instances));
         self.slots.set(u64::from(state.total_slots));
         self.slots_used.set(u64::from(state.used_slots));
         self.slots_free.set(u64::from(state.free_job_slots));

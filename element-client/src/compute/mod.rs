@@ -1,31 +1,43 @@
 //! The Computing Element: a pool of compute Hosts with one queue.
 //!
-//! `queue` decides, as a plain state without I/O; `element` holds everything
-//! together and turns decisions into deeds; the other modules are what their
-//! names say. What has to survive is in the information base (`CEDoc.xml`), in
-//! `controller.json` (`standing`), and in two journals (`journal`).
+//! `queue` decides, as a plain state without I/O; `effect` turns decisions into
+//! deeds; `goods` says what of it happens when, and is what an `Element` of this
+//! kind has on its shelf; the other modules are what their names say. What has
+//! to survive, beyond what every Element keeps, is in `CEDoc.xml` and in two
+//! journals (`journal`).
 
 pub mod admit;
-pub(crate) mod call;
-pub(crate) mod comm;
-pub(crate) mod command;
-pub(crate) mod deploy;
-pub(crate) mod door;
-pub(crate) mod element;
-pub(crate) mod explain;
+mod call;
+mod client;
+mod clients;
+mod deploy;
+mod document;
+mod door;
+mod effect;
+mod explain;
+mod goods;
 pub mod journal;
-pub(crate) mod late;
+mod late;
 pub mod lease;
-pub(crate) mod link;
-pub(crate) mod measure;
+
+mod logs;
+mod measure;
 pub mod need;
-pub mod probe;
 pub mod queue;
-pub(crate) mod record;
+mod record;
 mod relay;
-pub mod standing;
-mod start;
 pub mod state;
 
-pub use self::start::run;
+use tokio_util::sync::CancellationToken;
+
+use self::goods::Compute;
+use crate::element::{self, Element};
 pub use crate::{config::Config, run::ElementError};
+
+/// A running Computing Element.
+type Ce = Element<Compute>;
+
+/// Runs a Computing Element until `stop`.
+pub async fn run(config: Config, stop: CancellationToken) -> Result<(), ElementError> {
+    element::start::run::<Compute>(config, stop).await
+}

@@ -1,17 +1,21 @@
 //! Call records: taken from Hosts, kept, sent on to the controller.
 
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{
+    path::Path,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use gridmart_fabric::disk::RealDisk;
 use gridmart_schemas::{
     id::{Incarnation, NodeId},
     problem::{Code, Problem},
-    wire::record::CallRecords,
+    wire::{Done, record::CallRecords},
 };
 use parking_lot::Mutex;
 use tokio::sync::{Notify, mpsc, oneshot};
 
-use super::{element::Ce, journal::record::RecordJournal};
+use super::{Ce, journal::record::RecordJournal};
 
 /// Batches of Hosts that wait to be kept; one sync serves all of them.
 const QUEUE_MAX: usize = 256;
@@ -69,9 +73,26 @@ impl RecordDesk {
 }
 
 impl Ce {
+    /// A Host sends what has ended on it.
+    pub(crate) async fn on_records(
+        &self,
+        host: NodeId,
+        mut batch: CallRecords,
+    ) -> Result<Done, Problem> {
+        self.goods.late.lock().judge(&mut batch, Instant::now());
+        let incarnation = self.links.host_incarnation(host).ok_or_else(|| {
+            Problem::new(
+                Code::Unavailable,
+                "The Host's stream was replaced by another.",
+            )
+        })?;
+        self.goods.records.take(host, incarnation, batch).await?;
+        Ok(Done {})
+    }
+
     /// Keeps what Hosts send, one sync for as many batches as have come.
     pub(crate) async fn keep_records(self: Arc<Self>) {
-        let Some(mut waiting) = self.records.waiting.lock().take() else {
+        let Some(mut waiting) = self.goods.records.waiting.lock().take() else {
             return;
         };
         let mut arrived = Vec::new();
@@ -90,7 +111,7 @@ impl Ce {
             for (_, _, batch) in &batches {
                 self.learn(batch);
             }
-            let journal = Arc::clone(&self.records.journal);
+            let journal = Arc::clone(&self.goods.records.journal);
             let Ok(kept) = tokio::task::spawn_blocking(move || journal.lock().keep(batches)).await
             else {
                 continue;
@@ -99,14 +120,17 @@ impl Ce {
                 // The Host's stream may have ended; it sends the batch again.
                 let _ = answer.send(kept);
             }
-            self.records.kept.notify_one();
+            self.goods.records.kept.notify_one();
         }
     }
 
     fn learn(&self, batch: &CallRecords) {
-        self.service_times.lock().on_records(batch);
-        self.ended_calls.lock().on_records(batch);
-        self.metrics.calls_ended.inc_by(batch.records.len() as u64);
+        self.goods.service_times.lock().on_records(batch);
+        self.goods.ended_calls.lock().on_records(batch);
+        self.goods
+            .metrics
+            .calls_ended
+            .inc_by(batch.records.len() as u64);
     }
 
     /// Sends on what is kept, until it is acknowledged, whenever the
@@ -133,17 +157,17 @@ impl Ce {
 
     async fn send_one_batch(&self) -> Result<(), Problem> {
         let batch = loop {
-            let next = self.records.journal.lock().due();
+            let next = self.goods.records.journal.lock().due();
             match next {
                 Some(batch) => break batch,
-                None => self.records.kept.notified().await,
+                None => self.goods.records.kept.notified().await,
             }
         };
         self.links
             .require_controller()?
             .ask(&batch, SEND_TIMEOUT)
             .await?;
-        let journal = Arc::clone(&self.records.journal);
+        let journal = Arc::clone(&self.goods.records.journal);
         let forgotten = tokio::task::spawn_blocking(move || journal.lock().acknowledged()).await;
         if let Ok(Err(error)) = forgotten {
             tracing::error!(%error, "the journal of call records cannot be written; acknowledged ones may be sent again");

@@ -26,7 +26,7 @@ use parking_lot::Mutex;
 use time::OffsetDateTime;
 use tokio::{sync::oneshot, time::MissedTickBehavior};
 
-use super::{element::Ce, queue::entry::Epochs};
+use super::{Ce, queue::entry::Epochs};
 
 /// How long a Host may take to dial.
 const DIAL_BACK_TIME_MAX: Duration = Duration::from_secs(10);
@@ -179,7 +179,7 @@ impl Ce {
     ) -> Result<Response, Problem> {
         let joined = self.joined(peer, remote, host, request).await;
         joined.inspect_err(|_| {
-            self.metrics.relays_refused.inc();
+            self.goods.metrics.relays_refused.inc();
         })
     }
 
@@ -196,7 +196,7 @@ impl Ce {
         let (host, lease) = (claims.aud, claims.lease);
         let control = self.relayed_host(host)?;
         let (response, program) = door::tunnel(&mut request)?;
-        let place = self.relays.enter(host, lease)?;
+        let place = self.goods.relays.enter(host, lease)?;
         let far = self.dialled_back(host, &control, remote).await?;
         let ce = Arc::clone(self);
         self.tasks
@@ -226,7 +226,12 @@ impl Ce {
             application: claims.cut.application,
         };
         let digest = &claims.application.digest;
-        match self.queue.lock().is_over(claims.lease, host, digest, cut) {
+        match self
+            .goods
+            .queue
+            .lock()
+            .is_over(claims.lease, host, digest, cut)
+        {
             Some(problem) => Err(problem),
             None => Ok(claims),
         }
@@ -235,7 +240,7 @@ impl Ce {
     /// The control stream of a Host that programs are joined to here.
     fn relayed_host(&self, host: NodeId) -> Result<Peer, Problem> {
         let name = {
-            let queue = self.queue.lock();
+            let queue = self.goods.queue.lock();
             let known = queue.host(host);
             if known.is_some_and(|known| known.connected && !known.relayed) {
                 return Err(Problem::new(
@@ -260,7 +265,7 @@ impl Ce {
         control: &Peer,
         caller: SocketAddr,
     ) -> Result<PendingTunnel, Problem> {
-        let mut wait = self.relays.expect(host);
+        let mut wait = self.goods.relays.expect(host);
         let dial = RelayDial {
             nonce: wait.nonce,
             caller,
@@ -278,7 +283,7 @@ impl Ce {
             problem = refused => problem.detail,
             () = tokio::time::sleep(DIAL_BACK_TIME_MAX) => "it took too long.".to_owned(),
         };
-        let queue = self.queue.lock();
+        let queue = self.goods.queue.lock();
         let name = queue
             .host(host)
             .map_or_else(|| host.to_string(), |known| known.name().to_owned());
@@ -304,7 +309,7 @@ impl Ce {
     ) -> Result<Response, Problem> {
         let nonce = nonce.parse().map_err(|_| nobody_waits())?;
         let (response, far) = door::tunnel(&mut request)?;
-        let waiting = self.relays.take(host, nonce)?;
+        let waiting = self.goods.relays.take(host, nonce)?;
         waiting.send(far).map_err(|_| nobody_waits())?;
         Ok(response)
     }
@@ -318,8 +323,8 @@ impl Ce {
             }
         };
         tracing::info!(node.id = %place.host, lease.id = %place.lease, "a program is joined to its Host");
-        self.metrics.relays.inc();
-        self.metrics.relays_open.inc();
+        self.goods.metrics.relays.inc();
+        self.goods.metrics.relays_open.inc();
         let carried = Carried::default();
         let ended = {
             let joint = tunnel::join(near, far, JointLimits::default(), &carried);
@@ -329,7 +334,7 @@ impl Ce {
                 () = self.count(&carried) => Ok(()),
             }
         };
-        self.metrics.relays_open.dec();
+        self.goods.metrics.relays_open.dec();
         let bytes = carried.bytes();
         // Programs that end do not say goodbye.
         let error = ended
@@ -343,7 +348,7 @@ impl Ce {
     async fn count(&self, carried: &Carried) {
         let mut counted = Counted {
             carried,
-            counter: &self.metrics.relayed_bytes,
+            counter: &self.goods.metrics.relayed_bytes,
             told: 0,
         };
         let mut interval = tokio::time::interval(COUNT_INTERVAL);

@@ -373,6 +373,22 @@ impl AnyHost {
         }
     }
 
+    /// Its Element has heard it; without a State nothing happens.
+    pub const fn set_last_heartbeat(&mut self, heard: UtcTime) {
+        match self {
+            Self::Compute(host) => {
+                if let Some(state) = &mut host.state {
+                    state.last_heartbeat = heard;
+                }
+            }
+            Self::Storage(host) => {
+                if let Some(state) = &mut host.state {
+                    state.last_heartbeat = heard;
+                }
+            }
+        }
+    }
+
     /// Name or address of its machine.
     pub const fn host_name(&self) -> &Token {
         match self {
@@ -404,6 +420,14 @@ impl AnyHostState {
         match self {
             Self::Compute(state) => state.last_heartbeat,
             Self::Storage(state) => state.last_heartbeat,
+        }
+    }
+
+    /// Its Element has heard it.
+    pub const fn set_last_heartbeat(&mut self, heard: UtcTime) {
+        match self {
+            Self::Compute(state) => state.last_heartbeat = heard,
+            Self::Storage(state) => state.last_heartbeat = heard,
         }
     }
 }

@@ -3,10 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use gridmart_control::access::deployment::element_desired;
-use gridmart_element::compute::{
-    lease::{LeaseState, Stage as LeaseStage},
-    queue::Queue,
-    standing::host_desired,
+use gridmart_element::{
+    compute::{
+        lease::{LeaseState, Stage as LeaseStage},
+        queue::Queue,
+    },
+    element::standing::host_desired,
 };
 use gridmart_host::compute::orders;
 use gridmart_schemas::{

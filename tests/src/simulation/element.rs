@@ -15,7 +15,6 @@ use gridmart_element::{
     compute::{
         journal::record::RecordJournal,
         lease::LeaseState,
-        probe::{Course, Probes},
         queue::{
             LeaseIds, Queue, Settings,
             application::Manifest,
@@ -23,6 +22,9 @@ use gridmart_element::{
             entry::{EntryKey, SessionId, Wanted},
             limit::Limits,
         },
+    },
+    element::{
+        probe::{Course, Probes},
         standing::{HostWishes, StandingFile, host_desired, merge},
     },
     monitor::Monitor,

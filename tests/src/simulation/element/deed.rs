@@ -1,9 +1,8 @@
 //! What the queue decides becomes deeds.
 
-use gridmart_element::compute::{
-    lease::Stage as LeaseStage,
-    probe::{Course, Step, Verdict},
-    queue::effect::Effect,
+use gridmart_element::{
+    compute::{lease::Stage as LeaseStage, queue::effect::Effect},
+    element::probe::{Course, Step, Verdict},
 };
 use gridmart_fabric::ticket::Times;
 use gridmart_schemas::{

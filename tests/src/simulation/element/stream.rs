@@ -2,12 +2,14 @@
 
 use std::{sync::Arc, time::Duration};
 
-use gridmart_element::compute::{
-    admit,
-    lease::prove,
-    probe::{Course, Verdict},
-    queue::{entry::EntryKey, pool::HostArrival},
-    state::{ServiceTimes, element_state},
+use gridmart_element::{
+    compute::{
+        admit,
+        lease::prove,
+        queue::{entry::EntryKey, pool::HostArrival},
+        state::{ServiceTimes, element_state},
+    },
+    element::probe::{Course, Verdict},
 };
 use gridmart_schemas::{
     id::NodeId,

@@ -1,9 +1,6 @@
-//! Streams that stand now: to the controller, to Hosts, to clients.
+//! Streams that stand now: to the controller, to Hosts.
 
-use std::{
-    collections::HashMap,
-    sync::atomic::{AtomicU64, Ordering},
-};
+use std::collections::HashMap;
 
 use gridmart_fabric::stream::Peer;
 use gridmart_schemas::{
@@ -13,15 +10,11 @@ use gridmart_schemas::{
 use parking_lot::RwLock;
 use tokio::sync::{Notify, futures::Notified};
 
-use super::queue::entry::SessionId;
-
 /// The streams of an Element.
 #[derive(Default)]
 pub(crate) struct Links {
     controller: RwLock<Option<Peer>>,
     hosts: RwLock<HashMap<NodeId, (Peer, Incarnation)>>,
-    clients: RwLock<HashMap<SessionId, Peer>>,
-    next_session: AtomicU64,
     change: Notify,
 }
 
@@ -108,29 +101,10 @@ impl Links {
         own
     }
 
-    /// Ends all streams that others have dialled.
-    pub(crate) fn close_all(&self) {
+    /// Ends the streams that Hosts have dialled.
+    pub(crate) fn close_hosts(&self) {
         for (peer, _) in self.hosts.read().values() {
             peer.close();
         }
-        for peer in self.clients.read().values() {
-            peer.close();
-        }
-    }
-
-    pub(crate) fn new_session(&self) -> SessionId {
-        SessionId(self.next_session.fetch_add(1, Ordering::Relaxed))
-    }
-
-    pub(crate) fn client(&self, session: SessionId) -> Option<Peer> {
-        self.clients.read().get(&session).cloned()
-    }
-
-    pub(crate) fn set_client(&self, session: SessionId, peer: Peer) {
-        self.clients.write().insert(session, peer);
-    }
-
-    pub(crate) fn remove_client(&self, session: SessionId) {
-        self.clients.write().remove(&session);
     }
 }

@@ -18,7 +18,10 @@ use gridmart_schemas::{
 use parking_lot::Mutex;
 use tokio::{sync::oneshot, time::timeout_at};
 
-use super::element::Ce;
+use super::{
+    Element,
+    goods::{ElementDocument as _, Goods},
+};
 
 /// What a probe has found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -114,25 +117,22 @@ impl Course {
 /// Probes of the Element, on real streams.
 pub(crate) type ProbeDesk = Mutex<Probes<oneshot::Sender<Verdict>>>;
 
-impl Ce {
+impl<G: Goods> Element<G> {
     /// Probes a Host, or waits for the probe that is on its way.
     pub(crate) async fn probe(self: &Arc<Self>, host: NodeId) -> Result<Verdict, Problem> {
         let (who, verdict) = oneshot::channel();
         if self.probes.lock().on_asked(host, who) {
-            let ce = Arc::clone(self);
+            let element = Arc::clone(self);
             // In a task of its own: who asked first may go away.
             self.tasks.spawn(async move {
-                let verdict = ce.probe_now(host).await;
-                ce.metrics.probes.inc();
+                let verdict = element.probe_now(host).await;
+                element.metrics.probes.inc();
                 if verdict == Verdict::Down {
                     tracing::warn!(node.id = %host, "the Host does not answer a probe and counts as down");
-                    ce.metrics.hosts_down.inc();
-                    ce.decide(|queue, now| {
-                        ce.late.lock().on_down(queue.leases().of_host(host), now);
-                        queue.on_host_down(host, now);
-                    });
+                    element.metrics.hosts_down.inc();
+                    G::on_host_down(&element, host);
                 }
-                for who in ce.probes.lock().on_verdict(host) {
+                for who in element.probes.lock().on_verdict(host) {
                     // Who asked may be gone.
                     let _ = who.send(verdict);
                 }
@@ -147,8 +147,7 @@ impl Ce {
         let configured = self
             .base
             .read()
-            .configuration
-            .common
+            .common_configuration()
             .probe_timeout
             .to_duration();
         let returned = (self.started + self.return_time).into_std();

@@ -7,29 +7,30 @@ use std::{
     time::{Duration, Instant},
 };
 
-use futures_util::{FutureExt as _, StreamExt as _, future::BoxFuture, stream::FuturesUnordered};
-use gridmart_fabric::stream::{Backoff, Dialer, Handler, Incoming, Peer, StreamLimits, reply};
+use futures_util::{FutureExt as _, future::BoxFuture};
+use gridmart_fabric::{
+    identity::IdentityError,
+    stream::{Backoff, Dialer, Handler, Incoming, Peer, StreamLimits, reply},
+};
 use gridmart_schemas::{
-    id::NodeId,
-    problem::Problem,
-    resource::{ce::CeState, host::ComputeHost},
+    problem::{Code, Problem},
+    resource::any::AnyElementState,
     role::NodeKind,
     scalar::Seconds,
     wire::{
         Request as _,
         control_element::{
-            ActivityList, CallTerminate, Deployment, ElementApplied, ElementDesire,
-            ElementHeartbeat, ElementHello, ElementWelcome, Explain, HostDelta, HostSummary,
-            HostsChanged, JobTerminate, JoinTokenCreate, LogRead, LogsRead,
+            Deployment, ElementApplied, ElementDesire, ElementHeartbeat, ElementHello,
+            ElementWelcome, HostDelta, HostSummary, HostsChanged, JoinTokenCreate,
         },
         desired::ElementDesired,
-        element_host::HostLogRead,
+        enrol::CertificateRenew,
     },
 };
 use serde_json::value::RawValue;
 use time::OffsetDateTime;
 
-use crate::compute::{element::Ce, state::element_state};
+use crate::element::{Element, goods::Goods};
 
 /// How long the controller may take to welcome the Element.
 const HELLO_TIMEOUT: Duration = Duration::from_secs(30);
@@ -38,8 +39,8 @@ const HELLO_TIMEOUT: Duration = Duration::from_secs(30);
 const HOSTS_PER_MESSAGE: usize = 500;
 /// How long the controller may take to sign the next certificate.
 const RENEW_TIMEOUT: Duration = Duration::from_secs(20);
-/// How long Hosts may take to give log lines.
-const LOG_TIMEOUT: Duration = Duration::from_secs(10);
+/// A State is a fact for so many heartbeats.
+const HEARTBEATS_VALID: u32 = 3;
 /// Changes are told together if they come within this time.
 const NEWS_GATHERING: Duration = Duration::from_millis(200);
 /// Heartbeats before the controller's first welcome has said how often.
@@ -62,36 +63,31 @@ impl Default for Beat {
 }
 
 /// This end of the stream.
-pub(crate) struct ControllerStream {
-    pub(crate) ce: Arc<Ce>,
+struct ControllerStream<G: Goods> {
+    element: Arc<Element<G>>,
 }
 
-impl Handler for ControllerStream {
+impl<G: Goods> Handler for ControllerStream<G> {
     fn on_request<'a>(
         &'a self,
         peer: &'a Peer,
         incoming: Incoming,
     ) -> BoxFuture<'a, Result<Box<RawValue>, Problem>> {
         async move {
-            let ce = &self.ce;
+            let element = &self.element;
             match incoming.kind.as_str() {
                 ElementDesire::KIND => {
                     let desire: ElementDesire = incoming.read()?;
-                    let applied = ce.apply(desire.desired, None).await;
+                    let applied = element.apply(desire.desired, None).await;
                     let generation = applied.inspect_err(|problem| {
                         tracing::error!(%problem, hint = problem.hint, "what should be is not applied yet, trying again");
                     })?;
                     // Before the answer: who acts on it then sees the new State.
-                    peer.tell(&ce.heartbeat()).await?;
+                    peer.tell(&element.heartbeat()).await?;
                     reply(&ElementApplied { generation })
                 }
-                JoinTokenCreate::KIND => reply(&ce.create_join_token(incoming.read()?).await?),
-                CallTerminate::KIND => reply(&ce.terminate_call(incoming.read()?).await),
-                JobTerminate::KIND => reply(&ce.terminate_job(incoming.read()?).await),
-                Explain::KIND => reply(&ce.explain(&incoming.read::<Explain>()?.subject)?),
-                ActivityList::KIND => reply(&ce.activities(incoming.read::<ActivityList>()?.limit)),
-                LogRead::KIND => reply(&ce.read_logs(incoming.read()?).await),
-                _ => Err(incoming.unknown()),
+                JoinTokenCreate::KIND => reply(&element.create_join_token(incoming.read()?).await?),
+                _ => G::on_controller_request(element, incoming).await,
             }
         }
         .boxed()
@@ -103,7 +99,7 @@ impl Handler for ControllerStream {
     }
 }
 
-impl Ce {
+impl<G: Goods> Element<G> {
     /// Keeps the stream to the controller until the Element ends.
     pub(crate) async fn keep_controller(self: Arc<Self>) {
         let dialer = Dialer {
@@ -112,7 +108,7 @@ impl Ce {
             tls: self.tls.clone(),
             path: "/v1/control".to_owned(),
             handler: Arc::new(ControllerStream {
-                ce: Arc::clone(&self),
+                element: Arc::clone(&self),
             }),
             limits: StreamLimits::default(),
             backoff: Backoff::default(),
@@ -143,7 +139,7 @@ impl Ce {
     ) -> Result<(ElementDesired, BTreeMap<String, String>), Problem> {
         // Changes that an older stream is told meanwhile would be lost.
         let _telling = self.telling.lock().await;
-        let (hosts, deployments) = (self.monitor.all(), self.deployments());
+        let (hosts, deployments) = (self.monitor.all(), G::deployments(self));
         let said = self.say_hello(&peer, &hosts, &deployments).await;
         let welcome = said.inspect_err(|_| {
             self.monitor.untold(&hosts);
@@ -168,13 +164,13 @@ impl Ce {
         deployments: &[Deployment],
     ) -> Result<ElementWelcome, Problem> {
         let (first, rest) = hosts.split_at(hosts.len().min(HOSTS_PER_MESSAGE));
-        let mut element = self.base.read().element.clone();
-        element.state = Some(self.state(self.beat.lock().interval));
-        self.sum_cpus(&mut element);
+        let mut element = G::describe(self);
+        // The State is of the Element's own kind.
+        let _ = element.set_state(self.state(self.beat.lock().interval));
         let hello = ElementHello {
             incarnation: self.incarnation,
             software: env!("CARGO_PKG_VERSION").to_owned(),
-            element: element.into(),
+            element,
             endpoints: self.endpoints.clone(),
             hosts: first.to_vec(),
             deployments: deployments.to_vec(),
@@ -253,13 +249,13 @@ impl Ce {
         };
         ElementHeartbeat {
             sequence,
-            state: self.state(interval).into(),
+            state: self.state(interval),
             hosts,
         }
     }
 
     async fn tell_changes(&self, peer: &Peer, told: &mut Vec<Deployment>) -> Result<(), Problem> {
-        let now = self.deployments();
+        let now = G::deployments(self);
         let mut deployments = (now != *told).then(|| now.clone());
         loop {
             let hosts = self.monitor.changed(HOSTS_PER_MESSAGE);
@@ -279,54 +275,9 @@ impl Ce {
     }
 
     /// The Element's State now; heartbeats come at this interval.
-    pub(crate) fn state(&self, interval: Duration) -> CeState {
-        let queue = self.queue.lock();
-        let limit = queue.longest_limit();
-        let validity = Seconds::from_duration(interval.saturating_mul(3));
-        element_state(
-            &queue,
-            &self.service_times.lock(),
-            limit,
-            self.started_at,
-            validity,
-        )
-    }
-
-    /// What is installed, summed up from the Host table.
-    fn sum_cpus(&self, element: &mut gridmart_schemas::resource::ce::ComputingElement) {
-        let document = self.base.read();
-        let hosts: Vec<&ComputeHost> = document
-            .host_table
-            .hosts
-            .iter()
-            .map(|entry| &entry.host)
-            .collect();
-        if hosts.is_empty() {
-            return;
-        }
-        element.info.total_logical_cpus = Some(
-            hosts
-                .iter()
-                .map(|host| host.info.architecture.smp_size.get())
-                .sum(),
-        );
-        let sockets = |host: &&ComputeHost| {
-            host.info
-                .processor
-                .as_ref()
-                .and_then(|processor| processor.physical_cpus)
-        };
-        element.info.total_physical_cpus =
-            hosts
-                .iter()
-                .map(sockets)
-                .sum::<Option<u32>>()
-                .filter(|sockets| {
-                    element
-                        .info
-                        .total_logical_cpus
-                        .is_some_and(|cpus| *sockets <= cpus)
-                });
+    pub(in crate::element) fn state(&self, interval: Duration) -> AnyElementState {
+        let validity = Seconds::from_duration(interval.saturating_mul(HEARTBEATS_VALID));
+        G::state(self, validity)
     }
 
     /// Gets the next certificate when half the life of this one is over.
@@ -353,14 +304,14 @@ impl Ce {
     }
 
     async fn renew(self: &Arc<Self>) -> Result<(), Problem> {
-        let unusable = |error: gridmart_fabric::identity::IdentityError| {
+        let unusable = |error: IdentityError| {
             Problem::new(
-                gridmart_schemas::problem::Code::CertificateRefused,
+                Code::CertificateRefused,
                 format!("The certificate cannot be used: {error}."),
             )
         };
         let identity = self.identity.current();
-        let renew = gridmart_schemas::wire::enrol::CertificateRenew {
+        let renew = CertificateRenew {
             node: self.id,
             csr_pem: identity.csr_pem().map_err(unusable)?,
         };
@@ -370,45 +321,11 @@ impl Ce {
             .ask(&renew, RENEW_TIMEOUT)
             .await?;
         let next = identity.renewed(&certificate).map_err(unusable)?;
-        self.blocking(move |ce| {
-            next.save(&ce.data_dir).map_err(unusable)?;
-            ce.identity.replace(next);
+        self.blocking(move |element| {
+            next.save(&element.data_dir).map_err(unusable)?;
+            element.identity.replace(next);
             Ok(())
         })
         .await?
-    }
-
-    /// Asks all Hosts that are there what an application has printed.
-    async fn read_logs(&self, read: LogRead) -> LogsRead {
-        let asked: FuturesUnordered<_> = self
-            .links
-            .hosts()
-            .into_iter()
-            .map(|(host, peer)| self.read_host_log(host, peer, &read))
-            .collect();
-        LogsRead {
-            hosts: asked.filter_map(std::future::ready).collect().await,
-        }
-    }
-
-    async fn read_host_log(
-        &self,
-        host: NodeId,
-        peer: Peer,
-        read: &LogRead,
-    ) -> Option<(NodeId, gridmart_schemas::wire::element_host::LogAnswer)> {
-        let asked = HostLogRead {
-            digest: read.digest.clone(),
-            owner: read.owner.clone(),
-            cursor: read.cursors.get(&host).copied(),
-            bytes_max: read.bytes_max,
-        };
-        match peer.ask(&asked, LOG_TIMEOUT).await {
-            Ok(answer) => Some((host, answer)),
-            Err(problem) => {
-                tracing::debug!(%problem, node.id = %host, "a Host gives no log");
-                None
-            }
-        }
     }
 }

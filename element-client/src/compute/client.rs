@@ -20,8 +20,8 @@ use gridmart_schemas::{
 };
 use serde_json::value::RawValue;
 
-use crate::compute::{
-    element::Ce,
+use super::{
+    Ce,
     queue::entry::{EntryKey, SessionId},
 };
 
@@ -41,7 +41,7 @@ pub(crate) struct ClientStream {
 
 impl ClientStream {
     pub(crate) fn new(ce: Arc<Ce>, presenter: KeyHash) -> Self {
-        let session = ce.links.new_session();
+        let session = ce.goods.clients.new_session();
         Self {
             ce,
             session,
@@ -52,7 +52,7 @@ impl ClientStream {
 
     fn open(&self, peer: &Peer) {
         self.opened.get_or_init(|| {
-            self.ce.links.set_client(self.session, peer.clone());
+            self.ce.goods.clients.set(self.session, peer.clone());
             self.ce
                 .decide(|queue, _| queue.on_session_opened(self.session, self.presenter.clone()));
         });
@@ -123,7 +123,7 @@ impl ClientStream {
         person: Option<&PersonName>,
     ) {
         static LINES: LineGate = LineGate::new();
-        self.ce.metrics.refusals.inc();
+        self.ce.goods.metrics.refusals.inc();
         let Some(left_out) = LINES.admit() else {
             return;
         };
@@ -205,7 +205,7 @@ impl Handler for ClientStream {
     }
 
     fn on_closed<'a>(&'a self, _: &'a Peer) -> BoxFuture<'a, ()> {
-        self.ce.links.remove_client(self.session);
+        self.ce.goods.clients.remove(self.session);
         self.ce
             .decide(|queue, now| queue.on_session_lost(self.session, now));
         async {}.boxed()

@@ -2,55 +2,29 @@
 //! again changes nothing; what is older than what was seen is not taken over.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
+    collections::{BTreeMap, HashMap, HashSet},
     sync::Arc,
     time::Duration,
 };
 
-use gridmart_fabric::{
-    identity::fingerprint, join::JoinToken, stream::Peer, ticket::VerifyingKeys,
-};
+use gridmart_fabric::{stream::Peer, ticket::VerifyingKeys};
 use gridmart_schemas::{
     id::NodeId,
     problem::{Code, Problem},
-    resource::ce_doc::{ApplicationEntry, CeDocument, JoinTokenEntry},
-    role::NodeKind,
-    scalar::UtcTime,
     wire::{
-        control_element::{JoinTokenCreate, JoinTokenMade},
         desired::{ElementDesired, HostDesired, Wish},
         element_host::HostDesire,
     },
 };
 
 use super::{
-    element::Ce,
-    queue::{Settings, limit::Limits},
+    Element,
+    goods::{ElementDocument, Goods, TableHost as _},
     standing::{HostWishes, host_desired, merge},
 };
 
 /// How long a Host may take to apply what it should be.
 const DESIRE_TIMEOUT: Duration = Duration::from_secs(30);
-/// The longest life of a join token: 30 days.
-const TOKEN_SECONDS_MAX: u64 = 30 * 24 * 3600;
-/// The most uses of a join token.
-const TOKEN_USES_MAX: u32 = 10_000;
-/// The most join tokens at a time.
-const TOKENS_MAX: usize = 1_000;
-
-/// Settings of the queue, as the information base says.
-pub(crate) fn settings_of(document: &CeDocument) -> Settings {
-    Settings {
-        limits: Limits::of(&document.element.policy),
-        reattach_grace: document.configuration.reattach_grace.to_duration(),
-        response_time_floor: document
-            .configuration
-            .common
-            .response_time_floor
-            .to_duration(),
-    }
-}
-
 /// The keys of the controller, as it has told them.
 pub(crate) fn ticket_keys_of(controller: NodeId, keys: &BTreeMap<String, String>) -> VerifyingKeys {
     let mut verifying = VerifyingKeys::default();
@@ -70,7 +44,7 @@ pub(crate) struct Told {
     ticket_keys: Option<BTreeMap<String, String>>,
 }
 
-impl Ce {
+impl<G: Goods> Element<G> {
     /// Records what should be, then applies it. Answers with the generation of
     /// the Element's own wish that is in force. What fails, because of a full
     /// disk for instance, is tried again with the next tick.
@@ -114,22 +88,19 @@ impl Ce {
         if let Some(keys) = &told.ticket_keys {
             *self.ticket_keys.write() = ticket_keys_of(self.controller, keys);
         }
-        let (before, desired) = self.blocking(move |ce| ce.record(told)).await??;
+        let (before, desired) = self.blocking(move |element| element.record(told)).await??;
         self.revocations.replace(desired.revoked.iter().copied());
-        self.decide(|queue, now| queue.on_desired(&desired, now));
+        G::on_desired(self, &desired);
         self.desired_changed.notify_waiters();
         self.news.notify_one();
-        let offered: BTreeSet<_> = desired
-            .applications
-            .iter()
-            .map(|wish| wish.digest.clone())
-            .collect();
-        self.blocking(move |ce| ce.shelf.keep_only(&offered))
+        let offered = desired.clone();
+        self.blocking(move |element| element.goods.keep_only(&offered))
             .await?;
         self.tell_hosts(&before, &desired);
         let generation = desired.wish.generation;
         // Last: what people cannot read yet holds all the same.
-        self.blocking(move |ce| ce.show(&desired)).await??;
+        self.blocking(move |element| element.show(&desired))
+            .await??;
         Ok(generation)
     }
 
@@ -168,17 +139,17 @@ impl Ce {
     }
 
     fn tell_host(self: &Arc<Self>, host: NodeId, peer: Peer, desire: HostDesire) {
-        let ce = Arc::clone(self);
+        let element = Arc::clone(self);
         self.tasks.spawn(async move {
             match peer.ask(&desire, DESIRE_TIMEOUT).await {
                 Ok(applied) => {
-                    ce.monitor.on_applied(host, applied.generation);
-                    ce.news.notify_one();
+                    element.monitor.on_applied(host, applied.generation);
+                    element.news.notify_one();
                 }
                 // A Host that comes back is told in its welcome.
                 Err(problem) if peer.is_closed() => tracing::debug!(%problem, node.id = %host, "a Host went away while it was told what should be"),
                 Err(problem) => {
-                    ce.untold.lock().insert(host);
+                    element.untold.lock().insert(host);
                     tracing::warn!(%problem, node.id = %host, "a Host has not applied what should be");
                 }
             }
@@ -207,7 +178,7 @@ impl Ce {
 
     /// Shows the wishes in the information base, where people read them.
     fn show(&self, desired: &ElementDesired) -> Result<(), Problem> {
-        let mut shown = CeDocument::clone(&self.base.read());
+        let mut shown = G::Document::clone(&self.base.read());
         show_wishes(&mut shown, desired);
         if shown == *self.base.read() {
             return Ok(());
@@ -228,114 +199,22 @@ impl Ce {
         let desired = &standing.get().desired;
         (host_desired(desired, host), desired.revoked.clone())
     }
-
-    /// Makes a token with which Hosts may join; only its hash is kept.
-    pub(crate) async fn create_join_token(
-        self: &Arc<Self>,
-        create: JoinTokenCreate,
-    ) -> Result<JoinTokenMade, Problem> {
-        let refusal = |detail: String| Err(Problem::new(Code::InvalidRequest, detail));
-        if create.kind != NodeKind::ComputeHost {
-            return refusal(format!(
-                "A Computing Element makes join tokens for Hosts of its pool, not for {}.",
-                create.kind
-            ));
-        }
-        if create.uses == 0 || create.uses > TOKEN_USES_MAX {
-            return refusal(format!(
-                "A join token may be used 1 to {TOKEN_USES_MAX} times."
-            ));
-        }
-        if create.expires_in == 0 || create.expires_in > TOKEN_SECONDS_MAX {
-            return refusal(format!(
-                "A join token may be used for 1 to {TOKEN_SECONDS_MAX} seconds."
-            ));
-        }
-        let identity = self.identity.current();
-        let token = JoinToken::generate(
-            NodeKind::ComputeHost,
-            identity.domain(),
-            self.id,
-            &fingerprint(identity.root_der()),
-        );
-        let life = i64::try_from(create.expires_in).unwrap_or(i64::MAX);
-        let invalid = |error: gridmart_schemas::scalar::ScalarError| {
-            Problem::new(Code::InvalidRequest, error.to_string())
-        };
-        let entry = JoinTokenEntry {
-            hash: token.secret_hash().parse().map_err(invalid)?,
-            label: Some(create.label.as_str())
-                .filter(|label| !label.trim().is_empty())
-                .map(str::parse)
-                .transpose()
-                .map_err(invalid)?,
-            expires: UtcTime::from_unix_seconds(UtcTime::now().unix_seconds().saturating_add(life))
-                .map_err(invalid)?,
-            remaining: create.uses,
-        };
-        let made = self.blocking(move |ce| {
-            ce.base.update_together(move |document| {
-                let now = UtcTime::now();
-                let tokens = &mut document.join_tokens.tokens;
-                tokens.retain(|token| token.expires > now);
-                if tokens.len() >= TOKENS_MAX {
-                    return Err(Problem::new(
-                        Code::LimitExceeded,
-                        format!(
-                            "There are {TOKENS_MAX} join tokens already; wait until some expire."
-                        ),
-                    ));
-                }
-                tokens.push(entry.clone());
-                Ok(())
-            })
-        });
-        made.await?.map_err(|error| error.to_problem())?;
-        Ok(JoinTokenMade {
-            token: token.to_string(),
-            endpoint: self.endpoints.first().cloned().unwrap_or_default(),
-        })
-    }
 }
 
 /// Brings wishes into the document.
-fn show_wishes(document: &mut CeDocument, desired: &ElementDesired) {
-    document.wish = desired.wish;
+fn show_wishes<D: ElementDocument>(document: &mut D, desired: &ElementDesired) {
+    document.set_wish(desired.wish);
     let wishes: HashMap<String, Wish> = desired
         .hosts
         .iter()
         .map(|wish| (wish.host.to_urn(), wish.wish))
         .collect();
     let revoked: HashSet<String> = desired.revoked.iter().map(NodeId::to_urn).collect();
-    for entry in &mut document.host_table.hosts {
-        let id = entry.host.id.as_str();
-        entry.wish = wishes.get(id).copied().unwrap_or_default();
-        entry.revoked = revoked.contains(id).then_some(true);
+    for entry in document.hosts_mut() {
+        let id = entry.host.id().as_str();
+        let (wish, is_revoked) = (wishes.get(id).copied(), revoked.contains(id));
+        entry.wish = wish.unwrap_or_default();
+        entry.revoked = is_revoked.then_some(true);
     }
-    let shown = desired.applications.iter().filter_map(|wish| {
-        let (Ok(app_name), Ok(app_version)) = (wish.name.parse(), wish.version.parse()) else {
-            tracing::warn!(
-                name = wish.name,
-                version = wish.version,
-                "an application's name does not fit into the information base"
-            );
-            return None;
-        };
-        let known = document
-            .applications
-            .applications
-            .iter()
-            .find(|entry| entry.digest == wish.digest);
-        Some(ApplicationEntry {
-            digest: wish.digest.clone(),
-            app_name,
-            app_version,
-            size: Some(wish.size),
-            wish: wish.wish,
-            extensions: known
-                .map(|entry| entry.extensions.clone())
-                .unwrap_or_default(),
-        })
-    });
-    document.applications.applications = shown.collect();
+    document.show_offers(desired);
 }
