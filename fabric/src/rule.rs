@@ -33,8 +33,15 @@ pub struct Ruling {
     pub reason: String,
 }
 
-/// What a rule without operations allows: all that a user may.
-const USER_OPERATIONS: &[Operation] = &[Operation::Call, Operation::Logs];
+/// What a rule without operations allows: all that a user may, who takes what is
+/// on the shelf. Of a bucket that is to keep things there and to take them out;
+/// whoever should only look is given `read` by name.
+const USER_OPERATIONS: &[Operation] = &[
+    Operation::Call,
+    Operation::Logs,
+    Operation::Read,
+    Operation::Write,
+];
 
 /// Decides whether `rules` allow `operation` to `subject`, on a part of the
 /// resource or (`None`) on the whole.
@@ -207,6 +214,28 @@ mod tests {
                 "{row:?}"
             );
         }
+    }
+
+    #[test]
+    fn of_a_bucket_a_user_may_read_and_write_unless_the_rule_says_less() {
+        use Operation::{Manage, Read, Write};
+        let person: PersonName = "alice".parse().unwrap();
+        let subject = Subject {
+            person: &person,
+            role: Role::User,
+            domain: None,
+            application: None,
+        };
+        let may = |rule: &AccessRule, operation, key| {
+            evaluate(std::slice::from_ref(rule), &subject, operation, Some(key)).allowed
+        };
+        let whole = rule("ALL", None, None);
+        assert!(may(&whole, Read, "a/b") && may(&whole, Write, "a/b"));
+        assert!(!may(&whole, Manage, "a/b"));
+        let prefix = rule("user:alice", None, Some("a/"));
+        assert!(may(&prefix, Write, "a/b") && !may(&prefix, Write, "b"));
+        let looking = rule("ALL", Some(&[Read]), None);
+        assert!(may(&looking, Read, "a/b") && !may(&looking, Write, "a/b"));
     }
 
     #[test]
