@@ -224,6 +224,9 @@ mod tests {
             vec!["token", "create", "--kind", "control"],
             vec!["token", "create", "--kind", "ce"],
             vec!["token", "create", "--kind", "chost"],
+            vec!["token", "create", "--kind", "se"],
+            vec!["token", "create", "--kind", "shost"],
+            vec!["token", "create", "--kind", "se", "--element", "se1"],
             vec![
                 "token",
                 "create",

@@ -12,3 +12,6 @@ mod group;
 pub mod info_base;
 pub mod monitor;
 mod run;
+pub mod storage;
+
+pub use self::{config::Config, run::ElementError};

@@ -40,9 +40,12 @@ pub enum ElementError {
     Identity(#[from] IdentityError),
     /// There is no identity, and nothing to get one with.
     #[error(
-        "this Element has not joined yet: start it with --join-token, made by `gridmart token create --kind ce --domain …`"
+        "this Element has not joined yet: start it with --join-token, made by `gridmart token create --kind {kind} --domain …`"
     )]
-    NotJoined,
+    NotJoined {
+        /// What it is.
+        kind: NodeKind,
+    },
     /// The folder belongs to another kind of node.
     #[error(
         "the data folder holds the identity of a node of kind {found}, not of kind {expected}; name another folder"
@@ -130,7 +133,7 @@ pub(crate) async fn start(
     let text = config
         .join_token
         .as_deref()
-        .ok_or(ElementError::NotJoined)?;
+        .ok_or(ElementError::NotJoined { kind })?;
     let token: JoinToken = text
         .parse()
         .map_err(|error| ElementError::Token(Box::new(error)))?;

@@ -1,14 +1,17 @@
-//! `gridmart element compute`: an Element.
+//! `gridmart element compute` and `gridmart element storage`: an Element.
 
 use std::{net::SocketAddr, path::PathBuf};
+
+use gridmart_element::Config;
+use gridmart_schemas::role::NodeKind;
 
 use super::{Arguments, JoinToken, LogFormat, data_home, join_token, required, settings::settings};
 use crate::failure::Failure;
 
 settings! {
-    /// Settings of a Computing Element.
+    /// Settings of an Element, whatever its kind.
     Settings {
-        /// Folder for everything it keeps [default: $XDG_DATA_HOME/gridmart/ce]
+        /// Folder for everything it keeps [default: the folder `ce` or `se` in $XDG_DATA_HOME/gridmart]
         #[arg(long, value_name = "DIR")]
         data_dir: PathBuf,
         /// The controller's nodes' door
@@ -29,7 +32,7 @@ settings! {
         /// Host name or address that programs and Hosts reach it by
         #[arg(long, value_name = "HOST[:PORT]")]
         advertise: String,
-        /// Put the previous generation in the place of a damaged CEDoc.xml
+        /// Put the previous generation in the place of a damaged CEDoc.xml or SEDoc.xml
         #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
         restore_lib: bool,
         /// Form of its log [default: text]
@@ -46,14 +49,21 @@ settings! {
 pub(crate) enum Kind {
     /// Run a Computing Element: the queue of a pool of compute Hosts
     Compute(Arguments<Settings>),
+    /// Run a Storage Element: a pool of storage Hosts
+    Storage(Arguments<Settings>),
 }
 
 /// Runs the Element until it is told to end.
 pub(crate) fn run(kind: Kind) -> Result<(), Failure> {
-    let Kind::Compute(arguments) = kind;
+    let (role, arguments) = match kind {
+        Kind::Compute(arguments) => (NodeKind::ComputingElement, arguments),
+        Kind::Storage(arguments) => (NodeKind::StorageElement, arguments),
+    };
     let (frame, settings) = arguments.settled()?;
-    let config = gridmart_element::compute::Config {
-        data_dir: settings.data_dir.unwrap_or_else(|| data_home().join("ce")),
+    let config = Config {
+        data_dir: settings
+            .data_dir
+            .unwrap_or_else(|| data_home().join(role.as_str())),
         controller: required(settings.controller, "controller")?,
         join_token: join_token(settings.join_token, settings.join_token_file.as_deref())?,
         name: settings.name.unwrap_or_else(machine_name),
@@ -64,7 +74,12 @@ pub(crate) fn run(kind: Kind) -> Result<(), Failure> {
         restore_lib: settings.restore_lib.unwrap_or(false),
     };
     super::open_files_raise();
-    frame.serve(|shutdown| gridmart_element::compute::run(config, shutdown))
+    match role {
+        NodeKind::StorageElement => {
+            frame.serve(|shutdown| gridmart_element::storage::run(config, shutdown))
+        }
+        _ => frame.serve(|shutdown| gridmart_element::compute::run(config, shutdown)),
+    }
 }
 
 /// Gives the machine's name, as far as it is fit for a resource's.

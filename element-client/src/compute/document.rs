@@ -5,26 +5,32 @@ use gridmart_schemas::{
     resource::{
         ce::{CeInfo, CePolicy, ComputingElement},
         ce_doc::{ApplicationEntry, CeDocument},
-        common::{AccessControlBase, AccessRule, CommonInfo, Who},
+        common::CommonInfo,
         element_doc::{CommonConfiguration, HostEntry, JoinTokens},
         enumeration::{LrmsType, SchedulingPolicy},
         host::{ComputeHost, HostState},
     },
-    scalar::{Port, ScalarError, Seconds, Uri},
+    scalar::{Port, Seconds, Uri},
     wire::desired::{ElementDesired, Wish},
 };
 
 use super::queue::{Settings, limit::Limits};
 use crate::{
     config::Config,
-    element::goods::{ElementDocument, TableHost},
+    element::{
+        description::{self, unfit},
+        goods::{ElementDocument, TableHost},
+    },
     run::{ElementError, reached_by},
 };
 
 /// Waiting entries of a new Element, until its owner says otherwise.
 const MAX_WAITING_JOBS: u32 = 10_000;
-/// Probe timeout of a new Element.
-const PROBE_TIMEOUT: Seconds = Seconds::from_secs(3);
+/// What it can do.
+const CAPABILITIES: &[&str] = &[
+    "executionmanagement.jobexecution",
+    "executionmanagement.jobmanager",
+];
 
 impl TableHost for ComputeHost {
     type State = HostState;
@@ -153,46 +159,23 @@ pub(super) fn first_document(
     config: &Config,
     identity: &NodeIdentity,
 ) -> Result<CeDocument, ElementError> {
-    let setting = |what: &'static str| {
-        move |error: ScalarError| ElementError::Setting {
-            what,
-            reason: error.to_string(),
-        }
-    };
-    let mut common = CommonInfo::new(
-        config.name.parse().map_err(setting("name"))?,
-        identity.domain().parse().map_err(setting("domain"))?,
-    );
-    common.implementation_name = "gridmart".parse().ok();
-    common.implementation_version = env!("CARGO_PKG_VERSION").parse().ok();
-    common.capabilities = [
-        "executionmanagement.jobexecution",
-        "executionmanagement.jobmanager",
-    ]
-    .into_iter()
-    .filter_map(|capability| capability.parse().ok())
-    .collect();
+    let common = description::common_info(config, identity, CAPABILITIES)?;
     let reached = reached_by(config, config.listen);
-    let machine = host_of(&reached);
-    let mut info = CeInfo::new(
-        common,
-        LrmsType::Fork,
-        machine.parse().map_err(setting("address"))?,
-    );
+    let machine = host_of(&reached).parse().map_err(unfit("address"))?;
+    let mut info = CeInfo::new(common, LrmsType::Fork, machine);
     info.bulk_submission = Some(true);
     let policy = CePolicy {
         max_waiting_jobs: Some(MAX_WAITING_JOBS),
         scheduling_policy: Some(SchedulingPolicy::Fairshare),
         ..CePolicy::default()
     };
-    let element = ComputingElement {
-        id: identity.node().to_urn().parse().map_err(setting("id"))?,
+    let mut document = CeDocument::new(ComputingElement {
+        id: description::element_id(identity)?,
         info,
         state: None,
         policy,
-        access: AccessControlBase::from_rules(vec![AccessRule::new(Who::All)]),
-    };
-    let mut document = CeDocument::new(element);
-    document.configuration.common.probe_timeout = PROBE_TIMEOUT;
+        access: description::open_access(),
+    });
+    document.configuration.common = description::common_configuration();
     Ok(document)
 }

@@ -32,7 +32,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::goods::Compute;
 use crate::element::{self, Element};
-pub use crate::{config::Config, run::ElementError};
+use crate::{config::Config, run::ElementError};
 
 /// A running Computing Element.
 type Ce = Element<Compute>;

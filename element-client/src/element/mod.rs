@@ -8,6 +8,7 @@
 
 mod comm;
 mod command;
+pub(crate) mod description;
 mod door;
 mod enrol;
 pub(crate) mod goods;

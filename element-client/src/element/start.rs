@@ -196,10 +196,9 @@ impl<G: Goods> Element<G> {
             .iter()
             .filter_map(|door| format!("https://{door}").parse().ok())
             .collect();
-        let document = self.base.read();
-        let noted = document.door_port() == Some(port) && document.common_info().endpoints == doors;
-        drop(document);
-        if !noted {
+        let mut noted = G::Document::clone(&self.base.read());
+        noted.set_door(port, doors.clone());
+        if noted != *self.base.read() {
             self.base.update(|document| {
                 document.set_door(port, doors);
                 Ok(())

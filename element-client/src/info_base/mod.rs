@@ -29,7 +29,7 @@ use std::{
 use gridmart_fabric::disk::Disk;
 use gridmart_schemas::{
     problem::{Code, Problem},
-    resource::{Document, ce_doc::CeDocument},
+    resource::{Document, ce_doc::CeDocument, se_doc::SeDocument},
 };
 use parking_lot::{Mutex, RwLock};
 
@@ -49,6 +49,16 @@ pub trait LibDocument: Document + Clone + Send + Sync + 'static {
 }
 
 impl LibDocument for CeDocument {
+    fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    fn set_generation(&mut self, generation: u64) {
+        self.generation = generation;
+    }
+}
+
+impl LibDocument for SeDocument {
     fn generation(&self) -> u64 {
         self.generation
     }

@@ -9,6 +9,7 @@ mod calls;
 mod commands;
 mod relay;
 mod simulation;
+mod storage;
 
 use std::sync::Arc;
 

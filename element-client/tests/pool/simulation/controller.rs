@@ -64,6 +64,8 @@ pub(crate) struct Told {
 }
 
 pub(crate) struct Controller {
+    /// Of its Element.
+    kind: NodeKind,
     authority: Authority,
     folder: PathBuf,
     identity: Arc<IdentityCell>,
@@ -82,11 +84,21 @@ impl Controller {
         Self::certified(folder, DEFAULT_VALIDITY)
     }
 
+    /// One whose Element is of storage.
+    pub(crate) fn of_storage(folder: &Path) -> Arc<Self> {
+        Self::made(folder, NodeKind::StorageElement, DEFAULT_VALIDITY)
+    }
+
     /// One whose first certificate is valid for so long.
     pub(crate) fn certified(folder: &Path, validity: Duration) -> Arc<Self> {
+        Self::made(folder, NodeKind::ComputingElement, validity)
+    }
+
+    fn made(folder: &Path, kind: NodeKind, validity: Duration) -> Arc<Self> {
         let authority = Authority::open_or_create(&folder.join("authority")).unwrap();
         let identity = own_identity(&authority, NodeId::generate(), validity);
         Arc::new(Self {
+            kind,
             authority,
             folder: folder.to_owned(),
             identity: IdentityCell::new(identity),
@@ -147,7 +159,7 @@ impl Controller {
 
     pub(crate) fn element_token(&self) -> String {
         let token = JoinToken::generate(
-            NodeKind::ComputingElement,
+            self.kind,
             "lab",
             self.id(),
             &self.authority.root_fingerprint(),
@@ -335,7 +347,7 @@ impl ControlDoor {
                     .sign(&enrol.csr_pem, NodeId::generate(), enrol.kind, self.0.id());
             return Ok(json_response(StatusCode::OK, &certificate));
         }
-        peer.require_node(NodeKind::ComputingElement)?;
+        peer.require_node(self.0.kind)?;
         if let Some(hex) = path.strip_prefix("/v1/packages/") {
             self.0.told.lock().packages += 1;
             return file_response(&self.0.folder.join(hex)).await;
@@ -380,7 +392,8 @@ impl Handler for ElementStream {
         incoming: Incoming,
     ) -> BoxFuture<'a, Result<Box<RawValue>, Problem>> {
         async move {
-            let element = peer.identity().require_node(NodeKind::ComputingElement)?.id;
+            let element = peer.identity().require_node(self.0.kind)?.id;
+            let host_kind = self.0.kind.host_kind().unwrap();
             match incoming.kind.as_str() {
                 ElementHello::KIND => {
                     {
@@ -394,20 +407,15 @@ impl Handler for ElementStream {
                 }
                 HostVouch::KIND => {
                     let vouch: HostVouch = incoming.read()?;
-                    reply(&self.0.sign(
-                        &vouch.csr_pem,
-                        NodeId::generate(),
-                        NodeKind::ComputeHost,
-                        element,
-                    ))
-                }
-                CertificateRenew::KIND => {
-                    let renew: CertificateRenew = incoming.read()?;
                     reply(
                         &self
                             .0
-                            .sign(&renew.csr_pem, renew.node, NodeKind::ComputeHost, element),
+                            .sign(&vouch.csr_pem, NodeId::generate(), host_kind, element),
                     )
+                }
+                CertificateRenew::KIND => {
+                    let renew: CertificateRenew = incoming.read()?;
+                    reply(&self.0.sign(&renew.csr_pem, renew.node, host_kind, element))
                 }
                 CallRecords::KIND => {
                     self.0.told.lock().records.push(incoming.read()?);

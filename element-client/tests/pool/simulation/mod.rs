@@ -4,10 +4,11 @@
 pub(crate) mod client;
 pub(crate) mod controller;
 pub(crate) mod host;
+pub(crate) mod storage_host;
 
 use std::{future::Future, path::Path, time::Duration};
 
-use gridmart_element::compute::{Config, ElementError, run};
+use gridmart_element::{Config, ElementError, compute, storage};
 use gridmart_fabric::ready;
 use gridmart_schemas::id::NodeId;
 use tokio::task::JoinHandle;
@@ -61,13 +62,28 @@ impl Element {
         }
     }
 
-    /// Starts one and waits until it is ready.
+    /// Starts one of compute and waits until it is ready.
     pub(crate) async fn start(folder: &Path, controller: &str, join_token: Option<String>) -> Self {
+        let config = Self::config(folder, controller, join_token);
+        Self::started(folder, |stop| tokio::spawn(compute::run(config, stop))).await
+    }
+
+    /// Starts one of storage and waits until it is ready.
+    pub(crate) async fn start_storage(
+        folder: &Path,
+        controller: &str,
+        join_token: Option<String>,
+    ) -> Self {
+        let config = Self::config(folder, controller, join_token);
+        Self::started(folder, |stop| tokio::spawn(storage::run(config, stop))).await
+    }
+
+    async fn started(
+        folder: &Path,
+        begin: impl FnOnce(CancellationToken) -> JoinHandle<Result<(), ElementError>>,
+    ) -> Self {
         let stop = CancellationToken::new();
-        let task = tokio::spawn(run(
-            Self::config(folder, controller, join_token),
-            stop.clone(),
-        ));
+        let task = begin(stop.clone());
         let told = wait_for("the Element's ready file", || {
             assert!(!task.is_finished(), "the Element has ended");
             ready::read(folder).unwrap().ok_or("no file")

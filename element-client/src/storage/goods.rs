@@ -1,0 +1,178 @@
+//! Storage as the goods of an Element: the room on the disks of its Hosts.
+
+use std::{sync::Arc, time::Instant};
+
+use gridmart_fabric::{
+    identity::NodeIdentity,
+    stream::{Incoming, reply},
+};
+use gridmart_schemas::{
+    id::{LeaseId, NodeId},
+    problem::Problem,
+    resource::{
+        any::{AnyElement, AnyElementState},
+        host::{StorageHost, StorageHostState},
+        se_doc::SeDocument,
+    },
+    role::NodeKind,
+    scalar::Seconds,
+    wire::{
+        Request as _,
+        control_element::{Activities, ActivityList, Deployment},
+        desired::ElementDesired,
+        element_host::{HeldLease, HostHello},
+    },
+};
+use parking_lot::Mutex;
+use serde_json::value::RawValue;
+
+use super::{
+    Se,
+    document::first_document,
+    measure::Measures,
+    pool::Pool,
+    state::{element_state, host_counts},
+};
+use crate::{
+    config::Config,
+    element::{
+        goods::{Goods, KnownHost, Opening},
+        probe::Verdict,
+    },
+    run::ElementError,
+};
+
+/// What a Storage Element has besides what every Element has.
+pub(crate) struct Storage {
+    pub(super) pool: Mutex<Pool>,
+    pub(super) metrics: Measures,
+}
+
+impl Goods for Storage {
+    const KIND: NodeKind = NodeKind::StorageElement;
+    const HOST_KIND: NodeKind = NodeKind::StorageHost;
+    const ELEMENT: &'static str = "Storage Element";
+    const HOSTS: &'static str = "storage Hosts";
+    const LIB_FILE: &'static str = "SEDoc.xml";
+    const RELAYS: bool = false;
+    type Document = SeDocument;
+
+    fn first_document(
+        config: &Config,
+        identity: &NodeIdentity,
+    ) -> Result<SeDocument, ElementError> {
+        first_document(config, identity)
+    }
+
+    fn open(opening: &Opening<'_, SeDocument>) -> Result<Self, ElementError> {
+        Ok(Self {
+            pool: Mutex::default(),
+            metrics: Measures::register(opening.registry),
+        })
+    }
+
+    fn take_up(se: &Arc<Se>, hosts: Vec<KnownHost<StorageHost>>, desired: &ElementDesired) {
+        let mut pool = se.goods.pool.lock();
+        for known in hosts {
+            pool.on_host_known(known.id, Arc::new(known.host), Instant::now());
+        }
+        pool.on_desired(desired);
+    }
+
+    fn on_tick(se: &Arc<Se>) {
+        let floor = se.base.read().configuration.common.response_time_floor;
+        let due = {
+            let mut pool = se.goods.pool.lock();
+            pool.on_tick(floor.to_duration(), Instant::now())
+        };
+        for host in due {
+            let se = Arc::clone(se);
+            se.tasks.clone().spawn(async move {
+                // The Element ends: nobody waits for the answer any more.
+                let Ok(verdict) = se.probe(host).await else {
+                    return;
+                };
+                let alive = matches!(verdict, Verdict::Alive(_));
+                se.goods.pool.lock().on_probed(host, alive, Instant::now());
+            });
+        }
+    }
+
+    fn observe(se: &Se, state: &AnyElementState) {
+        let counts = host_counts(&se.goods.pool.lock());
+        se.metrics.observe_hosts(counts.all, counts.unavailable);
+        if let AnyElementState::Storage(state) = state {
+            se.goods.metrics.observe(state);
+        }
+    }
+
+    fn describe(se: &Se) -> AnyElement {
+        se.base.read().element.clone().into()
+    }
+
+    fn state(se: &Se, validity: Seconds) -> AnyElementState {
+        element_state(&se.goods.pool.lock(), se.started_at, validity).into()
+    }
+
+    fn on_desired(se: &Arc<Se>, desired: &ElementDesired) {
+        se.goods.pool.lock().on_desired(desired);
+    }
+
+    fn on_host_met(se: &Arc<Se>, id: NodeId, host: &StorageHost) {
+        if se.goods.pool.lock().host(id).is_some() {
+            return;
+        }
+        let apart = se.desired_apart(id);
+        let mut pool = se.goods.pool.lock();
+        pool.on_host_known(id, Arc::new(host.clone()), Instant::now());
+        if let Some(desired) = &apart {
+            pool.on_desired(desired);
+        }
+    }
+
+    fn on_host_arrived(
+        se: &Arc<Se>,
+        id: NodeId,
+        host: StorageHost,
+        hello: HostHello,
+    ) -> Vec<LeaseId> {
+        se.goods.pool.lock().on_host_arrived(
+            id,
+            Arc::new(host),
+            hello.endpoints,
+            hello.incarnation,
+            Instant::now(),
+        );
+        // Storage is not leased: whatever a Host holds is none of this Element's.
+        hello.leases.into_iter().map(|held| held.lease).collect()
+    }
+
+    fn on_host_heard(se: &Arc<Se>, id: NodeId, state: &StorageHostState, _: &[HeldLease]) {
+        let mut pool = se.goods.pool.lock();
+        pool.on_host_heard(id, state.clone(), Instant::now());
+    }
+
+    fn on_host_changed(se: &Arc<Se>, id: NodeId, host: StorageHost, _: &[Deployment]) {
+        let mut pool = se.goods.pool.lock();
+        pool.on_host_changed(id, Arc::new(host), Instant::now());
+    }
+
+    fn on_host_lost(se: &Arc<Se>, id: NodeId) {
+        se.goods.pool.lock().on_host_lost(id);
+    }
+
+    fn on_host_down(se: &Arc<Se>, id: NodeId) {
+        se.goods.pool.lock().on_host_down(id);
+    }
+
+    async fn on_controller_request(
+        _: &Arc<Se>,
+        incoming: Incoming,
+    ) -> Result<Box<RawValue>, Problem> {
+        match incoming.kind.as_str() {
+            // The question is for all Elements: no calls run or wait here.
+            ActivityList::KIND => reply(&Activities::default()),
+            _ => Err(incoming.unknown()),
+        }
+    }
+}

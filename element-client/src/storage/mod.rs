@@ -1,0 +1,29 @@
+//! The Storage Element: a pool of storage Hosts.
+//!
+//! `pool` decides, as a plain state without I/O, which Hosts count and which
+//! have to be probed; `state` sums them up; `goods` says what of it happens
+//! when, and is what an `Element` of this kind has on its shelf. What has to
+//! survive, beyond what every Element keeps, is in `SEDoc.xml`.
+
+mod document;
+mod goods;
+mod measure;
+pub mod pool;
+pub mod state;
+
+use tokio_util::sync::CancellationToken;
+
+use self::goods::Storage;
+use crate::element::{self, Element};
+use crate::{config::Config, run::ElementError};
+
+/// A running Storage Element.
+type Se = Element<Storage>;
+
+/// Runs a Storage Element until `stop`.
+pub async fn run(config: Config, stop: CancellationToken) -> Result<(), ElementError> {
+    element::start::run::<Storage>(config, stop).await
+}
+
+#[cfg(test)]
+mod scene;
