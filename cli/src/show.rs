@@ -138,13 +138,10 @@ fn resource(page: &mut Page, view: &ResourceView) {
             "directly"
         };
         page.field("reached", way);
-        if let Some(info) = host
-            .state
-            .as_ref()
-            .and_then(|state| state.common.health_state_info.as_ref())
-        {
-            page.field("complaint", info.as_str());
-        }
+    }
+    let state = view.description.common_state();
+    if let Some(info) = state.and_then(|state| state.health_state_info.as_ref()) {
+        page.field("complaint", info.as_str());
     }
     page.field("connected", if row.connected { "yes" } else { "no (away)" });
     page.field(
@@ -155,7 +152,13 @@ fn resource(page: &mut Page, view: &ResourceView) {
         ),
     );
     page.field("free", free(row));
-    page.field("running", or_dash(row.running_jobs));
+    let has_calls = matches!(
+        view.description,
+        Description::ComputingElement(_) | Description::ComputeHost(_)
+    );
+    if has_calls {
+        page.field("running", or_dash(row.running_jobs));
+    }
     page.field(
         "wish",
         format!(
@@ -163,6 +166,12 @@ fn resource(page: &mut Page, view: &ResourceView) {
             view.wish.desired, view.wish.generation, view.applied_generation
         ),
     );
+    if has_calls {
+        deployments(page, view);
+    }
+}
+
+fn deployments(page: &mut Page, view: &ResourceView) {
     let rows = view
         .deployments
         .iter()

@@ -148,7 +148,10 @@ async fn for_host(
     entry.detail = format!("{kind}, {uses} uses, {expires_in} s");
     control.administer(entry, |_| Ok(())).await?;
     let JoinTokenMade { token, endpoint } = made;
-    let command = format!("gridmart host compute --element {endpoint} --join-token {token}");
+    let command = format!(
+        "gridmart host {} --element {endpoint} --join-token {token}",
+        kind.goods()
+    );
     Ok(JoinTokenView {
         token,
         endpoint,

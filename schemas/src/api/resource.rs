@@ -8,6 +8,7 @@ use crate::{
         Document as _,
         any::{AnyElement, AnyHost},
         ce::ComputingElement,
+        common::CommonState,
         host::{ComputeHost, StorageHost},
         se::StorageElement,
     },
@@ -98,6 +99,16 @@ impl Description {
             Self::ComputeHost(one) => one.to_xml(),
             Self::StorageElement(one) => one.to_xml(),
             Self::StorageHost(one) => one.to_xml(),
+        }
+    }
+
+    /// How it is, as far as every resource says it.
+    pub fn common_state(&self) -> Option<&CommonState> {
+        match self {
+            Self::ComputingElement(one) => one.state.as_ref().map(|state| &state.common),
+            Self::ComputeHost(one) => one.state.as_ref().map(|state| &state.common),
+            Self::StorageElement(one) => one.state.as_ref().map(|state| &state.common),
+            Self::StorageHost(one) => one.state.as_ref().map(|state| &state.common),
         }
     }
 }

@@ -109,19 +109,13 @@ fn a_token_of_another_kind_or_after_its_time_is_refused() {
     market.stop();
 }
 
-#[test]
-fn a_second_element_serves_its_own_domain() {
-    let market = Supermarket::builder().hosts(1).start();
-    let token = market
-        .cli(&["token", "create", "--kind", "ce", "--domain", "lab"])
-        .ok()
-        .text();
-    let folder = market.folder().join("ce-2");
+/// Starts an Element of these goods, with a token that was made for it.
+fn element(market: &Supermarket, goods: &str, name: &str, token: &str) -> Running {
     let mut command = market.command(&[
         "element",
-        "compute",
+        goods,
         "--name",
-        "ce-2",
+        name,
         "--listen",
         "127.0.0.1:0",
         "--advertise",
@@ -129,16 +123,64 @@ fn a_second_element_serves_its_own_domain() {
     ]);
     command
         .arg("--data-dir")
-        .arg(&folder)
+        .arg(market.folder().join(name))
         .args(["--controller", &market.ready.nodes])
         .env("GRIDMART_JOIN_TOKEN", token);
-    let element = Running::start(command, None);
+    Running::start(command, None)
+}
+
+#[test]
+fn a_second_element_serves_its_own_domain() {
+    let market = Supermarket::builder().hosts(1).start();
+    let token = market
+        .cli(&["token", "create", "--kind", "ce", "--domain", "lab"])
+        .ok()
+        .text();
+    let element = element(&market, "compute", "ce-2", &token);
     market.wait_resource("ce-2", "connected", |row| {
         row["connected"] == true && row["domain"] == "lab"
     });
     element.signal(Signal::SIGTERM);
     element.wait().ok();
     market.wait_resource("ce-2", "away", |row| row["connected"] == false);
+    market.stop();
+}
+
+#[test]
+fn a_storage_element_joins_and_is_stopped_and_started_again() {
+    let market = Supermarket::builder().hosts(1).start();
+    let token = market
+        .cli(&["token", "create", "--kind", "se", "--domain", "lab"])
+        .ok()
+        .text();
+    let element = element(&market, "storage", "se-1", &token);
+    market.wait_resource("se-1", "connected", |row| {
+        row["connected"] == true && row["kind"] == "se" && row["total_bytes"] == 0
+    });
+    // Only its own Hosts get tokens from it.
+    let create = ["token", "create", "--element", "se-1", "--kind"];
+    market
+        .cli(&[&create[..], &["shost"]].concat())
+        .ok()
+        .says("gridmart host storage --element");
+    market
+        .cli(&[&create[..], &["chost"]].concat())
+        .exits(4)
+        .says("se-1");
+    let shown = market.cli(&["show", "se-1"]).ok().text();
+    assert!(shown.contains("None of 0 Hosts is usable."), "{shown}");
+    market.cli(&["stop", "se-1"]).ok();
+    market.wait_resource("se-1", "stopped", |row| row["serving_state"] == "closed");
+    element.signal(Signal::SIGTERM);
+    element.wait().ok();
+    market.cli(&["start", "se-1"]).ok();
+    // The wish waits for it.
+    let element = self::element(&market, "storage", "se-1", &token);
+    market.wait_resource("se-1", "started", |row| {
+        row["serving_state"] == "queueing" && row["pending"] == false && row["connected"] == true
+    });
+    element.signal(Signal::SIGTERM);
+    element.wait().ok();
     market.stop();
 }
 
