@@ -1,11 +1,14 @@
 //! From a configuration to a running Element, and to its end.
 
-use std::{collections::BTreeMap, path::Path, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
 use gridmart_fabric::{
     clock::ParentClock,
     disk::RealDisk,
-    door::{Door, advertised::endpoint},
+    door::{
+        Door,
+        advertised::{endpoint, host_of},
+    },
     identity::{IdentityCell, NodeIdentity},
     ready::{self, Ready},
     telemetry::Metrics,
@@ -67,7 +70,8 @@ pub(crate) async fn run<G: Goods>(
     let server = ServerTls::new(identity.clone(), revocations.clone())?;
     let door = bind_door(config.listen, base.read().door_port(), server).await?;
     let element = assemble::<G>(&config, base, identity, revocations, &door, stop.clone())?;
-    element.note_door(door.local_addr().port())?;
+    let address = door.local_addr();
+    element.note_door(address.port())?;
     element.take_up()?;
     let serving = tokio::spawn(door.serve(
         Arc::new(ElementDoor {
@@ -77,7 +81,7 @@ pub(crate) async fn run<G: Goods>(
     ));
     element.begin_tasks();
     if element.wait_until_ready(started.joined).await {
-        element.announce(&config)?;
+        element.announce(&config, address)?;
     }
     stop.cancelled().await;
     element.links.close_hosts();
@@ -278,8 +282,10 @@ impl<G: Goods> Element<G> {
         self.stop.run_until_cancelled(welcomed).await.is_some()
     }
 
-    fn announce(&self, config: &Config) -> Result<(), ElementError> {
-        let door = self.endpoints.first().cloned().unwrap_or_default();
+    fn announce(&self, config: &Config, address: SocketAddr) -> Result<(), ElementError> {
+        // Where it is, also if others reach it at another port.
+        let reached = reached_by(config, address);
+        let door = endpoint(host_of(&reached), address.port());
         let ready = Ready {
             role: "element".to_owned(),
             pid: std::process::id(),

@@ -227,6 +227,10 @@ impl Client {
         let Some(search) = alive.searches.get_mut(&id) else {
             return;
         };
+        // It may have gone on to another Element meanwhile, and wait there.
+        if search.entry.is_none_or(|(there, _)| there != element) {
+            return;
+        }
         search.entry = None;
         match problem {
             None => self.enter(stage, id, element),
