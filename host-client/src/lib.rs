@@ -1,5 +1,6 @@
 //! Second tier of gridmart: the Hosts. One machine's share of a pool, per
-//! kind: `compute` runs applications' calls in sandboxes.
+//! kind: `compute` runs applications' calls in sandboxes. `member` is what every
+//! Host is, whatever its goods.
 //!
 //! Invariants: a Host serves only what its own Element has permitted, with
 //! tickets it verifies itself; what an application's code can see is a white
@@ -7,3 +8,4 @@
 
 pub mod compute;
 pub mod facts;
+pub mod member;

@@ -68,19 +68,22 @@ pub(crate) fn run(kind: Kind) -> Result<(), Failure> {
                 .to_owned(),
         ));
     }
-    let config = gridmart_host::compute::Config {
+    let member = gridmart_host::member::MemberConfig {
         data_dir: settings
             .data_dir
             .unwrap_or_else(|| data_home().join("chost")),
         element: required(settings.element, "element")?,
         join_token: join_token(settings.join_token, settings.join_token_file.as_deref())?,
         name: settings.name.unwrap_or_else(machine_name),
-        slots: settings.slots,
         listen: settings
             .listen
             .unwrap_or(SocketAddr::from(([0, 0, 0, 0], 0))),
         advertise: settings.advertise,
         relayed,
+    };
+    let config = gridmart_host::compute::Config {
+        member,
+        slots: settings.slots,
         allow_unsandboxed: settings.allow_unsandboxed.unwrap_or(false),
     };
     frame.serve(|shutdown| gridmart_host::compute::run(config, shutdown))

@@ -170,8 +170,8 @@ impl Connection {
     async fn attached(&self, held: Vec<gridmart_schemas::id::CallId>) {
         let services = &self.lease.services;
         let attached = Attached {
-            host: services.host,
-            incarnation: services.incarnation,
+            host: services.member.node,
+            incarnation: services.member.incarnation,
             held,
             v: [wire::MAJOR, wire::MINOR],
         };

@@ -78,12 +78,16 @@ pub(crate) struct Deployer {
     source: PackageSource,
     places: Mutex<HashMap<Digest, Place>>,
     /// Told whenever a state changes.
-    pub(crate) changed: Notify,
+    changed: Arc<Notify>,
 }
 
 impl Deployer {
     /// Finds what an earlier start has unpacked; removes what it left behind.
-    pub(crate) fn open(folder: &Path, source: PackageSource) -> io::Result<Self> {
+    pub(crate) fn open(
+        folder: &Path,
+        source: PackageSource,
+        changed: Arc<Notify>,
+    ) -> io::Result<Self> {
         fs::create_dir_all(folder)?;
         let mut places = HashMap::new();
         for entry in fs::read_dir(folder)? {
@@ -107,7 +111,7 @@ impl Deployer {
             folder: folder.to_owned(),
             source,
             places: Mutex::new(places),
-            changed: Notify::new(),
+            changed,
         })
     }
 
@@ -189,7 +193,7 @@ impl Deployer {
             }
         }
         if !removed.is_empty() {
-            self.changed.notify_waiters();
+            self.changed.notify_one();
         }
         removed
     }
@@ -206,7 +210,7 @@ impl Deployer {
         let (done, fetching) = watch::channel(None);
         places.insert(digest.clone(), Place::Fetching(fetching.clone()));
         drop(places);
-        self.changed.notify_waiters();
+        self.changed.notify_one();
         // A task of its own: whoever asked may go away, the others wait on.
         let (deployer, digest) = (Arc::clone(self), digest.clone());
         tokio::spawn(async move {
@@ -232,7 +236,7 @@ impl Deployer {
             }
         };
         self.places.lock().insert(digest.clone(), place);
-        self.changed.notify_waiters();
+        self.changed.notify_one();
     }
 
     async fn fetch(&self, digest: &Digest, size: u64) -> Outcome {

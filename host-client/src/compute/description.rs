@@ -1,132 +1,76 @@
 //! The Host's description: what it is, how it is, what is deployed on it.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc};
 
 use gridmart_schemas::{
-    id::{Digest, NodeId},
+    id::Digest,
     resource::{
-        common::{AccessControlBase, AccessRule, CommonInfo, CommonState, Who},
         enumeration::{AppEnvState, HealthState, Sandbox, ServingState},
         host::{ComputeHost, HostInfo, HostState},
     },
-    role::Desired,
-    scalar::{LocalId, Seconds, Text, Token, Uri, UtcTime},
+    scalar::{Seconds, UtcTime},
     wire::{control_element::Deployment, desired::Wish},
 };
-use parking_lot::Mutex;
 
-use super::{
-    command::Commands,
-    deploy::Deployer,
-    disk_watch::COMPLAINT,
-    leases::Leases,
-    relay::{self, Relay},
-    sandbox::Confinement,
-    services::Services,
+use super::{deploy::Deployer, leases::Leases, sandbox::Confinement, services::Services};
+use crate::{
+    facts::MachineFacts,
+    member::{COMPLAINT, Profile},
 };
-use crate::facts::{Machine, MachineFacts};
 
 /// GLUE's word for what the Host does.
 const CAPABILITY: &str = "executionmanagement.jobexecution";
-/// A state is a fact for so many heartbeats.
-const VALID_HEARTBEATS: u64 = 3;
 
 /// Describes the Host, whenever it is asked.
 pub(crate) struct Description {
     info: HostInfo,
-    id: NodeId,
-    started: UtcTime,
-    machine: Mutex<Machine>,
     services: Arc<Services>,
     leases: Arc<Leases>,
     deployer: Arc<Deployer>,
-    commands: Arc<Commands>,
     /// Why it is not wholly well, if it is not.
     complaint: Option<String>,
-    /// How programs come, if not by dialling.
-    relay: Option<Arc<Relay>>,
-}
-
-/// What a description is made of.
-pub(crate) struct DescriptionParts {
-    pub(crate) name: Token,
-    pub(crate) domain: LocalId,
-    pub(crate) element: NodeId,
-    pub(crate) endpoints: Vec<String>,
-    pub(crate) machine: Machine,
-    pub(crate) services: Arc<Services>,
-    pub(crate) leases: Arc<Leases>,
-    pub(crate) deployer: Arc<Deployer>,
-    pub(crate) complaint: Option<String>,
-    pub(crate) relay: Option<Arc<Relay>>,
 }
 
 impl Description {
-    pub(crate) fn new(parts: DescriptionParts) -> Self {
-        let facts = parts.machine.facts();
-        let sandbox = match parts
-            .services
-            .sandboxes
-            .as_ref()
-            .map(|maker| &maker.confinement)
-        {
-            Ok(Confinement::Bubblewrap(_)) => Sandbox::Bubblewrap,
-            Ok(Confinement::Unconfined) | Err(_) => Sandbox::None,
-        };
-        let mut common = CommonInfo::new(parts.name, parts.domain);
-        common.implementation_name = Token::new("gridmart").ok();
-        common.implementation_version = Token::new(env!("CARGO_PKG_VERSION")).ok();
-        common.endpoints = parts
-            .endpoints
-            .iter()
-            .filter_map(|endpoint| Uri::new(&format!("wss://{endpoint}/v1/calls")).ok())
-            .collect();
-        common.capabilities = Token::new(CAPABILITY).into_iter().collect();
-        let mut info = info(common, parts.element, facts, sandbox);
-        info.relayed = parts.relay.as_ref().map(|_| true);
+    pub(crate) fn new(
+        services: Arc<Services>,
+        leases: Arc<Leases>,
+        deployer: Arc<Deployer>,
+        complaint: Option<String>,
+    ) -> Self {
         Self {
-            info,
-            id: parts.services.host,
-            started: UtcTime::now(),
-            machine: Mutex::new(parts.machine),
-            commands: Arc::clone(&parts.services.commands),
-            services: parts.services,
-            leases: parts.leases,
-            deployer: parts.deployer,
-            complaint: parts.complaint,
-            relay: parts.relay,
+            info: info(&services),
+            services,
+            leases,
+            deployer,
+            complaint,
         }
     }
 
     /// The whole of it.
-    pub(crate) fn host(&self, heartbeat: Duration) -> ComputeHost {
+    pub(crate) fn host(&self) -> ComputeHost {
         ComputeHost {
-            id: Uri::from_uuid(self.id.as_uuid()),
+            id: self.services.member.profile.id(),
             info: self.info.clone(),
-            state: Some(self.state(heartbeat)),
+            state: Some(self.state()),
             policy: self.services.policy.clone(),
-            // The Element's rules decide: without one of its own a Host lets nobody in.
-            access: AccessControlBase::from_rules(vec![AccessRule::new(Who::All)]),
+            access: Profile::access(),
         }
     }
 
     /// What changes.
-    pub(crate) fn state(&self, heartbeat: Duration) -> HostState {
-        let machine = self.machine.lock().state();
-        let mut common = CommonState::new(self.serving_state(), self.health_state());
-        common.health_state_info = self
-            .complaint()
-            .and_then(|complaint| Text::new(complaint).ok());
-        common.start_time = Some(self.started);
-        let validity = Seconds::from_duration(
-            heartbeat.saturating_mul(u32::try_from(VALID_HEARTBEATS).unwrap_or(1)),
-        );
+    pub(crate) fn state(&self) -> HostState {
+        let member = &self.services.member;
+        let machine = member.profile.machine_state();
+        let serving = member.serving_state(self.leases.is_idle());
+        let common = member
+            .profile
+            .common_state(serving, self.health_state(), self.complaint());
         let total = self.services.slots_total;
-        let mut state = HostState::new(UtcTime::now(), validity, common, total);
+        let mut state = HostState::new(UtcTime::now(), member.validity(), common, total);
         state.used_slots = self.services.slots_used();
         state.running_jobs = state.used_slots;
-        let takes_calls =
-            self.serving_state() == ServingState::Production && self.services.sandboxes.is_ok();
+        let takes_calls = serving == ServingState::Production && self.services.sandboxes.is_ok();
         state.free_job_slots = if takes_calls {
             total.saturating_sub(state.used_slots)
         } else {
@@ -145,26 +89,11 @@ impl Description {
         state
     }
 
-    /// A stopped Host is draining until its last call has ended; one that
-    /// nobody can reach is as good as stopped.
-    pub(crate) fn serving_state(&self) -> ServingState {
-        let desired = if self.is_reachable() {
-            self.commands.host().desired
-        } else {
-            Desired::Closed
-        };
-        serving_state(desired, self.leases.is_idle())
-    }
-
-    /// Whether programs can come at all.
-    fn is_reachable(&self) -> bool {
-        self.relay.as_ref().is_none_or(|relay| relay.is_served())
-    }
-
     fn complaint(&self) -> Option<&str> {
-        if !self.is_reachable() {
-            Some(relay::UNSERVED)
-        } else if self.services.disk_watch.is_failing() {
+        let member = &self.services.member;
+        if let Some(unserved) = member.unreachable() {
+            Some(unserved)
+        } else if member.disk_watch.is_failing() {
             Some(COMPLAINT)
         } else {
             self.complaint.as_deref()
@@ -172,8 +101,9 @@ impl Description {
     }
 
     fn health_state(&self) -> HealthState {
-        let is_broken = self.services.sandboxes.is_err() || self.services.disk_watch.is_failing();
-        if is_broken || !self.is_reachable() {
+        let member = &self.services.member;
+        let is_broken = self.services.sandboxes.is_err() || member.disk_watch.is_failing();
+        if is_broken || member.unreachable().is_some() {
             HealthState::Critical
         } else if self.complaint.is_some() {
             HealthState::Warning
@@ -185,6 +115,8 @@ impl Description {
     /// All applications that are here, or should be.
     pub(crate) fn deployments(&self) -> Vec<Deployment> {
         let wishes: BTreeMap<Digest, Wish> = self
+            .services
+            .member
             .commands
             .applications()
             .into_iter()
@@ -224,11 +156,6 @@ impl Description {
             .find(|deployment| deployment.digest == *digest);
         found.unwrap_or_else(|| deployment(digest.clone(), &AppEnvState::Installable, None, None))
     }
-
-    /// Generation of the Host's own wish that is in force.
-    pub(crate) fn generation(&self) -> u64 {
-        self.commands.host().generation
-    }
 }
 
 fn deployment(
@@ -247,15 +174,12 @@ fn deployment(
     }
 }
 
-const fn serving_state(desired: Desired, idle: bool) -> ServingState {
-    match (desired, idle) {
-        (Desired::Production, _) => ServingState::Production,
-        (Desired::Closed, false) => ServingState::Draining,
-        (Desired::Closed, true) => ServingState::Closed,
-    }
-}
-
-fn info(common: CommonInfo, element: NodeId, facts: MachineFacts, sandbox: Sandbox) -> HostInfo {
+fn info(services: &Services) -> HostInfo {
+    let sandbox = match services.sandboxes.as_ref().map(|maker| &maker.confinement) {
+        Ok(Confinement::Bubblewrap(_)) => Sandbox::Bubblewrap,
+        Ok(Confinement::Unconfined) | Err(_) => Sandbox::None,
+    };
+    let member = &services.member;
     let MachineFacts {
         host_name,
         architecture,
@@ -265,11 +189,10 @@ fn info(common: CommonInfo, element: NodeId, facts: MachineFacts, sandbox: Sandb
         network_adapters,
         virtual_machine,
         file_systems,
-    } = facts;
-    let element = Uri::from_uuid(element.as_uuid());
+    } = member.profile.facts();
     let mut info = HostInfo::new(
-        common,
-        element,
+        member.profile.common_info("wss", "/v1/calls", CAPABILITY),
+        member.profile.element(),
         host_name,
         architecture,
         main_memory,
@@ -280,23 +203,6 @@ fn info(common: CommonInfo, element: NodeId, facts: MachineFacts, sandbox: Sandb
     info.virtual_machine = virtual_machine;
     info.sandbox = Some(sandbox);
     info.file_systems = file_systems;
+    info.relayed = member.is_relayed().then_some(true);
     info
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_stopped_host_drains_first() {
-        assert_eq!(
-            serving_state(Desired::Production, true),
-            ServingState::Production
-        );
-        assert_eq!(
-            serving_state(Desired::Closed, false),
-            ServingState::Draining
-        );
-        assert_eq!(serving_state(Desired::Closed, true), ServingState::Closed);
-    }
 }

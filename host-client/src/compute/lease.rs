@@ -40,6 +40,7 @@ use super::{
     tenure::{Tenure, Work},
     verdict::Cut,
 };
+use crate::member::COMPLAINT;
 
 /// Calls shorter than this are given to runners ahead of time.
 const QUICK_CALL_US: u64 = 10_000;
@@ -145,10 +146,13 @@ impl Lease {
     pub(crate) fn open(&self, open: CallOpen) -> Result<(Arc<Call>, bool), Problem> {
         let mut tenure = self.tenure.lock();
         let serving = || {
-            let commands = &self.services.commands;
-            commands.require_serving(&self.application.digest)?;
-            if open.part_of.is_some() {
-                self.services.disk_watch.require()?;
+            let member = &self.services.member;
+            member.commands.require_serving(&self.application.digest)?;
+            if open.part_of.is_some() && member.disk_watch.is_failing() {
+                return Err(Problem::new(
+                    Code::NotAccepting,
+                    format!("The Host takes no parts of maps: {COMPLAINT}."),
+                ));
             }
             Ok(())
         };
@@ -159,7 +163,12 @@ impl Lease {
             .services
             .logs
             .writer(&self.application.digest, open.call, &self.claims.sub);
-        let call = Call::new(open, self.services.incarnation, &self.services.spools, log);
+        let call = Call::new(
+            open,
+            self.services.member.incarnation,
+            &self.services.spools,
+            log,
+        );
         tenure.on_opened(Arc::clone(&call));
         Ok((call, true))
     }
@@ -251,7 +260,7 @@ impl Lease {
             application: self.claims.application.name.clone(),
             version: self.claims.application.version.clone(),
             digest: self.application.digest.clone(),
-            host: self.services.host,
+            host: self.services.member.node,
             lease: Some(self.id()),
             request: call.open.request,
             submitted: call.accepted,

@@ -2,25 +2,16 @@
 
 use std::{
     collections::HashSet,
-    io,
-    path::{Path, PathBuf},
     sync::Arc,
     time::{Duration, Instant},
 };
 
-use gridmart_fabric::{
-    clock::ParentClock,
-    disk::{Disk, Secrecy, durable_write},
-    ticket::VerifyingKeys,
-};
 use gridmart_schemas::{
-    id::{CallId, Digest, JobId, KeyHash, LeaseId, NodeId},
+    id::{CallId, Digest, JobId, KeyHash, LeaseId},
     problem::{Code, Problem},
     wire::element_host::HeldLease,
 };
-use parking_lot::{Mutex, RwLock};
-use serde::{Deserialize, Serialize};
-use time::OffsetDateTime;
+use parking_lot::Mutex;
 use tokio::sync::mpsc;
 
 use super::{
@@ -33,89 +24,28 @@ use super::{
 
 /// A lost caller may come back for so long, where the Element says nothing.
 const GRACE_DEFAULT: u32 = 30;
-/// A larger file is not ours.
-const TRUST_BYTES_MAX: u64 = 64 * 1024;
-
-/// What the Element has told about its leases; kept, so that a restarted Host
-/// serves while the Element is away.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct LeaseTrust {
-    /// Key that signs its leases: `SubjectPublicKeyInfo`, PEM.
-    pub(crate) lease_key: String,
-    /// Seconds that a lost caller may take to attach again.
-    pub(crate) reattach_grace: u32,
-}
-
-struct Trust {
-    told: Option<LeaseTrust>,
-    keys: VerifyingKeys,
-}
 
 /// The leases in force, and those that were ended lately.
 pub(crate) struct Leases {
-    pub(crate) parent_clock: ParentClock,
     services: Arc<Services>,
     deployer: Arc<Deployer>,
-    element: NodeId,
-    disk: Arc<dyn Disk>,
-    trust_path: PathBuf,
-    trust: RwLock<Trust>,
     roll: Mutex<Roll<Arc<Lease>>>,
     ended: mpsc::UnboundedSender<LeaseId>,
 }
 
 impl Leases {
     /// `ended` is told of leases that end by themselves.
-    pub(crate) fn open(
+    pub(crate) fn new(
         services: Arc<Services>,
         deployer: Arc<Deployer>,
-        element: NodeId,
-        trust_path: &Path,
         ended: mpsc::UnboundedSender<LeaseId>,
-    ) -> io::Result<Self> {
-        let disk = Arc::clone(&services.disk_watch.disk);
-        let told: Option<LeaseTrust> = match disk.read_bounded(trust_path, TRUST_BYTES_MAX)? {
-            Some(bytes) => Some(serde_json::from_slice(&bytes)?),
-            None => None,
-        };
-        let mut keys = VerifyingKeys::default();
-        if let Some(told) = &told {
-            keys.insert(element, &told.lease_key)
-                .map_err(io::Error::other)?;
-        }
-        Ok(Self {
+    ) -> Self {
+        Self {
             services,
             deployer,
-            element,
-            disk,
-            trust_path: trust_path.to_owned(),
-            trust: RwLock::new(Trust { told, keys }),
-            parent_clock: ParentClock::default(),
             roll: Mutex::default(),
             ended,
-        })
-    }
-
-    /// Takes what the Element tells in its welcome; blocks for the disk when
-    /// it is new.
-    pub(crate) fn on_trust(&self, told: LeaseTrust) -> Result<(), Problem> {
-        if self.trust.read().told.as_ref() == Some(&told) {
-            return Ok(());
         }
-        // Only the present key: what another one has signed is not served.
-        let mut keys = VerifyingKeys::default();
-        keys.insert(self.element, &told.lease_key)?;
-        let kept = serde_json::to_vec_pretty(&told)
-            .map_err(io::Error::from)
-            .and_then(|bytes| durable_write(&*self.disk, &self.trust_path, &bytes, Secrecy::Open));
-        if let Err(error) = kept {
-            tracing::error!(%error, path = %self.trust_path.display(), "the Element's lease key cannot be kept");
-        }
-        *self.trust.write() = Trust {
-            told: Some(told),
-            keys,
-        };
-        Ok(())
     }
 
     /// Verifies a lease ticket; gives its lease, begun if it is new, and the
@@ -129,27 +59,20 @@ impl Leases {
             let detail = format!("The Host takes no calls: it cannot make sandboxes ({reason}).");
             return Err(Problem::new(Code::SandboxUnavailable, detail));
         }
-        let now = OffsetDateTime::now_utc();
-        let judged =
-            self.trust
-                .read()
-                .keys
-                .verify_lease(ticket, self.services.host, presenter, now);
-        let explain = |problem| {
-            self.parent_clock
-                .explain(problem, "the Host", "its Element")
-        };
-        let claims = judged.map_err(explain)?;
+        let member = &self.services.member;
+        let claims = member
+            .trust
+            .judge(|keys, now| keys.verify_lease(ticket, member.node, presenter, now))?;
         let digest = claims.application.digest.clone();
         let expires = claims.exp;
         // Held to the end: what ends leases looks at those that are present, so
         // none may begin between these checks and that.
         let mut roll = self.roll.lock();
-        let in_force = self.services.commands.cut(&digest);
+        let in_force = self.services.member.commands.cut(&digest);
         if let Some(lease) = roll.judge(&claims, in_force)? {
             return Ok((lease, expires));
         }
-        self.services.commands.require_serving(&digest)?;
+        self.services.member.commands.require_serving(&digest)?;
         let application = self.deployer.get(&digest).ok_or_else(|| {
             Problem::new(
                 Code::StagingFailed,
@@ -188,7 +111,7 @@ impl Leases {
 
     /// Ends what kills have passed; gives how many leases that were.
     pub(crate) fn end_cut(&self) -> usize {
-        let commands = &self.services.commands;
+        let commands = &self.services.member.commands;
         let cut = self
             .roll
             .lock()
@@ -238,12 +161,8 @@ impl Leases {
 
     /// Ends leases whose callers are gone, or that have nothing left to do.
     pub(crate) fn sweep(&self) {
-        let seconds = self
-            .trust
-            .read()
-            .told
-            .as_ref()
-            .map_or(GRACE_DEFAULT, |told| told.reattach_grace);
+        let told = self.services.member.trust.reattach_grace();
+        let seconds = told.unwrap_or(GRACE_DEFAULT);
         let grace = Duration::from_secs(u64::from(seconds));
         for lease in self.all() {
             if let Some(reason) = lease.outlived(grace) {

@@ -28,7 +28,8 @@ use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
 use self::journal::Journal;
-use super::{disk_watch::DiskWatch, draft::Draft};
+use super::draft::Draft;
+use crate::member::DiskWatch;
 
 /// Records that make a batch full.
 const BATCH_RECORDS_MAX: usize = 500;

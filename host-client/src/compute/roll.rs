@@ -15,7 +15,7 @@ use gridmart_schemas::{
     problem::{Code, Problem},
 };
 
-use super::orders::is_cut;
+use crate::member::orders::is_cut;
 
 /// A ticket is of no use after this, whoever made it and whenever.
 const TICKET_MEMORY: Duration = LIFE_MAX.saturating_add(LEEWAY).saturating_add(LEEWAY);

@@ -8,24 +8,19 @@ use std::{
     },
 };
 
-use gridmart_schemas::{
-    id::{Incarnation, NodeId},
-    resource::host::HostPolicy,
-};
+use gridmart_schemas::resource::host::HostPolicy;
 use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 
 use super::{
-    command::Commands, disk_watch::DiskWatch, limits::Enforceable, log::LogBook,
-    metrics::HostMetrics, recent::Recent, record::Recorder, sandbox::SandboxMaker,
-    spool::SpoolRoom,
+    limits::Enforceable, log::LogBook, metrics::HostMetrics, recent::Recent, record::Recorder,
+    sandbox::SandboxMaker, spool::SpoolRoom,
 };
+use crate::member::Member;
 
 /// The parts of the Host that serve calls.
 pub(crate) struct Services {
-    pub(crate) host: NodeId,
-    pub(crate) disk_watch: Arc<DiskWatch>,
-    pub(crate) incarnation: Incarnation,
+    pub(crate) member: Arc<Member>,
     /// Makes sandboxes, or says why there are none.
     pub(crate) sandboxes: Result<SandboxMaker, String>,
     /// Folder of the sandboxes' own folders.
@@ -35,7 +30,6 @@ pub(crate) struct Services {
     pub(crate) slots_total: u32,
     /// Taken by whoever counts a work folder: one at a time.
     pub(crate) counting: Arc<Semaphore>,
-    pub(crate) commands: Arc<Commands>,
     pub(crate) policy: HostPolicy,
     pub(crate) enforceable: Enforceable,
     pub(crate) recorder: Arc<Recorder>,
@@ -50,12 +44,10 @@ pub(crate) struct Services {
 
 /// What [`Services`] is made of.
 pub(crate) struct ServiceParts {
-    pub(crate) host: NodeId,
-    pub(crate) disk_watch: Arc<DiskWatch>,
+    pub(crate) member: Arc<Member>,
     pub(crate) sandboxes: Result<SandboxMaker, String>,
     pub(crate) sandbox_folder: PathBuf,
     pub(crate) slots_total: u32,
-    pub(crate) commands: Arc<Commands>,
     pub(crate) policy: HostPolicy,
     pub(crate) recorder: Arc<Recorder>,
     pub(crate) logs: LogBook,
@@ -75,15 +67,12 @@ impl Services {
             tasks: cgroups.limits_tasks(),
         });
         Arc::new(Self {
-            host: parts.host,
-            disk_watch: parts.disk_watch,
-            incarnation: Incarnation::generate(),
+            member: parts.member,
             sandboxes: parts.sandboxes,
             sandbox_folder: parts.sandbox_folder,
             slots: Arc::new(Semaphore::new(parts.slots_total as usize)),
             slots_total: parts.slots_total,
             counting: Arc::new(Semaphore::new(1)),
-            commands: parts.commands,
             policy: parts.policy,
             enforceable,
             recorder: parts.recorder,

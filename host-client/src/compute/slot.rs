@@ -158,7 +158,7 @@ impl Slot {
                     };
                     let code = match error.refusal_of_disk() {
                         Some(refusal) => {
-                            self.lease.services.disk_watch.on_failure(refusal);
+                            self.lease.services.member.disk_watch.on_failure(refusal);
                             Code::StorageFailed
                         }
                         None => Code::SandboxUnavailable,

@@ -19,7 +19,7 @@ use gridmart_fabric::{
     fault::FaultPoint,
 };
 
-use super::disk_watch::DiskWatch;
+use crate::member::DiskWatch;
 
 /// One spool keeps at most this in memory.
 const SPOOL_MEMORY_MAX: usize = 64 * 1024;

@@ -12,7 +12,7 @@ async fn a_relayed_host_under_an_older_element_says_why_it_is_closed() {
     let place = tempfile::tempdir().unwrap();
     let element = Element::open(&place.path().join("element")).await;
     let mut config = Host::config(&place.path().join("host"), &element.address());
-    config.relayed = true;
+    config.member.relayed = true;
     let host = Host::start_with(config, &element).await;
     assert_eq!(host.door, "", "it listens nowhere");
     let hello = element.told.lock().hellos.last().cloned().unwrap();

@@ -10,7 +10,7 @@ use gridmart_element::{
     },
     element::standing::host_desired,
 };
-use gridmart_host::compute::orders;
+use gridmart_host::member::orders;
 use gridmart_schemas::{
     id::{LeaseId, NodeId, PersonName},
     role::Desired,

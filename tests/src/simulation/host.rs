@@ -12,12 +12,14 @@ use std::{
 };
 
 use gridmart_fabric::ticket::LeaseClaims;
-use gridmart_host::compute::{
-    Cut,
-    fate::{Fate, unstarted},
-    orders,
-    roll::{End, Roll, Tenant},
-    tenure::{Tenure, Work},
+use gridmart_host::{
+    compute::{
+        Cut,
+        fate::{Fate, unstarted},
+        roll::{End, Roll, Tenant},
+        tenure::{Tenure, Work},
+    },
+    member::orders,
 };
 use gridmart_schemas::{
     id::{CallId, Digest, Incarnation, JobId, KeyHash, LeaseId, NodeId},

@@ -24,7 +24,7 @@ use gridmart_schemas::{
 
 use time::OffsetDateTime;
 
-use super::super::disk_watch::DiskWatch;
+use crate::member::DiskWatch;
 
 /// The Element has so long to acknowledge a batch.
 const ANSWER_TIME_MAX: Duration = Duration::from_secs(15);

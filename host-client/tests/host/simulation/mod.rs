@@ -8,7 +8,10 @@ pub(crate) mod program;
 use std::{future::Future, path::Path, time::Duration};
 
 use gridmart_fabric::{identity::NodeIdentity, ready};
-use gridmart_host::compute::{Config, Embedding, HostError, RunnerProgram, run_embedded};
+use gridmart_host::{
+    compute::{Config, Embedding, RunnerProgram, run_embedded},
+    member::{HostError, MemberConfig},
+};
 use gridmart_schemas::id::NodeId;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -52,15 +55,18 @@ pub(crate) struct Host {
 
 impl Host {
     pub(crate) fn config(folder: &Path, element: &str) -> Config {
-        Config {
+        let member = MemberConfig {
             data_dir: folder.to_owned(),
             element: element.to_owned(),
             join_token: None,
             name: "host1".into(),
-            slots: Some(2),
             listen: ([127, 0, 0, 1], 0).into(),
             advertise: None,
             relayed: false,
+        };
+        Config {
+            member,
+            slots: Some(2),
             allow_unsandboxed: false,
         }
     }
@@ -99,7 +105,7 @@ impl Host {
     }
 
     async fn start_as(config: Config, embedding: Embedding, element: &Element) -> Self {
-        let folder = config.data_dir.clone();
+        let folder = config.member.data_dir.clone();
         std::fs::create_dir_all(&folder).unwrap();
         if NodeIdentity::load(&folder).unwrap().is_none() {
             element.host_identity().save(&folder).unwrap();

@@ -5,7 +5,10 @@ use std::{
     collections::BTreeMap,
 };
 
-use gridmart_host::compute::{Cut, fate::Fate, orders, tenure::Tenure};
+use gridmart_host::{
+    compute::{Cut, fate::Fate, tenure::Tenure},
+    member::orders,
+};
 use gridmart_schemas::{
     id::{Digest, KeyHash, LeaseId},
     problem::{Code, Problem},

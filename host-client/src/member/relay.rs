@@ -22,7 +22,7 @@ use gridmart_schemas::{
 /// The Element has so long to say whether it relays.
 const ASK_TIME_MAX: Duration = Duration::from_secs(15);
 /// Why a Host takes no calls whose Element does not relay.
-pub(crate) const UNSERVED: &str = "It cannot be dialled, and its Element is of a version that relays nothing: update the Element, or start the Host without --relayed.";
+pub(super) const UNSERVED: &str = "It cannot be dialled, and its Element is of a version that relays nothing: update the Element, or start the Host without --relayed.";
 
 /// The way in by way of the Element.
 pub(crate) struct Relay {

@@ -22,12 +22,14 @@ pub enum HostError {
     },
     /// There is no identity and no token to get one.
     #[error(
-        "the Host in {} has not joined an Element yet: give it a join token, made with `gridmart token create --kind chost`",
+        "the Host in {} has not joined an Element yet: give it a join token, made with `gridmart token create --kind {kind}`",
         folder.display()
     )]
     NotJoined {
         /// The data folder.
         folder: PathBuf,
+        /// What the Host is.
+        kind: NodeKind,
     },
     /// Applications would see the data folder.
     #[error(
@@ -41,12 +43,14 @@ pub enum HostError {
         shown: &'static str,
     },
     /// The identity is another kind of node's.
-    #[error("the data folder {} belongs to a node of kind {kind}, not to a compute Host: name another folder", folder.display())]
+    #[error("the data folder {} belongs to a node of kind {kind}, not to a {goods} Host: name another folder", folder.display())]
     OtherKind {
         /// The data folder.
         folder: PathBuf,
         /// Whose it is.
         kind: NodeKind,
+        /// What the Host has.
+        goods: &'static str,
     },
     /// The join token is not one for this.
     #[error("the join token cannot be used: {reason}")]

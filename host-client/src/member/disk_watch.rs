@@ -1,9 +1,9 @@
 //! Whether the Host's disk takes what has to be written.
 //!
 //! Whoever could not write says so here. From then on the Host tells its
-//! Element that it is critical, and begins no part of a map, whose output would
-//! have to lie on this disk; calls that need no disk go on. With each
-//! heartbeat it tries a small write, until one succeeds.
+//! Element that it is critical, and begins nothing that would have to lie on this
+//! disk; what needs no disk goes on. With each heartbeat it tries a small write,
+//! until one succeeds.
 
 use std::{
     io,
@@ -15,7 +15,6 @@ use std::{
 };
 
 use gridmart_fabric::{disk::Disk, fault::FaultPoint};
-use gridmart_schemas::problem::{Code, Problem};
 use tokio::sync::Notify;
 
 /// What is written as a trial: more than what has failed last most likely was.
@@ -55,7 +54,7 @@ impl DiskWatch {
     /// Something could not be written.
     pub(crate) fn on_failure(&self, error: &io::Error) {
         if !self.failing.swap(true, Ordering::Relaxed) {
-            tracing::error!(folder = %self.folder.display(), %error, "the Host's disk fails: no parts of maps are begun until it does not");
+            tracing::error!(folder = %self.folder.display(), %error, "the Host's disk fails: nothing is begun that needs it until it does not");
             self.changed.notify_one();
         }
     }
@@ -63,17 +62,6 @@ impl DiskWatch {
     /// Whether the last write has failed, as far as it is known.
     pub(crate) fn is_failing(&self) -> bool {
         self.failing.load(Ordering::Relaxed)
-    }
-
-    /// Refuses what has to lie on this disk.
-    pub(crate) fn require(&self) -> Result<(), Problem> {
-        if self.is_failing() {
-            return Err(Problem::new(
-                Code::NotAccepting,
-                format!("The Host takes no parts of maps: {COMPLAINT}."),
-            ));
-        }
-        Ok(())
     }
 
     /// If it fails: tries whether it still does. Blocks for the disk.
@@ -105,15 +93,15 @@ mod tests {
         let watch = DiskWatch::new(Arc::new(disk.clone()), Path::new("/host/spools"));
         watch.look();
         assert!(
-            watch.require().is_ok() && disk.steps() == 0,
+            !watch.is_failing() && disk.steps() == 0,
             "no trial without need"
         );
         disk.fail_at(0, Fault::Full);
         watch.on_failure(&io::ErrorKind::StorageFull.into());
         watch.look();
-        assert_eq!(watch.require().unwrap_err().code, Code::NotAccepting);
+        assert!(watch.is_failing());
         disk.mend();
         watch.look();
-        assert!(watch.require().is_ok());
+        assert!(!watch.is_failing());
     }
 }

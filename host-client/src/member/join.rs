@@ -8,32 +8,38 @@ use gridmart_fabric::{
 use gridmart_schemas::role::NodeKind;
 use tokio_util::sync::CancellationToken;
 
-use super::{config::Config, error::HostError};
+use super::{config::MemberConfig, error::HostError};
 
 /// Reads the identity of a Host that has joined before.
-pub(crate) fn load_identity(config: &Config) -> Result<Option<NodeIdentity>, HostError> {
+pub(super) fn load_identity(
+    config: &MemberConfig,
+    kind: NodeKind,
+) -> Result<Option<NodeIdentity>, HostError> {
     let folder = &config.data_dir;
     let identity = NodeIdentity::load(folder).map_err(|source| HostError::Identity {
         folder: folder.clone(),
         source,
     })?;
     match identity {
-        Some(identity) if identity.kind() != NodeKind::ComputeHost => Err(HostError::OtherKind {
+        Some(identity) if identity.kind() != kind => Err(HostError::OtherKind {
             folder: folder.clone(),
             kind: identity.kind(),
+            goods: kind.goods(),
         }),
         identity => Ok(identity),
     }
 }
 
 /// Joins with the token; tries on while the Element cannot be reached.
-pub(crate) async fn join(
-    config: &Config,
+pub(super) async fn join(
+    config: &MemberConfig,
+    kind: NodeKind,
     stop: &CancellationToken,
 ) -> Result<Option<NodeIdentity>, HostError> {
     let folder = config.data_dir.clone();
     let token = config.join_token.as_ref().ok_or(HostError::NotJoined {
         folder: folder.clone(),
+        kind,
     })?;
     let token: JoinToken =
         token
@@ -44,7 +50,7 @@ pub(crate) async fn join(
                     reason: error.to_string(),
                 },
             )?;
-    if token.kind != NodeKind::ComputeHost {
+    if token.kind != kind {
         return Err(HostError::Token {
             reason: format!("it is for a node of kind {}", token.kind),
         });
