@@ -66,6 +66,8 @@ pub trait Disk: Send + Sync {
     fn create_folder(&self, path: &Path) -> io::Result<()>;
     /// Opens a file to read and write, which is made if it is not there.
     fn open(&self, path: &Path, secrecy: Secrecy) -> io::Result<Box<dyn DiskFile>>;
+    /// Opens a file to read, which has to be there.
+    fn open_existing(&self, path: &Path) -> io::Result<Box<dyn DiskFile>>;
     /// Makes a file without a name, which is gone with its handle, on the disk
     /// of this folder.
     fn open_unnamed(&self, folder: &Path) -> io::Result<Box<dyn DiskFile>>;
@@ -157,6 +159,10 @@ impl Disk for RealDisk {
             .mode(secrecy.mode())
             .open(path)?;
         Ok(Box::new(file))
+    }
+
+    fn open_existing(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
+        Ok(Box::new(File::open(path)?))
     }
 
     fn open_unnamed(&self, folder: &Path) -> io::Result<Box<dyn DiskFile>> {

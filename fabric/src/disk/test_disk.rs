@@ -372,6 +372,14 @@ impl Disk for TestDisk {
         }))
     }
 
+    fn open_existing(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
+        let number = self.inner.lock().number(path)?;
+        Ok(Box::new(TestFile {
+            disk: self.clone(),
+            number,
+        }))
+    }
+
     fn open_unnamed(&self, _: &Path) -> io::Result<Box<dyn DiskFile>> {
         let mut inner = self.inner.lock();
         inner.step_small()?;
