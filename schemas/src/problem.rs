@@ -154,6 +154,14 @@ codes! {
     Unavailable = "unavailable", 503, true, "Try again in a moment.";
     /// The node's disk refuses.
     StorageFailed = "storage-failed", 507, true, "See the node's log; make room or repair the disk.";
+    /// A block of that id is there, with other content.
+    BlockConflict = "block-conflict", 409, false, "Write the data as a new stripe: a block never changes.";
+    /// The Host's copy of a block is damaged, and is not served.
+    BlockDamaged = "block-damaged", 409, false, "Read another copy of the block, or rebuild it from the others of its stripe.";
+    /// Somebody with a newer epoch has written to this ledger.
+    StaleEpoch = "stale-epoch", 409, false, "Take a newer epoch: another process of the Element has written meanwhile.";
+    /// Records come before these that the ledger does not have.
+    LedgerGap = "ledger-gap", 409, true, "Send the records from the position on that the message names, or a snapshot.";
     /// A fault of gridmart itself.
     Internal = "internal", 500, true, "See the node's log for the request id.";
 }
