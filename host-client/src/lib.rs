@@ -1,6 +1,7 @@
 //! Second tier of gridmart: the Hosts. One machine's share of a pool, per
-//! kind: `compute` runs applications' calls in sandboxes. `member` is what every
-//! Host is, whatever its goods.
+//! kind: `compute` runs applications' calls in sandboxes, `storage` keeps blocks of
+//! objects and copies of its Element's ledger. `member` is what every Host is,
+//! whatever its goods.
 //!
 //! Invariants: a Host serves only what its own Element has permitted, with
 //! tickets it verifies itself; what an application's code can see is a white
@@ -9,3 +10,4 @@
 pub mod compute;
 pub mod facts;
 pub mod member;
+pub mod storage;
