@@ -7,6 +7,7 @@
 //! calls block for the disk, and may come from many threads.
 
 mod group_sync;
+pub mod ledger;
 pub mod volume;
 
 /// An error's words as a sentence, for people.
