@@ -186,7 +186,6 @@ impl Volume {
             is_readable &= self.copy(found, &mut compaction)?;
         }
         self.settle_all_open()?;
-        self.standing.on_success();
         let mut index = self.index.write();
         for (id, before, after) in compaction.moved {
             index.replace(id, before, Some(after));
@@ -200,6 +199,7 @@ impl Volume {
             return Ok(Maintenance::LeftAlone);
         }
         self.remove_segment(number, length)?;
+        self.standing.on_success();
         Ok(Maintenance::Compacted)
     }
 
