@@ -201,3 +201,5 @@ mod damage_tests;
 mod model_tests;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod throughput;
