@@ -211,6 +211,10 @@ pub(crate) fn exit_code_of(code: Code) -> u8 {
         | Code::LeaseEnded
         | Code::SandboxUnavailable
         | Code::VersionUnsupported
+        | Code::BlockConflict
+        | Code::BlockDamaged
+        | Code::StaleEpoch
+        | Code::LedgerGap
         | Code::Busy => EXIT_REFUSED,
     }
 }
