@@ -13,6 +13,7 @@
 
 pub mod advertised;
 mod answer;
+mod body;
 mod hall;
 mod inner;
 mod limits;
@@ -34,6 +35,7 @@ pub use self::{
         Body, Request, Response, empty_response, file_response, json_body, json_response,
         problem_response, text_response,
     },
+    body::{BodyPieces, stream_response},
     inner::{InnerDoor, Usher},
     limits::DoorLimits,
     places::Origin,

@@ -76,6 +76,18 @@ pub struct BlockClaims {
 }
 
 impl BlockClaims {
+    /// Whether it permits this with any block.
+    pub fn permit_operation(&self, operation: BlockOperation) -> Result<(), Problem> {
+        if self.operation == operation {
+            return Ok(());
+        }
+        let detail = format!(
+            "The ticket permits to {} blocks, not to {operation} them.",
+            self.operation
+        );
+        Err(Problem::new(Code::NotAuthorized, detail))
+    }
+
     /// Whether it permits this with the block, whose header names `version`.
     pub fn permit(
         &self,
@@ -83,13 +95,7 @@ impl BlockClaims {
         block: BlockId,
         version: VersionId,
     ) -> Result<(), Problem> {
-        if self.operation != operation {
-            let detail = format!(
-                "The ticket permits to {} blocks, not to {operation} them.",
-                self.operation
-            );
-            return Err(Problem::new(Code::NotAuthorized, detail));
-        }
+        self.permit_operation(operation)?;
         if self.version != version {
             let detail = format!("The ticket is not for the object version of block {block}.");
             return Err(Problem::new(Code::TicketForeign, detail));
