@@ -4,7 +4,8 @@
 //! `POST /v1/blocks` takes blocks one after the other and answers with
 //! [`BlocksStored`]; `POST /v1/blocks/read` takes a list of [`BlockRead`] and
 //! answers with a frame for each, in their order; `POST /v1/blocks/delete` takes
-//! a list of ids and answers with [`BlocksDeleted`].
+//! a list of ids and answers with [`BlocksDeleted`]; `GET /v1/blocks?after=ID&limit=N`
+//! answers with [`BlocksListed`]. The last two are for the own Element only.
 
 use serde::{Deserialize, Serialize};
 
@@ -21,6 +22,9 @@ pub const BODY_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// The most bytes of a request's or answer's JSON: as many blocks as there may
 /// be, each with the room for a problem.
 pub const JSON_BYTES_MAX: usize = BLOCKS_MAX * 1024;
+
+/// The most blocks of one listing.
+pub const LIST_BLOCKS_MAX: usize = 5000;
 
 /// A range of chunks of a block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -73,6 +77,27 @@ pub enum BlockStored {
 pub struct BlocksDeleted {
     /// Blocks that could not be deleted, and why.
     pub refused: Vec<BlockRefused>,
+}
+
+/// Blocks of a Host, in the order of their ids.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BlocksListed {
+    /// Those after the one that was named.
+    pub blocks: Vec<BlockListed>,
+    /// There are none after these.
+    pub is_last: bool,
+}
+
+/// A block of a listing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BlockListed {
+    /// The block.
+    pub id: BlockId,
+    /// Bytes of header, table and payload.
+    pub bytes: u32,
+    /// It was found damaged, and is not served any more.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub damaged: bool,
 }
 
 /// A block for which something could not be done.

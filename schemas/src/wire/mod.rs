@@ -11,6 +11,7 @@ pub mod desired;
 pub mod element_host;
 pub mod enrol;
 pub mod frame;
+pub mod ledger;
 pub mod queue;
 pub mod record;
 
