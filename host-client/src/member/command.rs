@@ -106,6 +106,11 @@ impl Commands {
         Ok(())
     }
 
+    /// All that should be.
+    pub(crate) fn desired(&self) -> HostDesired {
+        self.wishes.lock().in_force.clone()
+    }
+
     /// The Host's own wish.
     pub(crate) fn host(&self) -> Wish {
         self.wishes.lock().in_force.wish

@@ -1,0 +1,202 @@
+//! What a storage Host does for its blocks by itself: follows the room on its
+//! disk, compacts segments, and reads every block again now and then to find
+//! damage before somebody needs the block.
+
+use std::{
+    path::PathBuf,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use gridmart_fabric::disk::{Disk, Secrecy, durable_write};
+use gridmart_schemas::{id::BlockId, scalar::UtcTime};
+use parking_lot::Mutex;
+use serde::{Deserialize, Serialize};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    metrics::StorageMetrics,
+    room::FileSystem,
+    volume::{Maintenance, Volume},
+};
+use crate::member::Member;
+
+/// How often the room is looked at, and whether there is something to do.
+const LOOK_INTERVAL: Duration = Duration::from_secs(1);
+/// Between two steps of scrubbing.
+const SCRUB_INTERVAL: Duration = Duration::from_secs(10);
+/// All blocks are read within so long.
+const SCRUB_TIME: Duration = Duration::from_hours(7 * 24);
+/// A pass over few blocks is over soon: the next one begins so long after it.
+const SCRUB_PAUSE: Duration = Duration::from_hours(24);
+/// A larger file is not ours.
+const SCRUB_FILE_BYTES_MAX: u64 = 4096;
+
+/// How far scrubbing has come; kept, so that a restart does not begin anew.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+struct Progress {
+    /// The last block that was read in the present pass.
+    after: Option<BlockId>,
+    /// When every block had been read last.
+    finished: Option<UtcTime>,
+}
+
+/// See the module.
+pub(super) struct Care {
+    member: Arc<Member>,
+    volume: Arc<Volume>,
+    metrics: StorageMetrics,
+    max_used_space: Option<u64>,
+    path: PathBuf,
+    progress: Mutex<Progress>,
+}
+
+impl Care {
+    pub(super) fn new(
+        member: Arc<Member>,
+        volume: Arc<Volume>,
+        metrics: StorageMetrics,
+        max_used_space: Option<u64>,
+    ) -> Self {
+        let path = member.folder("scrub.json");
+        let disk = &member.disk_watch.disk;
+        let kept = disk.read_bounded(&path, SCRUB_FILE_BYTES_MAX).ok();
+        // It costs a pass at worst.
+        let progress = kept
+            .flatten()
+            .and_then(|bytes| serde_json::from_slice(&bytes).ok());
+        Self {
+            member,
+            volume,
+            metrics,
+            max_used_space,
+            path,
+            progress: Mutex::new(progress.unwrap_or_default()),
+        }
+    }
+
+    /// When every block had been read last.
+    pub(super) fn last_scrub(&self) -> Option<UtcTime> {
+        self.progress.lock().finished
+    }
+
+    /// Cares until `stop`.
+    pub(super) async fn run(self: Arc<Self>, stop: CancellationToken) {
+        let mut look = tokio::time::interval(LOOK_INTERVAL);
+        look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut scrubbed = Instant::now();
+        while stop.run_until_cancelled(look.tick()).await.is_some() {
+            let is_scrub_due = scrubbed.elapsed() >= SCRUB_INTERVAL;
+            if is_scrub_due {
+                scrubbed = Instant::now();
+            }
+            let care = Arc::clone(&self);
+            let cared = tokio::task::spawn_blocking(move || {
+                care.look_at_room();
+                care.maintain();
+                if is_scrub_due {
+                    care.scrub();
+                }
+            });
+            if let Err(error) = cared.await {
+                tracing::error!(%error, "the Host's blocks could not be looked after");
+            }
+        }
+    }
+
+    /// Lets blocks take what the Policy allows and the disk has room for.
+    pub(super) fn look_at_room(&self) {
+        let used = self.volume.space().used;
+        match FileSystem::of(&self.member.data_dir) {
+            Ok(found) => self
+                .volume
+                .set_quota(found.quota(self.max_used_space, used)),
+            Err(error) => {
+                tracing::warn!(%error, "the room on the Host's disk cannot be told");
+            }
+        }
+        let blocks = self.volume.blocks() as u64;
+        let damaged = self.volume.damaged().len() as u64;
+        self.metrics.show(blocks, damaged, used);
+    }
+
+    /// One piece of maintenance; the next look does the next one.
+    fn maintain(&self) {
+        match self.volume.maintain() {
+            Ok(Maintenance::Idle | Maintenance::Sealed | Maintenance::Compacted) => {}
+            Ok(Maintenance::LeftAlone) => {
+                tracing::debug!("a segment that cannot be read whole is left alone");
+            }
+            Err(error) => tracing::warn!(%error, "the Host's blocks could not be maintained"),
+        }
+    }
+
+    /// Reads some blocks again.
+    fn scrub(&self) {
+        let before = *self.progress.lock();
+        let is_resting = before.after.is_none()
+            && before
+                .finished
+                .is_some_and(|finished| rests(finished, UtcTime::now()));
+        if is_resting {
+            return;
+        }
+        let step = self
+            .volume
+            .scrub(before.after, step_bytes(self.volume.space().used));
+        self.metrics.on_scrubbed(step.bytes);
+        for error in &step.unreadable {
+            tracing::warn!(%error, "a block could not be read this time");
+        }
+        let mut after = Progress {
+            after: step.next_after,
+            ..before
+        };
+        if step.next_after.is_none() {
+            after.finished = Some(UtcTime::now());
+        }
+        *self.progress.lock() = after;
+        self.keep(after);
+        if !step.damaged.is_empty() {
+            self.member.changed.notify_one();
+        }
+    }
+
+    fn keep(&self, progress: Progress) {
+        let disk: &dyn Disk = &*self.member.disk_watch.disk;
+        let kept = serde_json::to_vec(&progress)
+            .map_err(std::io::Error::from)
+            .and_then(|bytes| durable_write(disk, &self.path, &bytes, Secrecy::Open));
+        if let Err(error) = kept {
+            tracing::debug!(%error, "how far scrubbing has come is not kept");
+        }
+    }
+}
+
+/// Bytes of one step, so that a pass takes the time that it may.
+fn step_bytes(used: u64) -> u64 {
+    let steps = SCRUB_TIME.as_secs() / SCRUB_INTERVAL.as_secs();
+    used.div_ceil(steps).max(1)
+}
+
+/// Whether the next pass has still to wait. A clock that was set back does not
+/// hold it up for long.
+fn rests(finished: UtcTime, now: UtcTime) -> bool {
+    let since = now.to_offset_date_time() - finished.to_offset_date_time();
+    since.unsigned_abs() < SCRUB_PAUSE
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pass_takes_a_week_at_most() {
+        let steps = 7 * 24 * 360;
+        assert_eq!(step_bytes(0), 1);
+        for used in [1, steps, 10 * steps + 1, 1 << 40] {
+            assert!(step_bytes(used) * steps >= used);
+        }
+        assert!(step_bytes(1 << 40) < 20 * 1024 * 1024);
+    }
+}

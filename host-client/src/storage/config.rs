@@ -1,0 +1,16 @@
+//! Where a storage Host starts from.
+
+use gridmart_schemas::{resource::host::StorageHostPolicy, scalar::FailureLabel};
+
+use crate::member::MemberConfig;
+
+/// What a storage Host has to be told.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// What every Host has to be told. Blocks and ledger lie in its data folder.
+    pub member: MemberConfig,
+    /// What the machine's owner allows.
+    pub policy: StorageHostPolicy,
+    /// What the machine shares with others when it fails; each key once.
+    pub failure_labels: Vec<FailureLabel>,
+}

@@ -1,0 +1,87 @@
+//! Starts a storage Host, runs it until it is told to stop, and ends it.
+
+use std::sync::Arc;
+
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    care::Care,
+    config::Config,
+    description::Description,
+    gate::Gate,
+    goods::{SHAPE, Storage},
+    ledger::{Ledger, LedgerError, LedgerSettings},
+    ledger_door,
+    metrics::StorageMetrics,
+    volume::{Volume, VolumeError, VolumeSettings},
+};
+use crate::member::{HostError, Joined, Member};
+
+/// Runs a storage Host until `stop`.
+pub async fn run(config: Config, stop: CancellationToken) -> Result<(), HostError> {
+    let joined = Box::pin(Joined::open(config.member.clone(), SHAPE, &stop)).await?;
+    let Some((joined, lock)) = joined else {
+        return Ok(());
+    };
+    let member = Arc::clone(&joined.member);
+    let opened = tokio::task::spawn_blocking(move || open(&member, config)).await;
+    let storage = opened.map_err(std::io::Error::other);
+    let storage = storage.map_err(HostError::system("opening", &"the Host's blocks"))??;
+    let served = joined.serve(Arc::new(storage), stop).await;
+    drop(lock);
+    served
+}
+
+/// Opens what lies in the data folder; blocks for the disk.
+fn open(member: &Arc<Member>, config: Config) -> Result<Storage, HostError> {
+    let Config {
+        policy,
+        failure_labels,
+        ..
+    } = config;
+    let folder = member.data_dir.display();
+    let disk = || Arc::clone(&member.disk_watch.disk);
+    let refused = |error: VolumeError| std::io::Error::other(error);
+    // Nothing is put before the room is looked at.
+    let settings = VolumeSettings::new(member.folder("volume"), 0);
+    let (volume, report) = Volume::open(disk(), &settings)
+        .map_err(refused)
+        .map_err(HostError::system("opening the blocks in", &folder))?;
+    tracing::info!(
+        blocks = report.blocks,
+        segments_read = report.segments_read,
+        damage = report.damage.len(),
+        "the Host's blocks are found"
+    );
+    let refused = |error: LedgerError| std::io::Error::other(error);
+    let ledger = Ledger::open(disk(), LedgerSettings::new(member.folder("ledger")))
+        .map_err(refused)
+        .map_err(HostError::system("opening the ledger in", &folder))?;
+    let volume = Arc::new(volume);
+    let metrics = StorageMetrics::register(&member.metrics);
+    let care = Arc::new(Care::new(
+        Arc::clone(member),
+        Arc::clone(&volume),
+        metrics.clone(),
+        policy.max_used_space,
+    ));
+    care.look_at_room();
+    let gate = Gate::new(Arc::clone(member), policy.max_streams);
+    let description = Description::new(
+        Arc::clone(member),
+        Arc::clone(&volume),
+        Arc::clone(&care),
+        policy,
+        failure_labels,
+    )?;
+    Ok(Storage {
+        member: Arc::clone(member),
+        volume,
+        ledger: Arc::new(ledger),
+        ledger_places: ledger_door::Places::default(),
+        gate,
+        description,
+        care,
+        metrics,
+    })
+}
