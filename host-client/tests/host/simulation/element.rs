@@ -22,7 +22,7 @@ use gridmart_fabric::{
     socket::SocketLimits,
     stream::{Handler, Incoming, Peer, StreamLimits, reply, run_stream},
     ticket::{LeaseClaims, LeaseCut, TicketApplication, Times},
-    tls::{Revocations, ServerTls},
+    tls::{ClientTls, Revocations, ServerTls},
 };
 use gridmart_schemas::{
     id::{KeyHash, LeaseId, NodeId},
@@ -66,7 +66,7 @@ pub(crate) struct Told {
 pub(crate) struct Element {
     authority: Authority,
     folder: PathBuf,
-    identity: Arc<IdentityCell>,
+    pub identity: Arc<IdentityCell>,
     address: Mutex<Option<SocketAddr>>,
     stop: Mutex<CancellationToken>,
     peer: Mutex<Option<Peer>>,
@@ -78,9 +78,14 @@ pub(crate) struct Element {
 
 impl Element {
     pub(crate) async fn open(folder: &Path) -> Arc<Self> {
+        Self::open_as(NodeKind::ComputingElement, folder).await
+    }
+
+    /// One for Hosts of other goods.
+    pub(crate) async fn open_as(kind: NodeKind, folder: &Path) -> Arc<Self> {
         std::fs::create_dir_all(folder).unwrap();
         let authority = Authority::open_or_create(&folder.join("authority")).unwrap();
-        let identity = identity(&authority, NodeKind::ComputingElement, NodeId::generate());
+        let identity = identity(&authority, kind, NodeId::generate());
         let element = Arc::new(Self {
             authority,
             folder: folder.to_owned(),
@@ -134,11 +139,23 @@ impl Element {
     }
 
     pub(crate) fn host_identity(&self) -> NodeIdentity {
-        identity(
-            &self.authority,
-            NodeKind::ComputeHost,
-            self.identity.current().node(),
-        )
+        let own = self.identity.current();
+        identity(&self.authority, self.host_kind(), own.node())
+    }
+
+    /// What its Hosts are.
+    pub(crate) fn host_kind(&self) -> NodeKind {
+        self.identity.current().kind().host_kind().unwrap()
+    }
+
+    /// A node of its own grid.
+    pub(crate) fn stranger(&self, kind: NodeKind) -> NodeIdentity {
+        identity(&self.authority, kind, NodeId::generate())
+    }
+
+    /// Dials as this Element does.
+    pub(crate) fn tls(&self) -> ClientTls {
+        ClientTls::node(Arc::clone(&self.identity), Revocations::new()).unwrap()
     }
 
     /// The Host's stream, when it stands and has said hello.
@@ -344,7 +361,7 @@ impl Service for ElementDoor {
         Box::pin(async move {
             let path = request.uri().path().to_owned();
             if path == "/v1/control" {
-                peer.require_node(NodeKind::ComputeHost).unwrap();
+                peer.require_node(self.0.host_kind()).unwrap();
                 let (response, pending) = upgrade(&mut request, SocketLimits::ENVELOPES).unwrap();
                 let element = self.0.clone();
                 tokio::spawn(async move {

@@ -11,6 +11,7 @@ use gridmart_fabric::{identity::NodeIdentity, ready};
 use gridmart_host::{
     compute::{Config, Embedding, RunnerProgram, run_embedded},
     member::{HostError, MemberConfig},
+    storage,
 };
 use gridmart_schemas::id::NodeId;
 use tokio::task::JoinHandle;
@@ -55,7 +56,15 @@ pub(crate) struct Host {
 
 impl Host {
     pub(crate) fn config(folder: &Path, element: &str) -> Config {
-        let member = MemberConfig {
+        Config {
+            member: Self::member_config(folder, element),
+            slots: Some(2),
+            allow_unsandboxed: false,
+        }
+    }
+
+    pub(crate) fn member_config(folder: &Path, element: &str) -> MemberConfig {
+        MemberConfig {
             data_dir: folder.to_owned(),
             element: element.to_owned(),
             join_token: None,
@@ -63,11 +72,6 @@ impl Host {
             listen: ([127, 0, 0, 1], 0).into(),
             advertise: None,
             relayed: false,
-        };
-        Config {
-            member,
-            slots: Some(2),
-            allow_unsandboxed: false,
         }
     }
 
@@ -106,15 +110,35 @@ impl Host {
 
     async fn start_as(config: Config, embedding: Embedding, element: &Element) -> Self {
         let folder = config.member.data_dir.clone();
-        std::fs::create_dir_all(&folder).unwrap();
-        if NodeIdentity::load(&folder).unwrap().is_none() {
-            element.host_identity().save(&folder).unwrap();
+        Self::run(&folder, element, |stop| {
+            tokio::spawn(run_embedded(config, embedding, stop))
+        })
+        .await
+    }
+
+    /// Starts a storage Host that has joined, and waits until it is welcome.
+    pub(crate) async fn start_storage(config: storage::Config, element: &Element) -> Self {
+        let folder = config.member.data_dir.clone();
+        Self::run(&folder, element, |stop| {
+            tokio::spawn(storage::run(config, stop))
+        })
+        .await
+    }
+
+    async fn run(
+        folder: &Path,
+        element: &Element,
+        start: impl FnOnce(CancellationToken) -> JoinHandle<Result<(), HostError>>,
+    ) -> Self {
+        std::fs::create_dir_all(folder).unwrap();
+        if NodeIdentity::load(folder).unwrap().is_none() {
+            element.host_identity().save(folder).unwrap();
         }
         let stop = CancellationToken::new();
-        let task = tokio::spawn(run_embedded(config, embedding, stop.clone()));
+        let task = start(stop.clone());
         let told = wait_for("the Host's ready file", || {
             assert!(!task.is_finished(), "the Host has ended");
-            ready::read(&folder).unwrap().ok_or("no file")
+            ready::read(folder).unwrap().ok_or("no file")
         })
         .await;
         let host = Self {
