@@ -1,10 +1,10 @@
-//! `gridmart host compute`: a Host.
+//! `gridmart host compute`.
 
 use std::{net::SocketAddr, path::PathBuf};
 
 use super::{
-    Arguments, JoinToken, LogFormat, data_home, element::machine_name, join_token, required,
-    settings::settings,
+    super::{Arguments, JoinToken, LogFormat, settings::settings},
+    Told,
 };
 use crate::failure::Failure;
 
@@ -50,39 +50,21 @@ settings! {
     }
 }
 
-/// Which kind of Host.
-#[derive(Debug, clap::Subcommand)]
-pub(crate) enum Kind {
-    /// Run a compute Host: this machine's share of a pool
-    Compute(Arguments<Settings>),
-}
-
 /// Runs the Host until it is told to end.
-pub(crate) fn run(kind: Kind) -> Result<(), Failure> {
-    let Kind::Compute(arguments) = kind;
+pub(super) fn run(arguments: Arguments<Settings>) -> Result<(), Failure> {
     let (frame, settings) = arguments.settled()?;
-    let relayed = settings.relayed.unwrap_or(false);
-    if relayed && (settings.listen.is_some() || settings.advertise.is_some()) {
-        return Err(Failure::Usage(
-            "a relayed Host listens nowhere: leave out --listen and --advertise, or --relayed"
-                .to_owned(),
-        ));
-    }
-    let member = gridmart_host::member::MemberConfig {
-        data_dir: settings
-            .data_dir
-            .unwrap_or_else(|| data_home().join("chost")),
-        element: required(settings.element, "element")?,
-        join_token: join_token(settings.join_token, settings.join_token_file.as_deref())?,
-        name: settings.name.unwrap_or_else(machine_name),
-        listen: settings
-            .listen
-            .unwrap_or(SocketAddr::from(([0, 0, 0, 0], 0))),
+    let told = Told {
+        data_dir: settings.data_dir,
+        element: settings.element,
+        join_token: settings.join_token,
+        join_token_file: settings.join_token_file,
+        name: settings.name,
+        listen: settings.listen,
         advertise: settings.advertise,
-        relayed,
+        relayed: settings.relayed,
     };
     let config = gridmart_host::compute::Config {
-        member,
+        member: told.settled("chost")?,
         slots: settings.slots,
         allow_unsandboxed: settings.allow_unsandboxed.unwrap_or(false),
     };

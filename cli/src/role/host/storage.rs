@@ -1,0 +1,89 @@
+//! `gridmart host storage`.
+
+use std::{collections::BTreeSet, net::SocketAddr, path::PathBuf};
+
+use gridmart_schemas::{resource::host::StorageHostPolicy, scalar::FailureLabel};
+
+use super::{
+    super::{Arguments, JoinToken, LogFormat, settings::settings},
+    Told,
+};
+use crate::{failure::Failure, size::Size};
+
+settings! {
+    /// Settings of a storage Host.
+    Settings {
+        /// Folder for everything it keeps, blocks included [default: $XDG_DATA_HOME/gridmart/shost]
+        #[arg(long, value_name = "DIR")]
+        data_dir: PathBuf,
+        /// The Element's door
+        #[arg(long, value_name = "HOST:PORT")]
+        element: String,
+        /// Join token, for the first start only
+        #[arg(long, value_name = "TOKEN", env = "GRIDMART_JOIN_TOKEN", hide_env_values = true, value_parser = JoinToken::read)]
+        join_token: JoinToken,
+        /// File with the join token
+        #[arg(long, value_name = "FILE")]
+        join_token_file: PathBuf,
+        /// Its name, for people [default: the machine's name]
+        #[arg(long)]
+        name: String,
+        /// Address of its door, for programs [default: 0.0.0.0:0]
+        #[arg(long, value_name = "ADDR:PORT")]
+        listen: SocketAddr,
+        /// Host name or address that programs reach it by
+        #[arg(long, value_name = "HOST[:PORT]")]
+        advertise: String,
+        /// How much blocks may take [default: what the disk has, less a reserve]
+        #[arg(long, value_name = "SIZE")]
+        max_used_space: Size,
+        /// Requests of one program at a time [default: 16]
+        #[arg(long, value_name = "N")]
+        max_streams: u32,
+        /// What it shares with others when it fails, as in rack=r1; may be repeated
+        #[arg(long, value_name = "KEY=VALUE")]
+        failure_label: Vec<FailureLabel>,
+        /// Form of its log [default: text]
+        #[arg(long, value_name = "FORM")]
+        log_format: LogFormat,
+        /// What goes into its log, as in `info` or `gridmart_host=debug` [default: info]
+        #[arg(long, value_name = "FILTER")]
+        log_level: String,
+    }
+}
+
+/// Runs the Host until it is told to end.
+pub(super) fn run(arguments: Arguments<Settings>) -> Result<(), Failure> {
+    let (frame, settings) = arguments.settled()?;
+    let failure_labels = settings.failure_label.unwrap_or_default();
+    let mut keys = BTreeSet::new();
+    if let Some(again) = failure_labels
+        .iter()
+        .find(|label| !keys.insert(label.key()))
+    {
+        return Err(Failure::Usage(format!(
+            "--failure-label names {} twice: a machine has one of each",
+            again.key()
+        )));
+    }
+    let told = Told {
+        data_dir: settings.data_dir,
+        element: settings.element,
+        join_token: settings.join_token,
+        join_token_file: settings.join_token_file,
+        name: settings.name,
+        listen: settings.listen,
+        advertise: settings.advertise,
+        relayed: None,
+    };
+    let config = gridmart_host::storage::Config {
+        member: told.settled("shost")?,
+        policy: StorageHostPolicy {
+            max_used_space: settings.max_used_space.map(Size::bytes),
+            max_streams: settings.max_streams,
+            ..StorageHostPolicy::default()
+        },
+        failure_labels,
+    };
+    frame.serve(|shutdown| gridmart_host::storage::run(config, shutdown))
+}
