@@ -93,11 +93,6 @@ impl LogFile {
         self.sync.through(end.into(), reached, || self.file.sync())
     }
 
-    /// How much is known to be durable.
-    pub(super) fn synced(&self) -> u64 {
-        self.sync.synced()
-    }
-
     /// What comes before its first record; `None` if the head is damaged.
     pub(super) fn after(&self) -> Option<Position> {
         let mut head = [0; FILE_HEAD_BYTES as usize];

@@ -232,24 +232,12 @@ fn write(
     Ok(())
 }
 
-/// A write or a sync of a file has failed: what of it is not durable is
-/// forgotten, and the next record goes to a new file.
+/// A write or a sync of a file has failed: the next record goes to a new one,
+/// with what is in use of this one, as far as it can be read.
 fn doubt(state: &mut State, file: &Arc<LogFile>) {
     let is_tail = matches!(&state.tail, Tail::Open(tail) if tail.number == file.number);
-    if !is_tail {
-        return;
+    if is_tail {
+        state.tail = Tail::Doubtful(Some(file.number));
+        tracing::error!(path = %file.path.display(), "a file of the ledger takes nothing more");
     }
-    // Of what others have written before, some may be durable, or become so.
-    let durable = file
-        .through(file.length())
-        .map_or_else(|_| file.synced(), |()| file.length().into());
-    let lost = state
-        .chain
-        .in_file(file.number)
-        .find(|(_, entry)| u64::from(end_of(entry.at, entry.bytes)) > durable);
-    if let Some((sequence, _)) = lost {
-        state.chain.cut_after(sequence - 1);
-    }
-    state.tail = Tail::Doubtful(Some(file.number));
-    tracing::error!(path = %file.path.display(), "a file of the ledger takes nothing more");
 }
