@@ -223,6 +223,21 @@ fn what_a_killed_process_has_not_synced_is_not_taken_for_durable() {
 }
 
 #[test]
+fn a_deletion_that_only_the_cache_knows_is_written_again() {
+    let disk = TestDisk::new();
+    let (volume, _) = open(&disk);
+    put(&volume, &block_of(1, 100, 1)).unwrap();
+    disk.fail_at(1, Fault::FailedSync);
+    assert!(delete(&volume, id(1)).is_err());
+    drop(volume);
+    let (volume, _) = open(&disk);
+    assert_eq!(volume.blocks(), 0, "as the cache has it");
+    delete(&volume, id(1)).unwrap();
+    disk.restart();
+    assert_eq!(open(&disk).0.blocks(), 0);
+}
+
+#[test]
 fn compaction_frees_what_is_garbage_and_keeps_the_rest() {
     let disk = TestDisk::new();
     let (volume, _) = open(&disk);
