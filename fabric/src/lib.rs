@@ -15,6 +15,7 @@ pub mod frames;
 pub mod identity;
 mod intake;
 pub mod join;
+mod kept;
 pub mod ledger;
 pub mod need;
 pub mod node_lock;

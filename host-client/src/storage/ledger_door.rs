@@ -188,6 +188,20 @@ async fn snapshot_put(storage: &Storage, request: Request) -> Result<Response, P
         return Err(Problem::new(Code::StorageFailed, detail));
     }
     let mut pieces = BodyPieces::new(request, bytes)?;
+    let taken = take_snapshot(storage, epoch, info, &mut pieces).await;
+    if let Err(problem) = taken {
+        pieces.drain().await;
+        return Err(problem);
+    }
+    status(storage).await
+}
+
+async fn take_snapshot(
+    storage: &Storage,
+    epoch: u64,
+    info: SnapshotInfo,
+    pieces: &mut BodyPieces,
+) -> Result<(), Problem> {
     let mut writer = with_ledger(storage, move |ledger| ledger.snapshot_put(epoch, info)).await?;
     let mut buffer = BytesMut::new();
     while let Some(piece) = pieces.next().await? {
@@ -197,8 +211,7 @@ async fn snapshot_put(storage: &Storage, request: Request) -> Result<Response, P
         }
     }
     let writer = written(writer, buffer.freeze()).await?;
-    blocking(move || writer.finish().map_err(|error| refused(&error))).await?;
-    status(storage).await
+    blocking(move || writer.finish().map_err(|error| refused(&error))).await
 }
 
 async fn written(mut writer: SnapshotWriter, piece: Bytes) -> Result<SnapshotWriter, Problem> {

@@ -1,49 +1,33 @@
 //! The answers to reads, as they come.
 
-use std::{collections::VecDeque, time::Duration};
+use std::collections::VecDeque;
 
 use bytes::{Buf as _, Bytes, BytesMut};
 use gridmart_schemas::{
     problem::{Code, Problem},
     wire::block::BlockRead,
 };
-use http_body_util::BodyExt as _;
-use hyper::body::Incoming;
-use tokio::time::timeout;
 
-use super::{
-    super::frame::{FRAME_HEADER_BYTES, content, frame_of},
-    pool::Taken,
-};
-use crate::request::lost;
+use super::super::frame::{FRAME_HEADER_BYTES, content, frame_of};
+use crate::kept::AnswerBody;
 
 /// What comes for each read, in the order of the reads. Dropping it ends the
 /// transfer.
 #[derive(Debug)]
 pub struct BlockAnswers {
     reads: VecDeque<BlockRead>,
-    body: Incoming,
+    body: AnswerBody,
     buffer: BytesMut,
-    progress: Duration,
-    /// Given back when all was read.
-    taken: Option<Taken>,
     /// Why nothing more comes.
     broken: Option<Problem>,
 }
 
 impl BlockAnswers {
-    pub(super) fn new(
-        reads: Vec<BlockRead>,
-        body: Incoming,
-        taken: Taken,
-        progress: Duration,
-    ) -> Self {
+    pub(super) fn new(reads: Vec<BlockRead>, body: AnswerBody) -> Self {
         Self {
             reads: reads.into(),
             body,
             buffer: BytesMut::new(),
-            progress,
-            taken: Some(taken),
             broken: None,
         }
     }
@@ -63,7 +47,7 @@ impl BlockAnswers {
             Ok(answer) => answer,
             Err(problem) => {
                 self.broken = Some(problem.clone());
-                self.taken = None;
+                self.body.give_up();
                 Err(problem)
             }
         };
@@ -84,7 +68,7 @@ impl BlockAnswers {
         self.buffer
             .reserve(needed.saturating_sub(self.buffer.len()));
         while self.buffer.len() < needed {
-            match self.piece().await? {
+            match self.body.piece().await? {
                 Some(piece) => self.buffer.extend_from_slice(&piece),
                 None => {
                     return Err(Problem::new(
@@ -97,27 +81,10 @@ impl BlockAnswers {
         Ok(())
     }
 
-    async fn piece(&mut self) -> Result<Option<Bytes>, Problem> {
-        loop {
-            let frame = timeout(self.progress, self.body.frame())
-                .await
-                .map_err(|_| Problem::new(Code::TimedOut, "The transfer has come to a halt."))?;
-            let Some(frame) = frame.transpose().map_err(|error| lost(&error))? else {
-                return Ok(None);
-            };
-            if let Ok(bytes) = frame.into_data() {
-                return Ok(Some(bytes));
-            }
-        }
-    }
-
     /// Keeps the connection, if the answer is just what it should be.
     async fn end(&mut self) {
-        if let Some(taken) = self.taken.take()
-            && self.buffer.is_empty()
-            && matches!(self.piece().await, Ok(None))
-        {
-            taken.give_back();
+        if self.buffer.is_empty() && self.broken.is_none() {
+            self.body.end().await;
         }
     }
 }

@@ -72,7 +72,7 @@ async fn blocks_are_put_read_listed_and_deleted_and_outlive_a_restart() {
     ids.sort_unstable();
     let first = listed(&pool, "limit=4").await;
     assert!(!first.is_last);
-    let rest = listed(&pool, &format!("after={}", ids[3])).await;
+    let rest = within("a list", own.list(Some(ids[3]))).await.unwrap();
     assert!(rest.is_last);
     let all = first.blocks.iter().chain(&rest.blocks);
     assert_eq!(all.map(|listed| listed.id).collect::<Vec<_>>(), ids);
@@ -82,7 +82,7 @@ async fn blocks_are_put_read_listed_and_deleted_and_outlive_a_restart() {
     assert_eq!(deleted.refused, []);
     let deleted = within("a delete", own.delete(gone)).await.unwrap();
     assert_eq!(deleted.refused, [], "gone is gone");
-    let left = listed(&pool, "").await.blocks;
+    let left = within("a list", own.list(None)).await.unwrap().blocks;
     assert_eq!(
         left.iter().map(|listed| listed.id).collect::<Vec<_>>(),
         kept

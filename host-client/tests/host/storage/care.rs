@@ -34,7 +34,7 @@ async fn a_host_says_what_it_has() {
     assert_eq!(device.root.as_str(), pool.folder().display().to_string());
     assert!(device.size > 10_000_000);
     let hello = pool.element.told.lock().hellos[0].clone();
-    assert_eq!(hello.endpoints, [pool.host.door.clone()]);
+    assert_eq!(hello.endpoints.concat(), pool.host.door);
     assert!(hello.leases.is_empty() && hello.deployments.is_empty());
     let empty = host.state.unwrap();
     assert_eq!(

@@ -2,6 +2,7 @@
 
 mod blocks;
 mod care;
+mod ledger;
 mod tickets;
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
@@ -156,7 +157,7 @@ impl Pool {
             let last = told.heartbeats.last().map(|beat| beat.state.clone());
             match last {
                 Some(AnyHostState::Storage(state)) if meets(&state) => Ok(state),
-                seen => Err(seen),
+                seen => Err(Box::new(seen)),
             }
         })
         .await

@@ -1,18 +1,20 @@
-//! The body of a request: pieces that are there, sent one after the other.
+//! The body of a request: pieces that are there, or come while it is sent, one
+//! after the other.
 
 use std::{
     collections::VecDeque,
-    convert::Infallible,
+    io,
     pin::Pin,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
 };
 
 use bytes::Bytes;
 use hyper::body::{Body, Frame, SizeHint};
+use tokio::sync::mpsc;
 
 /// The most bytes that are handed over at a time, so that it shows when they
 /// move.
@@ -32,6 +34,8 @@ impl Progress {
 #[derive(Debug)]
 pub(super) struct Pieces {
     queue: VecDeque<Bytes>,
+    /// Where more of them come from.
+    source: Option<mpsc::Receiver<Bytes>>,
     left: u64,
     progress: Progress,
 }
@@ -45,8 +49,40 @@ impl Pieces {
         Self {
             left: queue.iter().map(|piece| piece.len() as u64).sum(),
             queue,
+            source: None,
             progress: Progress::default(),
         }
+    }
+
+    /// A body of so many bytes, which come while it is sent. It breaks off if
+    /// others come.
+    pub(super) fn streamed(bytes: u64, source: mpsc::Receiver<Bytes>) -> Self {
+        Self {
+            queue: VecDeque::new(),
+            source: Some(source),
+            left: bytes,
+            progress: Progress::default(),
+        }
+    }
+
+    /// Waits for the next piece, if none is there.
+    fn poll_fill(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while self.queue.is_empty()
+            && let Some(source) = &mut self.source
+        {
+            match ready!(source.poll_recv(context)) {
+                Some(piece) if piece.len() as u64 > self.left => {
+                    return Poll::Ready(Err(io::Error::other("more came than was announced")));
+                }
+                Some(piece) if piece.is_empty() => {}
+                Some(piece) => self.queue.push_back(piece),
+                None if self.left > 0 => {
+                    return Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into()));
+                }
+                None => self.source = None,
+            }
+        }
+        Poll::Ready(Ok(()))
     }
 
     pub(super) fn progress(&self) -> Progress {
@@ -56,12 +92,15 @@ impl Pieces {
 
 impl Body for Pieces {
     type Data = Bytes;
-    type Error = Infallible;
+    type Error = io::Error;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
-        _: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        context: &mut Context<'_>,
+    ) -> Poll<Option<io::Result<Frame<Bytes>>>> {
+        if let Err(error) = ready!(self.poll_fill(context)) {
+            return Poll::Ready(Some(Err(error)));
+        }
         let Some(piece) = self.queue.front_mut() else {
             return Poll::Ready(None);
         };
@@ -76,7 +115,7 @@ impl Body for Pieces {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.queue.is_empty()
+        self.left == 0 && self.queue.is_empty()
     }
 
     fn size_hint(&self) -> SizeHint {
@@ -108,5 +147,20 @@ mod tests {
         }
         assert!(body.is_end_stream());
         assert!(body.frame().await.is_none());
+    }
+
+    #[tokio::test]
+    async fn a_body_that_comes_while_it_is_sent_has_the_bytes_that_were_announced() {
+        for (sent, good) in [(&[3, 0, 4][..], true), (&[3, 3], false), (&[3, 5], false)] {
+            let (sender, receiver) = mpsc::channel(4);
+            for &bytes in sent {
+                sender.send(Bytes::from(vec![7; bytes])).await.unwrap();
+            }
+            drop(sender);
+            let body = Pieces::streamed(7, receiver);
+            assert_eq!(body.size_hint().exact(), Some(7));
+            let whole = body.collect().await.map(|whole| whole.to_bytes().len());
+            assert_eq!(whole.ok(), good.then_some(7), "{sent:?}");
+        }
     }
 }

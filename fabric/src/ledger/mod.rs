@@ -1,12 +1,17 @@
 //! Records of a Storage Element's metadata log, as bodies of requests and
 //! answers carry them one after the other: length (4 bytes), zeros (4), epoch
-//! (8), sequence (8), all little-endian, and the content.
+//! (8), sequence (8), all little-endian, and the content; and the client by which
+//! the Element writes and reads them.
+
+mod client;
 
 use bytes::{Buf as _, Bytes};
 use gridmart_schemas::{
     problem::{Code, Problem},
     wire::ledger::LedgerPosition,
 };
+
+pub use self::client::{LedgerClient, SnapshotPieces};
 
 /// The most bytes of a record's content.
 pub const RECORD_BYTES_MAX: usize = 4 * 1024 * 1024;
