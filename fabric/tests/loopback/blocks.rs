@@ -17,7 +17,7 @@ use gridmart_fabric::{
         BlockAssembler, BlockClient, CHUNK_BYTES, ClientLimits, EncodedBlock, Fault, FrameKind,
         KnownStripe, StripeIdentity, StripeReader, build_stripe, frame_header,
     },
-    door::{self, Door, DoorLimits, Request, Response, Service},
+    door::{self, BodyPieces, Door, DoorLimits, Request, Response, Service},
     identity::{EphemeralKey, IdentityCell, PeerIdentity},
     ticket::{BlockClaims, BlockCut, BlockOperation, LIFE_MAX, SigningKey, Times, VerifyingKeys},
     tls::{ClientTls, Expected, Revocations, ServerTls},
@@ -50,6 +50,8 @@ struct Shelf {
     host: NodeId,
     keys: VerifyingKeys,
     blocks: Mutex<HashMap<BlockId, EncodedBlock>>,
+    /// The most bytes of a put.
+    body_bytes_max: Mutex<u64>,
     /// Connections that requests came on.
     remotes: Mutex<Vec<SocketAddr>>,
     requests: AtomicUsize,
@@ -99,11 +101,11 @@ impl Shelf {
         claims: Option<&BlockClaims>,
         request: Request,
     ) -> Result<Response, Problem> {
-        let (mut body, mut assembler) = (request.into_body(), BlockAssembler::default());
+        let mut body = BodyPieces::new(request, *self.body_bytes_max.lock())?;
+        let mut assembler = BlockAssembler::default();
         let mut blocks = Vec::new();
-        while let Some(frame) = body.frame().await {
-            let bytes = frame.ok().and_then(|frame| frame.into_data().ok());
-            assembler.push(bytes.unwrap_or_default());
+        while let Some(piece) = body.next().await? {
+            assembler.push(piece);
             while let Some(block) = assembler.block()? {
                 let (id, header) = (block.prefix().header().id(), block.prefix().header());
                 if let Some(claims) = claims {
@@ -206,6 +208,7 @@ impl Site {
             host: host.node(),
             keys,
             blocks: Mutex::default(),
+            body_bytes_max: Mutex::new(1 << 26),
             remotes: Mutex::default(),
             requests: AtomicUsize::new(0),
             pace: Semaphore::new(100),
@@ -443,6 +446,17 @@ async fn each_read_has_an_answer_when_the_transfer_breaks_or_halts() {
     let halted = broken_answers(End::Halted).await;
     assert_eq!(halted[0], Ok(()));
     assert_eq!(halted[1..], [Err(Code::TimedOut); 5]);
+}
+
+#[tokio::test]
+async fn who_sends_more_than_the_door_takes_hears_why() {
+    let site = Site::open().await;
+    let client = site.client();
+    let (_, _, blocks) = stripe(1000);
+    *site.shelf.body_bytes_max.lock() = 1000;
+    let refused = soon("a put", client.put(None, &blocks)).await;
+    assert_eq!(refused.unwrap_err().code, Code::TooLarge);
+    soon("a put", client.put(None, &blocks[..1])).await.unwrap();
 }
 
 #[tokio::test]
