@@ -1,15 +1,26 @@
 //! What a storage Host does for its blocks by itself: follows the room on its
-//! disk, compacts segments, and reads every block again now and then to find
-//! damage before somebody needs the block.
+//! disk, tries a disk that has refused, compacts segments, and reads every block
+//! again now and then to find damage before somebody needs the block.
 
 use std::{
     path::PathBuf,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant},
 };
 
-use gridmart_fabric::disk::{Disk, Secrecy, durable_write};
-use gridmart_schemas::{id::BlockId, scalar::UtcTime};
+use bytes::Bytes;
+use gridmart_fabric::{
+    block::{BlockHeader, EncodedBlock, StripeIdentity},
+    disk::{Disk, Secrecy, durable_write},
+};
+use gridmart_schemas::{
+    id::{BlockId, BucketId, StripeId, VersionId},
+    scalar::UtcTime,
+    storage::Redundancy,
+};
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
@@ -49,6 +60,8 @@ pub(super) struct Care {
     max_used_space: Option<u64>,
     path: PathBuf,
     progress: Mutex<Progress>,
+    /// The volume took no changes when it was looked at last.
+    was_refusing: AtomicBool,
 }
 
 impl Care {
@@ -72,6 +85,7 @@ impl Care {
             max_used_space,
             path,
             progress: Mutex::new(progress.unwrap_or_default()),
+            was_refusing: AtomicBool::new(false),
         }
     }
 
@@ -93,6 +107,7 @@ impl Care {
             let care = Arc::clone(&self);
             let cared = tokio::task::spawn_blocking(move || {
                 care.look_at_room();
+                care.look_at_disk();
                 care.maintain();
                 if is_scrub_due {
                     care.scrub();
@@ -118,6 +133,18 @@ impl Care {
         let blocks = self.volume.blocks() as u64;
         let damaged = self.volume.damaged().len() as u64;
         self.metrics.show(blocks, damaged, used);
+    }
+
+    /// Tries a disk that has refused: its Element sends nothing to a Host that
+    /// takes no changes, so nobody else would.
+    fn look_at_disk(&self) {
+        if self.volume.complaint().is_some() {
+            try_disk(&self.volume);
+        }
+        let is_refusing = self.volume.complaint().is_some();
+        if self.was_refusing.swap(is_refusing, Ordering::Relaxed) != is_refusing {
+            self.member.changed.notify_one();
+        }
     }
 
     /// One piece of maintenance; the next look does the next one.
@@ -173,6 +200,29 @@ impl Care {
     }
 }
 
+/// Puts an empty block of an object that nobody has, and deletes it again.
+fn try_disk(volume: &Volume) {
+    let Some(block) = trial_block() else { return };
+    if let [Ok(())] = &volume.put(std::slice::from_ref(&block))[..] {
+        // One that stays is deleted by the Element, which knows nothing of it.
+        volume.delete(&[block.prefix().header().id()]);
+    }
+}
+
+fn trial_block() -> Option<EncodedBlock> {
+    let identity = StripeIdentity {
+        redundancy: Redundancy::replica(1).ok()?,
+        bucket: BucketId::generate(),
+        version: VersionId::generate(),
+        stripe: StripeId::generate(),
+        ordinal: 0,
+        stripe_bytes: 0,
+        epoch: 0,
+    };
+    let header = BlockHeader::new(identity, 0).ok()?;
+    EncodedBlock::seal(header, Bytes::new()).ok()
+}
+
 /// Bytes of one step, so that a pass takes the time that it may.
 fn step_bytes(used: u64) -> u64 {
     let steps = SCRUB_TIME.as_secs() / SCRUB_INTERVAL.as_secs();
@@ -188,7 +238,29 @@ fn rests(finished: UtcTime, now: UtcTime) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use gridmart_fabric::disk::test_disk::{Fault, TestDisk};
+
     use super::*;
+    use crate::storage::volume::VolumeSettings;
+
+    #[test]
+    fn a_disk_that_has_refused_is_tried_until_it_does_not() {
+        let disk = TestDisk::new();
+        let settings = VolumeSettings {
+            retry_pause: Duration::ZERO,
+            ..VolumeSettings::new("/data/volume", 1 << 20)
+        };
+        let (volume, _) = Volume::open(Arc::new(disk.clone()), &settings).unwrap();
+        disk.fail_at(0, Fault::Full);
+        while volume.complaint().is_none() {
+            try_disk(&volume);
+        }
+        try_disk(&volume);
+        assert!(volume.complaint().is_some(), "it still refuses");
+        disk.mend();
+        try_disk(&volume);
+        assert_eq!((volume.complaint(), volume.blocks()), (None, 0));
+    }
 
     #[test]
     fn a_pass_takes_a_week_at_most() {
