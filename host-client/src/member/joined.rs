@@ -13,7 +13,7 @@ use gridmart_fabric::{
     tls::{ClientTls, Revocations, ServerTls},
 };
 use gridmart_schemas::{
-    id::Incarnation,
+    id::{Incarnation, NodeId},
     role::NodeKind,
     scalar::{LocalId, Token, UtcTime},
 };
@@ -153,16 +153,7 @@ async fn open_member(
         .usher()
         .map(|usher| Relay::new(dialled.clone(), expected, tls.clone(), usher));
 
-    let disk: Arc<dyn Disk> = Arc::new(RealDisk);
-    let disk_watch = DiskWatch::new(Arc::clone(&disk), &config.data_dir.join(shape.trial_folder));
-    let (desired, trust) = (
-        config.data_dir.join("desired.json"),
-        config.data_dir.join("element.json"),
-    );
-    let commands = Commands::open(Arc::clone(&disk_watch), &desired)
-        .map_err(HostError::system("reading", &desired.display()))?;
-    let trust = Trust::open(disk, &trust, element)
-        .map_err(HostError::system("reading", &trust.display()))?;
+    let (disk_watch, commands, trust) = open_files(config, shape, element)?;
     let machine = Machine::new(&config.data_dir);
     let endpoints = entrance
         .address()
@@ -195,6 +186,25 @@ async fn open_member(
         heartbeat_ms: Member::heartbeat_default(),
     };
     Ok((member, entrance))
+}
+
+/// Opens what the Element has told an earlier start.
+fn open_files(
+    config: &MemberConfig,
+    shape: Shape,
+    element: NodeId,
+) -> Result<(Arc<DiskWatch>, Commands, Trust), HostError> {
+    let disk: Arc<dyn Disk> = Arc::new(RealDisk);
+    let disk_watch = DiskWatch::new(Arc::clone(&disk), &config.data_dir.join(shape.trial_folder));
+    let (desired, trust) = (
+        config.data_dir.join("desired.json"),
+        config.data_dir.join("element.json"),
+    );
+    let commands = Commands::open(Arc::clone(&disk_watch), &desired)
+        .map_err(HostError::system("reading", &desired.display()))?;
+    let trust = Trust::open(disk, &trust, element)
+        .map_err(HostError::system("reading", &trust.display()))?;
+    Ok((disk_watch, commands, trust))
 }
 
 /// Starts what keeps the Element told.
