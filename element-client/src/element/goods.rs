@@ -101,8 +101,11 @@ pub(crate) struct KnownHost<H> {
     pub(crate) revoked: bool,
 }
 
-/// What one kind of Element adds. Every hook is called without a lock held; those
-/// that are not `async` never wait.
+/// What one kind of Element adds.
+///
+/// Hooks that give no future never wait, but those that say that they block. A
+/// hook may use all of the Element, except that it must not take `applying` and
+/// `telling`, which may be held when it is called.
 pub(crate) trait Goods: Sized + Send + Sync + 'static {
     /// The Element's kind.
     const KIND: NodeKind;

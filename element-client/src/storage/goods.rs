@@ -86,8 +86,8 @@ impl Goods for Storage {
             pool.on_tick(floor.to_duration(), Instant::now())
         };
         for host in due {
-            let se = Arc::clone(se);
-            se.tasks.clone().spawn(async move {
+            let (se, tasks) = (Arc::clone(se), se.tasks.clone());
+            tasks.spawn(async move {
                 // The Element ends: nobody waits for the answer any more.
                 let Ok(verdict) = se.probe(host).await else {
                     return;

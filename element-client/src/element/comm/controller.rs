@@ -164,9 +164,10 @@ impl<G: Goods> Element<G> {
         deployments: &[Deployment],
     ) -> Result<ElementWelcome, Problem> {
         let (first, rest) = hosts.split_at(hosts.len().min(HOSTS_PER_MESSAGE));
+        let interval = self.beat.lock().interval;
         let mut element = G::describe(self);
         // The State is of the Element's own kind.
-        let _ = element.set_state(self.state(self.beat.lock().interval));
+        let _ = element.set_state(self.state(interval));
         let hello = ElementHello {
             incarnation: self.incarnation,
             software: env!("CARGO_PKG_VERSION").to_owned(),
