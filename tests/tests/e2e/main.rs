@@ -29,6 +29,7 @@ mod relay;
 mod renewal;
 mod sandbox;
 mod soak;
+mod storage;
 mod swarm;
 mod tickets;
 
