@@ -76,6 +76,12 @@ codes! {
     AlreadyExists = "already-exists", 409, false, "Choose another name.";
     /// Somebody else changed it meanwhile.
     GenerationConflict = "generation-conflict", 409, false, "Read it again and repeat the change.";
+    /// What the request names as its condition does not hold.
+    PreconditionFailed = "precondition-failed", 412, false, "Read it again; what the request expects of it is not so any more.";
+    /// It holds something, and can be removed only when it is empty.
+    NotEmpty = "not-empty", 409, false, "Delete what is in it first, older versions included.";
+    /// It is kept until a time that its owner has set, or under a legal hold.
+    Retained = "retained", 403, false, "Wait until the time that the message names, or ask its owner to take the hold away.";
     /// No resource meets what is needed.
     NeedUnmet = "need-unmet", 409, false, "Lower the need that the message names, or add a resource that meets it.";
     /// What could serve it is stopped or not well at present.
@@ -162,6 +168,8 @@ codes! {
     StaleEpoch = "stale-epoch", 409, false, "Take a newer epoch: another process of the Element has written meanwhile.";
     /// Records come before these that the ledger does not have.
     LedgerGap = "ledger-gap", 409, true, "Send the records from the position on that the message names, or a snapshot.";
+    /// Too few Hosts can keep it safe at present; nothing was changed.
+    StorageDegraded = "storage-degraded", 503, true, "Try again; if it stays so, see with `gridmart resources` which storage Hosts are away.";
     /// A fault of gridmart itself.
     Internal = "internal", 500, true, "See the node's log for the request id.";
 }
