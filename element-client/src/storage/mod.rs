@@ -4,10 +4,15 @@
 //! have to be probed; `state` sums them up; `goods` says what of it happens
 //! when, and is what an `Element` of this kind has on its shelf. What has to
 //! survive, beyond what every Element keeps, is in `SEDoc.xml`.
+//!
+//! `metadata` is what it will know of the objects on them, and `placement` where
+//! blocks go: the ground for buckets, which nothing serves yet.
 
 mod document;
 mod goods;
 mod measure;
+pub mod metadata;
+pub mod placement;
 pub mod pool;
 pub mod state;
 

@@ -1,0 +1,215 @@
+//! Stripes and blocks on Hosts: what is there, what is to go, what to be made
+//! anew.
+
+use gridmart_schemas::{
+    id::{BlockId, NodeId, StripeId},
+    storage::BlockRoot,
+};
+use rusqlite::{Connection, OptionalExtension as _, Row, params};
+
+use super::{
+    During, StoreError,
+    object::{LayoutStripe, stripe_read},
+    value::{Sql, own, own_option},
+};
+use crate::storage::metadata::{manifest::PlacedBlock, moment::Moment};
+
+/// A Host that holds blocks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HostRow {
+    /// Its id.
+    pub host: NodeId,
+    /// Since when.
+    pub known: Moment,
+    /// When it was removed, if it was.
+    pub removed: Option<Moment>,
+}
+
+/// Reads all Hosts that hold or held blocks, oldest first.
+pub fn hosts(connection: &Connection) -> Result<Vec<HostRow>, StoreError> {
+    let read = |row: &Row<'_>| {
+        Ok(HostRow {
+            host: own(row, "id")?,
+            known: own(row, "known")?,
+            removed: own_option(row, "removed")?,
+        })
+    };
+    connection
+        .prepare_cached("SELECT * FROM host ORDER BY number")
+        .and_then(|mut statement| statement.query_map([], read)?.collect())
+        .during("hosts")
+}
+
+/// Reads the blocks of a stripe, by position.
+pub(super) fn blocks_of(
+    connection: &Connection,
+    stripe: u64,
+) -> rusqlite::Result<Vec<PlacedBlock>> {
+    connection
+        .prepare_cached(
+            "SELECT position, host.id AS host, root
+             FROM block JOIN host ON host.number = block.host
+             WHERE stripe = ?1 ORDER BY position",
+        )?
+        .query_map([Sql(stripe)], |row| {
+            Ok(PlacedBlock {
+                position: row.get("position")?,
+                host: own(row, "host")?,
+                root: own(row, "root")?,
+            })
+        })?
+        .collect()
+}
+
+/// Reads a stripe with its blocks.
+pub fn stripe(connection: &Connection, id: StripeId) -> Result<Option<LayoutStripe>, StoreError> {
+    let read = || -> rusqlite::Result<Option<LayoutStripe>> {
+        let found = connection
+            .prepare_cached("SELECT * FROM stripe WHERE id = ?1")?
+            .query_row([Sql(id)], |row| {
+                Ok((own(row, "number")?, stripe_read(row)?))
+            })
+            .optional()?;
+        let Some((number, mut stripe)) = found else {
+            return Ok(None);
+        };
+        stripe.blocks = blocks_of(connection, number)?;
+        Ok(Some(stripe))
+    };
+    read().during("stripe")
+}
+
+/// Tells which of these stripes are known, garbage included; blocks of others
+/// were never committed.
+pub fn stripes_known(
+    connection: &Connection,
+    stripes: &[StripeId],
+) -> Result<Vec<bool>, StoreError> {
+    let mut statement = connection
+        .prepare_cached("SELECT 1 FROM stripe WHERE id = ?1")
+        .during("stripes_known")?;
+    stripes
+        .iter()
+        .map(|id| statement.exists([Sql(*id)]).during("stripes_known"))
+        .collect()
+}
+
+/// A block that should be on a Host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BlockOnHost {
+    /// Where the next page begins.
+    pub cursor: u64,
+    /// Which one.
+    pub block: BlockId,
+    /// What it must be.
+    pub root: BlockRoot,
+    /// Bytes of its payload.
+    pub payload_length: u64,
+}
+
+/// Lists the blocks on a Host, after a cursor (0: from the first), at most so
+/// many.
+pub fn blocks_on(
+    connection: &Connection,
+    host: NodeId,
+    after: u64,
+    limit: u32,
+) -> Result<Vec<BlockOnHost>, StoreError> {
+    let read = |row: &Row<'_>| {
+        Ok(BlockOnHost {
+            cursor: own(row, "number")?,
+            block: BlockId {
+                stripe: own(row, "id")?,
+                position: row.get("position")?,
+            },
+            root: own(row, "root")?,
+            payload_length: own(row, "payload_length")?,
+        })
+    };
+    connection
+        .prepare_cached(
+            "SELECT stripe.number, stripe.id, position, root, payload_length
+             FROM block JOIN stripe ON stripe.number = block.stripe
+             WHERE host = (SELECT number FROM host WHERE id = ?1) AND block.stripe > ?2
+             ORDER BY block.stripe LIMIT ?3",
+        )
+        .and_then(|mut statement| {
+            statement
+                .query_map(params![Sql(host), Sql(after), limit], read)?
+                .collect()
+        })
+        .during("blocks_on")
+}
+
+/// A stripe that nothing names any more.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Garbage {
+    /// Since when.
+    pub since: Moment,
+    /// Which one.
+    pub stripe: StripeId,
+    /// Its blocks, by position.
+    pub blocks: Vec<PlacedBlock>,
+}
+
+/// Lists stripes that nothing names since before a moment, oldest first, at most
+/// so many. Younger ones may still be read by somebody.
+pub fn garbage_page(
+    connection: &Connection,
+    before: Moment,
+    limit: u32,
+) -> Result<Vec<Garbage>, StoreError> {
+    let read = || -> rusqlite::Result<Vec<Garbage>> {
+        let mut statement = connection.prepare_cached(
+            "SELECT since, stripe.number, stripe.id
+             FROM garbage JOIN stripe ON stripe.part = garbage.part
+             WHERE since < ?1 ORDER BY since, garbage.part, stripe.start LIMIT ?2",
+        )?;
+        let mut rows = statement.query(params![Sql(before), limit])?;
+        let mut page = Vec::new();
+        while let Some(row) = rows.next()? {
+            page.push(Garbage {
+                since: own(row, "since")?,
+                stripe: own(row, "id")?,
+                blocks: blocks_of(connection, own(row, "number")?)?,
+            });
+        }
+        Ok(page)
+    };
+    read().during("garbage_page")
+}
+
+/// A block that is to be made anew.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RepairWanted {
+    /// Since when.
+    pub since: Moment,
+    /// Which position.
+    pub position: u8,
+    /// Its stripe, with the blocks that are said to be there.
+    pub stripe: LayoutStripe,
+}
+
+/// Lists the positions to be made anew, oldest first, at most so many.
+pub fn repair_page(connection: &Connection, limit: u32) -> Result<Vec<RepairWanted>, StoreError> {
+    let read = || -> rusqlite::Result<Vec<RepairWanted>> {
+        let mut statement = connection.prepare_cached(
+            "SELECT since, position, stripe.* FROM repair
+             JOIN stripe ON stripe.number = repair.stripe
+             ORDER BY since, repair.stripe, position LIMIT ?1",
+        )?;
+        let mut rows = statement.query([limit])?;
+        let mut page = Vec::new();
+        while let Some(row) = rows.next()? {
+            let mut stripe = stripe_read(row)?;
+            stripe.blocks = blocks_of(connection, own(row, "number")?)?;
+            page.push(RepairWanted {
+                since: own(row, "since")?,
+                position: row.get("position")?,
+                stripe,
+            });
+        }
+        Ok(page)
+    };
+    read().during("repair_page")
+}

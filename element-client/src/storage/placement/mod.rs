@@ -1,0 +1,1 @@
+//! Which Host gets which block.
