@@ -6,8 +6,8 @@
 //! that needs other fields is a new one. A test holds the bytes.
 //!
 //! They are written as one byte of version and postcard: a small object's put
-//! takes 290 bytes, 740 as JSON; the manifest of 20 GiB at `rs(4,2)` 480 KB
-//! instead of 1.3 MB; and it is read four times as fast.
+//! takes 280 bytes, as JSON it would take 890; the manifest of 20 GiB at
+//! `rs(4,2)` 430 KB instead of 1.2 MB.
 
 use std::collections::BTreeMap;
 
@@ -200,6 +200,9 @@ pub enum Change {
         /// Its value; none: it is taken away.
         value: Option<String>,
     },
+    /// Nothing but the first record of an epoch: where it is, nothing of an
+    /// older epoch that was not committed comes back.
+    EpochBegun,
 }
 
 /// A new bucket.

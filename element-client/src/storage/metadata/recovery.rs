@@ -97,8 +97,8 @@ pub enum RecoveryError {
 /// it, and raises the epoch. Replicas that are away do not matter: whatever was
 /// acknowledged is in the store.
 ///
-/// Every record of the store is on as many replicas as are wanted again with the
-/// first group that is committed.
+/// What was adopted may be on fewer replicas than are wanted, until
+/// [`super::Writer::assure`] or the first commit has gone well.
 pub fn recover(
     connection: &mut Connection,
     replicas: &[Arc<dyn Replica>],

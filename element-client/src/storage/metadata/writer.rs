@@ -95,9 +95,15 @@ type Answer = oneshot::Sender<Result<Committed, WriteError>>;
 
 enum Job {
     Change(Box<Change>, Answer),
-    /// Cut the log up to a sequence that a snapshot on Hosts holds.
-    Cut(u64, oneshot::Sender<Result<(), WriteError>>),
+    Task(Task, oneshot::Sender<Result<(), WriteError>>),
     Stop,
+}
+
+/// What the writer does beside changes.
+enum Task {
+    Assure,
+    /// Cut the log up to a sequence that a snapshot on Hosts holds.
+    Cut(u64),
 }
 
 /// The way to change the metadata. Cloning gives another handle to it.
@@ -140,8 +146,20 @@ impl Writer {
     /// Drops the store's own log up to a sequence. Replicas that miss one of
     /// those records need a snapshot then.
     pub async fn log_cut(&self, through: u64) -> Result<(), WriteError> {
+        self.task(Task::Cut(through)).await
+    }
+
+    /// Brings all that the store has to as many replicas as are wanted; those
+    /// that lag catch up. At a start it is to be awaited before anything is read
+    /// for people: until it has gone well, what was adopted may be on fewer, and
+    /// a rebuild may bring back what was taken back.
+    pub async fn assure(&self) -> Result<(), WriteError> {
+        self.task(Task::Assure).await
+    }
+
+    async fn task(&self, task: Task) -> Result<(), WriteError> {
         let (answer, answered) = oneshot::channel();
-        self.send(Job::Cut(through, answer))?;
+        self.send(Job::Task(task, answer))?;
         answered.await.map_err(|_| WriteError::Stopping)?
     }
 
@@ -177,7 +195,7 @@ fn run(mut core: Core, mut queue: mpsc::Receiver<Job>) {
         while let Some(job) = next.take() {
             match job {
                 Job::Change(change, answer) => group.push(*change, answer),
-                Job::Cut(through, answer) => group.cuts.push((through, answer)),
+                Job::Task(task, answer) => group.tasks.push((task, answer)),
                 Job::Stop => {
                     group.make(&mut core);
                     return;
@@ -196,7 +214,7 @@ fn run(mut core: Core, mut queue: mpsc::Receiver<Job>) {
 struct Group {
     changes: Vec<Change>,
     answers: Vec<Answer>,
-    cuts: Vec<(u64, oneshot::Sender<Result<(), WriteError>>)>,
+    tasks: Vec<(Task, oneshot::Sender<Result<(), WriteError>>)>,
 }
 
 impl Group {
@@ -214,8 +232,12 @@ impl Group {
                 let _ = answer.send(result);
             }
         }
-        for (through, answer) in self.cuts.drain(..) {
-            let _ = answer.send(core.log_cut(through));
+        for (task, answer) in self.tasks.drain(..) {
+            let result = match task {
+                Task::Assure => core.assure(),
+                Task::Cut(through) => core.log_cut(through),
+            };
+            let _ = answer.send(result);
         }
     }
 }

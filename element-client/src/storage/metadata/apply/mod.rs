@@ -138,6 +138,7 @@ pub fn apply(store: &Connection, position: Position, record: &Record) -> Outcome
         Change::StripesCollected { stripes } => done(stripe::collected(place, stripes)),
         Change::HostKnown { host } => done(host::known(place, *host)),
         Change::HostRemoved { host } => done(host::removed(place, *host)),
+        Change::EpochBegun => Ok(Applied::Done),
         Change::Setting { name, value } => done(host::setting(place, name, value.as_deref())),
     }
 }

@@ -129,10 +129,11 @@ pub(in super::super) fn position_of(
         .map(|epoch| epoch.map(|epoch| Position { epoch, sequence }))
 }
 
-/// Removes the records up to a sequence, that one included.
+/// Removes the records before a sequence. That one stays: a replica that is
+/// there can be told from one that is elsewhere.
 pub(in super::super) fn log_cut(connection: &Connection, through: u64) -> Result<(), StoreError> {
     connection
-        .execute("DELETE FROM log WHERE sequence <= ?1", [Sql(through)])
+        .execute("DELETE FROM log WHERE sequence < ?1", [Sql(through)])
         .during("log_cut")
         .map(drop)
 }

@@ -155,6 +155,7 @@ pub fn layout(
     limit: usize,
 ) -> Result<Layout, StoreError> {
     let mut layout = Layout::default();
+    let range = range.start..range.end.min(version.size);
     for (part, part_start) in parts_in(connection, version.number, &range).during("layout")? {
         let inner = range.start.saturating_sub(part_start)..range.end - part_start;
         let room = limit.max(1) - layout.stripes.len();
