@@ -1,1 +1,15 @@
-//! Which Host gets which block.
+//! Which Host gets which block: pure functions over the Host table of a moment
+//! and a seed, so that a choice can be explained by making it again.
+
+mod candidate;
+mod choose;
+mod plan;
+
+pub use self::{
+    candidate::{Candidate, Standing, TooFewHosts, Unfit},
+    choose::{choose, choose_for_repair},
+    plan::{Move, Plan, PlanLimits, StoredBlock, drain, rebalance},
+};
+
+#[cfg(test)]
+mod tests;

@@ -445,3 +445,70 @@ fn what_a_crash_left_on_replicas_is_adopted() {
     assert_eq!(world.may_be[&1], BTreeSet::from([Some(2)]));
     finish(world);
 }
+
+/// What makes the commit of a group of this epoch fail.
+fn trap(store: &std::path::Path, epoch: u64) {
+    let sql = format!(
+        "CREATE TABLE parent (id INTEGER PRIMARY KEY);
+         CREATE TABLE trap (id INTEGER REFERENCES parent (id) DEFERRABLE INITIALLY DEFERRED);
+         CREATE TRIGGER spring AFTER INSERT ON log WHEN new.epoch = {epoch}
+         BEGIN INSERT INTO trap VALUES (1); END;"
+    );
+    open_writer(store).unwrap().execute_batch(&sql).unwrap();
+}
+
+#[test]
+fn what_could_not_be_committed_does_not_come_back() {
+    let mut world = World::new(3, 2);
+    let before = query::ledger(&open_writer(&world.store()).unwrap()).unwrap();
+    trap(&world.store(), before.epoch.number());
+    let failing = Change::ObjectPut(put(100, &name(0), 20));
+    let core = world.core.as_mut().unwrap();
+    let failed = core.run(&[failing]).remove(0).unwrap_err();
+    assert!(matches!(failed, WriteError::Storage { .. }), "{failed:?}");
+    for replica in &world.replicas {
+        assert!(replica.tail().unwrap().last > before.last, "it was sent");
+    }
+    // Other records take its place, here and there.
+    world.write(&[(1, true)], &[], None);
+    let after = query::ledger(&open_writer(&world.store()).unwrap()).unwrap();
+    assert!(after.epoch > before.epoch);
+    assert_eq!(after.last.sequence, before.last.sequence + 1);
+    for replica in &world.replicas {
+        assert_eq!(replica.tail().unwrap().last, after.last);
+    }
+    world.play(Event::Lost(Vec::new()));
+    assert_eq!(world.may_be[&0], BTreeSet::from([None]));
+}
+
+#[test]
+fn a_full_disk_is_told_and_leaves_the_store_as_it_was() {
+    let mut world = World::new(1, 1);
+    world.core = None;
+    let mut connection = open_writer(&world.store()).unwrap();
+    let recovered = recover(&mut connection, &world.members(), WriterMark::new(3)).unwrap();
+    let pages: i64 = connection
+        .pragma_query_value(None, "page_count", |row| row.get(0))
+        .unwrap();
+    connection
+        .pragma_update(None, "max_page_count", pages)
+        .unwrap();
+    let before = dump(&connection);
+    let readers = Readers::open(&world.store(), 1).unwrap();
+    let mut core = Core::new(
+        connection,
+        &recovered,
+        InTurn::new(&world.replicas, &readers, 1),
+    );
+    let mut object = put(1, &name(0), 0);
+    object.head.metadata.insert("x".into(), "y".repeat(100_000));
+    let failed = core
+        .run(&[Change::ObjectPut(object)])
+        .remove(0)
+        .unwrap_err();
+    let problem = gridmart_schemas::problem::Problem::from(&failed);
+    assert_eq!(problem.code, gridmart_schemas::problem::Code::StorageFailed);
+    assert_eq!(dump(&open_writer(&world.store()).unwrap()), before);
+    // What fits is taken.
+    core.run(&[Change::EpochBegun]).remove(0).unwrap();
+}

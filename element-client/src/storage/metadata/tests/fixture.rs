@@ -1,6 +1,6 @@
 //! What the tests are made of.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, fmt::Write as _, sync::Arc};
 
 use gridmart_schemas::{
     id::{BucketId, NodeId, StripeId, UploadId, VersionId},
@@ -117,7 +117,7 @@ pub(in super::super) fn dump(connection: &Connection) -> String {
         while let Some(row) = rows.next().unwrap() {
             text.push_str(table);
             for column in 0..columns {
-                text.push_str(&format!(" {:?}", row.get_ref(column).unwrap()));
+                write!(text, " {:?}", row.get_ref(column).unwrap()).unwrap();
             }
             text.push('\n');
         }

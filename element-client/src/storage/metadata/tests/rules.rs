@@ -4,7 +4,7 @@ use gridmart_schemas::{id::BlockId, problem::Code, problem::Problem};
 
 use super::fixture::{
     Store, bucket, bucket_create, delete, dump, key, node, part, put, root, stripe, stripe_id,
-    upload, upload_create, version,
+    upload_create, version,
 };
 use crate::storage::metadata::{
     moment::Moment,
@@ -349,5 +349,4 @@ fn settings_documents_keys_and_tags_are_kept() {
         .unwrap();
     assert_eq!(found.head.tags["k\"ey"], "välue");
     assert_eq!(found.head.metadata["x"], "y");
-    let _ = upload(1);
 }
