@@ -99,13 +99,12 @@ impl FanOut {
     /// Whoever rebuilds has to know all replicas that may hold acknowledged
     /// records: one is left out only when enough others have caught up.
     pub fn members_set(&self, replicas: Vec<Arc<dyn Replica>>, wanted: usize) {
-        let mut members = self.members.lock();
-        members.feeds.clear();
-        members.feeds = replicas
-            .into_iter()
-            .map(|replica| Feed::start(replica, self.readers.clone()))
-            .collect();
-        members.wanted = wanted;
+        let start = |replica| Feed::start(replica, self.readers.clone());
+        let feeds = replicas.into_iter().map(start).collect();
+        let members = Members { feeds, wanted };
+        let before = std::mem::replace(&mut *self.members.lock(), members);
+        // Their threads are awaited while nobody is kept waiting.
+        drop(before);
     }
 
     /// The Hosts that miss more than the store's log has: they need a snapshot.
@@ -182,6 +181,14 @@ impl Desk {
         self.filled.notify_one();
     }
 
+    /// Ends the thread; gives what it has not begun.
+    fn close(&self) -> Option<Errand> {
+        let mut slot = self.slot.lock();
+        slot.closed = true;
+        self.filled.notify_one();
+        slot.errand.take()
+    }
+
     fn take(&self) -> Option<Errand> {
         let mut slot = self.slot.lock();
         loop {
@@ -212,8 +219,10 @@ impl Feed {
 
 impl Drop for Feed {
     fn drop(&mut self) {
-        self.desk.slot.lock().closed = true;
-        self.desk.filled.notify_one();
+        if let Some(Errand { tally, .. }) = self.desk.close() {
+            let why = "it keeps the log no longer".to_owned();
+            tally.vote(Err(ReplicaError::Away(why).into()));
+        }
         if let Some(thread) = self.thread.take() {
             // A panic of it was logged where it happened.
             let _ = thread.join();
