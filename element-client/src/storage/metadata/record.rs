@@ -24,9 +24,9 @@ use super::{
     moment::Moment,
 };
 
-/// The most bytes of an encoded record: the manifest of 500 GiB at `rs(4,2)`.
-/// Larger objects are made of parts.
-pub const RECORD_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// The most bytes of an encoded record, as Hosts keep it: the manifest of 190 GiB
+/// at `rs(4,2)`. Larger objects are made of parts.
+pub const RECORD_BYTES_MAX: usize = 4 * 1024 * 1024;
 
 const FORMAT: u8 = 1;
 
@@ -49,7 +49,7 @@ pub enum RecordError {
     #[error("a record that cannot be read")]
     Unreadable(#[source] postcard::Error),
     /// Larger than any may be.
-    #[error("a record of {0} bytes; 16 MiB are the most: put the object in parts")]
+    #[error("a record of {0} bytes; 4 MiB are the most: put the object in parts")]
     TooLarge(usize),
 }
 

@@ -22,7 +22,7 @@ use crate::storage::metadata::{
 };
 
 const IN_FLIGHT: usize = 16;
-const PUTS: u64 = 20_000;
+const PUTS: u64 = 10_000;
 
 /// A replica that writes its records to a file and syncs it.
 struct FileReplica {

@@ -154,7 +154,7 @@ async fn with_too_few_replicas_nothing_changes_and_all_is_told() {
     let degraded = element.writer.commit(change()).await.unwrap_err();
     let problem = Problem::from(&degraded);
     assert_eq!((problem.code, problem.status), (Code::StorageDegraded, 503));
-    assert!(problem.detail.contains("1 of 2"), "{}", problem.detail);
+    assert!(problem.detail.contains("of 2 Hosts"), "{}", problem.detail);
     assert_eq!(dump(&open_writer(&element.path()).unwrap()), before);
     // As soon as two are there it goes on, and the third one comes after.
     let committed = element.writer.commit(change()).await.unwrap();
