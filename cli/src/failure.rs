@@ -215,6 +215,10 @@ pub(crate) fn exit_code_of(code: Code) -> u8 {
         | Code::BlockDamaged
         | Code::StaleEpoch
         | Code::LedgerGap
+        | Code::PreconditionFailed
+        | Code::NotEmpty
+        | Code::Retained
+        | Code::StorageDegraded
         | Code::Busy => EXIT_REFUSED,
     }
 }

@@ -116,6 +116,8 @@ pub(crate) struct Spool {
     /// Position of the first byte in the file.
     file_base: u64,
     length: u64,
+    /// Bytes after these were lost, so that none can follow.
+    is_sealed: bool,
 }
 
 impl Spool {
@@ -127,7 +129,18 @@ impl Spool {
             file: None,
             file_base: 0,
             length: 0,
+            is_sealed: false,
         }
+    }
+
+    /// Takes nothing more: what followed a gap would pass for what is missing.
+    pub(crate) const fn seal(&mut self) {
+        self.is_sealed = true;
+    }
+
+    /// Whether it takes nothing more.
+    pub(crate) const fn is_sealed(&self) -> bool {
+        self.is_sealed
     }
 
     /// Bytes appended so far.
@@ -140,8 +153,16 @@ impl Spool {
         self.base
     }
 
-    /// Appends bytes; fails when the Host has no room left.
+    /// Appends bytes; fails when the Host has no room left, and from then on.
     pub(crate) fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
+        if self.is_sealed {
+            return Err(io::Error::other("bytes before these were lost"));
+        }
+        self.try_append(bytes)
+            .inspect_err(|_| self.is_sealed = true)
+    }
+
+    fn try_append(&mut self, bytes: &[u8]) -> io::Result<()> {
         if bytes.is_empty() {
             return Ok(());
         }
@@ -280,7 +301,7 @@ mod tests {
             for round in 0..8u8 {
                 let piece = vec![round; 20_000];
                 if spool.append(&piece).is_ok() {
-                    assert!(!failed || fault != Fault::Full, "it was full before");
+                    assert!(!failed, "bytes after a gap");
                     taken.extend(piece);
                 } else {
                     failed = true;

@@ -381,10 +381,15 @@ impl Call {
             .iter()
             .map(|outlet| outlet.spool.length())
             .sum();
+        let outlet = &mut state.outlets[stream as usize];
+        if outlet.spool.is_sealed() {
+            // Why was said when the first was lost; the call is being ended.
+            return Ok(());
+        }
         if output_max.is_some_and(|most| total.saturating_add(bytes.len() as u64) > most) {
+            outlet.spool.seal();
             return Err(Cut::Limit("MaxOutputSize"));
         }
-        let outlet = &mut state.outlets[stream as usize];
         if let Err(error) = outlet.spool.append(bytes) {
             tracing::warn!(call.id = %self.id, %error, "output of a call cannot be kept");
             return Err(Cut::BytesLost);
