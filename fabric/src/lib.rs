@@ -24,6 +24,8 @@ pub mod ready;
 mod request;
 pub mod rule;
 pub mod socket;
+#[cfg(feature = "sqlite")]
+pub mod sqlite;
 pub mod stream;
 pub mod telemetry;
 pub mod throttle;

@@ -30,14 +30,6 @@ fn migrations_are_applied_once_and_survive() {
 }
 
 #[test]
-fn a_disk_without_a_write_ahead_log_is_refused() {
-    // A database in memory stands for it.
-    let connection = Connection::open_in_memory().unwrap();
-    let refusal = require_wal(&connection).unwrap_err();
-    assert!(refusal.to_string().contains("write-ahead log"), "{refusal}");
-}
-
-#[test]
 fn a_newer_database_is_left_alone() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("control.sqlite");
@@ -48,23 +40,6 @@ fn a_newer_database_is_left_alone() {
         open_writer(&path),
         Err(StoreError::Newer { found: 999, .. })
     ));
-}
-
-#[test]
-fn a_failed_migration_changes_nothing() {
-    let mut connection = Connection::open_in_memory().unwrap();
-    assert!(
-        apply(
-            &mut connection,
-            "CREATE TABLE a (x); CREATE TABLE b (nonsense",
-            1
-        )
-        .is_err()
-    );
-    let tables: i64 = connection
-        .query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))
-        .unwrap();
-    assert_eq!(tables, 0);
 }
 
 #[test]

@@ -6,7 +6,7 @@
 use std::ops::ControlFlow;
 
 use gridmart_schemas::id::BucketId;
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, Row, Rows, params};
 
 use super::{
     During, StoreError,
@@ -86,13 +86,11 @@ pub fn object_list(
         .during("object_list")?;
     let upper = above(&request.prefix);
     walk(request, Page::after_item, |cursor, visit| {
-        let mut rows = statement.query(params![Sql(request.bucket), cursor.key, upper])?;
-        while let Some(row) = rows.next()? {
-            if visit(version_read(row)?).is_break() {
-                break;
-            }
-        }
-        Ok(())
+        visit_rows(
+            statement.query(params![Sql(request.bucket), cursor.key, upper])?,
+            version_read,
+            visit,
+        )
     })
     .during("object_list")
 }
@@ -112,18 +110,16 @@ pub fn version_list(
         .during("version_list")?;
     let upper = above(&request.prefix);
     walk(request, Page::within_item, |cursor, visit| {
-        let mut rows = statement.query(params![
-            Sql(request.bucket),
-            cursor.key,
-            upper,
-            Sql(cursor.number)
-        ])?;
-        while let Some(row) = rows.next()? {
-            if visit(version_read(row)?).is_break() {
-                break;
-            }
-        }
-        Ok(())
+        visit_rows(
+            statement.query(params![
+                Sql(request.bucket),
+                cursor.key,
+                upper,
+                Sql(cursor.number)
+            ])?,
+            version_read,
+            visit,
+        )
     })
     .during("version_list")
 }
@@ -188,6 +184,20 @@ impl Cursor {
 /// Above all keys that begin so.
 pub(super) fn above(prefix: &str) -> Vec<u8> {
     [prefix.as_bytes(), &[ABOVE]].concat()
+}
+
+/// Reads rows until the visitor has enough.
+pub(super) fn visit_rows<T>(
+    mut rows: Rows<'_>,
+    read: fn(&Row<'_>) -> rusqlite::Result<T>,
+    visit: &mut dyn FnMut(T) -> ControlFlow<()>,
+) -> rusqlite::Result<()> {
+    while let Some(row) = rows.next()? {
+        if visit(read(row)?).is_break() {
+            break;
+        }
+    }
+    Ok(())
 }
 
 /// Collects a page: scans from a cursor on, and jumps over what a common prefix

@@ -7,7 +7,7 @@ use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
 use super::{
     During, StoreError,
-    listing::{LINES_MAX, Line, Listed, ListingRequest, Page, above, walk},
+    listing::{LINES_MAX, Line, Listed, ListingRequest, Page, above, visit_rows, walk},
     value::{Sql, json, key, own, parsed, retention},
 };
 use crate::storage::metadata::{
@@ -90,18 +90,16 @@ pub fn upload_list(
         .during("upload_list")?;
     let upper = above(&request.prefix);
     walk(request, Page::within_item, |cursor, visit| {
-        let mut rows = statement.query(params![
-            Sql(request.bucket),
-            cursor.key,
-            upper,
-            Sql(cursor.number)
-        ])?;
-        while let Some(row) = rows.next()? {
-            if visit(upload_read(row)?).is_break() {
-                break;
-            }
-        }
-        Ok(())
+        visit_rows(
+            statement.query(params![
+                Sql(request.bucket),
+                cursor.key,
+                upper,
+                Sql(cursor.number)
+            ])?,
+            upload_read,
+            visit,
+        )
     })
     .during("upload_list")
 }

@@ -2,13 +2,15 @@
 
 use std::str::FromStr;
 
+use gridmart_fabric::sqlite::unreadable;
+pub(super) use gridmart_fabric::sqlite::{json, parsed};
 use gridmart_schemas::{
     id::{BucketId, NodeId, StripeId, UploadId, VersionId},
     storage::BlockRoot,
 };
 use rusqlite::{
     Row, ToSql,
-    types::{FromSql, FromSqlResult, ToSqlOutput, Type, ValueRef},
+    types::{FromSql, FromSqlResult, ToSqlOutput, ValueRef},
 };
 use uuid::Uuid;
 
@@ -127,47 +129,12 @@ where
         .map(|value| value.map(|value| value.0))
 }
 
-/// Reads a text column as one of our types.
-pub(super) fn parsed<T>(row: &Row<'_>, column: &str) -> rusqlite::Result<T>
-where
-    T: FromStr,
-    T::Err: std::error::Error + Send + Sync + 'static,
-{
-    let text: String = row.get(column)?;
-    text.parse()
-        .map_err(|source| unreadable(row, column, Box::new(source)))
-}
-
-/// Reads a JSON column.
-pub(super) fn json<T: serde::de::DeserializeOwned>(
-    row: &Row<'_>,
-    column: &str,
-) -> rusqlite::Result<T> {
-    let text: String = row.get(column)?;
-    serde_json::from_str(&text).map_err(|source| unreadable(row, column, Box::new(source)))
-}
-
-/// Writes a value as JSON; our types always can be.
-pub(in super::super) fn to_json<T: serde::Serialize>(value: &T) -> rusqlite::Result<String> {
-    serde_json::to_string(value)
-        .map_err(|source| rusqlite::Error::ToSqlConversionFailure(Box::new(source)))
-}
-
 /// Reads a key.
 pub(super) fn key(row: &Row<'_>, column: &str) -> rusqlite::Result<ObjectKey> {
     let bytes: Vec<u8> = row.get(column)?;
     let text =
         String::from_utf8(bytes).map_err(|source| unreadable(row, column, Box::new(source)))?;
     ObjectKey::try_from(text).map_err(|source| unreadable(row, column, Box::new(source)))
-}
-
-fn unreadable(
-    row: &Row<'_>,
-    column: &str,
-    source: Box<dyn std::error::Error + Send + Sync>,
-) -> rusqlite::Error {
-    let index = row.as_ref().column_index(column).unwrap_or_default();
-    rusqlite::Error::FromSqlConversionFailure(index, Type::Text, source)
 }
 
 /// A word in a column that this version does not know.
