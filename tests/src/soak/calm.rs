@@ -14,7 +14,7 @@ use gridmart_schemas::{
 use gridmart_sdk::{Client, Command, Error};
 
 use super::{
-    HOSTS, MIRROR, MIRROR_AGAIN, STEADY,
+    MIRROR, MIRROR_AGAIN, STEADY,
     ledger::{Act, Call, Ledger, Outcome},
     operator,
 };
@@ -36,8 +36,7 @@ const COMMANDS: [Command; 3] = [Command::Start, Command::Stop, Command::Kill];
 
 /// Starts everything, and waits until everything serves and nothing runs.
 pub(super) fn settle(market: &Supermarket, ledger: &Ledger) {
-    let hosts = (1..=HOSTS).map(|number| format!("host-{number}"));
-    for host in hosts.chain(["ce-1".to_owned()]) {
+    for host in super::roles().filter(|role| role != "control") {
         wait_for(LONG, &format!("{host} is there"), || {
             let row = market.resource(&host).ok_or("it is not listed")?;
             if row["connected"] == true {

@@ -10,29 +10,12 @@ use gridmart_schemas::{id::NodeId, problem::Code, role::NodeKind};
 use gridmart_tests::{Application, LONG, Running, Supermarket, wait_for};
 use nix::sys::signal::Signal;
 
-use crate::refused::Mark;
+use crate::{refused::Mark, role};
 
 /// Starts a Host beside those of the supermarket.
 fn host(market: &Supermarket, name: &str, token: &str) -> Running {
-    let folder = market.folder().join(name);
-    let mut command = market.command(&[
-        "host",
-        "compute",
-        "--name",
-        name,
-        "--listen",
-        "127.0.0.1:0",
-        "--advertise",
-        "127.0.0.1",
-        "--slots",
-        "2",
-    ]);
-    command
-        .arg("--data-dir")
-        .arg(folder)
-        .args(["--element", &market.ready.element])
-        .env("GRIDMART_JOIN_TOKEN", token);
-    Running::start(command, None)
+    let more = ["--element", &market.ready.element, "--slots", "2"];
+    role(market, ["host", "compute"], name, token, &more)
 }
 
 fn host_token(market: &Supermarket, more: &[&str]) -> String {
@@ -111,22 +94,8 @@ fn a_token_of_another_kind_or_after_its_time_is_refused() {
 
 /// Starts an Element of these goods, with a token that was made for it.
 fn element(market: &Supermarket, goods: &str, name: &str, token: &str) -> Running {
-    let mut command = market.command(&[
-        "element",
-        goods,
-        "--name",
-        name,
-        "--listen",
-        "127.0.0.1:0",
-        "--advertise",
-        "127.0.0.1",
-    ]);
-    command
-        .arg("--data-dir")
-        .arg(market.folder().join(name))
-        .args(["--controller", &market.ready.nodes])
-        .env("GRIDMART_JOIN_TOKEN", token);
-    Running::start(command, None)
+    let more = ["--controller", &market.ready.nodes];
+    role(market, ["element", goods], name, token, &more)
 }
 
 #[test]

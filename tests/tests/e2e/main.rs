@@ -35,7 +35,7 @@ mod tickets;
 
 use std::sync::{Arc, Mutex, Weak};
 
-use gridmart_tests::{Application, LONG, Supermarket, wait_for};
+use gridmart_tests::{Application, LONG, Running, Supermarket, wait_for};
 
 /// Whether the long tests are run whole: `make siege`.
 fn is_whole() -> bool {
@@ -51,6 +51,20 @@ fn person(market: &Supermarket, name: &str, role: &str) -> String {
         .ok();
     let made = market.cli(&["token", "api", "create", "--person", name]);
     made.ok().text()
+}
+
+/// Starts a role beside those of the supermarket, on loopback and with a folder
+/// of its own.
+fn role(market: &Supermarket, words: [&str; 2], name: &str, token: &str, more: &[&str]) -> Running {
+    let mut command = market.command(&words);
+    command
+        .args(["--name", name])
+        .args(["--listen", "127.0.0.1:0", "--advertise", "127.0.0.1"])
+        .args(more)
+        .arg("--data-dir")
+        .arg(market.folder().join(name))
+        .env("GRIDMART_JOIN_TOKEN", token);
+    Running::start(command, None)
 }
 
 /// Waits until new calls are served.

@@ -3,23 +3,13 @@
 use gridmart_tests::{Running, Supermarket};
 use nix::sys::signal::Signal;
 
-/// Starts one role on loopback with a folder of its own.
-fn role(market: &Supermarket, tier: &str, name: &str, token: &str, more: &[&str]) -> Running {
-    let mut command = market.command(&[tier, "storage", "--name", name]);
-    command
-        .args(["--listen", "127.0.0.1:0", "--advertise", "127.0.0.1"])
-        .args(more)
-        .arg("--data-dir")
-        .arg(market.folder().join(name))
-        .env("GRIDMART_JOIN_TOKEN", token);
-    Running::start(command, None)
-}
+use crate::role;
 
 fn element(market: &Supermarket) -> Running {
     let create = ["token", "create", "--kind", "se", "--domain", "lab"];
     let token = market.cli(&create).ok().text();
     let more = ["--controller", &market.ready.nodes];
-    let element = role(market, "element", "se-1", &token, &more);
+    let element = role(market, ["element", "storage"], "se-1", &token, &more);
     market.wait_resource("se-1", "connected", |row| row["connected"] == true);
     element
 }
@@ -29,7 +19,7 @@ fn host(market: &Supermarket, name: &str, rack: &str) -> Running {
     let token = market.cli(&create).ok().text();
     let door = market.role_address("se-1", "door");
     let more = ["--element", &door, "--failure-label", rack];
-    let host = role(market, "host", name, &token, &more);
+    let host = role(market, ["host", "storage"], name, &token, &more);
     market.wait_resource(name, "connected", |row| row["connected"] == true);
     host
 }
