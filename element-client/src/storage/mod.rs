@@ -8,6 +8,7 @@
 //! `metadata` is what it will know of the objects on them, and `placement` where
 //! blocks go: the ground for buckets, which nothing serves yet.
 
+mod data;
 mod document;
 mod goods;
 mod measure;

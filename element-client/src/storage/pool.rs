@@ -15,12 +15,14 @@ use gridmart_schemas::{
     id::{Incarnation, NodeId},
     resource::{
         enumeration::{HealthState, ServingState},
-        host::{StorageHost, StorageHostState},
+        host::{StorageDeviceState, StorageHost, StorageHostState},
     },
     role::Desired,
     scalar::Seconds,
     wire::desired::{ElementDesired, Wish},
 };
+
+use super::placement::{Candidate, Standing};
 
 /// A Host of the pool.
 #[derive(Clone, Debug)]
@@ -96,6 +98,34 @@ impl PoolHost {
         })
     }
 
+    /// As placement sees it.
+    fn candidate(&self, host: NodeId) -> Candidate {
+        let mut candidate = Candidate {
+            host,
+            standing: Standing::Stale,
+            free: 0,
+            used: 0,
+            labels: self.description.info.failure_labels.clone(),
+        };
+        let Some(state) = self.readable() else {
+            return candidate;
+        };
+        let devices = &state.storage_devices;
+        let sum = |of: fn(&StorageDeviceState) -> u64| {
+            devices.iter().map(of).fold(0, u64::saturating_add)
+        };
+        candidate.free = sum(|device| device.available_space);
+        candidate.used = sum(|device| device.used_space);
+        candidate.standing = if self.writable().is_none() {
+            Standing::Closed
+        } else if devices.iter().all(|device| device.read_only) {
+            Standing::ReadOnly
+        } else {
+            Standing::Open
+        };
+        candidate
+    }
+
     fn hear(&mut self, state: StorageHostState, now: Instant) {
         self.quiet_since = now;
         self.heard = Some(now);
@@ -137,6 +167,14 @@ impl Pool {
     /// Gives a Host.
     pub fn host(&self, id: NodeId) -> Option<&PoolHost> {
         self.hosts.get(&id)
+    }
+
+    /// The Hosts that are not revoked, as placement sees them.
+    pub fn candidates(&self) -> Vec<Candidate> {
+        self.hosts()
+            .filter(|(_, host)| !host.revoked)
+            .map(|(id, host)| host.candidate(id))
+            .collect()
     }
 
     /// A Host of the Host table, not heard yet in this run.

@@ -12,6 +12,7 @@ mod format;
 mod frame;
 mod layout;
 mod stripe;
+mod transfer;
 
 pub use self::{
     assembler::BlockAssembler,
@@ -24,6 +25,7 @@ pub use self::{
         stripes_of,
     },
     stripe::{Fault, KnownStripe, StripeError, StripeRead, StripeReader, build_stripe},
+    transfer::{BlockHosts, StoredBlock, fetch_stripe, store_stripe},
 };
 
 /// The most bytes of a block's payload.

@@ -159,6 +159,11 @@ impl StripeReader {
         })
     }
 
+    /// Whether what is lost can be made good from what is not.
+    pub fn can_go_on(&self) -> bool {
+        self.needed().is_ok()
+    }
+
     /// The data that was asked for. Rebuilds what is lost of it, which takes a
     /// core for some milliseconds.
     pub fn finish(self) -> Result<StripeRead, StripeError> {

@@ -1,0 +1,233 @@
+//! From a stream of bytes to stripes on Hosts.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use bytes::{Bytes, BytesMut};
+use gridmart_fabric::block::{
+    EncodedBlock, PREFIX_BYTES_MAX, SMALL_BYTES_MAX, StoredBlock, StripeIdentity, build_stripe,
+    payload_bytes, store_stripe, stripe_bytes_max, stripe_redundancy,
+};
+use gridmart_schemas::{
+    id::{BlockId, NodeId, StripeId},
+    problem::{Code, Problem},
+};
+use tokio::task::JoinHandle;
+
+use super::{BUDGET_UNIT, DataPlane, DataTarget, STORING_BYTES_MAX};
+use crate::storage::{
+    metadata::{PlacedBlock, Stripe},
+    placement::{TooFewHosts, choose, choose_for_repair},
+};
+
+/// Stripes of one writer that are on their way at a time.
+const STORING_MAX: usize = 2;
+
+/// Writes bytes as they come. Dropped before [`DataWriter::finish`], it has what
+/// it wrote deleted again.
+pub(crate) struct DataWriter {
+    plane: Arc<DataPlane>,
+    target: DataTarget,
+    pieces: Vec<Bytes>,
+    buffered: usize,
+    ordinal: u64,
+    storing: Vec<JoinHandle<Result<Stripe, Problem>>>,
+    stored: Vec<Stripe>,
+}
+
+impl DataWriter {
+    pub(crate) fn new(plane: Arc<DataPlane>, target: DataTarget) -> Self {
+        Self {
+            plane,
+            target,
+            pieces: Vec::new(),
+            buffered: 0,
+            ordinal: 0,
+            storing: Vec::new(),
+            stored: Vec::new(),
+        }
+    }
+
+    /// Takes the next bytes; waits while too many are on their way.
+    pub(crate) async fn push(&mut self, mut bytes: Bytes) -> Result<(), Problem> {
+        let most = stripe_bytes_max(self.target.redundancy);
+        while !bytes.is_empty() {
+            let piece = bytes.split_to(bytes.len().min(most - self.buffered));
+            self.buffered += piece.len();
+            self.pieces.push(piece);
+            if self.buffered == most {
+                self.store().await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The stripes of all that was pushed, durable on Hosts. Whoever does not
+    /// name them in a change then gives them to [`DataPlane::discard`].
+    pub(crate) async fn finish(mut self) -> Result<Vec<Stripe>, Problem> {
+        if self.buffered > 0 {
+            self.store().await?;
+        }
+        while !self.storing.is_empty() {
+            self.await_one().await?;
+        }
+        Ok(std::mem::take(&mut self.stored))
+    }
+
+    async fn store(&mut self) -> Result<(), Problem> {
+        while self.storing.len() >= STORING_MAX {
+            self.await_one().await?;
+        }
+        let stripe_bytes = self.buffered as u64;
+        let identity = StripeIdentity {
+            redundancy: stripe_redundancy(self.target.redundancy, stripe_bytes),
+            bucket: self.target.bucket,
+            version: self.target.version,
+            stripe: StripeId::generate(),
+            ordinal: self.ordinal,
+            stripe_bytes,
+            epoch: self.plane.epoch,
+        };
+        let pieces = std::mem::take(&mut self.pieces);
+        self.buffered = 0;
+        self.ordinal += 1;
+        let plane = Arc::clone(&self.plane);
+        self.storing
+            .push(tokio::spawn(store(plane, identity, pieces)));
+        Ok(())
+    }
+
+    /// The oldest first: stripes come in order.
+    async fn await_one(&mut self) -> Result<(), Problem> {
+        let stripe = joined(self.storing.remove(0).await)?;
+        self.stored.push(stripe);
+        Ok(())
+    }
+}
+
+impl Drop for DataWriter {
+    fn drop(&mut self) {
+        let (storing, mut stored) = (
+            std::mem::take(&mut self.storing),
+            std::mem::take(&mut self.stored),
+        );
+        if storing.is_empty() && stored.is_empty() {
+            return;
+        }
+        let plane = Arc::clone(&self.plane);
+        tokio::spawn(async move {
+            for stripe in storing {
+                stored.extend(joined(stripe.await));
+            }
+            plane.discard(&stored).await;
+        });
+    }
+}
+
+fn joined<T>(ended: Result<Result<T, Problem>, tokio::task::JoinError>) -> Result<T, Problem> {
+    ended.unwrap_or_else(|error| {
+        tracing::error!(%error, "writing a stripe has failed");
+        Err(Problem::new(
+            Code::Internal,
+            "The Element failed to write a stripe.",
+        ))
+    })
+}
+
+impl DataPlane {
+    /// Deletes the blocks of stripes that no change names, nor will.
+    pub(crate) async fn discard(&self, stripes: &[Stripe]) {
+        let mut blocks: BTreeMap<NodeId, Vec<BlockId>> = BTreeMap::new();
+        for stripe in stripes {
+            for block in &stripe.blocks {
+                let id = BlockId {
+                    stripe: stripe.id,
+                    position: block.position,
+                };
+                blocks.entry(block.host).or_default().push(id);
+            }
+        }
+        self.hosts.delete(blocks).await;
+    }
+}
+
+async fn store(
+    plane: Arc<DataPlane>,
+    identity: StripeIdentity,
+    pieces: Vec<Bytes>,
+) -> Result<Stripe, Problem> {
+    let bytes = usize::try_from(identity.stripe_bytes).unwrap_or(STORING_BYTES_MAX);
+    let units = u32::try_from(bytes.div_ceil(BUDGET_UNIT)).unwrap_or(u32::MAX);
+    let place = plane.storing.acquire_many(units).await;
+    let _place = place.map_err(|_| Problem::new(Code::Unavailable, "The Element is ending."))?;
+    let payload = payload_bytes(identity.redundancy, identity.stripe_bytes).unwrap_or(bytes);
+    let encoded = (payload + PREFIX_BYTES_MAX) as u64;
+    let chosen = choose(
+        &plane.hosts.candidates(),
+        identity.redundancy.blocks().into(),
+        encoded,
+        rand::random(),
+    )
+    .map_err(|error| too_few(&error))?;
+    let blocks = built(identity, pieces, bytes).await?;
+    let replace = |_, used: Vec<NodeId>| {
+        let hosts = plane.hosts.candidates();
+        let other = choose_for_repair(&hosts, &used, encoded, rand::random());
+        std::future::ready(other.map_err(|error| too_few(&error)))
+    };
+    let stripe = |stored: &[StoredBlock]| Stripe {
+        id: identity.stripe,
+        data_length: identity.stripe_bytes,
+        redundancy: identity.redundancy,
+        payload_length: payload as u64,
+        blocks: stored.iter().map(placed).collect(),
+    };
+    match store_stripe(&*plane.hosts, blocks, chosen, replace).await {
+        Ok(stored) => Ok(stripe(&stored)),
+        Err((stored, problem)) => {
+            plane.discard(&[stripe(&stored)]).await;
+            Err(problem)
+        }
+    }
+}
+
+/// The blocks of a stripe. Small ones cost less than the way to another thread.
+async fn built(
+    identity: StripeIdentity,
+    pieces: Vec<Bytes>,
+    bytes: usize,
+) -> Result<Vec<EncodedBlock>, Problem> {
+    if bytes <= SMALL_BYTES_MAX / 4 {
+        return Ok(build_stripe(identity, &joint(pieces, bytes))?);
+    }
+    let build = move || build_stripe(identity, &joint(pieces, bytes));
+    let built = tokio::task::spawn_blocking(build).await;
+    joined(built.map(|built| built.map_err(Problem::from)))
+}
+
+fn joint(mut pieces: Vec<Bytes>, bytes: usize) -> Bytes {
+    if pieces.len() == 1
+        && let Some(only) = pieces.pop()
+    {
+        return only;
+    }
+    let mut joint = BytesMut::with_capacity(bytes);
+    for piece in pieces {
+        joint.extend_from_slice(&piece);
+    }
+    joint.freeze()
+}
+
+fn placed(stored: &StoredBlock) -> PlacedBlock {
+    PlacedBlock {
+        position: stored.position,
+        host: stored.host,
+        root: stored.root,
+    }
+}
+
+fn too_few(error: &TooFewHosts) -> Problem {
+    Problem::new(
+        Code::StorageDegraded,
+        format!("There is no room for the data as its bucket wants it kept: {error}."),
+    )
+}

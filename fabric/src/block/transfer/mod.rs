@@ -1,0 +1,47 @@
+//! Stripes to and from the Hosts that hold their blocks: what programs do with
+//! tickets, and Elements for those who come to their doors.
+//!
+//! Invariants: blocks of a stripe never share a Host; a Host that fails costs a
+//! transfer time, not data, while others can take its place; nothing is given
+//! out that a root of the manifest does not confirm.
+
+mod fetch;
+mod store;
+
+use bytes::Bytes;
+use gridmart_schemas::{id::NodeId, problem::Problem, storage::BlockRoot, wire::block::BlockRead};
+
+pub use self::{fetch::fetch_stripe, store::store_stripe};
+use super::EncodedBlock;
+
+/// A way to the blocks on all Hosts.
+pub trait BlockHosts: Send + Sync {
+    /// Writes a block; returns when the Host has it durably.
+    fn put(
+        &self,
+        host: NodeId,
+        block: EncodedBlock,
+    ) -> impl Future<Output = Result<(), Problem>> + Send;
+
+    /// Reads ranges of blocks; one answer for each, in their order, whatever
+    /// happens: header, table and chunks, not verified.
+    fn read(
+        &self,
+        host: NodeId,
+        reads: Vec<BlockRead>,
+    ) -> impl Future<Output = Vec<(BlockRead, Result<Bytes, Problem>)>> + Send;
+}
+
+/// A block that a Host has durably.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StoredBlock {
+    /// Which one of its stripe.
+    pub position: u8,
+    /// Where it is.
+    pub host: NodeId,
+    /// What it is.
+    pub root: BlockRoot,
+}
+
+#[cfg(test)]
+mod tests;
