@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use gridmart_schemas::{
-    id::{Digest, JobId, KeyHash, LeaseId, NodeId, PersonName, RequestId},
+    id::{BucketId, Digest, JobId, KeyHash, LeaseId, NodeId, PersonName, RequestId},
     problem::Problem,
     role::{Operation, Role},
 };
@@ -63,6 +63,9 @@ pub struct AccessClaims {
     /// What may be called; absent: whatever the rules allow.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub application: Option<TicketApplication>,
+    /// Which bucket of a Storage Element may be used.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bucket: Option<BucketId>,
     /// What may be done.
     pub operations: Vec<Operation>,
     /// What the Host has to be, over and above what the application needs.

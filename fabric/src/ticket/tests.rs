@@ -71,6 +71,7 @@ fn access() -> AccessClaims {
         aud: grid.element.issuer(),
         presenter: grid.presenter.clone(),
         application: Some(application()),
+        bucket: None,
         operations: vec![Operation::Call],
         needs: Vec::new(),
         cut: AccessCut::default(),

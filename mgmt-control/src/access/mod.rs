@@ -6,6 +6,7 @@
 //! [`View`]: crate::catalogue::View
 
 pub mod application;
+pub mod bucket;
 pub mod compute;
 pub mod deployment;
 pub mod fit;

@@ -5,9 +5,12 @@ use std::time::Duration;
 use gridmart_fabric::need::parse_needs;
 use gridmart_fabric::ticket::{AccessClaims, AccessCut, LIFE_MAX, TicketApplication, Times};
 use gridmart_schemas::{
-    api::access::{
-        AccessDecision, ApplicationAccess, ApplicationAccessRequest, ComputeAccessRequest,
-        ElementAccess,
+    api::{
+        access::{
+            AccessDecision, ApplicationAccess, ApplicationAccessRequest, ComputeAccessRequest,
+            ElementAccess,
+        },
+        bucket::{BucketAccess, BucketAccessRequest},
     },
     id::{KeyHash, NodeId},
     problem::{Code, Problem},
@@ -16,11 +19,15 @@ use gridmart_schemas::{
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::{Control, context::Context};
+use super::{
+    Control,
+    bucket::{FoundBucket, bucket_find},
+    context::Context,
+};
 use crate::{
     access::{
         application::{self, ApplicationQuestion},
-        compute,
+        bucket, compute,
         placement::Placement,
     },
     catalogue::{View, application::Application},
@@ -63,14 +70,8 @@ pub fn application_access(
         needs,
         presenter,
     };
-    permit(
-        control,
-        context,
-        &view,
-        Some(&application),
-        placement,
-        &terms,
-    )
+    let goods = Goods::Application(&application);
+    permit(control, context, &view, goods, placement, &terms)
 }
 
 /// Decides where slots may be had, and permits it.
@@ -94,7 +95,58 @@ pub fn compute_access(
         needs,
         presenter,
     };
-    permit(control, context, &view, None, placement, &terms)
+    permit(control, context, &view, Goods::Slots, placement, &terms)
+}
+
+/// Decides whether a bucket may be used, and permits it.
+pub async fn bucket_access(
+    control: &Control,
+    context: &Context,
+    request: &BucketAccessRequest,
+) -> Result<AccessDecision, Problem> {
+    let BucketAccessRequest {
+        bucket,
+        operations,
+        presenter,
+    } = request;
+    bounds_check(operations, &[])?;
+    let found = explained(
+        control,
+        context,
+        bucket_find(control, context, bucket).await,
+    )?;
+    let FoundBucket { node, told } = found;
+    let view = control.catalogue.view();
+    let decided = bucket::decide(&view, &context.actor, &node, &told, operations);
+    let explanation = explained(control, context, decided)?;
+    let id = told.area.bucket().ok_or_else(|| {
+        Problem::new(
+            Code::Internal,
+            "An Element has told of a bucket without id.",
+        )
+    })?;
+    let access = BucketAccess {
+        id,
+        name: told.area.name,
+        redundancy: told.area.info.redundancy,
+    };
+    let placement = Placement {
+        elements: vec![node.id],
+        explanation,
+    };
+    let terms = Terms {
+        operations,
+        needs: &[],
+        presenter,
+    };
+    permit(
+        control,
+        context,
+        &view,
+        Goods::Bucket(access),
+        placement,
+        &terms,
+    )
 }
 
 fn bounds_check(operations: &[Operation], avoid: &[NodeId]) -> Result<(), Problem> {
@@ -136,11 +188,18 @@ struct Terms<'a> {
     presenter: &'a KeyHash,
 }
 
+/// What is asked for.
+enum Goods<'a> {
+    Application(&'a Application),
+    Slots,
+    Bucket(BucketAccess),
+}
+
 fn permit(
     control: &Control,
     context: &Context,
     view: &View,
-    application: Option<&Application>,
+    goods: Goods<'_>,
     placement: Placement,
     terms: &Terms<'_>,
 ) -> Result<AccessDecision, Problem> {
@@ -148,6 +207,11 @@ fn permit(
         elements,
         mut explanation,
     } = placement;
+    let (application, bucket) = match goods {
+        Goods::Application(application) => (Some(application), None),
+        Goods::Slots => (None, None),
+        Goods::Bucket(bucket) => (None, Some(bucket)),
+    };
     control.explanations.keep(context, &explanation);
     // The answer tells why these; `explain` tells of the others.
     explanation.candidates.truncate(elements.len());
@@ -163,6 +227,7 @@ fn permit(
             aud: id,
             presenter: terms.presenter.clone(),
             application: application.map(ticket_application),
+            bucket: bucket.as_ref().map(|bucket| bucket.id),
             operations: terms.operations.to_vec(),
             needs: terms.needs.to_vec(),
             cut: AccessCut {
@@ -192,6 +257,7 @@ fn permit(
     Ok(AccessDecision {
         request_id: context.request,
         application: application.map(application_access_view),
+        bucket,
         elements,
         expires_in: u32::try_from(TICKET_LIFE.as_secs()).unwrap_or(u32::MAX),
         explanation,

@@ -8,6 +8,7 @@ pub mod api_token;
 pub mod application;
 pub mod applied;
 pub mod audit;
+pub mod bucket;
 pub mod call;
 pub mod command;
 pub mod context;

@@ -4,8 +4,9 @@ use actix_web::{
     post,
     web::{Data, Json},
 };
-use gridmart_schemas::api::access::{
-    AccessDecision, ApplicationAccessRequest, ComputeAccessRequest,
+use gridmart_schemas::api::{
+    access::{AccessDecision, ApplicationAccessRequest, ComputeAccessRequest},
+    bucket::BucketAccessRequest,
 };
 
 use super::{
@@ -36,4 +37,18 @@ pub(super) async fn compute_access(
     body: Json<ComputeAccessRequest>,
 ) -> Result<Json<AccessDecision>, Refusal> {
     Ok(Json(access::compute_access(&control, &allowed, &body)?))
+}
+
+/// Decides whether a bucket may be used, and gives a ticket.
+#[utoipa::path(tag = "access", security(("token" = [])), request_body = BucketAccessRequest,
+    responses((status = 200, body = AccessDecision), Refusals))]
+#[post("/api/v1/access/buckets")]
+pub(super) async fn bucket_access(
+    allowed: Allowed<allow::BucketAccess>,
+    control: Data<Control>,
+    body: Json<BucketAccessRequest>,
+) -> Result<Json<AccessDecision>, Refusal> {
+    Ok(Json(
+        access::bucket_access(&control, &allowed, &body).await?,
+    ))
 }

@@ -110,6 +110,12 @@ table! {
     ApplicationKill = "POST" "/api/v1/applications/{name}/kill" From(Developer);
     ApplicationAccess = "POST" "/api/v1/access/applications" From(User);
     ComputeAccess = "POST" "/api/v1/access/compute" From(User);
+    BucketAccess = "POST" "/api/v1/access/buckets" From(Viewer);
+    BucketList = "GET" "/api/v1/buckets" From(Viewer);
+    BucketCreate = "POST" "/api/v1/buckets" From(User);
+    BucketView = "GET" "/api/v1/buckets/{name}" From(Viewer);
+    BucketChange = "PATCH" "/api/v1/buckets/{name}" From(User);
+    BucketDelete = "DELETE" "/api/v1/buckets/{name}" From(User);
     ExplanationView = "GET" "/api/v1/explanations/{id}" From(Viewer);
     ActivityList = "GET" "/api/v1/activities" From(Viewer);
     CallList = "GET" "/api/v1/calls" From(Viewer);

@@ -7,6 +7,7 @@ mod answer;
 mod application;
 mod audit;
 pub mod authorization;
+mod bucket;
 mod command;
 mod crowd;
 mod explanation;
@@ -127,6 +128,12 @@ fn endpoints(config: &mut ServiceConfig<'_>) {
         .service(command::application_kill)
         .service(access::application_access)
         .service(access::compute_access)
+        .service(access::bucket_access)
+        .service(bucket::bucket_list)
+        .service(bucket::bucket_create)
+        .service(bucket::bucket_view)
+        .service(bucket::bucket_change)
+        .service(bucket::bucket_delete)
         .service(explanation::explanation_view)
         .service(activity::activity_list)
         .service(activity::call_list)

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::explain::Explanation;
+use super::{bucket::BucketAccess, explain::Explanation};
 use crate::{
     id::{Digest, KeyHash, NodeId, RequestId},
     role::Operation,
@@ -56,6 +56,9 @@ pub struct AccessDecision {
     /// The application version that was meant; absent for compute access.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub application: Option<ApplicationAccess>,
+    /// The bucket that was meant; absent unless one was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bucket: Option<BucketAccess>,
     /// Best first: the choice and up to three alternatives.
     pub elements: Vec<ElementAccess>,
     /// Seconds until the tickets expire.

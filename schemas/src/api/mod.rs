@@ -6,6 +6,7 @@ pub mod access;
 pub mod activity;
 pub mod application;
 pub mod audit;
+pub mod bucket;
 pub mod command;
 pub mod explain;
 pub mod join_token;

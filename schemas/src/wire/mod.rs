@@ -5,6 +5,7 @@
 //! A request carries `id`, its answer `re`; a notice carries neither.
 
 pub mod block;
+pub mod bucket;
 pub mod call;
 pub mod control_element;
 pub mod desired;
@@ -14,6 +15,7 @@ pub mod frame;
 pub mod ledger;
 pub mod queue;
 pub mod record;
+pub mod storage;
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::value::RawValue;

@@ -151,6 +151,7 @@ impl AccessCache {
         let AccessDecision {
             request_id,
             application,
+            bucket: _,
             elements,
             expires_in,
             explanation: _,

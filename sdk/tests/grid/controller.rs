@@ -143,6 +143,7 @@ impl Controller {
         AccessDecision {
             request_id: RequestId::generate(),
             application: Some(self.application.lock().clone()),
+            bucket: None,
             elements: self.elements.lock().clone(),
             expires_in: self.expires_in.load(Ordering::SeqCst),
             explanation: Explanation {

@@ -508,6 +508,7 @@ impl Controller {
         Ok(Body::Decision(Box::new(AccessDecision {
             request_id: stage.ids.request(),
             application: Some(ApplicationAccess {
+                bucket: None,
                 name: application.name.clone(),
                 version: application.version.clone(),
                 digest: application.digest.clone(),
@@ -544,6 +545,7 @@ impl Controller {
                 name: application.name.clone(),
                 version: application.version.clone(),
             }),
+            bucket: None,
             operations: request.operations.clone(),
             needs: Vec::new(),
             cut: AccessCut {

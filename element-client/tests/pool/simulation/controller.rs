@@ -247,6 +247,7 @@ impl Controller {
                 name: application.name.clone(),
                 version: application.version.clone(),
             }),
+            bucket: None,
             operations: vec![Operation::Call],
             needs: Vec::new(),
             cut: AccessCut {

@@ -1,0 +1,368 @@
+//! Buckets: made, found, changed and removed on the Storage Elements that keep
+//! them, which are asked each time. So what is shown and judged is never older
+//! than the question, and nothing is kept twice.
+
+use std::{sync::Arc, time::Duration};
+
+use gridmart_schemas::{
+    api::bucket::{BucketChangeRequest, BucketCreateRequest, BucketView, BucketsView},
+    problem::{Code, Problem},
+    resource::common::AccessControlBase,
+    role::{Desired, NodeKind, Operation},
+    scalar::BucketName,
+    wire::{
+        Request,
+        bucket::{
+            BUCKETS_MAX, BucketChange, BucketList, BucketMade, BucketMake, BucketRemove,
+            BucketTold, BucketsTold,
+        },
+    },
+};
+
+use super::{Control, ELEMENT_ANSWER_MAX, context::Context};
+use crate::{
+    access::bucket::{element_ruling, may_some},
+    catalogue::{View, node::Node},
+    failure::Failure,
+};
+
+/// How long Elements may take to say whether a bucket is theirs.
+const FIND_MAX: Duration = Duration::from_secs(3);
+
+/// A bucket that was found, and where.
+pub struct FoundBucket {
+    /// Its Element.
+    pub node: Arc<Node>,
+    /// What the Element says of it.
+    pub told: BucketTold,
+}
+
+/// Lists the buckets that the actor may use; operators see all.
+pub async fn bucket_list(
+    control: &Control,
+    context: &Context,
+    element: Option<&str>,
+) -> Result<BucketsView, Failure> {
+    let view = control.catalogue.view();
+    let mut shown = BucketsView::default();
+    for node in elements(&view, element)? {
+        let mut after = None;
+        loop {
+            let request = BucketList {
+                name: None,
+                after,
+                limit: BUCKETS_MAX,
+            };
+            let Ok(BucketsTold { buckets, more }) =
+                ask(control, context, &node, &request, FIND_MAX).await
+            else {
+                shown.silent.push(node.name.clone());
+                break;
+            };
+            after = buckets.last().map(|told| told.area.name.clone());
+            let visible = buckets.into_iter().filter(|told| sees(context, told));
+            shown
+                .buckets
+                .extend(visible.filter_map(|told| view_of(&node, told, None)));
+            if !more || after.is_none() {
+                break;
+            }
+        }
+    }
+    Ok(shown)
+}
+
+fn sees(context: &Context, told: &BucketTold) -> bool {
+    context.actor.is_operator()
+        || [Operation::Read, Operation::Write]
+            .into_iter()
+            .any(|operation| may_some(&context.actor, told, operation).allowed)
+}
+
+/// Makes a bucket, which belongs to the actor.
+pub async fn bucket_create(
+    control: &Control,
+    context: &Context,
+    wanted: BucketCreateRequest,
+) -> Result<BucketView, Failure> {
+    let BucketCreateRequest {
+        name,
+        element,
+        redundancy,
+        quota_bytes,
+        quota_objects,
+    } = wanted;
+    let view = control.catalogue.view();
+    let node = the_element(&view, element.as_deref())?;
+    let mut entry = context.act("bucket.create", format!("{}/{name}", node.name));
+    if let Err(problem) = may_make(&view, context, &node) {
+        control.audit_refusal(entry, problem.code.as_str()).await;
+        return Err(problem.into());
+    }
+    let request = BucketMake {
+        name,
+        owner: context.actor.name.clone(),
+        redundancy,
+        quota_bytes,
+        quota_objects,
+    };
+    let made = ask(control, context, &node, &request, ELEMENT_ANSWER_MAX).await;
+    let BucketMade { bucket, why } = match made {
+        Ok(made) => made,
+        Err(problem) => {
+            control.audit_refusal(entry, problem.code.as_str()).await;
+            return Err(problem.into());
+        }
+    };
+    entry.detail = bucket.area.info.redundancy.to_string();
+    control.administer(entry, |_| Ok(())).await?;
+    view_of(&node, bucket, why).ok_or_else(|| nameless().into())
+}
+
+/// Shows a bucket.
+pub async fn bucket_view(
+    control: &Control,
+    context: &Context,
+    text: &str,
+) -> Result<BucketView, Failure> {
+    let FoundBucket { node, told } = bucket_find(control, context, text).await?;
+    if !sees(context, &told) {
+        // Whether there is one is nobody's business who may not use it.
+        return Err(unknown(text).into());
+    }
+    view_of(&node, told, None).ok_or_else(|| nameless().into())
+}
+
+/// Changes what a bucket's owner allows.
+pub async fn bucket_change(
+    control: &Control,
+    context: &Context,
+    text: &str,
+    wanted: BucketChangeRequest,
+) -> Result<BucketView, Failure> {
+    let BucketChangeRequest {
+        redundancy,
+        quota_bytes,
+        quota_objects,
+        rules,
+    } = wanted;
+    let found = own_bucket(control, context, text, "bucket.change").await?;
+    let bucket = found.told.area.bucket().ok_or_else(nameless)?;
+    let access = rules.map(AccessControlBase::from_rules);
+    let request = BucketChange {
+        bucket,
+        redundancy,
+        quota_bytes,
+        quota_objects,
+        access,
+    };
+    let told = ask(control, context, &found.node, &request, ELEMENT_ANSWER_MAX).await?;
+    let entry = context.act("bucket.change", found.label());
+    control.administer(entry, |_| Ok(())).await?;
+    view_of(&found.node, told, None).ok_or_else(|| nameless().into())
+}
+
+/// Removes an empty bucket.
+pub async fn bucket_delete(
+    control: &Control,
+    context: &Context,
+    text: &str,
+) -> Result<(), Failure> {
+    let found = own_bucket(control, context, text, "bucket.delete").await?;
+    let bucket = found.told.area.bucket().ok_or_else(nameless)?;
+    let request = BucketRemove { bucket };
+    let removed = ask(control, context, &found.node, &request, ELEMENT_ANSWER_MAX).await;
+    let entry = context.act("bucket.delete", found.label());
+    if let Err(problem) = removed {
+        control.audit_refusal(entry, problem.code.as_str()).await;
+        return Err(problem.into());
+    }
+    control.administer(entry, |_| Ok(())).await
+}
+
+impl FoundBucket {
+    fn label(&self) -> String {
+        format!("{}/{}", self.node.name, self.told.area.name)
+    }
+}
+
+/// A bucket of the actor's; operators may all.
+async fn own_bucket(
+    control: &Control,
+    context: &Context,
+    text: &str,
+    action: &'static str,
+) -> Result<FoundBucket, Failure> {
+    let found = bucket_find(control, context, text).await?;
+    if context.actor.is_operator() || found.told.owner == context.actor.name {
+        return Ok(found);
+    }
+    let problem = if sees(context, &found.told) {
+        Problem::new(
+            Code::NotAuthorized,
+            format!(
+                "The bucket {text} belongs to {}; its owner and operators may do this.",
+                found.told.owner
+            ),
+        )
+    } else {
+        unknown(text)
+    };
+    let entry = context.act(action, found.label());
+    control.audit_refusal(entry, problem.code.as_str()).await;
+    Err(problem.into())
+}
+
+/// Finds the bucket that `NAME` or `ELEMENT/NAME` means.
+pub async fn bucket_find(
+    control: &Control,
+    context: &Context,
+    text: &str,
+) -> Result<FoundBucket, Problem> {
+    let (element, name) = match text.split_once('/') {
+        Some((element, name)) => (Some(element), name),
+        None => (None, text),
+    };
+    let name = BucketName::new(name)
+        .map_err(|error| Problem::new(Code::InvalidRequest, error.to_string()))?;
+    let view = control.catalogue.view();
+    let request = BucketList {
+        name: Some(name),
+        after: None,
+        limit: 1,
+    };
+    let asked = elements(&view, element)?.into_iter().map(async |node| {
+        let told = ask(control, context, &node, &request, FIND_MAX).await;
+        (node, told)
+    });
+    let (mut found, mut silent) = (Vec::new(), Vec::new());
+    for (node, told) in futures_util::future::join_all(asked).await {
+        match told {
+            Ok(told) => found.extend(told.buckets.into_iter().map(|told| FoundBucket {
+                node: Arc::clone(&node),
+                told,
+            })),
+            Err(problem) if element.is_some() => return Err(problem),
+            Err(_) => silent.push(node.name.clone()),
+        }
+    }
+    if found.len() > 1 {
+        let names: Vec<String> = found.iter().map(FoundBucket::label).collect();
+        let detail = format!(
+            "{text:?} means several buckets: {}. Say which.",
+            names.join(", ")
+        );
+        return Err(Problem::new(Code::InvalidRequest, detail));
+    }
+    found.pop().ok_or_else(|| away(text, &silent))
+}
+
+/// There is none where somebody has answered.
+fn away(text: &str, silent: &[String]) -> Problem {
+    if silent.is_empty() {
+        return unknown(text);
+    }
+    Problem::new(
+        Code::ElementDown,
+        format!(
+            "No Element that answers has a bucket {text:?}; these did not answer: {}.",
+            silent.join(", ")
+        ),
+    )
+}
+
+fn unknown(text: &str) -> Problem {
+    let shown: String = text.chars().take(80).collect();
+    Problem::new(
+        Code::NotFound,
+        format!("There is no bucket {shown:?} that you may use."),
+    )
+}
+
+fn nameless() -> Problem {
+    Problem::new(
+        Code::Internal,
+        "An Element has told of a bucket without id.",
+    )
+}
+
+/// Storage Elements that are not revoked, or the one that is named.
+fn elements(view: &View, element: Option<&str>) -> Result<Vec<Arc<Node>>, Problem> {
+    if let Some(element) = element {
+        return Ok(vec![
+            view.resource_of(element, &[NodeKind::StorageElement])?,
+        ]);
+    }
+    let all = view.catalogue.nodes.values();
+    Ok(all
+        .filter(|node| node.kind == NodeKind::StorageElement && !node.revoked)
+        .cloned()
+        .collect())
+}
+
+/// The one that is named, or the only one.
+fn the_element(view: &View, element: Option<&str>) -> Result<Arc<Node>, Problem> {
+    let all = elements(view, element)?;
+    match all.as_slice() {
+        [one] => Ok(Arc::clone(one)),
+        [] => Err(Problem::new(
+            Code::NotFound,
+            "There is no Storage Element: join one (`gridmart token create --kind se`).",
+        )),
+        several => {
+            let names: Vec<&str> = several.iter().map(|node| node.name.as_str()).collect();
+            let detail = format!(
+                "There are several Storage Elements: {}. Name one as `element`.",
+                names.join(", ")
+            );
+            Err(Problem::new(Code::InvalidRequest, detail))
+        }
+    }
+}
+
+fn may_make(view: &View, context: &Context, node: &Node) -> Result<(), Problem> {
+    let ruling = element_ruling(view, &context.actor, node.id, Operation::Write);
+    if !ruling.allowed {
+        let detail = format!(
+            "{} may not keep things on the Element {}: {}.",
+            context.actor.name, node.name, ruling.reason
+        );
+        return Err(Problem::new(Code::NotAuthorized, detail));
+    }
+    if node.wish.desired != Desired::Production {
+        let detail = format!("The Element {} is stopped.", node.name);
+        return Err(Problem::new(Code::NotAccepting, detail));
+    }
+    Ok(())
+}
+
+async fn ask<R: Request>(
+    control: &Control,
+    context: &Context,
+    node: &Node,
+    request: &R,
+    deadline: Duration,
+) -> Result<R::Answer, Problem> {
+    control
+        .streams
+        .ask(
+            node.id,
+            &node.name,
+            request,
+            Some(context.request),
+            deadline,
+        )
+        .await
+}
+
+fn view_of(node: &Node, told: BucketTold, why: Option<String>) -> Option<BucketView> {
+    let BucketTold { owner, area } = told;
+    Some(BucketView {
+        id: area.bucket()?,
+        element: node.id,
+        element_name: node.name.clone(),
+        owner,
+        area,
+        why,
+    })
+}
