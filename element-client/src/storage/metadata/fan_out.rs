@@ -6,10 +6,8 @@
 //! ones.
 
 use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    collections::BTreeSet,
+    sync::Arc,
     thread::JoinHandle,
     time::{Duration, Instant},
 };
@@ -18,6 +16,7 @@ use gridmart_schemas::id::NodeId;
 use parking_lot::{Condvar, Mutex};
 
 use super::{
+    membership::Membership,
     position::{Epoch, Position},
     replica::{Append, NotDurable, Replica, ReplicaError, Replicas},
     store::{Readers, StoreError, query},
@@ -33,13 +32,27 @@ const WHY_CHARACTERS: usize = 400;
 pub struct FanOut {
     readers: Readers,
     patience: Duration,
-    members: Mutex<Members>,
+    round: Mutex<Round>,
 }
 
+/// Who is brought records, and who of them must have them.
 #[derive(Default)]
-struct Members {
+struct Round {
     feeds: Vec<Feed>,
-    wanted: usize,
+    membership: Membership,
+}
+
+/// How a replica follows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Following {
+    /// On which Host it is.
+    pub host: NodeId,
+    /// The last record that it is known to have; nothing in this run: the start.
+    pub taken: Position,
+    /// It misses more than the store's log has.
+    pub needs_snapshot: bool,
+    /// Why it has not taken what it was brought last, if so.
+    pub trouble: Option<String>,
 }
 
 struct Feed {
@@ -53,7 +66,15 @@ struct Feed {
 struct Desk {
     slot: Mutex<Slot>,
     filled: Condvar,
-    needs_snapshot: AtomicBool,
+    outcome: Mutex<Outcome>,
+}
+
+/// What became of what was brought.
+#[derive(Default)]
+struct Outcome {
+    taken: Position,
+    needs_snapshot: bool,
+    trouble: Option<String>,
 }
 
 #[derive(Default)]
@@ -76,8 +97,8 @@ struct Tally {
 
 #[derive(Default)]
 struct Votes {
-    durable: usize,
-    failed: usize,
+    durable: BTreeSet<NodeId>,
+    failed: BTreeSet<NodeId>,
     superseded: Option<Epoch>,
     why: String,
 }
@@ -88,33 +109,50 @@ impl FanOut {
         Self {
             readers,
             patience,
-            members: Mutex::default(),
+            round: Mutex::default(),
         }
     }
 
-    /// Brings records to these replicas from now on; `wanted` of them must have
-    /// them before anything is acknowledged. Waits for the threads of those that
-    /// are left out.
+    /// Brings records to these replicas from now on; enough of each set of the
+    /// membership must have them before anything is acknowledged. Replicas that
+    /// are no members only follow. Blocks until the threads of those that are
+    /// left out have ended.
     ///
     /// Whoever rebuilds has to know all replicas that may hold acknowledged
-    /// records: one is left out only when enough others have caught up.
-    pub fn members_set(&self, replicas: Vec<Arc<dyn Replica>>, wanted: usize) {
-        let start = |replica| Feed::start(replica, self.readers.clone());
-        let feeds = replicas.into_iter().map(start).collect();
-        let members = Members { feeds, wanted };
-        let before = std::mem::replace(&mut *self.members.lock(), members);
+    /// records: see [`Membership`] for the order of steps.
+    pub fn members_set(&self, replicas: Vec<Arc<dyn Replica>>, membership: Membership) {
+        let mut round = self.round.lock();
+        let mut before = std::mem::take(&mut round.feeds);
+        for replica in replicas {
+            let host = replica.host();
+            let feed = match before.iter().position(|feed| feed.host == host) {
+                Some(at) => before.swap_remove(at),
+                None => Feed::start(replica, self.readers.clone()),
+            };
+            round.feeds.push(feed);
+        }
+        round.membership = membership;
+        drop(round);
         // Their threads are awaited while nobody is kept waiting.
         drop(before);
     }
 
+    /// Who must have records now.
+    pub fn membership(&self) -> Membership {
+        self.round.lock().membership.clone()
+    }
+
+    /// How each replica follows.
+    pub fn following(&self) -> Vec<Following> {
+        let round = self.round.lock();
+        round.feeds.iter().map(Feed::following).collect()
+    }
+
     /// The Hosts that miss more than the store's log has: they need a snapshot.
     pub fn behind(&self) -> Vec<NodeId> {
-        let members = self.members.lock();
-        let behind = members
-            .feeds
-            .iter()
-            .filter(|feed| feed.desk.needs_snapshot.load(Ordering::Acquire));
-        behind.map(|feed| feed.host).collect()
+        let following = self.following().into_iter();
+        let behind = following.filter(|one| one.needs_snapshot);
+        behind.map(|one| one.host).collect()
     }
 }
 
@@ -122,27 +160,31 @@ impl Replicas for FanOut {
     fn append(&self, append: Append) -> Result<(), NotDurable> {
         let append = Arc::new(append);
         let tally = Arc::new(Tally::default());
-        let (count, wanted) = {
-            let members = self.members.lock();
-            for feed in &members.feeds {
+        let deadline = Instant::now() + self.patience;
+        let (asked, membership) = {
+            let round = self.round.lock();
+            for feed in &round.feeds {
                 feed.desk.put(Errand {
                     append: Arc::clone(&append),
                     tally: Arc::clone(&tally),
                 });
             }
-            (members.feeds.len(), members.wanted)
+            let asked = round.feeds.iter().map(|feed| feed.host);
+            (asked.collect(), round.membership.clone())
         };
-        tally.wait(count, wanted, Instant::now() + self.patience)
+        tally.wait(&asked, &membership, deadline)
     }
 }
 
 impl Tally {
-    fn vote(&self, result: Result<(), Refused>) {
+    fn vote(&self, host: NodeId, result: Result<(), &Refused>) {
         let mut votes = self.votes.lock();
         match result {
-            Ok(()) => votes.durable += 1,
+            Ok(()) => {
+                votes.durable.insert(host);
+            }
             Err(refused) => {
-                votes.failed += 1;
+                votes.failed.insert(host);
                 votes.superseded = votes.superseded.max(refused.stale());
                 let why = format!("{}{refused}; ", votes.why);
                 votes.why = why.chars().take(WHY_CHARACTERS).collect();
@@ -151,24 +193,57 @@ impl Tally {
         self.changed.notify_all();
     }
 
-    fn wait(&self, count: usize, wanted: usize, deadline: Instant) -> Result<(), NotDurable> {
+    fn wait(
+        &self,
+        asked: &BTreeSet<NodeId>,
+        membership: &Membership,
+        deadline: Instant,
+    ) -> Result<(), NotDurable> {
         let mut votes = self.votes.lock();
         loop {
             if let Some(newest) = votes.superseded {
                 return Err(NotDurable::Superseded { newest });
             }
-            if votes.durable >= wanted {
-                return Ok(());
-            }
-            let is_hopeless = count - votes.failed < wanted;
+            let Some(missing) = membership.missing(&votes.durable, |set| set.wanted) else {
+                return require_members(membership);
+            };
+            let hopeful = asked.difference(&votes.failed).copied().collect();
+            let is_hopeless = membership.missing(&hopeful, |set| set.wanted).is_some();
             if is_hopeless || self.changed.wait_until(&mut votes, deadline).timed_out() {
-                let missing = count - votes.failed - votes.durable;
+                let answered = votes.durable.union(&votes.failed).count();
                 return Err(NotDurable::TooFew {
-                    have: votes.durable,
-                    wanted,
-                    why: format!("{}{missing} of {count} have not answered", votes.why),
+                    have: missing.count(&votes.durable),
+                    wanted: missing.wanted,
+                    why: format!(
+                        "{}{} of {} have not answered",
+                        votes.why,
+                        asked.len().saturating_sub(answered),
+                        asked.len()
+                    ),
                 });
             }
+        }
+    }
+}
+
+/// Nobody has anything where there are no members.
+fn require_members(membership: &Membership) -> Result<(), NotDurable> {
+    if !membership.sets().is_empty() {
+        return Ok(());
+    }
+    Err(NotDurable::TooFew {
+        have: 0,
+        wanted: 1,
+        why: "no Host holds the log yet".to_owned(),
+    })
+}
+
+impl Outcome {
+    fn note(&mut self, brought: Position, result: &Result<(), Refused>) {
+        self.needs_snapshot = matches!(result, Err(Refused::NeedsSnapshot));
+        self.trouble = result.as_ref().err().map(ToString::to_string);
+        if result.is_ok() {
+            self.taken = brought;
         }
     }
 }
@@ -215,13 +290,23 @@ impl Feed {
             .ok();
         Self { host, desk, thread }
     }
+
+    fn following(&self) -> Following {
+        let outcome = self.desk.outcome.lock();
+        Following {
+            host: self.host,
+            taken: outcome.taken,
+            needs_snapshot: outcome.needs_snapshot,
+            trouble: outcome.trouble.clone(),
+        }
+    }
 }
 
 impl Drop for Feed {
     fn drop(&mut self) {
         if let Some(Errand { tally, .. }) = self.desk.close() {
             let why = "it keeps the log no longer".to_owned();
-            tally.vote(Err(ReplicaError::Away(why).into()));
+            tally.vote(self.host, Err(&ReplicaError::Away(why).into()));
         }
         if let Some(thread) = self.thread.take() {
             // A panic of it was logged where it happened.
@@ -259,15 +344,14 @@ pub(super) struct Courier {
 
 impl Courier {
     fn run(&self, desk: &Desk) {
+        let host = self.replica.host();
         while let Some(Errand { append, tally }) = desk.take() {
             let result = self.bring(&append);
-            let needs_snapshot = matches!(result, Err(Refused::NeedsSnapshot));
-            desk.needs_snapshot.store(needs_snapshot, Ordering::Release);
             if let Err(refused) = &result {
-                let host = self.replica.host();
                 tracing::debug!(%host, %refused, "a replica has not taken records");
             }
-            tally.vote(result);
+            desk.outcome.lock().note(append.last(), &result);
+            tally.vote(host, result.as_ref().map(drop));
         }
     }
 

@@ -20,6 +20,7 @@ mod apply;
 mod fan_out;
 mod key;
 mod manifest;
+mod membership;
 mod moment;
 mod position;
 mod problem;
@@ -34,12 +35,13 @@ mod writer;
 
 pub use self::{
     apply::{Applied, ApplyError, VersionOutcome, apply},
-    fan_out::FanOut,
+    fan_out::{FanOut, Following},
     key::{KeyError, ObjectKey},
     manifest::{ObjectHead, PlacedBlock, Stripe},
+    membership::{MemberSet, Membership},
     moment::Moment,
     position::{Entry, Epoch, Position, WriterMark},
-    rebuild::{Loss, Quorum, RebuildError, Rebuilt, rebuild},
+    rebuild::{Loss, RebuildError, Rebuilt, rebuild},
     record::{
         BucketCreate, BucketUpdate, Change, Condition, DeleteTarget, DocumentKind, EtagMatch,
         ObjectDelete, ObjectPut, PartChoice, PartPut, Quota, RECORD_BYTES_MAX, Record, RecordError,
@@ -54,7 +56,7 @@ pub use self::{
         ListingRequest, ObjectVersion, Page, Part, PartsOf, Readers, RepairWanted, StoreError,
         Upload, UploadListing, VersionListing, open_writer, query,
     },
-    writer::{Committed, WriteError, Writer, WriterThread},
+    writer::{Committed, Progress, WriteError, Writer, WriterThread},
 };
 
 #[cfg(test)]

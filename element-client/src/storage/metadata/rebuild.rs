@@ -1,12 +1,13 @@
 //! Making the store anew from its replicas, when the Element's disk is lost.
 //!
-//! As many replicas have to answer that one of them must have each acknowledged
-//! record. First they are made to heed a new epoch, so that a writer that lives
-//! after all gets nothing acknowledged any more. Then the one whose last record
-//! is of the newest epoch, and of those the longest, has all that was
-//! acknowledged: whoever wrote in its last epoch had it all.
+//! First all Hosts that answer are made to heed a new epoch, so that a writer that
+//! lives after all gets nothing acknowledged any more. Then the one whose last
+//! record is of the newest epoch, and of those the longest, has all that was
+//! acknowledged, if enough of the members that it names have answered: why, is
+//! said at [`Membership`].
 
 use std::{
+    collections::BTreeSet,
     fs::File,
     io,
     path::{Path, PathBuf},
@@ -17,28 +18,13 @@ use gridmart_schemas::id::NodeId;
 use rusqlite::Connection;
 
 use super::{
+    membership::{MemberSet, Membership},
     position::{Epoch, Position, WriterMark},
     recovery::{RecoveryError, follow},
     replica::{Replica, ReplicaError, Tail, ask_all},
     snapshot::snapshot_read,
     store::{During as _, StoreError, open_writer, query},
 };
-
-/// How many replicas there are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Quorum {
-    /// All that may hold acknowledged records.
-    pub members: usize,
-    /// On how many a record was before it was acknowledged.
-    pub wanted: usize,
-}
-
-impl Quorum {
-    /// How many have to answer, so that each acknowledged record is on one.
-    pub const fn needed(self) -> usize {
-        (self.members + 1).saturating_sub(self.wanted)
-    }
-}
 
 /// Whether acknowledged records may be missing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,8 +44,10 @@ pub struct Rebuilt {
     pub snapshot: u64,
     /// Replicas that have answered.
     pub answered: usize,
-    /// How many had to, for all that was acknowledged to be there.
-    pub needed: usize,
+    /// The members of the log, as the rebuilt store names them.
+    pub membership: Membership,
+    /// Whether all that was acknowledged is there for certain.
+    pub is_whole: bool,
     /// Those that have not answered, and why.
     pub away: Vec<(NodeId, ReplicaError)>,
 }
@@ -70,7 +58,7 @@ pub enum RebuildError {
     /// A store is there.
     #[error("{0} is there: move it away before it is rebuilt")]
     NotEmpty(String),
-    /// Too few replicas have answered.
+    /// Too few members of the log have answered.
     #[error(
         "{answered} of {members} Hosts with the log have answered; {needed} are needed to be sure \
          of every acknowledged change. Bring Hosts back, or accept the loss of what only the \
@@ -83,6 +71,16 @@ pub enum RebuildError {
         needed: usize,
         /// How many there are.
         members: usize,
+    },
+    /// What has answered names no members: it is no log at all, or its very
+    /// beginning.
+    #[error(
+        "none of the {answered} Hosts that have answered has a log that says which Hosts hold it. \
+         Bring Hosts back, or accept that the store begins with what they have"
+    )]
+    NoMembers {
+        /// How many have.
+        answered: usize,
     },
     /// None of those that have answered gave a whole log.
     #[error("no Host gave a whole log: {0}")]
@@ -111,6 +109,13 @@ fn file_error(path: &Path) -> impl FnOnce(io::Error) -> RebuildError {
     move |source| RebuildError::File { path, source }
 }
 
+/// A store in the making.
+struct Made {
+    position: Position,
+    snapshot: u64,
+    membership: Membership,
+}
+
 struct Answer<'a> {
     tail: Tail,
     replica: &'a dyn Replica,
@@ -121,7 +126,6 @@ struct Answer<'a> {
 pub fn rebuild(
     path: &Path,
     replicas: &[Arc<dyn Replica>],
-    quorum: Quorum,
     loss: Loss,
     mark: WriterMark,
 ) -> Result<Rebuilt, RebuildError> {
@@ -129,26 +133,49 @@ pub fn rebuild(
         return Err(RebuildError::NotEmpty(path.display().to_string()));
     }
     let (epoch, mut answers, away) = claim(replicas, mark);
-    let (answered, needed) = (answers.len(), quorum.needed());
-    if answered < needed && (loss == Loss::Refuse || answered == 0) {
-        return Err(RebuildError::TooFew {
-            answered,
-            needed: needed.max(1),
-            members: quorum.members,
-        });
+    if answers.is_empty() {
+        return Err(RebuildError::NoMembers { answered: 0 });
     }
     answers.sort_by_key(|answer| std::cmp::Reverse(answer.tail.last));
     let work = beside(path, ".rebuilding");
-    let (position, snapshot) = assemble(&work, epoch, &answers, loss)?;
-    std::fs::rename(&work, path).map_err(file_error(path))?;
-    sync_folder(path).map_err(file_error(path))?;
+    let made = assemble(&work, epoch, &answers, loss).and_then(|made| {
+        let is_whole = match require_enough(&made.membership, &answers) {
+            Err(refusal) if loss == Loss::Refuse => return Err(refusal),
+            enough => enough.is_ok(),
+        };
+        std::fs::rename(&work, path).map_err(file_error(path))?;
+        sync_folder(path).map_err(file_error(path))?;
+        Ok((made, is_whole))
+    });
+    // After a rename there is nothing of it.
+    discard(&work);
+    let (made, is_whole) = made?;
     Ok(Rebuilt {
-        position,
-        snapshot,
-        answered,
-        needed,
+        position: made.position,
+        snapshot: made.snapshot,
+        answered: answers.len(),
+        membership: made.membership,
+        is_whole,
         away,
     })
+}
+
+/// Whether, of each set that the last log names, enough have answered.
+fn require_enough(membership: &Membership, answers: &[Answer<'_>]) -> Result<(), RebuildError> {
+    let answered: BTreeSet<NodeId> = answers.iter().map(|one| one.replica.host()).collect();
+    if membership.sets().is_empty() {
+        return Err(RebuildError::NoMembers {
+            answered: answered.len(),
+        });
+    }
+    match membership.missing(&answered, MemberSet::needed) {
+        None => Ok(()),
+        Some(set) => Err(RebuildError::TooFew {
+            answered: set.count(&answered),
+            needed: set.needed(),
+            members: set.hosts.len(),
+        }),
+    }
 }
 
 /// Makes all replicas that answer heed a new epoch, and asks how far they are.
@@ -182,7 +209,7 @@ fn assemble(
     epoch: Epoch,
     answers: &[Answer<'_>],
     loss: Loss,
-) -> Result<(Position, u64), RebuildError> {
+) -> Result<Made, RebuildError> {
     let mut why = String::new();
     let best = answers.first().map(|answer| answer.tail.last);
     for log in answers {
@@ -201,7 +228,6 @@ fn assemble(
             }
         }
     }
-    discard(work);
     Err(RebuildError::NoLog(why))
 }
 
@@ -211,7 +237,7 @@ fn attempt(
     epoch: Epoch,
     base: &dyn Replica,
     log: &Answer<'_>,
-) -> Result<Result<(Position, u64), ReplicaError>, RebuildError> {
+) -> Result<Result<Made, ReplicaError>, RebuildError> {
     discard(work);
     if let Err(error) = fetch(work, base)? {
         return Ok(Err(error));
@@ -237,8 +263,13 @@ fn attempt(
     }
     // What replicas that are away have of an older one is not adopted.
     query::epoch_put(&connection, epoch)?;
+    let membership = Membership::read(&connection)?;
     settle(connection)?;
-    Ok(Ok((position, snapshot.sequence)))
+    Ok(Ok(Made {
+        position,
+        snapshot: snapshot.sequence,
+        membership,
+    }))
 }
 
 /// Brings a replica's snapshot here; without one, nothing is there.

@@ -3,7 +3,13 @@
 
 mod core;
 
-use std::{sync::Arc, thread::JoinHandle};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    thread::JoinHandle,
+};
 
 use gridmart_schemas::problem::Problem;
 use rusqlite::Connection;
@@ -15,7 +21,7 @@ pub(super) use self::core::Step;
 use super::{
     apply::Applied,
     moment::Moment,
-    position::Position,
+    position::{Epoch, Position},
     record::{Change, RecordError},
     recovery::Recovered,
     refusal::Refusal,
@@ -110,6 +116,32 @@ enum Task {
 #[derive(Clone)]
 pub struct Writer {
     jobs: mpsc::Sender<Job>,
+    progress: Arc<Progress>,
+}
+
+/// How far the writer is, for whoever looks.
+#[derive(Debug, Default)]
+pub struct Progress {
+    epoch: AtomicU64,
+    sequence: AtomicU64,
+    log_bytes: AtomicU64,
+}
+
+impl Progress {
+    /// Under which epoch is written now.
+    pub fn epoch(&self) -> Epoch {
+        Epoch::new(self.epoch.load(Ordering::Acquire))
+    }
+
+    /// The sequence of the last record.
+    pub fn sequence(&self) -> u64 {
+        self.sequence.load(Ordering::Acquire)
+    }
+
+    /// Bytes of records in the store's own log.
+    pub fn log_bytes(&self) -> u64 {
+        self.log_bytes.load(Ordering::Acquire)
+    }
 }
 
 /// The writer's thread; it ends with [`WriterThread::stop`].
@@ -126,12 +158,16 @@ impl Writer {
         replicas: Arc<dyn Replicas>,
     ) -> Result<(Self, WriterThread), WriteError> {
         let core = Core::new(connection, recovered, replicas);
+        let progress = core.progress();
         let (jobs, queue) = mpsc::channel(QUEUE_MAX);
         let thread = std::thread::Builder::new()
             .name("metadata".to_owned())
             .spawn(move || run(core, queue))
             .map_err(|error| WriteError::Internal(error.to_string()))?;
-        let writer = Self { jobs: jobs.clone() };
+        let writer = Self {
+            jobs: jobs.clone(),
+            progress,
+        };
         Ok((writer, WriterThread { jobs, thread }))
     }
 
@@ -155,6 +191,11 @@ impl Writer {
     /// a rebuild may bring back what was taken back.
     pub async fn assure(&self) -> Result<(), WriteError> {
         self.task(Task::Assure).await
+    }
+
+    /// How far it is.
+    pub fn progress(&self) -> &Progress {
+        &self.progress
     }
 
     async fn task(&self, task: Task) -> Result<(), WriteError> {

@@ -171,6 +171,18 @@ pub fn access_keys_of(
         .during("access_keys_of")
 }
 
+/// Reads how many losses the redundancy of each bucket bears.
+pub fn losses_borne(connection: &Connection) -> Result<Vec<u8>, StoreError> {
+    let read = || -> rusqlite::Result<Vec<u8>> {
+        let mut statement = connection.prepare_cached("SELECT DISTINCT redundancy FROM bucket")?;
+        let losses = statement.query_map([], |row| {
+            parsed::<Redundancy>(row, "redundancy").map(Redundancy::parity)
+        })?;
+        losses.collect()
+    };
+    read().during("losses_borne")
+}
+
 /// Reads a setting of the Element.
 pub fn setting(connection: &Connection, name: &str) -> Result<Option<String>, StoreError> {
     connection

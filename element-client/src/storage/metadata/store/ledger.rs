@@ -137,3 +137,14 @@ pub(in super::super) fn log_cut(connection: &Connection, through: u64) -> Result
         .during("log_cut")
         .map(drop)
 }
+
+/// Counts the bytes of the log's records.
+pub(in super::super) fn log_bytes(connection: &Connection) -> Result<u64, StoreError> {
+    connection
+        .query_row(
+            "SELECT coalesce(sum(length(record)), 0) AS bytes FROM log",
+            [],
+            |row| own(row, "bytes"),
+        )
+        .during("log_bytes")
+}

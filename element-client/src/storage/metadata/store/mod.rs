@@ -36,12 +36,13 @@ pub(super) use self::{
 /// What is read from the store; each takes a connection of [`Readers`].
 pub mod query {
     pub(in super::super) use super::ledger::{
-        entries_after, epoch_put, ledger, log_cut, log_insert, position_of, position_put,
+        entries_after, epoch_put, ledger, log_bytes, log_cut, log_insert, position_of, position_put,
     };
     pub use super::{
         block::{blocks_on, garbage_page, hosts, repair_page, stripe, stripes_known},
         bucket::{
-            access_key, access_keys_of, bucket, bucket_document, bucket_named, buckets, setting,
+            access_key, access_keys_of, bucket, bucket_document, bucket_named, buckets,
+            losses_borne, setting,
         },
         listing::{object_list, version_list},
         object::{layout, object_current, object_version},

@@ -13,12 +13,12 @@ use std::{
 use proptest::{prelude::*, sample::select};
 
 use super::{
-    fixture::{bucket, bucket_create, delete, dump, key, node, put, version},
+    fixture::{bucket, bucket_create, delete, dump, key, membership, node, put, version},
     sim_replica::{Fate, InTurn, SimReplica},
 };
 use crate::storage::metadata::{
     position::WriterMark,
-    rebuild::{Loss, Quorum, RebuildError, rebuild},
+    rebuild::{Loss, RebuildError, rebuild},
     record::{Change, DeleteTarget},
     recovery::recover,
     replica::Replica,
@@ -117,9 +117,13 @@ impl World {
             may_return: Vec::new(),
         };
         world.start();
-        let mut opening: Vec<_> = (0..6)
-            .map(|host| Change::HostKnown { host: node(host) })
+        let hosts: Vec<_> = world
+            .replicas
+            .iter()
+            .map(|replica| replica.host())
             .collect();
+        let mut opening = vec![membership(&hosts, wanted).to_change().unwrap()];
+        opening.extend((0..6).map(|host| Change::HostKnown { host: node(host) }));
         opening.push(bucket_create(false));
         for result in world.core.as_mut().unwrap().run(&opening) {
             result.unwrap();
@@ -264,12 +268,8 @@ impl World {
         }
         self.old = self.core.take();
         self.stores += 1;
-        let quorum = Quorum {
-            members: self.replicas.len(),
-            wanted: self.wanted,
-        };
         let mark = WriterMark::new(u32::try_from(self.versions).unwrap() + (1 << 20));
-        rebuild(&self.store(), &self.members(), quorum, Loss::Refuse, mark).unwrap();
+        rebuild(&self.store(), &self.members(), Loss::Refuse, mark).unwrap();
         for replica in &self.replicas {
             replica.away(false);
         }
@@ -326,12 +326,8 @@ fn finish(mut world: World) {
         .as_ref()
         .unwrap();
     let path = world.folder.path().join("again.sqlite");
-    let quorum = Quorum {
-        members: world.replicas.len(),
-        wanted: world.wanted,
-    };
     let mark = WriterMark::new(7);
-    rebuild(&path, &world.members(), quorum, Loss::Refuse, mark).unwrap();
+    rebuild(&path, &world.members(), Loss::Refuse, mark).unwrap();
     let own = dump(&open_writer(&world.store()).unwrap());
     assert_eq!(dump(&open_writer(&path).unwrap()), own);
 }
@@ -356,18 +352,13 @@ fn too_few_replicas_are_not_believed_unless_told_so() {
     let mut world = World::new(4, 2);
     world.write(&[(0, true)], &[Fate::Lost, Fate::Lost], None);
     let members = world.members();
-    let quorum = Quorum {
-        members: 4,
-        wanted: 2,
-    };
-    assert_eq!(quorum.needed(), 3);
     // Only 2 and 3 have the last record.
     for replica in &world.replicas[2..] {
         replica.away(true);
     }
     let path = world.folder.path().join("new.sqlite");
     let mark = WriterMark::new(1);
-    let refused = rebuild(&path, &members, quorum, Loss::Refuse, mark).unwrap_err();
+    let refused = rebuild(&path, &members, Loss::Refuse, mark).unwrap_err();
     assert!(matches!(
         refused,
         RebuildError::TooFew {
@@ -377,9 +368,9 @@ fn too_few_replicas_are_not_believed_unless_told_so() {
         }
     ));
     assert!(!path.exists());
-    let rebuilt = rebuild(&path, &members, quorum, Loss::Accept, mark).unwrap();
-    assert_eq!((rebuilt.position.sequence, rebuilt.away.len()), (8, 2));
-    let again = rebuild(&path, &members, quorum, Loss::Accept, mark).unwrap_err();
+    let rebuilt = rebuild(&path, &members, Loss::Accept, mark).unwrap();
+    assert_eq!((rebuilt.position.sequence, rebuilt.away.len()), (9, 2));
+    let again = rebuild(&path, &members, Loss::Accept, mark).unwrap_err();
     assert!(matches!(again, RebuildError::NotEmpty(_)));
 }
 
@@ -390,21 +381,17 @@ fn a_damaged_snapshot_is_replaced_by_another_ones() {
     world.snapshot();
     world.write(&[(1, false), (2, true)], &[], None);
     let own = dump(&open_writer(&world.store()).unwrap());
-    let quorum = Quorum {
-        members: 3,
-        wanted: 3,
-    };
     let members = world.members();
     world.replicas[0].snapshot_damage();
     world.replicas[1].snapshot_damage();
     let path = world.folder.path().join("new.sqlite");
     let mark = WriterMark::new(1);
-    let rebuilt = rebuild(&path, &members, quorum, Loss::Refuse, mark).unwrap();
-    assert_eq!((rebuilt.snapshot, rebuilt.position.sequence), (10, 12));
+    let rebuilt = rebuild(&path, &members, Loss::Refuse, mark).unwrap();
+    assert_eq!((rebuilt.snapshot, rebuilt.position.sequence), (11, 13));
     assert_eq!(dump(&open_writer(&path).unwrap()), own);
     world.replicas[2].snapshot_damage();
     let path = world.folder.path().join("newer.sqlite");
-    let refused = rebuild(&path, &members, quorum, Loss::Refuse, mark).unwrap_err();
+    let refused = rebuild(&path, &members, Loss::Refuse, mark).unwrap_err();
     assert!(matches!(refused, RebuildError::NoLog(_)), "{refused}");
     assert_eq!(
         std::fs::read_dir(world.folder.path())

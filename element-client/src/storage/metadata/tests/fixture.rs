@@ -14,6 +14,7 @@ use crate::storage::metadata::{
     apply::{Applied, ApplyError, admit},
     key::ObjectKey,
     manifest::{ObjectHead, PlacedBlock, Stripe},
+    membership::{MemberSet, Membership},
     moment::Moment,
     position::{Entry, Epoch, Position},
     record::{
@@ -243,5 +244,13 @@ pub(in super::super) fn part(of: u64, number: u16, id: u64, size: u64) -> Change
         etag: format!("etag-{id}"),
         checksums: BTreeMap::new(),
         stripes: stripes(id * 1000, size),
+    })
+}
+
+/// All of them, of which so many must have each record.
+pub(in super::super) fn membership(hosts: &[NodeId], wanted: usize) -> Membership {
+    Membership::of(MemberSet {
+        hosts: hosts.iter().copied().collect(),
+        wanted,
     })
 }

@@ -14,7 +14,7 @@ use std::{
 use gridmart_schemas::{id::NodeId, storage::Redundancy};
 use parking_lot::Mutex;
 
-use super::fixture::{bucket, bucket_create, node, put};
+use super::fixture::{bucket, bucket_create, membership, node, put};
 use crate::storage::metadata::{
     Append, Change, Entry, Epoch, FanOut, ListingRequest, ObjectPut, Page, Position, Readers,
     Replica, ReplicaError, Replicas, SnapshotHead, Tail, Writer, WriterMark, open_writer, query,
@@ -111,7 +111,8 @@ async fn puts_per_second(replicas: u64, wanted: usize) -> f64 {
     });
     let readers = Readers::open(&path, 2).unwrap();
     let fan_out = FanOut::new(readers.clone(), Duration::from_secs(10));
-    fan_out.members_set(members.collect(), wanted);
+    let hosts: Vec<_> = (0..replicas).map(node).collect();
+    fan_out.members_set(members.collect(), membership(&hosts, wanted));
     let shared: Arc<dyn Replicas> = Arc::new(fan_out);
     let (writer, thread) = Writer::start(connection, &recovered, shared).unwrap();
     for host in 0..6 {

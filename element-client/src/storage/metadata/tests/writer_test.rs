@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use gridmart_schemas::problem::{Code, Problem};
 
 use super::{
-    fixture::{bucket, bucket_create, delete, dump, key, node, put, version},
+    fixture::{bucket, bucket_create, delete, dump, key, membership, node, put, version},
     sim_replica::{Fate, SimReplica},
 };
 use crate::storage::metadata::{
@@ -27,6 +27,11 @@ struct Element {
     replicas: Vec<Arc<SimReplica>>,
 }
 
+fn members_set(fan_out: &FanOut, replicas: &[Arc<SimReplica>], wanted: usize) {
+    let hosts: Vec<_> = replicas.iter().map(|replica| replica.host()).collect();
+    fan_out.members_set(members(replicas), membership(&hosts, wanted));
+}
+
 fn members(replicas: &[Arc<SimReplica>]) -> Vec<Arc<dyn Replica>> {
     let members = replicas.iter().cloned();
     members.map(|replica| replica as Arc<dyn Replica>).collect()
@@ -43,7 +48,7 @@ impl Element {
         let recovered = recover(&mut connection, &members(&replicas), WriterMark::new(1)).unwrap();
         let readers = Readers::open(&path, 2).unwrap();
         let fan_out = Arc::new(FanOut::new(readers.clone(), Duration::from_secs(10)));
-        fan_out.members_set(members(&replicas), wanted);
+        members_set(&fan_out, &replicas, wanted);
         let shared = Arc::clone(&fan_out) as Arc<dyn Replicas>;
         let (writer, thread) = Writer::start(connection, &recovered, shared).unwrap();
         for host in 0..6 {
@@ -159,7 +164,7 @@ async fn with_too_few_replicas_nothing_changes_and_all_is_told() {
     // As soon as two are there it goes on, and the third one comes after.
     let committed = element.writer.commit(change()).await.unwrap();
     element.replicas[0].away(false);
-    element.fan_out.members_set(members(&element.replicas), 3);
+    members_set(&element.fan_out, &element.replicas, 3);
     let marker = version(2);
     let next = element
         .writer
@@ -209,7 +214,7 @@ async fn a_replica_that_misses_too_much_needs_a_snapshot() {
         .await
         .unwrap();
     element.replicas[0].away(false);
-    element.fan_out.members_set(members(&element.replicas), 3);
+    members_set(&element.fan_out, &element.replicas, 3);
     let change = || Change::ObjectPut(put(9, "b", 20));
     assert!(matches!(
         element.writer.commit(change()).await,
@@ -233,7 +238,7 @@ fn a_round_ends_as_soon_as_it_is_hopeless() {
     let fan_out = FanOut::new(Readers::open(&path, 1).unwrap(), Duration::from_hours(1));
     let replica = SimReplica::new(node(1));
     replica.away(true);
-    fan_out.members_set(members(&[replica]), 1);
+    members_set(&fan_out, &[replica], 1);
     let append = Append {
         epoch: crate::storage::metadata::Epoch::new(1),
         previous: Position::START,

@@ -7,11 +7,11 @@
 //! its records take the place of the others on every replica, and a start adopts
 //! none of an older one.
 
-use std::sync::Arc;
+use std::sync::{Arc, atomic::Ordering};
 
 use rusqlite::{Connection, Transaction, TransactionBehavior, ffi};
 
-use super::{Committed, WriteError};
+use super::{Committed, Progress, WriteError};
 use crate::storage::metadata::{
     apply::{ApplyError, admit},
     moment::Moment,
@@ -35,6 +35,7 @@ pub(in super::super) struct Core {
     /// Times of records never go back while the writer runs.
     time: Moment,
     standing: Standing,
+    progress: Arc<Progress>,
     pub(in super::super) steps: Steps,
 }
 
@@ -84,7 +85,12 @@ impl Core {
         recovered: &Recovered,
         replicas: Arc<dyn Replicas>,
     ) -> Self {
-        Self {
+        let progress = Arc::new(Progress::default());
+        let number = recovered.epoch.number();
+        progress.epoch.store(number, Ordering::Release);
+        let sequence = recovered.position.sequence;
+        progress.sequence.store(sequence, Ordering::Release);
+        let core = Self {
             connection,
             replicas,
             mark: recovered.mark,
@@ -92,7 +98,22 @@ impl Core {
             last: recovered.position,
             time: Moment::default(),
             standing: Standing::Well,
+            progress,
             steps: Steps::default(),
+        };
+        core.measure_log();
+        core
+    }
+
+    /// What others see of it.
+    pub(super) fn progress(&self) -> Arc<Progress> {
+        Arc::clone(&self.progress)
+    }
+
+    fn measure_log(&self) {
+        // A best effort: without it the log is cut later.
+        if let Ok(bytes) = query::log_bytes(&self.connection) {
+            self.progress.log_bytes.store(bytes, Ordering::Release);
         }
     }
 
@@ -125,7 +146,9 @@ impl Core {
     /// Drops the log's beginning; never what was just written.
     pub(in super::super) fn log_cut(&mut self, through: u64) -> Result<(), WriteError> {
         query::log_cut(&self.connection, through.min(self.last.sequence))
-            .map_err(|error| self.on_store_failure(&error))
+            .map_err(|error| self.on_store_failure(&error))?;
+        self.measure_log();
+        Ok(())
     }
 
     fn require_standing(&mut self) -> Result<(), WriteError> {
@@ -146,6 +169,7 @@ impl Core {
         let epoch = self.epoch.next(self.mark);
         query::epoch_put(&self.connection, epoch).map_err(|error| self.on_store_failure(&error))?;
         self.epoch = epoch;
+        self.progress.epoch.store(epoch.number(), Ordering::Release);
         self.standing = Standing::Well;
         self.steps.pass(Step::EpochRaised);
         Ok(())
@@ -192,6 +216,10 @@ impl Core {
         self.steps.pass(Step::Replicated);
         transaction.commit().during("commit")?;
         self.last = group.last;
+        let sequence = group.last.sequence;
+        self.progress.sequence.store(sequence, Ordering::Release);
+        let bytes = group.bytes as u64;
+        self.progress.log_bytes.fetch_add(bytes, Ordering::AcqRel);
         self.standing = Standing::Well;
         self.steps.pass(Step::Committed);
         Ok(group.results)
