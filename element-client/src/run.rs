@@ -70,6 +70,9 @@ pub enum ElementError {
     /// The information base cannot be used.
     #[error(transparent)]
     InfoBase(#[from] LibError),
+    /// What it knows of its goods cannot be opened.
+    #[error(transparent)]
+    Store(#[from] gridmart_fabric::sqlite::StoreError),
     /// The configuration does not fit into the information base.
     #[error("the Element's {what} cannot be used: {reason}")]
     Setting {

@@ -2,6 +2,7 @@
 
 use std::{sync::Arc, time::Instant};
 
+use futures_util::{FutureExt as _, future::BoxFuture};
 use gridmart_fabric::{
     identity::NodeIdentity,
     stream::{Incoming, reply},
@@ -31,6 +32,7 @@ use super::{
     document::first_document,
     measure::Measures,
     pool::Pool,
+    service::{Log, Service, keep, open_store},
     state::{element_state, host_counts},
 };
 use crate::{
@@ -44,8 +46,17 @@ use crate::{
 
 /// What a Storage Element has besides what every Element has.
 pub(crate) struct Storage {
-    pub(super) pool: Mutex<Pool>,
+    pub(super) pool: Arc<Mutex<Pool>>,
+    pub(super) log: Arc<Log>,
     pub(super) metrics: Measures,
+}
+
+impl Storage {
+    /// What serves buckets and objects, once the log of the metadata is assured.
+    #[expect(dead_code, reason = "nothing serves buckets and objects yet")]
+    pub(super) fn service(&self) -> Result<Arc<Service>, Problem> {
+        self.log.service()
+    }
 }
 
 impl Goods for Storage {
@@ -66,7 +77,8 @@ impl Goods for Storage {
 
     fn open(opening: &Opening<'_, SeDocument>) -> Result<Self, ElementError> {
         Ok(Self {
-            pool: Mutex::default(),
+            pool: Arc::default(),
+            log: Arc::new(Log::new(open_store(opening.folder)?)),
             metrics: Measures::register(opening.registry),
         })
     }
@@ -77,6 +89,10 @@ impl Goods for Storage {
             pool.on_host_known(known.id, Arc::new(known.host), Instant::now());
         }
         pool.on_desired(desired);
+    }
+
+    fn tasks(se: &Arc<Se>) -> Vec<BoxFuture<'static, ()>> {
+        vec![keep(Arc::clone(se)).boxed()]
     }
 
     fn on_tick(se: &Arc<Se>) {
@@ -111,7 +127,8 @@ impl Goods for Storage {
     }
 
     fn state(se: &Se, validity: Seconds) -> AnyElementState {
-        element_state(&se.goods.pool.lock(), se.started_at, validity).into()
+        let log = se.goods.log.shown();
+        element_state(&se.goods.pool.lock(), &log, se.started_at, validity).into()
     }
 
     fn on_desired(se: &Arc<Se>, desired: &ElementDesired) {

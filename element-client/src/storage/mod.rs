@@ -5,8 +5,9 @@
 //! when, and is what an `Element` of this kind has on its shelf. What has to
 //! survive, beyond what every Element keeps, is in `SEDoc.xml`.
 //!
-//! `metadata` is what it will know of the objects on them, and `placement` where
-//! blocks go: the ground for buckets, which nothing serves yet.
+//! `metadata` is what it knows of the objects on them, and `placement` where
+//! blocks go; `service` brings them together over real Hosts: the ground for
+//! buckets, which no door serves yet.
 
 mod data;
 mod document;
@@ -15,6 +16,7 @@ mod measure;
 pub mod metadata;
 pub mod placement;
 pub mod pool;
+mod service;
 pub mod state;
 
 use tokio_util::sync::CancellationToken;

@@ -13,7 +13,10 @@ use gridmart_schemas::{
     storage::Redundancy,
 };
 
-use super::pool::Pool;
+use super::{pool::Pool, service::LogShown};
+
+/// Characters of a reason that are told.
+const INFO_CHARACTERS: usize = 400;
 
 /// How many Hosts there are, and how they are.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -101,9 +104,14 @@ impl Room {
 ///
 /// Sizes are what the Hosts have, divided as the redundancy divides it with
 /// which a new bucket of this pool begins.
-pub fn element_state(pool: &Pool, started: UtcTime, validity: Seconds) -> SeState {
+pub(super) fn element_state(
+    pool: &Pool,
+    log: &LogShown,
+    started: UtcTime,
+    validity: Seconds,
+) -> SeState {
     let counts = host_counts(pool);
-    let common = common_state(pool, counts, started);
+    let common = common_state(pool, log, counts, started);
     let mut state = SeState::new(UtcTime::now(), validity, common);
     let (redundancy, _) = Redundancy::default_for(counts.all);
     let room = Room::of(pool);
@@ -132,35 +140,59 @@ fn io_load<'a>(states: impl Iterator<Item = &'a StorageHostState>) -> Option<Per
     Percent::new(u8::try_from(mean).ok()?).ok()
 }
 
-fn common_state(pool: &Pool, counts: HostCounts, started: UtcTime) -> CommonState {
+fn common_state(pool: &Pool, log: &LogShown, counts: HostCounts, started: UtcTime) -> CommonState {
     let usable = counts.all > counts.unavailable;
+    let is_open = usable && matches!(log, LogShown::Ready | LogShown::Degraded(_));
     let serving = match pool.wish().desired {
         Desired::Closed => ServingState::Closed,
-        Desired::Production if usable => ServingState::Production,
+        Desired::Production if is_open => ServingState::Production,
         Desired::Production => ServingState::Queueing,
     };
-    let (health, info) = if !usable {
-        let info = format!("None of {} Hosts is usable.", counts.all);
-        (HealthState::Critical, Some(info))
-    } else if counts.unavailable > 0 {
-        let info = format!(
-            "{} of {} Hosts are not usable.",
-            counts.unavailable, counts.all
-        );
-        (HealthState::Warning, Some(info))
-    } else if counts.read_only > 0 {
-        let info = format!(
-            "{} of {} Hosts have a data folder that takes no further blocks.",
-            counts.read_only, counts.all
-        );
-        (HealthState::Warning, Some(info))
-    } else {
-        (HealthState::Ok, None)
-    };
+    let (health, info) = health(log, counts);
     let mut common = CommonState::new(serving, health);
     common.health_state_info = info.and_then(|info| info.parse().ok());
     common.start_time = Some(started);
     common
+}
+
+/// The worst that there is, and what it is.
+fn health(log: &LogShown, counts: HostCounts) -> (HealthState, Option<String>) {
+    let HostCounts {
+        all,
+        unavailable,
+        read_only,
+    } = counts;
+    if let LogShown::Refused(why) = log {
+        let info = format!("The metadata are out of use: {why}.");
+        return (HealthState::Critical, Some(told(&info)));
+    }
+    if all <= unavailable {
+        let info = format!("None of {all} Hosts is usable.");
+        return (HealthState::Critical, Some(info));
+    }
+    if let LogShown::Degraded(why) = log {
+        let info = format!("Changes are taken back: {why}.");
+        return (HealthState::Critical, Some(told(&info)));
+    }
+    if let LogShown::Opening(why) = log {
+        let info = format!("The metadata are not ready yet: {why}.");
+        return (HealthState::Warning, Some(told(&info)));
+    }
+    if unavailable > 0 {
+        let info = format!("{unavailable} of {all} Hosts are not usable.");
+        return (HealthState::Warning, Some(info));
+    }
+    if read_only > 0 {
+        let info =
+            format!("{read_only} of {all} Hosts have a data folder that takes no further blocks.");
+        return (HealthState::Warning, Some(info));
+    }
+    (HealthState::Ok, None)
+}
+
+/// As much of it as a State can tell.
+fn told(info: &str) -> String {
+    info.chars().take(INFO_CHARACTERS).collect()
 }
 
 #[cfg(test)]
@@ -183,7 +215,12 @@ mod tests {
     use crate::storage::scene::{self, pool};
 
     fn state(pool: &Pool) -> SeState {
-        let state = element_state(pool, UtcTime::now(), Seconds::from_secs(15));
+        let state = element_state(
+            pool,
+            &LogShown::Ready,
+            UtcTime::now(),
+            Seconds::from_secs(15),
+        );
         // What is told keeps the rules across fields.
         let common = CommonInfo::new("se1".parse().unwrap(), "lab".parse().unwrap());
         let element = StorageElement {

@@ -4,6 +4,7 @@
 pub(crate) mod client;
 pub(crate) mod controller;
 pub(crate) mod host;
+pub(crate) mod ledger;
 pub(crate) mod storage_host;
 
 use std::{future::Future, path::Path, time::Duration};

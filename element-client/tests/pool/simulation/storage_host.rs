@@ -35,7 +35,7 @@ use gridmart_schemas::{
 use parking_lot::Mutex;
 use serde_json::value::RawValue;
 
-use super::PATIENCE;
+use super::{PATIENCE, ledger::LedgerDoor};
 
 /// Bytes of its disk.
 const DISK_BYTES: u64 = 10_000;
@@ -46,6 +46,7 @@ pub(crate) struct StorageHostEnd {
     door: String,
     tls: ClientTls,
     incarnation: Incarnation,
+    ledger: LedgerDoor,
     peer: Mutex<Option<Peer>>,
     pub desired: Mutex<HostDesired>,
     /// Does not answer probes.
@@ -68,6 +69,7 @@ impl StorageHostEnd {
             id,
             element,
             door: door.to_owned(),
+            ledger: LedgerDoor::open(Arc::clone(&cell)).await,
             tls: ClientTls::node(cell, Revocations::new()).unwrap(),
             incarnation: Incarnation::generate(),
             peer: Mutex::default(),
@@ -95,7 +97,7 @@ impl StorageHostEnd {
             incarnation: self.incarnation,
             software: "test".into(),
             host: self.description().into(),
-            endpoints: vec!["127.0.0.1:9".into()],
+            endpoints: vec![self.ledger.address.clone()],
             relayed: false,
             leases: Vec::new(),
             deployments: Vec::new(),

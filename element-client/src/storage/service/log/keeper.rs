@@ -1,0 +1,281 @@
+//! Starts the log, and stays beside it until the Element ends.
+
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use gridmart_fabric::stream::Backoff;
+use gridmart_schemas::id::NodeId;
+use rusqlite::Connection;
+use tokio::{runtime::Handle, time::timeout};
+
+use super::{
+    super::Service,
+    members::{Followed, Members, first_members},
+    replica::Ways,
+    standing::{Log, Watched},
+};
+use crate::storage::{
+    Se,
+    metadata::{
+        FanOut, MemberSet, Membership, Readers, Replica, StoreError, Writer, WriterMark,
+        WriterThread, open_writer, recover,
+    },
+};
+
+/// The store's file in the data folder.
+const STORE_FILE: &str = "metadata.sqlite";
+/// Connections that read beside the writer.
+const READERS_MAX: usize = 8;
+/// How long a change waits for Hosts before it is taken back.
+const COMMIT_PATIENCE: Duration = Duration::from_secs(5);
+/// How often it is looked whether Hosts have come, at a start.
+const LOOK_PAUSE: Duration = Duration::from_millis(200);
+/// How often the members are looked at, while they change and while they do not.
+const MOVING_PAUSE: Duration = Duration::from_millis(500);
+const SETTLED_PAUSE: Duration = Duration::from_secs(3);
+
+/// Where the store is.
+pub(super) fn store_path(folder: &Path) -> PathBuf {
+    folder.join(STORE_FILE)
+}
+
+/// Opens the store, or makes an empty one.
+pub(crate) fn open_store(folder: &Path) -> Result<Connection, StoreError> {
+    open_writer(&store_path(folder))
+}
+
+/// The log, begun and not assured yet.
+struct Begun {
+    readers: Readers,
+    fan_out: Arc<FanOut>,
+    writer: Writer,
+    thread: WriterThread,
+    members: Arc<Members>,
+}
+
+/// Keeps the log until the Element ends.
+pub(crate) async fn keep(se: Arc<Se>) {
+    let Some(connection) = se.goods.log.take_store() else {
+        return;
+    };
+    let ways = Ways {
+        pool: Arc::clone(&se.goods.pool),
+        tls: se.tls.clone(),
+        runtime: Handle::current(),
+        stop: se.stop.clone(),
+    };
+    let log = Arc::clone(&se.goods.log);
+    let starting = start(&se, &ways, connection);
+    let begun = match se.stop.run_until_cancelled(starting).await {
+        None => return,
+        Some(Err(why)) => return log.refuse(why),
+        Some(Ok(begun)) => begun,
+    };
+    let keeping = async {
+        if assure(&se, &ways, &begun).await {
+            tend(&log, &begun).await;
+        }
+    };
+    se.stop.run_until_cancelled(keeping).await;
+    log.opening("the Element is going down");
+    let Begun {
+        fan_out, thread, ..
+    } = begun;
+    let ended = tokio::task::spawn_blocking(move || {
+        thread.stop();
+        fan_out.members_set(Vec::new(), Membership::default());
+    });
+    if let Err(error) = ended.await {
+        tracing::error!(%error, "the log of the metadata has ended badly");
+    }
+}
+
+/// Waits for the Hosts with the log, adopts what they have beyond the store, and
+/// starts the writer. The error says why the store cannot be used.
+async fn start(se: &Arc<Se>, ways: &Ways, mut connection: Connection) -> Result<Begun, String> {
+    let told = |error: StoreError| chain(&error);
+    let membership = Membership::read(&connection).map_err(told)?;
+    let is_new = membership.sets().is_empty();
+    let hosts = hosts_return(se, &membership).await;
+    let replicas = ways.replicas(&hosts);
+    let recovering = tokio::task::spawn_blocking(move || {
+        if is_new {
+            require_unused(&replicas)?;
+        }
+        let recovered = recover(&mut connection, &replicas, WriterMark::random())
+            .map_err(|error| chain(&error))?;
+        Ok::<_, String>((connection, recovered))
+    });
+    let (connection, recovered) = recovering.await.map_err(|error| error.to_string())??;
+    let (epoch, position) = (recovered.epoch, recovered.position);
+    let (adopted, answered) = (recovered.adopted, recovered.answered);
+    tracing::info!(%epoch, %position, adopted, answered, "the metadata are recovered");
+    // What was adopted may name others.
+    let membership = Membership::read(&connection).map_err(told)?;
+    let readers = Readers::open(&store_path(&se.data_dir), READERS_MAX).map_err(told)?;
+    let fan_out = Arc::new(FanOut::new(readers.clone(), COMMIT_PATIENCE));
+    fan_out.members_set(ways.replicas(&membership.hosts()), membership.clone());
+    let watched = Watched {
+        fan_out: Arc::clone(&fan_out),
+        log: Arc::clone(&se.goods.log),
+    };
+    let (writer, thread) = Writer::start(connection, &recovered, Arc::new(watched))
+        .map_err(|error| error.to_string())?;
+    let patience = se.base.read().configuration.repair_delay.to_duration();
+    let members = Members::new(
+        ways.clone(),
+        readers.clone(),
+        Arc::clone(&fan_out),
+        writer.clone(),
+        membership,
+        patience,
+    );
+    Ok(Begun {
+        readers,
+        fan_out,
+        writer,
+        thread,
+        members: Arc::new(members),
+    })
+}
+
+/// Waits until the Hosts with the log have come, or should have; a new log needs
+/// one at least. Gives those to ask.
+async fn hosts_return(se: &Arc<Se>, membership: &Membership) -> BTreeSet<NodeId> {
+    let members = membership.hosts();
+    let deadline = se.started + se.return_time;
+    loop {
+        let (there, known) = {
+            let pool = se.goods.pool.lock();
+            let (mut there, mut known) = (BTreeSet::new(), BTreeSet::new());
+            for (id, host) in pool.hosts().filter(|(_, host)| !host.revoked) {
+                known.insert(id);
+                if host.writable().is_some() {
+                    there.insert(id);
+                }
+            }
+            (there, known)
+        };
+        let expected = if members.is_empty() { &known } else { &members };
+        let is_late = tokio::time::Instant::now() >= deadline;
+        let missing = expected.difference(&there).count();
+        if !members.is_empty() && (missing == 0 || is_late) {
+            return members;
+        }
+        if members.is_empty() && !there.is_empty() && (missing == 0 || is_late) {
+            return there;
+        }
+        se.goods.log.opening(if expected.is_empty() {
+            "no storage Host has come yet to hold their log".to_owned()
+        } else {
+            format!("{missing} of {} Hosts have not come yet", expected.len())
+        });
+        // Nothing is missed: it is looked again.
+        let _ = timeout(LOOK_PAUSE, se.links.changed()).await;
+    }
+}
+
+/// A store that never was written does not begin beside a log that was.
+fn require_unused(replicas: &[Arc<dyn Replica>]) -> Result<(), String> {
+    for replica in replicas {
+        match replica.tail() {
+            Ok(tail) if tail.last.sequence > 0 => {
+                return Err(format!(
+                    "the store is new, and the Host {} has the log of an earlier one, up to record \
+                     {}; rebuild the store with `gridmart element storage --rebuild`",
+                    replica.host(),
+                    tail.last
+                ));
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// Tries until enough Hosts have all that the store has; false if that can never
+/// be in this run.
+async fn assure(se: &Arc<Se>, ways: &Ways, begun: &Begun) -> bool {
+    let log = &se.goods.log;
+    let backoff = Backoff::default();
+    let mut first: Option<MemberSet> = None;
+    for failures in 1.. {
+        let is_new = begun.members.membership().await.sets().is_empty();
+        let assured = if is_new {
+            begin(ways, begun, &mut first).await
+        } else {
+            begun
+                .writer
+                .assure()
+                .await
+                .map_err(|error| error.to_string())
+        };
+        match assured {
+            Ok(()) => break,
+            Err(_) if log.is_refused() => return false,
+            Err(why) => log.opening(why),
+        }
+        tokio::time::sleep(backoff.pause(failures)).await;
+    }
+    log.ready(Arc::new(Service {
+        element: se.id,
+        ways: ways.clone(),
+        readers: begun.readers.clone(),
+        writer: begun.writer.clone(),
+        members: Arc::clone(&begun.members),
+    }));
+    tracing::info!("the metadata are assured");
+    true
+}
+
+/// Writes the very first record. The Hosts are chosen once: a try that failed may
+/// have left it on some, and another choice, of which none has heard, would not
+/// be told from it.
+async fn begin(ways: &Ways, begun: &Begun, first: &mut Option<MemberSet>) -> Result<(), String> {
+    let is_whole = first.as_ref().is_some_and(|first| {
+        let pool = ways.pool.lock();
+        let mut hosts = first.hosts.iter();
+        hosts.all(|host| pool.host(*host).is_some_and(|host| !host.revoked))
+    });
+    if !is_whole {
+        *first = Some(first_members(ways).map_err(|problem| problem.detail)?);
+    }
+    let Some(first) = first.clone() else {
+        return Ok(());
+    };
+    let written = begun.members.begin(first).await;
+    written.map_err(|error| error.to_string())
+}
+
+/// Has the right Hosts hold the log, as Hosts come and go.
+async fn tend(log: &Log, begun: &Begun) {
+    loop {
+        if log.is_troubled() {
+            // As soon as enough are back, it is told.
+            let _ = begun.writer.assure().await;
+        }
+        let pause = match begun.members.follow().await {
+            Ok(Followed::Settled) => SETTLED_PAUSE,
+            Ok(Followed::Moving) => MOVING_PAUSE,
+            Err(problem) => {
+                tracing::warn!(%problem, "the Hosts of the log stay as they are");
+                SETTLED_PAUSE
+            }
+        };
+        tokio::time::sleep(pause).await;
+    }
+}
+
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text = format!("{text}: {cause}");
+        source = cause.source();
+    }
+    text
+}
