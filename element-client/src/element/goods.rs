@@ -172,6 +172,9 @@ pub(crate) trait Goods: Sized + Send + Sync + 'static {
         host: HostOf<Self>,
         hello: HostHello,
     ) -> Vec<LeaseId>;
+    /// A Host has come with this key (`SubjectPublicKeyInfo`, PEM), with which
+    /// it signs what it states.
+    fn on_host_key(_element: &Arc<Element<Self>>, _id: NodeId, _spki_pem: &str) {}
     /// A Host's heartbeat.
     fn on_host_heard(
         element: &Arc<Element<Self>>,

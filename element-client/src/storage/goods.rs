@@ -1,11 +1,13 @@
 //! Storage as the goods of an Element: the room on the disks of its Hosts.
 
-use std::{sync::Arc, time::Instant};
+use std::{net::SocketAddr, sync::Arc, time::Instant};
 
 use futures_util::{FutureExt as _, future::BoxFuture};
 use gridmart_fabric::{
-    identity::NodeIdentity,
+    door::{Request, Response},
+    identity::{NodeIdentity, PeerIdentity},
     stream::{Incoming, reply},
+    ticket::VerifyingKeys,
 };
 use gridmart_schemas::{
     id::{LeaseId, NodeId},
@@ -24,11 +26,11 @@ use gridmart_schemas::{
         element_host::{HeldLease, HostHello},
     },
 };
-use parking_lot::Mutex;
+use parking_lot::{Mutex, RwLock};
 use serde_json::value::RawValue;
 
 use super::{
-    Se,
+    Se, care,
     document::first_document,
     measure::Measures,
     pool::Pool,
@@ -48,12 +50,13 @@ use crate::{
 pub(crate) struct Storage {
     pub(super) pool: Arc<Mutex<Pool>>,
     pub(super) log: Arc<Log>,
+    /// Those with which Hosts sign receipts.
+    pub(super) host_keys: RwLock<VerifyingKeys>,
     pub(super) metrics: Measures,
 }
 
 impl Storage {
     /// What serves buckets and objects, once the log of the metadata is assured.
-    #[expect(dead_code, reason = "nothing serves buckets and objects yet")]
     pub(super) fn service(&self) -> Result<Arc<Service>, Problem> {
         self.log.service()
     }
@@ -79,6 +82,7 @@ impl Goods for Storage {
         Ok(Self {
             pool: Arc::default(),
             log: Arc::new(Log::new(open_store(opening.folder)?)),
+            host_keys: RwLock::default(),
             metrics: Measures::register(opening.registry),
         })
     }
@@ -92,7 +96,10 @@ impl Goods for Storage {
     }
 
     fn tasks(se: &Arc<Se>) -> Vec<BoxFuture<'static, ()>> {
-        vec![keep(Arc::clone(se)).boxed()]
+        vec![
+            keep(Arc::clone(se)).boxed(),
+            care::keep(Arc::clone(se)).boxed(),
+        ]
     }
 
     fn on_tick(se: &Arc<Se>) {
@@ -182,10 +189,28 @@ impl Goods for Storage {
         se.goods.pool.lock().on_host_down(id);
     }
 
+    fn on_host_key(se: &Arc<Se>, id: NodeId, spki_pem: &str) {
+        if let Err(problem) = se.goods.host_keys.write().insert(id, spki_pem) {
+            tracing::error!(node.id = %id, %problem, "receipts of a Host cannot be verified");
+        }
+    }
+
+    async fn on_visit(
+        se: &Arc<Se>,
+        peer: PeerIdentity,
+        _: SocketAddr,
+        request: Request,
+    ) -> Result<Response, Problem> {
+        se.on_visit(peer, request)
+    }
+
     async fn on_controller_request(
-        _: &Arc<Se>,
+        se: &Arc<Se>,
         incoming: Incoming,
     ) -> Result<Box<RawValue>, Problem> {
+        if let Some(answered) = se.on_bucket_request(&incoming).await {
+            return answered;
+        }
         match incoming.kind.as_str() {
             // The question is for all Elements: no calls run or wait here.
             ActivityList::KIND => reply(&Activities::default()),

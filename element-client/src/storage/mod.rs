@@ -6,16 +6,23 @@
 //! survive, beyond what every Element keeps, is in `SEDoc.xml`.
 //!
 //! `metadata` is what it knows of the objects on them, and `placement` where
-//! blocks go; `service` brings them together over real Hosts: the ground for
-//! buckets, which no door serves yet.
+//! blocks go; `service` brings them together over real Hosts. `door` is for
+//! programs with the SDK, which write and read blocks on the Hosts themselves;
+//! `data` does that for those who come to the Element's other doors. `bucket`
+//! answers the controller, `rights` says who may, and `care` looks after what
+//! is kept.
 
+mod bucket;
+mod care;
 mod data;
 mod document;
+mod door;
 mod goods;
 mod measure;
 pub mod metadata;
 pub mod placement;
 pub mod pool;
+mod rights;
 mod service;
 pub mod state;
 

@@ -77,6 +77,7 @@ impl<G: Goods> HostStream<G> {
             now,
         );
         *self.greeted.lock() = true;
+        G::on_host_key(element, id, &self.node.spki_pem);
         let ended_leases = G::on_host_arrived(element, id, host, hello);
         tracing::info!(node.id = %id, "a Host has come");
         element.news.notify_one();

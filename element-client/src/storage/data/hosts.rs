@@ -1,7 +1,7 @@
 //! The ways to the Hosts of the pool.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, HashSet},
     sync::Arc,
     time::Duration,
 };
@@ -17,7 +17,7 @@ use gridmart_schemas::{
     role::NodeKind,
     wire::block::{BLOCKS_MAX, BlockRead},
 };
-use parking_lot::Mutex;
+use parking_lot::{Mutex, RwLock};
 
 use super::lane::{Lane, REQUESTS_MAX};
 use crate::storage::{placement::Candidate, pool::Pool};
@@ -32,6 +32,8 @@ const PROGRESS: Duration = Duration::from_secs(15);
 pub(crate) struct Hosts {
     pool: Arc<Mutex<Pool>>,
     tls: ClientTls,
+    /// Those that the metadata know: only they get blocks.
+    known: RwLock<HashSet<NodeId>>,
     ways: Mutex<HashMap<NodeId, Way>>,
 }
 
@@ -48,13 +50,31 @@ impl Hosts {
         Self {
             pool,
             tls,
+            known: RwLock::default(),
             ways: Mutex::default(),
         }
     }
 
+    /// Takes over which Hosts the metadata know.
+    pub(crate) fn set_known(&self, known: HashSet<NodeId>) {
+        *self.known.write() = known;
+    }
+
+    /// Hosts of the pool that the metadata do not know yet.
+    pub(crate) fn unknown(&self) -> Vec<NodeId> {
+        let known = self.known.read();
+        let pool = self.pool.lock();
+        let hosts = pool.hosts().filter(|(_, host)| !host.revoked);
+        let unknown = hosts.filter(|(id, _)| !known.contains(id));
+        unknown.map(|(id, _)| id).collect()
+    }
+
     /// All Hosts, as placement sees them now.
     pub(crate) fn candidates(&self) -> Vec<Candidate> {
-        self.pool.lock().candidates()
+        let mut candidates = self.pool.lock().candidates();
+        let known = self.known.read();
+        candidates.retain(|candidate| known.contains(&candidate.host));
+        candidates
     }
 
     /// Whether blocks on it can be read now.

@@ -54,23 +54,32 @@ pub(crate) struct Damage {
 /// What all readers and writers share.
 pub(crate) struct DataPlane {
     pub(crate) hosts: Arc<Hosts>,
-    /// The metadata writer's epoch, for the headers of blocks.
-    epoch: u64,
+    /// Gives the epoch of the metadata's writer, for the headers of blocks.
+    epoch: Box<dyn Fn() -> u64 + Send + Sync>,
     storing: Arc<Semaphore>,
     damage: mpsc::Sender<Damage>,
 }
 
 impl DataPlane {
     /// Over these Hosts; what readers find damaged comes out of the receiver.
-    pub(crate) fn new(hosts: Arc<Hosts>, epoch: u64) -> (Arc<Self>, mpsc::Receiver<Damage>) {
+    pub(crate) fn new(
+        hosts: Arc<Hosts>,
+        epoch: impl Fn() -> u64 + Send + Sync + 'static,
+    ) -> (Arc<Self>, mpsc::Receiver<Damage>) {
         let (damage, damaged) = mpsc::channel(DAMAGE_MAX);
         let storing = Arc::new(Semaphore::new(STORING_BYTES_MAX / BUDGET_UNIT));
         let plane = Self {
             hosts,
-            epoch,
+            epoch: Box::new(epoch),
             storing,
             damage,
         };
         (Arc::new(plane), damaged)
+    }
+
+    /// Has it looked at whether a block is lost.
+    pub(crate) fn suspect(&self, damage: Damage) {
+        // What does not fit now is found by the next read.
+        let _ = self.damage.try_send(damage);
     }
 }

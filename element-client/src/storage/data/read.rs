@@ -210,8 +210,7 @@ impl DataPlane {
                 continue;
             };
             tracing::warn!(stripe = %stripe.id, position, %host, %fault, "a block is lost");
-            // What does not fit now is found by the next read.
-            let _ = self.damage.try_send(Damage {
+            self.suspect(Damage {
                 stripe: stripe.id,
                 position: *position,
                 host: *host,

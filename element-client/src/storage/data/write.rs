@@ -85,7 +85,7 @@ impl DataWriter {
             stripe: StripeId::generate(),
             ordinal: self.ordinal,
             stripe_bytes,
-            epoch: self.plane.epoch,
+            epoch: (self.plane.epoch)(),
         };
         let pieces = std::mem::take(&mut self.pieces);
         self.buffered = 0;
@@ -157,8 +157,8 @@ async fn store(
 ) -> Result<Stripe, Problem> {
     let bytes = usize::try_from(identity.stripe_bytes).unwrap_or(STORING_BYTES_MAX);
     let units = u32::try_from(bytes.div_ceil(BUDGET_UNIT)).unwrap_or(u32::MAX);
-    let place = plane.storing.acquire_many(units).await;
-    let _place = place.map_err(|_| Problem::new(Code::Unavailable, "The Element is ending."))?;
+    let acquired = plane.storing.acquire_many(units).await;
+    let _place = acquired.map_err(|_| Problem::new(Code::Unavailable, "The Element is ending."))?;
     let payload = payload_bytes(identity.redundancy, identity.stripe_bytes).unwrap_or(bytes);
     let encoded = (payload + PREFIX_BYTES_MAX) as u64;
     let chosen = choose(
@@ -199,8 +199,8 @@ async fn built(
     if bytes <= SMALL_BYTES_MAX / 4 {
         return Ok(build_stripe(identity, &joint(pieces, bytes))?);
     }
-    let build = move || build_stripe(identity, &joint(pieces, bytes));
-    let built = tokio::task::spawn_blocking(build).await;
+    let work = move || build_stripe(identity, &joint(pieces, bytes));
+    let built = tokio::task::spawn_blocking(work).await;
     joined(built.map(|built| built.map_err(Problem::from)))
 }
 

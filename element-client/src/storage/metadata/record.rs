@@ -203,6 +203,19 @@ pub enum Change {
     /// Nothing but the first record of an epoch: where it is, nothing of an
     /// older epoch that was not committed comes back.
     EpochBegun,
+    /// One of a version's headers is replaced.
+    ObjectHeader {
+        /// In which bucket.
+        bucket: BucketId,
+        /// Of which key.
+        key: ObjectKey,
+        /// Which version.
+        version: VersionChoice,
+        /// Its name, lower case.
+        name: String,
+        /// Its value; none: it is taken away.
+        value: Option<String>,
+    },
 }
 
 /// A new bucket.
@@ -270,6 +283,12 @@ pub enum DocumentKind {
     PublicAccessBlock,
     /// How long new versions are kept.
     ObjectLock,
+    /// Whom its owner allows, in the words of gridmart; JSON.
+    Access,
+    /// Whom its owner allows, in the oldest words of S3; JSON.
+    Acl,
+    /// How new objects are encrypted that do not say it themselves.
+    Encryption,
 }
 
 /// A new object version.

@@ -88,6 +88,18 @@ pub enum WriteError {
     Internal(String),
 }
 
+impl WriteError {
+    /// Whether it is certain that the change was not made, and will not be.
+    pub const fn is_definite(&self) -> bool {
+        match self {
+            Self::Refused(_) | Self::TooLarge(_) | Self::Degraded { .. } | Self::Busy => true,
+            Self::Superseded { .. } | Self::Storage { .. } | Self::Stopping | Self::Internal(_) => {
+                false
+            }
+        }
+    }
+}
+
 impl From<RecordError> for WriteError {
     fn from(error: RecordError) -> Self {
         match error {

@@ -5,34 +5,80 @@
 
 mod log;
 
-use std::sync::Arc;
+use std::{ops::Range, sync::Arc};
 
-use gridmart_schemas::{id::NodeId, problem::Problem};
+use gridmart_schemas::problem::Problem;
+use parking_lot::Mutex;
 use rusqlite::Connection;
+use tokio::sync::mpsc;
 
 use self::log::Members;
 pub(crate) use self::log::{Log, LogShown, Ways, keep, open_store};
-use super::metadata::{Change, Committed, Readers, StoreError, Writer};
+use super::{
+    data::{Damage, DataPlane, DataReader, DataTarget, DataWriter, Hosts},
+    metadata::{Change, Committed, ObjectVersion, Readers, StoreError, Stripe, Writer},
+};
 
 /// See the module.
 pub(crate) struct Service {
-    element: NodeId,
-    ways: Ways,
     readers: Readers,
     writer: Writer,
     members: Arc<Members>,
+    data: Arc<DataPlane>,
+    /// Blocks that readers could not use; taken by whoever looks at them.
+    damaged: Mutex<Option<mpsc::Receiver<Damage>>>,
 }
 
-#[expect(dead_code, reason = "nothing serves buckets and objects yet")]
 impl Service {
-    /// Whose it is.
-    pub(crate) const fn element(&self) -> NodeId {
-        self.element
+    fn new(ways: &Ways, readers: Readers, writer: Writer, members: Arc<Members>) -> Self {
+        let hosts = Hosts::new(Arc::clone(&ways.pool), ways.tls.clone());
+        let progress = writer.clone();
+        let epoch = move || progress.progress().epoch().number();
+        let (data, damaged) = DataPlane::new(Arc::new(hosts), epoch);
+        Self {
+            readers,
+            writer,
+            members,
+            data,
+            damaged: Mutex::new(Some(damaged)),
+        }
     }
 
-    /// How Hosts are reached.
-    pub(crate) const fn ways(&self) -> &Ways {
-        &self.ways
+    /// The bytes of objects on Hosts.
+    pub(crate) const fn data(&self) -> &Arc<DataPlane> {
+        &self.data
+    }
+
+    /// Blocks that readers could not use; given once.
+    pub(crate) fn take_damaged(&self) -> Option<mpsc::Receiver<Damage>> {
+        self.damaged.lock().take()
+    }
+
+    /// Begins to write the bytes of an object or part.
+    pub(crate) fn write_data(&self, target: DataTarget) -> DataWriter {
+        DataWriter::new(Arc::clone(&self.data), target)
+    }
+
+    /// Begins to read a range of an object version.
+    pub(crate) fn read_data(&self, version: ObjectVersion, range: Range<u64>) -> DataReader {
+        let readers = self.readers.clone();
+        DataReader::new(Arc::clone(&self.data), readers, version, range)
+    }
+
+    /// Makes a change that names these stripes; when it is certain that it was
+    /// not made, their blocks are deleted again.
+    pub(crate) async fn commit_data(
+        &self,
+        change: Change,
+        stripes: &[Stripe],
+    ) -> Result<Committed, Problem> {
+        let committed = self.writer.commit(change).await;
+        if let Err(error) = &committed
+            && error.is_definite()
+        {
+            self.data.discard(stripes).await;
+        }
+        Ok(committed?)
     }
 
     /// Makes a change durable, here and on Hosts. It goes on if the caller

@@ -139,6 +139,16 @@ pub fn apply(store: &Connection, position: Position, record: &Record) -> Outcome
         Change::HostKnown { host } => done(host::known(place, *host)),
         Change::HostRemoved { host } => done(host::removed(place, *host)),
         Change::EpochBegun => Ok(Applied::Done),
+        Change::ObjectHeader {
+            bucket,
+            key,
+            version,
+            name,
+            value,
+        } => {
+            let header = (name.as_str(), value.as_deref());
+            done(object::header(place, *bucket, key, *version, header))
+        }
         Change::Setting { name, value } => done(host::setting(place, name, value.as_deref())),
     }
 }

@@ -84,6 +84,36 @@ pub(super) fn tags(
     Ok(())
 }
 
+pub(super) fn header(
+    place: Place<'_>,
+    bucket: BucketId,
+    key: &ObjectKey,
+    choice: VersionChoice,
+    (name, value): (&str, Option<&str>),
+) -> Outcome {
+    let bucket = bucket::required(place, bucket)?;
+    let version = version::chosen(place, &bucket, key, choice)?;
+    if version.is_marker {
+        return Err(Refusal::IsMarker(key.clone()).into());
+    }
+    // A patch takes away what it names with null.
+    let write = || -> rusqlite::Result<()> {
+        let patch = to_json(&BTreeMap::from([(
+            "headers",
+            BTreeMap::from([(name, value)]),
+        )]))?;
+        place
+            .store
+            .prepare_cached(
+                "UPDATE version SET head = json_patch(head, json(?2)) WHERE number = ?1",
+            )?
+            .execute(params![Sql(version.number), patch])
+            .map(drop)
+    };
+    write().during("object_header")?;
+    Ok(())
+}
+
 pub(super) fn lock(
     place: Place<'_>,
     bucket: BucketId,

@@ -6,7 +6,7 @@ use gridmart_schemas::id::{PersonName, UploadId, VersionId};
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
 use super::{
-    During, StoreError,
+    Bucket, During, StoreError,
     listing::{LINES_MAX, Line, Listed, ListingRequest, Page, above, visit_rows, walk},
     value::{Sql, json, key, own, parsed, retention},
 };
@@ -37,6 +37,13 @@ pub struct Upload {
     pub legal_hold: bool,
     /// What the object will say of itself.
     pub head: ObjectHead,
+}
+
+impl Upload {
+    /// Whether it is an upload to this bucket.
+    pub const fn is_of(&self, bucket: &Bucket) -> bool {
+        self.bucket == bucket.number
+    }
 }
 
 /// A page of uploads.

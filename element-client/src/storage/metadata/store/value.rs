@@ -174,6 +174,9 @@ words!(DocumentKind {
     Ownership = "ownership",
     PublicAccessBlock = "public-access-block",
     ObjectLock = "object-lock",
+    Access = "access",
+    Acl = "acl",
+    Encryption = "encryption",
 });
 
 /// Reads the two columns of a retention.

@@ -221,13 +221,12 @@ async fn assure(se: &Arc<Se>, ways: &Ways, begun: &Begun) -> bool {
         }
         tokio::time::sleep(backoff.pause(failures)).await;
     }
-    log.ready(Arc::new(Service {
-        element: se.id,
-        ways: ways.clone(),
-        readers: begun.readers.clone(),
-        writer: begun.writer.clone(),
-        members: Arc::clone(&begun.members),
-    }));
+    log.ready(Arc::new(Service::new(
+        ways,
+        begun.readers.clone(),
+        begun.writer.clone(),
+        Arc::clone(&begun.members),
+    )));
     tracing::info!("the metadata are assured");
     true
 }

@@ -1,0 +1,31 @@
+//! What a Storage Element does by itself for what is kept: it lets new Hosts
+//! take blocks, and looks after blocks that readers could not use.
+
+mod damage;
+mod roster;
+
+use std::{sync::Arc, time::Duration};
+
+use super::{Se, service::Service};
+
+/// How often it is looked whether the metadata can be used.
+const LOOK_PAUSE: Duration = Duration::from_millis(200);
+
+/// Takes care until the Element ends.
+pub(super) async fn keep(se: Arc<Se>) {
+    let caring = async {
+        let service = begun(&se).await;
+        let damaged = service.take_damaged();
+        tokio::join!(roster::keep(&se, &service), damage::keep(&service, damaged));
+    };
+    se.stop.run_until_cancelled(caring).await;
+}
+
+async fn begun(se: &Arc<Se>) -> Arc<Service> {
+    loop {
+        if let Ok(service) = se.goods.service() {
+            return service;
+        }
+        tokio::time::sleep(LOOK_PAUSE).await;
+    }
+}

@@ -1,0 +1,49 @@
+//! Hosts get blocks once the metadata know them: a rebuilt Element then knows
+//! where its blocks are.
+
+use std::{sync::Arc, time::Duration};
+
+use gridmart_schemas::problem::Problem;
+
+use crate::storage::{
+    Se,
+    metadata::{Change, query},
+    service::Service,
+};
+
+/// How often it is looked whether Hosts have come.
+const PAUSE: Duration = Duration::from_secs(2);
+
+pub(super) async fn keep(se: &Arc<Se>, service: &Arc<Service>) {
+    loop {
+        if let Err(problem) = welcome(service).await {
+            tracing::warn!(%problem, "new Hosts get no blocks yet");
+        }
+        // Nothing is missed: it is looked again.
+        let _ = tokio::time::timeout(PAUSE, se.links.changed()).await;
+        tokio::time::sleep(PAUSE / 20).await;
+    }
+}
+
+/// Has the metadata know all Hosts of the pool.
+async fn welcome(service: &Service) -> Result<(), Problem> {
+    let hosts = &service.data().hosts;
+    let rows = service.read(query::hosts).await?;
+    let present = rows.iter().filter(|row| row.removed.is_none());
+    hosts.set_known(present.map(|row| row.host).collect());
+    let unknown = hosts.unknown();
+    if unknown.is_empty() {
+        return Ok(());
+    }
+    for host in unknown {
+        if rows.iter().any(|row| row.host == host) {
+            // It was removed for good, and is empty to the metadata.
+            continue;
+        }
+        service.commit(Change::HostKnown { host }).await?;
+    }
+    let rows = service.read(query::hosts).await?;
+    let present = rows.iter().filter(|row| row.removed.is_none());
+    hosts.set_known(present.map(|row| row.host).collect());
+    Ok(())
+}

@@ -1,0 +1,176 @@
+//! Who may do what: tickets, cut epochs, and the rules as they are now.
+
+use std::sync::Arc;
+
+use gridmart_fabric::{
+    rule::{Subject, evaluate},
+    ticket::AccessClaims,
+};
+use gridmart_schemas::{
+    id::BucketId,
+    problem::{Code, Problem},
+    role::{Desired, Operation},
+    wire::storage::{StorageOpen, StorageOpened},
+};
+use time::OffsetDateTime;
+
+use super::{BUCKETS_MAX, StorageStream};
+use crate::storage::{
+    bucket::{RuledBucket, unknown},
+    rights::{enter, judge},
+    service::Service,
+};
+
+/// Somebody who may do what they ask for, and with which bucket.
+pub(super) struct Admitted {
+    pub(super) claims: Arc<AccessClaims>,
+    pub(super) bucket: RuledBucket,
+    pub(super) service: Arc<Service>,
+}
+
+/// What of a bucket is meant.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Part<'a> {
+    /// A key, or all keys that begin so.
+    Keys(&'a str),
+    /// It is not known yet: some part must be allowed.
+    Some,
+}
+
+impl StorageStream {
+    pub(super) async fn on_open(&self, open: StorageOpen) -> Result<StorageOpened, Problem> {
+        let now = OffsetDateTime::now_utc();
+        let judged = self.se.ticket_keys.read().verify_access(
+            &open.ticket,
+            self.se.id,
+            &self.presenter,
+            now,
+        );
+        let explain = |problem| {
+            self.se
+                .parent_clock
+                .explain(problem, "the Element", "the controller")
+        };
+        let claims = judged.map_err(explain)?;
+        let bucket = claims.bucket.ok_or_else(|| {
+            Problem::new(
+                Code::TicketForeign,
+                "The ticket names no bucket; ask for access to one.",
+            )
+        })?;
+        {
+            let mut grants = self.grants.lock();
+            if grants.len() >= BUCKETS_MAX && !grants.contains_key(&bucket) {
+                let detail = format!("At most {BUCKETS_MAX} buckets are open on one stream.");
+                return Err(Problem::new(Code::LimitExceeded, detail));
+            }
+            grants.insert(bucket, Arc::new(claims.clone()));
+        }
+        let operation = claims
+            .operations
+            .first()
+            .copied()
+            .unwrap_or(Operation::Read);
+        let admitted = self.admit(bucket, operation, Part::Some).await?;
+        let bucket = admitted.bucket.bucket;
+        Ok(StorageOpened {
+            bucket: bucket.id,
+            name: bucket.name,
+            redundancy: bucket.redundancy,
+        })
+    }
+
+    /// Judges a request.
+    pub(super) async fn admit(
+        &self,
+        bucket: BucketId,
+        operation: Operation,
+        part: Part<'_>,
+    ) -> Result<Admitted, Problem> {
+        let claims = self.grants.lock().get(&bucket).cloned();
+        let claims = claims.ok_or_else(|| {
+            Problem::new(
+                Code::NotAuthorized,
+                format!("The bucket {bucket} is not open on this stream: show a ticket for it."),
+            )
+        })?;
+        self.in_force(&claims, operation)?;
+        let service = self.se.goods.service()?;
+        let read = service.read(move |connection| RuledBucket::read(connection, bucket));
+        let found = read.await?.ok_or_else(|| unknown(bucket))?;
+        self.allowed(&claims, &found, operation, part)?;
+        Ok(Admitted {
+            claims,
+            bucket: found,
+            service,
+        })
+    }
+
+    fn in_force(&self, claims: &AccessClaims, operation: Operation) -> Result<(), Problem> {
+        let now = OffsetDateTime::now_utc().unix_timestamp();
+        if claims.exp <= now {
+            return Err(Problem::new(
+                Code::TicketExpired,
+                "The ticket with which the bucket was opened has ended; show a new one.",
+            ));
+        }
+        if !claims.operations.contains(&operation) {
+            let detail = format!("The ticket does not permit to {operation}.");
+            return Err(Problem::new(Code::NotAuthorized, detail));
+        }
+        let wish = self.se.goods.pool.lock().wish();
+        if claims.cut.element < wish.cut_epoch {
+            return Err(Problem::new(
+                Code::TicketCut,
+                "The ticket was made before transfers were ended here; ask for a new one.",
+            ));
+        }
+        if wish.desired != Desired::Production {
+            return Err(Problem::new(Code::NotAccepting, "The Element is stopped."));
+        }
+        Ok(())
+    }
+
+    fn allowed(
+        &self,
+        claims: &AccessClaims,
+        found: &RuledBucket,
+        operation: Operation,
+        part: Part<'_>,
+    ) -> Result<(), Problem> {
+        let subject = Subject {
+            person: &claims.sub,
+            role: claims.role,
+            domain: claims.domain.as_deref(),
+            application: None,
+        };
+        let document = self.se.base.read();
+        let element = &document.element.access.rules;
+        let ruling = match part {
+            Part::Keys(keys) => judge(element, &found.rules, &subject, operation, Some(keys)),
+            Part::Some => {
+                let whole = judge(element, &found.rules, &subject, operation, None);
+                let some = found.rules.access.rules.iter().any(|rule| {
+                    let part = rule
+                        .part
+                        .as_ref()
+                        .map(gridmart_schemas::scalar::Text::as_str);
+                    evaluate(std::slice::from_ref(rule), &subject, operation, part).allowed
+                });
+                if !whole.allowed && some {
+                    enter(element, &subject, operation)
+                } else {
+                    whole
+                }
+            }
+        };
+        if ruling.allowed {
+            return Ok(());
+        }
+        let detail = format!(
+            "{} may not {operation} in the bucket {}: {}.",
+            claims.sub, found.bucket.name, ruling.reason
+        );
+        Err(Problem::new(Code::NotAuthorized, detail))
+    }
+}

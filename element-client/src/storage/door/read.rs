@@ -1,0 +1,221 @@
+//! What programs are told of objects, and where their bytes are.
+
+use std::collections::BTreeMap;
+
+use gridmart_fabric::ticket::BlockOperation;
+use gridmart_schemas::{
+    id::{NodeId, VersionId},
+    problem::{Code, Problem},
+    role::Operation,
+    wire::storage::{
+        BlockFault, BlockPlace, LINES_MAX, ObjectCommitted, ObjectCopy, ObjectHeaders, ObjectList,
+        ObjectOpen, ObjectOpened, ObjectView, ObjectsListed, STRIPES_MAX, StripeManifest,
+        StripeView,
+    },
+};
+
+use super::{StorageStream, grant::Part, write::object_key};
+use crate::storage::{
+    data::{Damage, DataReader, DataTarget, DataWriter},
+    metadata::{
+        Applied, Change, Condition, LayoutStripe, ListingRequest, ObjectKey, ObjectPut,
+        ObjectVersion, Page, VersionChoice, query,
+    },
+    service::Service,
+};
+
+impl StorageStream {
+    pub(super) async fn on_object_open(&self, open: ObjectOpen) -> Result<ObjectOpened, Problem> {
+        let ObjectOpen {
+            bucket,
+            key,
+            version,
+            from,
+            stripes,
+        } = open;
+        let admitted = self
+            .admit(bucket, Operation::Read, Part::Keys(&key))
+            .await?;
+        let choice = version.map_or(VersionChoice::Current, VersionChoice::Id);
+        let object_key = object_key(&key)?;
+        let limit = (stripes as usize).min(STRIPES_MAX);
+        let read = admitted.service.read(move |connection| {
+            let found = query::object_version(connection, bucket, &object_key, choice)?;
+            let Some(object) = found.filter(|found| !found.is_marker) else {
+                return Ok(None);
+            };
+            let layout = if limit == 0 || from >= object.size {
+                Vec::new()
+            } else {
+                query::layout(connection, &object, from..object.size, limit)?.stripes
+            };
+            Ok(Some((object, layout)))
+        });
+        let (object, layout) = read.await?.ok_or_else(|| absent(&key))?;
+        let mut payloads: BTreeMap<NodeId, u64> = BTreeMap::new();
+        for stripe in &layout {
+            for block in &stripe.blocks {
+                *payloads.entry(block.host).or_default() += stripe.payload_length;
+            }
+        }
+        // The blocks' headers name the version under which they were written.
+        let written = object.id;
+        let hosts = self.doors(&admitted, written, BlockOperation::Get, &payloads)?;
+        Ok(ObjectOpened {
+            object: view_of(object),
+            stripes: layout.iter().map(stripe_view).collect(),
+            hosts,
+        })
+    }
+
+    pub(super) async fn on_list(&self, list: ObjectList) -> Result<ObjectsListed, Problem> {
+        let ObjectList {
+            bucket,
+            prefix,
+            delimiter,
+            after,
+            limit,
+        } = list;
+        let admitted = self
+            .admit(bucket, Operation::Read, Part::Keys(&prefix))
+            .await?;
+        let delimiter = delimiter.filter(|delimiter| !delimiter.is_empty());
+        let page = match (after, &delimiter) {
+            (None, _) => Page::Start,
+            (Some(after), Some(delimiter)) if after.ends_with(delimiter.as_str()) => {
+                Page::AfterPrefix(after)
+            }
+            (Some(after), _) => Page::After(after),
+        };
+        let request = ListingRequest {
+            bucket,
+            prefix,
+            delimiter,
+            page,
+            limit: limit.clamp(1, LINES_MAX) as usize,
+        };
+        let read = admitted
+            .service
+            .read(move |connection| query::object_list(connection, &request));
+        let listed = read.await?;
+        let next = listed.next.map(|next| match next {
+            Page::Start => String::new(),
+            Page::After(key) | Page::AfterPrefix(key) | Page::Within { key, .. } => key,
+        });
+        Ok(ObjectsListed {
+            objects: listed.items.into_iter().map(view_of).collect(),
+            prefixes: listed.prefixes,
+            next,
+        })
+    }
+
+    pub(super) async fn on_copy(&self, copy: ObjectCopy) -> Result<ObjectCommitted, Problem> {
+        let ObjectCopy {
+            bucket,
+            key,
+            from_bucket,
+            from_key,
+        } = copy;
+        let from = self
+            .admit(from_bucket, Operation::Read, Part::Keys(&from_key))
+            .await?;
+        let to = self
+            .admit(bucket, Operation::Write, Part::Keys(&key))
+            .await?;
+        let read_key = object_key(&from_key)?;
+        let read = from.service.read(move |connection| {
+            query::object_version(connection, from_bucket, &read_key, VersionChoice::Current)
+        });
+        let source = read.await?.filter(|found| !found.is_marker);
+        let source = source.ok_or_else(|| absent(&from_key))?;
+        let target = DataTarget {
+            bucket,
+            version: VersionId::generate(),
+            redundancy: to.bucket.bucket.redundancy,
+        };
+        copied(&to.service, source, target, object_key(&key)?).await
+    }
+
+    pub(super) async fn on_fault(&self, fault: &BlockFault) -> Result<(), Problem> {
+        let admitted = self
+            .admit(fault.bucket, Operation::Read, Part::Some)
+            .await?;
+        admitted.service.data().suspect(Damage {
+            stripe: fault.stripe,
+            position: fault.position,
+            host: fault.host,
+        });
+        Ok(())
+    }
+}
+
+/// Writes the bytes of one object as another one.
+async fn copied(
+    service: &std::sync::Arc<Service>,
+    source: ObjectVersion,
+    target: DataTarget,
+    key: ObjectKey,
+) -> Result<ObjectCommitted, Problem> {
+    let (size, head, etag) = (source.size, source.head.clone(), source.etag.clone());
+    let mut reader: DataReader = service.read_data(source, 0..size);
+    let mut writer: DataWriter = service.write_data(target);
+    while let Some(piece) = reader.next().await {
+        writer.push(piece?).await?;
+    }
+    let stripes = writer.finish().await?;
+    let put = ObjectPut {
+        bucket: target.bucket,
+        key,
+        version: target.version,
+        size,
+        etag: etag.clone(),
+        head,
+        retention: None,
+        legal_hold: false,
+        stripes: stripes.clone(),
+        condition: Condition::default(),
+    };
+    let committed = service
+        .commit_data(Change::ObjectPut(put), &stripes)
+        .await?;
+    let version = match committed.applied {
+        Applied::Version(outcome) => outcome.version,
+        Applied::Done => target.version,
+    };
+    Ok(ObjectCommitted { version, etag })
+}
+
+fn absent(key: &str) -> Problem {
+    Problem::new(Code::NotFound, format!("There is no object {key:?}."))
+}
+
+fn view_of(object: ObjectVersion) -> ObjectView {
+    ObjectView {
+        key: object.key.as_str().to_owned(),
+        version: object.id,
+        size: object.size,
+        etag: object.etag,
+        modified: object.created.to_offset_date_time(),
+        head: ObjectHeaders {
+            headers: object.head.headers,
+            metadata: object.head.metadata,
+        },
+    }
+}
+
+fn stripe_view(stripe: &LayoutStripe) -> StripeView {
+    let place = |block: &crate::storage::metadata::PlacedBlock| BlockPlace {
+        position: block.position,
+        host: block.host,
+        root: block.root,
+    };
+    StripeView {
+        start: stripe.start,
+        manifest: StripeManifest {
+            stripe: stripe.id,
+            data_length: stripe.data_length,
+            redundancy: stripe.redundancy,
+            blocks: stripe.blocks.iter().map(place).collect(),
+        },
+    }
+}

@@ -1,0 +1,411 @@
+//! Where programs write, and what they have written.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    time::Duration,
+};
+
+use gridmart_fabric::{
+    block::{PREFIX_BYTES_MAX, payload_bytes, stripe_bytes_max, stripe_redundancy},
+    ticket::{BlockClaims, BlockCut, BlockOperation, LIFE_MAX, Times},
+};
+use gridmart_schemas::{
+    id::{BlockId, NodeId, StripeId, VersionId},
+    problem::{Code, Problem},
+    role::Operation,
+    storage::{BlockRoot, Redundancy},
+    wire::{
+        Done,
+        storage::{
+            BlockReplace, BlockReplaced, Committed, HostDoor, ObjectCommit, ObjectCommitted,
+            ObjectCondition, ObjectDelete, ObjectHeaders, RECEIPTS_MAX, STRIPES_MAX,
+            StripeManifest, StripePlan, StripesAllocate, StripesAllocated,
+        },
+    },
+};
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use super::{
+    StorageStream,
+    grant::{Admitted, Part},
+};
+use crate::storage::{
+    metadata::{
+        Applied, Change, Condition, DeleteTarget, EtagMatch, KeyError, ObjectHead, ObjectKey,
+        ObjectPut, PartPut, PlacedBlock, Stripe,
+    },
+    placement::{Candidate, TooFewHosts, choose, choose_for_repair},
+};
+
+/// How often the bytes of a plan may go over a ticket: blocks that are sent
+/// again, or read again.
+const REPEATS: u64 = 4;
+/// How long block tickets live.
+const TICKET_LIFE: Duration = LIFE_MAX;
+/// Headers and metadata of an object, in bytes together: more than S3 allows.
+const HEAD_BYTES_MAX: usize = 16 * 1024;
+
+impl StorageStream {
+    pub(super) async fn on_allocate(
+        &self,
+        wanted: StripesAllocate,
+    ) -> Result<StripesAllocated, Problem> {
+        let StripesAllocate {
+            bucket,
+            version,
+            stripes,
+        } = wanted;
+        let admitted = self.admit(bucket, Operation::Write, Part::Some).await?;
+        let policy = admitted.bucket.bucket.redundancy;
+        lengths_check(policy, &stripes)?;
+        let version = version.unwrap_or_else(VersionId::generate);
+        let candidates = admitted.service.data().hosts.candidates();
+        let mut plans = Vec::with_capacity(stripes.len());
+        let mut payloads: BTreeMap<NodeId, u64> = BTreeMap::new();
+        for data_length in stripes {
+            let redundancy = stripe_redundancy(policy, data_length);
+            let payload = payload_of(redundancy, data_length)?;
+            let hosts = chosen(&candidates, redundancy, payload)?;
+            for host in &hosts {
+                *payloads.entry(*host).or_default() += payload;
+            }
+            plans.push(StripePlan {
+                stripe: StripeId::generate(),
+                redundancy,
+                hosts,
+            });
+        }
+        Ok(StripesAllocated {
+            version,
+            epoch: admitted.service.epoch(),
+            stripes: plans,
+            hosts: self.doors(&admitted, version, BlockOperation::Put, &payloads)?,
+        })
+    }
+
+    pub(super) async fn on_replace(&self, wanted: BlockReplace) -> Result<BlockReplaced, Problem> {
+        let BlockReplace {
+            bucket,
+            version,
+            stripe_bytes,
+            used,
+        } = wanted;
+        let admitted = self.admit(bucket, Operation::Write, Part::Some).await?;
+        let policy = admitted.bucket.bucket.redundancy;
+        lengths_check(policy, &[stripe_bytes])?;
+        let payload = payload_of(stripe_redundancy(policy, stripe_bytes), stripe_bytes)?;
+        let candidates = admitted.service.data().hosts.candidates();
+        let bytes = payload + PREFIX_BYTES_MAX as u64;
+        let host = choose_for_repair(&candidates, &used, bytes, rand::random())
+            .map_err(|error| too_few(&error))?;
+        let payloads = BTreeMap::from([(host, payload)]);
+        let mut doors = self.doors(&admitted, version, BlockOperation::Put, &payloads)?;
+        let door = doors.remove(&host).ok_or_else(|| away(host))?;
+        Ok(BlockReplaced { host, door })
+    }
+
+    /// The ways to Hosts, with a ticket for so many bytes on each. Hosts that
+    /// are not to be reached now are left out of what is read from.
+    pub(super) fn doors(
+        &self,
+        admitted: &Admitted,
+        version: VersionId,
+        operation: BlockOperation,
+        payloads: &BTreeMap<NodeId, u64>,
+    ) -> Result<BTreeMap<NodeId, HostDoor>, Problem> {
+        let times = Times::starting(OffsetDateTime::now_utc(), TICKET_LIFE);
+        let identity = self.se.identity.current();
+        let key = identity.signing_key();
+        let mut doors = BTreeMap::new();
+        for (host, payload) in payloads {
+            let Some((name, endpoints, cut)) = self.way(*host) else {
+                continue;
+            };
+            let claims = BlockClaims {
+                iss: self.se.id,
+                sub: admitted.claims.sub.clone(),
+                aud: *host,
+                presenter: self.presenter.clone(),
+                version,
+                operation,
+                bytes: payload.saturating_mul(REPEATS),
+                cut,
+                nbf: times.nbf,
+                iat: times.iat,
+                exp: times.exp,
+                jti: Uuid::now_v7(),
+            };
+            let door = HostDoor {
+                name,
+                endpoints,
+                ticket: key.sign_block(&claims)?,
+            };
+            doors.insert(*host, door);
+        }
+        Ok(doors)
+    }
+
+    fn way(&self, host: NodeId) -> Option<(String, Vec<String>, BlockCut)> {
+        let pool = self.se.goods.pool.lock();
+        let cut = pool.wish().cut_epoch;
+        let known = pool.host(host).filter(|known| !known.revoked)?;
+        let cut = BlockCut {
+            element: cut,
+            host: known.wish.cut_epoch,
+        };
+        Some((known.name().to_owned(), known.endpoints.clone(), cut))
+    }
+
+    pub(super) async fn on_commit(&self, commit: ObjectCommit) -> Result<ObjectCommitted, Problem> {
+        let ObjectCommit {
+            bucket,
+            content,
+            version,
+            stripes,
+            receipts,
+        } = commit;
+        let admitted = match &content {
+            Committed::Object { key, .. } => {
+                self.admit(bucket, Operation::Write, Part::Keys(key))
+                    .await?
+            }
+            Committed::Part { upload, .. } => self.admit_upload(bucket, *upload).await?.0,
+        };
+        let policy = admitted.bucket.bucket.redundancy;
+        let stored = self.receipts_check(version, receipts)?;
+        let etag = etag_of(&stripes);
+        let size = stripes.iter().map(|stripe| stripe.data_length);
+        let size = size.fold(0, u64::saturating_add);
+        let stripes = manifest(policy, stripes, &stored)?;
+        let change = match content {
+            Committed::Object {
+                key,
+                head,
+                condition,
+            } => Change::ObjectPut(ObjectPut {
+                bucket,
+                key: object_key(&key)?,
+                version,
+                size,
+                etag: etag.clone(),
+                head: head_of(head)?,
+                retention: None,
+                legal_hold: false,
+                stripes,
+                condition: condition_of(condition),
+            }),
+            Committed::Part { upload, number } => Change::PartPut(PartPut {
+                upload,
+                number,
+                size,
+                etag: etag.clone(),
+                checksums: BTreeMap::new(),
+                stripes,
+            }),
+        };
+        let committed = admitted.service.commit(change).await?;
+        let version = match committed.applied {
+            Applied::Version(outcome) => outcome.version,
+            Applied::Done => version,
+        };
+        Ok(ObjectCommitted { version, etag })
+    }
+
+    /// The blocks that Hosts say to have.
+    fn receipts_check(
+        &self,
+        version: VersionId,
+        receipts: Vec<String>,
+    ) -> Result<HashMap<(NodeId, BlockId), BlockRoot>, Problem> {
+        if receipts.len() > RECEIPTS_MAX {
+            let detail = format!("A commit has {RECEIPTS_MAX} receipts at most.");
+            return Err(Problem::new(Code::TooLarge, detail));
+        }
+        let now = OffsetDateTime::now_utc();
+        let mut stored = HashMap::new();
+        let keys = self.se.goods.host_keys.read();
+        for receipt in receipts {
+            let claims = keys.verify_receipt(&receipt, self.se.id, &self.presenter, now)?;
+            if claims.version != version {
+                return Err(Problem::new(
+                    Code::TicketForeign,
+                    "A receipt is for another object version.",
+                ));
+            }
+            let blocks = claims.blocks.into_iter();
+            stored.extend(blocks.map(|block| ((claims.iss, block.id), block.root)));
+        }
+        Ok(stored)
+    }
+
+    pub(super) async fn on_delete(&self, wanted: ObjectDelete) -> Result<Done, Problem> {
+        let ObjectDelete {
+            bucket,
+            key,
+            version,
+        } = wanted;
+        let admitted = self
+            .admit(bucket, Operation::Write, Part::Keys(&key))
+            .await?;
+        let target = version.map_or_else(
+            || DeleteTarget::Object {
+                marker: VersionId::generate(),
+            },
+            DeleteTarget::Version,
+        );
+        let delete = crate::storage::metadata::ObjectDelete {
+            bucket,
+            key: object_key(&key)?,
+            target,
+            condition: Condition::default(),
+            bypass: false,
+        };
+        admitted
+            .service
+            .commit(Change::ObjectDelete(delete))
+            .await?;
+        Ok(Done {})
+    }
+}
+
+fn lengths_check(policy: Redundancy, lengths: &[u64]) -> Result<(), Problem> {
+    let most = stripe_bytes_max(policy) as u64;
+    let fits = |length: &u64| (1..=most).contains(length);
+    if lengths.is_empty() || lengths.len() > STRIPES_MAX || !lengths.iter().all(fits) {
+        let detail = format!(
+            "1 to {STRIPES_MAX} stripes may be asked for, each of 1 to {most} bytes as {policy} \
+             cuts them."
+        );
+        return Err(Problem::new(Code::InvalidRequest, detail));
+    }
+    Ok(())
+}
+
+fn payload_of(redundancy: Redundancy, data_length: u64) -> Result<u64, Problem> {
+    payload_bytes(redundancy, data_length)
+        .map(|bytes| bytes as u64)
+        .ok_or_else(|| {
+            let detail = format!("{data_length} bytes are more than a stripe of {redundancy} has.");
+            Problem::new(Code::InvalidRequest, detail)
+        })
+}
+
+fn chosen(
+    candidates: &[Candidate],
+    redundancy: Redundancy,
+    payload: u64,
+) -> Result<Vec<NodeId>, Problem> {
+    let bytes = payload + PREFIX_BYTES_MAX as u64;
+    let blocks = redundancy.blocks().into();
+    choose(candidates, blocks, bytes, rand::random()).map_err(|error| too_few(&error))
+}
+
+fn too_few(error: &TooFewHosts) -> Problem {
+    Problem::new(
+        Code::StorageDegraded,
+        format!("There is no room for the data as its bucket wants it kept: {error}."),
+    )
+}
+
+fn away(host: NodeId) -> Problem {
+    Problem::new(
+        Code::HostDown,
+        format!("Where the Host {host} is, is not known now."),
+    )
+}
+
+/// What is committed of stripes that are as the bucket wants them, each of whose
+/// blocks a Host has.
+fn manifest(
+    policy: Redundancy,
+    stripes: Vec<StripeManifest>,
+    stored: &HashMap<(NodeId, BlockId), BlockRoot>,
+) -> Result<Vec<Stripe>, Problem> {
+    if stripes.len() > STRIPES_MAX {
+        let detail = format!("A commit has {STRIPES_MAX} stripes at most: use an upload in parts.");
+        return Err(Problem::new(Code::TooLarge, detail));
+    }
+    stripes
+        .into_iter()
+        .map(|stripe| {
+            let StripeManifest {
+                stripe,
+                data_length,
+                redundancy,
+                blocks,
+            } = stripe;
+            if redundancy != stripe_redundancy(policy, data_length)
+                || blocks.len() != usize::from(redundancy.blocks())
+            {
+                let detail = format!(
+                    "Stripe {stripe} is not kept as its bucket wants it ({policy}): all of its \
+                     blocks must be there. If the bucket was changed meanwhile, put it again."
+                );
+                return Err(Problem::new(Code::InvalidRequest, detail));
+            }
+            for block in &blocks {
+                let position = block.position;
+                let id = BlockId { stripe, position };
+                if stored.get(&(block.host, id)) != Some(&block.root) {
+                    let detail = format!("No receipt says that {} has block {id}.", block.host);
+                    return Err(Problem::new(Code::InvalidRequest, detail));
+                }
+            }
+            let place = |block: &gridmart_schemas::wire::storage::BlockPlace| PlacedBlock {
+                position: block.position,
+                host: block.host,
+                root: block.root,
+            };
+            Ok(Stripe {
+                id: stripe,
+                data_length,
+                redundancy,
+                payload_length: payload_of(redundancy, data_length)?,
+                blocks: blocks.iter().map(place).collect(),
+            })
+        })
+        .collect()
+}
+
+/// Names the content as it was written; it is no hash of the bytes as such.
+fn etag_of(stripes: &[StripeManifest]) -> String {
+    let mut hasher = blake3::Hasher::new();
+    for block in stripes.iter().flat_map(|stripe| &stripe.blocks) {
+        hasher.update(block.root.as_bytes());
+    }
+    etag("gm", &hasher)
+}
+
+pub(super) fn etag(prefix: &str, hasher: &blake3::Hasher) -> String {
+    let hash = hasher.finalize().to_hex();
+    format!("{prefix}-{}", &hash[..32])
+}
+
+pub(super) fn object_key(key: &str) -> Result<ObjectKey, Problem> {
+    key.parse()
+        .map_err(|error: KeyError| Problem::new(Code::InvalidRequest, error.to_string()))
+}
+
+pub(super) fn head_of(head: ObjectHeaders) -> Result<ObjectHead, Problem> {
+    let ObjectHeaders { headers, metadata } = head;
+    let both = headers.iter().chain(&metadata);
+    let bytes: usize = both.map(|(name, value)| name.len() + value.len()).sum();
+    if bytes > HEAD_BYTES_MAX {
+        let detail = format!("Headers and metadata may have {HEAD_BYTES_MAX} bytes together.");
+        return Err(Problem::new(Code::TooLarge, detail));
+    }
+    Ok(ObjectHead {
+        headers,
+        metadata,
+        ..ObjectHead::default()
+    })
+}
+
+pub(super) fn condition_of(condition: ObjectCondition) -> Condition {
+    Condition {
+        if_match: condition.if_match.map(|etag| EtagMatch::OneOf(vec![etag])),
+        if_none_match: condition.if_absent.then_some(EtagMatch::Any),
+        if_version: None,
+    }
+}
