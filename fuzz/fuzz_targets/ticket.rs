@@ -58,6 +58,7 @@ fn house() -> Result<House, Box<dyn std::error::Error>> {
             version: "1".to_owned(),
         },
         cut: LeaseCut::default(),
+        incarnation: None,
         job: None,
         nbf,
         iat,

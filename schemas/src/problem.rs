@@ -120,7 +120,7 @@ codes! {
     DigestMismatch = "digest-mismatch", 422, true, "Send it again; if it happens again, the copy at the sender is damaged.";
     /// The Host does not answer any more.
     HostDown = "host-down", 502, true, "Call again; a retryable application is called again by itself.";
-    /// The Host started anew while the call ran.
+    /// The Host started anew while the call ran, or since its lease was granted.
     HostRestarted = "host-restarted", 502, true, "Call again; a retryable application is called again by itself.";
     /// The Host cannot be dialled, and did not dial its Element in time.
     RelayFailed = "relay-failed", 504, true, "Try again; the Host's log says why it could not dial its Element.";

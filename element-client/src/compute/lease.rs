@@ -104,6 +104,7 @@ impl LeaseState {
                 host: self.cut.host,
                 application: self.cut.application,
             },
+            incarnation: self.incarnation,
             job: self.job,
             nbf: times.nbf,
             iat: times.iat,
@@ -276,6 +277,8 @@ pub struct ProvenLease {
     pub job: Option<JobId>,
     /// Epochs under which it was granted.
     pub cut: Epochs,
+    /// The Host's start under which it was granted, where the ticket says it.
+    pub incarnation: Option<Incarnation>,
 }
 
 impl ProvenLease {
@@ -292,7 +295,7 @@ impl ProvenLease {
             slots: self.slots,
             job: self.job,
             cut: self.cut,
-            incarnation: None,
+            incarnation: self.incarnation,
             request: None,
             session: Some(session),
             entry: None,
@@ -339,6 +342,7 @@ fn proven(claims: LeaseClaims) -> ProvenLease {
             host: claims.cut.host,
             application: claims.cut.application,
         },
+        incarnation: claims.incarnation,
     }
 }
 
@@ -354,5 +358,6 @@ fn remembered(lease: &LeaseState, presenter: &KeyHash) -> ProvenLease {
         slots: lease.slots,
         job: lease.job,
         cut: lease.cut,
+        incarnation: lease.incarnation,
     }
 }

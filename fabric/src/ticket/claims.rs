@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use gridmart_schemas::{
-    id::{BucketId, Digest, JobId, KeyHash, LeaseId, NodeId, PersonName, RequestId},
+    id::{BucketId, Digest, Incarnation, JobId, KeyHash, LeaseId, NodeId, PersonName, RequestId},
     problem::Problem,
     role::{Operation, Role},
 };
@@ -105,6 +105,10 @@ pub struct LeaseClaims {
     pub application: TicketApplication,
     /// Epochs under which it was made.
     pub cut: LeaseCut,
+    /// The Host's start under which it was granted; absent: an older Element
+    /// does not say, or does not know.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub incarnation: Option<Incarnation>,
     /// The map that it serves.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub job: Option<JobId>,

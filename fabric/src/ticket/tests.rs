@@ -99,6 +99,7 @@ pub(super) fn lease() -> LeaseClaims {
             host: 2,
             application: 3,
         },
+        incarnation: None,
         job: None,
         nbf,
         iat,

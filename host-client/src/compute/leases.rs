@@ -40,10 +40,11 @@ impl Leases {
         deployer: Arc<Deployer>,
         ended: mpsc::UnboundedSender<LeaseId>,
     ) -> Self {
+        let roll = Mutex::new(Roll::new(services.member.incarnation));
         Self {
             services,
             deployer,
-            roll: Mutex::default(),
+            roll,
             ended,
         }
     }

@@ -1,7 +1,8 @@
 //! The leases of a Host, without I/O: which may begin, and which are over.
 //!
 //! Invariants: a ticket outlives its lease, and never begins it anew; nothing
-//! begins under epochs that a kill has passed; a lease has one person, one key
+//! begins under epochs that a kill has passed, or of another start of the Host,
+//! whose Element has called its leases over; a lease has one person, one key
 //! and one application.
 
 use std::{
@@ -11,7 +12,7 @@ use std::{
 
 use gridmart_fabric::ticket::{LEEWAY, LIFE_MAX, LeaseClaims, LeaseCut};
 use gridmart_schemas::{
-    id::LeaseId,
+    id::{Incarnation, LeaseId},
     problem::{Code, Problem},
 };
 
@@ -47,27 +48,36 @@ pub enum End<T> {
 /// All leases in force, and those that were ended lately.
 #[derive(Debug)]
 pub struct Roll<T> {
+    /// This start of the Host.
+    incarnation: Incarnation,
     present: BTreeMap<LeaseId, T>,
     over: BTreeMap<LeaseId, (Instant, Problem)>,
 }
 
-impl<T> Default for Roll<T> {
-    fn default() -> Self {
+impl<T: Tenant> Roll<T> {
+    /// An empty one, of this start of the Host.
+    pub const fn new(incarnation: Incarnation) -> Self {
         Self {
+            incarnation,
             present: BTreeMap::new(),
             over: BTreeMap::new(),
         }
     }
-}
 
-impl<T: Tenant> Roll<T> {
     /// Judges the claims of a verified ticket under the epochs in force. Gives
-    /// the lease if it is present; `None`: it may begin.
+    /// the lease if it is present; `None`: it may begin. A ticket that does not
+    /// name a start of the Host is taken as one of this start.
     pub fn judge(&self, claims: &LeaseClaims, in_force: LeaseCut) -> Result<Option<T>, Problem> {
         if is_cut(claims.cut, in_force) {
             return Err(Problem::new(
                 Code::TicketCut,
                 "The Host, its Element or the application was killed since.",
+            ));
+        }
+        if claims.incarnation.is_some_and(|of| of != self.incarnation) {
+            return Err(Problem::new(
+                Code::HostRestarted,
+                "The Host has started anew since the lease was granted.",
             ));
         }
         if let Some((_, problem)) = self.over.get(&claims.lease) {
@@ -151,5 +161,65 @@ impl<T: Tenant> Roll<T> {
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
         self.present.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use gridmart_fabric::ticket::TicketApplication;
+    use gridmart_schemas::id::{Digest, NodeId};
+
+    use super::*;
+
+    #[derive(Clone, Debug)]
+    struct Held(LeaseClaims);
+
+    impl Tenant for Held {
+        fn claims(&self) -> &LeaseClaims {
+            &self.0
+        }
+
+        fn is_idle(&self) -> bool {
+            true
+        }
+    }
+
+    fn claims(incarnation: Option<Incarnation>) -> LeaseClaims {
+        LeaseClaims {
+            iss: NodeId::generate(),
+            sub: "ada".parse().unwrap(),
+            aud: NodeId::generate(),
+            presenter: "0".repeat(64).parse().unwrap(),
+            lease: LeaseId::generate(),
+            slots: 1,
+            application: TicketApplication {
+                digest: Digest::from_blake3([7; 32]),
+                name: "spf".to_owned(),
+                version: "1".to_owned(),
+            },
+            cut: LeaseCut::default(),
+            incarnation,
+            job: None,
+            nbf: 0,
+            iat: 0,
+            exp: 300,
+        }
+    }
+
+    #[test]
+    fn nothing_begins_under_a_ticket_of_another_start() {
+        let start = Incarnation::generate();
+        let mut roll: Roll<Held> = Roll::new(start);
+        let judged = |roll: &Roll<Held>, claims: &LeaseClaims| {
+            let judged = roll.judge(claims, LeaseCut::default());
+            judged.map(|held| held.is_some()).map_err(|e| e.code)
+        };
+        let older = claims(Some(Incarnation::generate()));
+        assert_eq!(judged(&roll, &older), Err(Code::HostRestarted));
+        for taken in [claims(Some(start)), claims(None)] {
+            assert_eq!(judged(&roll, &taken), Ok(false), "it may begin");
+            roll.on_begun(Held(taken.clone()));
+            assert_eq!(judged(&roll, &taken), Ok(true), "it goes on");
+        }
     }
 }

@@ -2,6 +2,7 @@
 
 use gridmart_fabric::identity::EphemeralKey;
 use gridmart_schemas::id::CallId;
+use gridmart_schemas::id::Incarnation;
 use gridmart_schemas::id::NodeId;
 use gridmart_schemas::problem::Code;
 use gridmart_schemas::resource::ae::AePolicy;
@@ -88,6 +89,10 @@ async fn only_good_tickets_are_taken() {
     assert_eq!(
         refused(&|claims| claims.aud = NodeId::generate()).await,
         Code::TicketForeign
+    );
+    assert_eq!(
+        refused(&|claims| claims.incarnation = Some(Incarnation::generate())).await,
+        Code::HostRestarted
     );
     assert_eq!(
         refused(&|claims| {

@@ -226,9 +226,10 @@ impl Host {
     /// The process begins, with what is on the disk.
     pub(crate) fn boot(&mut self, stage: &mut Stage) {
         let node = self.node();
+        let incarnation = stage.ids.incarnation();
         self.alive = Some(Alive {
-            incarnation: stage.ids.incarnation(),
-            roll: Roll::default(),
+            incarnation,
+            roll: Roll::new(incarnation),
             slots: BTreeMap::new(),
             last_slot: 0,
             permits: self.slots,

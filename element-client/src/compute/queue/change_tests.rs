@@ -22,7 +22,6 @@ use super::{
     pool::HostArrival,
     scene::{Scene, application, digest, host_named, key, person, state},
 };
-use crate::compute::lease::ProvenLease;
 
 #[test]
 fn needs_that_no_host_meets_are_refused_with_reasons() {
@@ -206,97 +205,6 @@ fn a_killed_host_ends_its_own_leases_alone() {
     scene.desire();
     assert_eq!(scene.over().len(), 1);
     assert!(scene.queue.leases().iter().all(|lease| lease.host != host));
-}
-
-#[test]
-fn a_client_that_comes_back_in_time_keeps_its_lease() {
-    let mut scene = Scene::new(&[2], Limits::default());
-    scene.enter(1, 0, 1).unwrap();
-    scene.enter(2, 0, 1).unwrap();
-    let leases = scene.granted();
-    scene.queue.on_session_lost(SessionId(1), scene.now);
-    scene.queue.on_session_lost(SessionId(2), scene.now);
-    scene.pass(Duration::from_secs(10));
-    let lease = scene.queue.leases().get(leases[0].1).unwrap().clone();
-    let mut proven = ProvenLease {
-        id: lease.id,
-        host: lease.host,
-        person: lease.person,
-        presenter: key(2),
-        digest: lease.digest,
-        application: lease.application,
-        version: lease.version,
-        slots: lease.slots,
-        job: None,
-        cut: lease.cut,
-    };
-    scene.queue.on_session_opened(SessionId(9), key(1));
-    assert_eq!(
-        scene
-            .queue
-            .on_session_resumed(SessionId(9), vec![proven.clone()], scene.now),
-        [],
-        "another key"
-    );
-    proven.presenter = key(1);
-    assert_eq!(
-        scene
-            .queue
-            .on_session_resumed(SessionId(9), vec![proven], scene.now),
-        [lease.id]
-    );
-    scene.pass(Duration::from_secs(25));
-    let ended: Vec<LeaseId> = scene
-        .effects()
-        .into_iter()
-        .filter_map(|effect| match effect {
-            Effect::EndOnHost {
-                lease, kill: true, ..
-            } => Some(lease),
-            _ => None,
-        })
-        .collect();
-    assert_eq!(ended, [leases[1].1], "only the other one has ended");
-}
-
-#[test]
-fn after_a_restart_held_slots_are_counted_before_any_is_granted() {
-    let mut scene = Scene::new(&[], Limits::default());
-    let host = NodeId::generate();
-    scene.hosts.push(host);
-    scene.queue.on_host_known(
-        host,
-        Arc::new(host_named(host, "h", 2)),
-        Wish::default(),
-        false,
-    );
-    assert_eq!(
-        scene.enter(5, 0, 1),
-        Ok(1),
-        "nothing is granted before the Host was heard"
-    );
-    let held = HeldLease {
-        lease: LeaseId::generate(),
-        owner: person(1),
-        digest: digest(0),
-        application: "app0".into(),
-        slots: 2,
-        running: Vec::new(),
-        attached: true,
-    };
-    let arrival = HostArrival {
-        id: host,
-        incarnation: Incarnation::generate(),
-        description: Arc::new(host_named(host, "h", 2)),
-        endpoints: Vec::new(),
-        relayed: false,
-        leases: vec![held.clone()],
-        deployments: Vec::new(),
-    };
-    assert_eq!(scene.queue.on_host_arrived(arrival, scene.now), []);
-    assert_eq!(scene.granted(), []);
-    scene.queue.on_leases_ended(host, &[held.lease], scene.now);
-    assert_eq!(scene.granted().len(), 1);
 }
 
 #[test]

@@ -437,4 +437,6 @@ mod order_tests;
 #[cfg(test)]
 mod property_tests;
 #[cfg(test)]
+mod return_tests;
+#[cfg(test)]
 pub(crate) mod scene;

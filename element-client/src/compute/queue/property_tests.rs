@@ -330,6 +330,7 @@ impl World {
                         slots: state.slots,
                         job: state.job,
                         cut: state.cut,
+                        incarnation: state.incarnation,
                     };
                     assert!(
                         self.clients.insert(lease, proven).is_none(),

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use gridmart_schemas::{
-    id::{CallId, Digest, JobId, KeyHash, LeaseId, NodeId},
+    id::{CallId, Digest, Incarnation, JobId, KeyHash, LeaseId, NodeId},
     problem::{Code, Problem},
 };
 
@@ -70,10 +70,9 @@ impl Queue {
     /// A lease of before this Element's restart that no Host has told of: its
     /// client had not used it yet.
     fn adopt_proven(&mut self, session: SessionId, proven: ProvenLease, now: Instant) -> bool {
-        let known = self
-            .hosts
-            .get(&proven.host)
-            .is_some_and(|host| !host.revoked);
+        let known = self.hosts.get(&proven.host).is_some_and(|host| {
+            !host.revoked && !is_of_another_start(proven.incarnation, host.incarnation)
+        });
         let present = self.present_epochs(proven.host, &proven.digest, Epochs::default());
         if !known || self.leases.has_ended(proven.id) || is_cut(proven.cut, present) {
             return false;
@@ -251,6 +250,14 @@ impl Queue {
         }
         self.dispatch(now);
     }
+}
+
+/// Whether a Host has started anew since it gave slots; unknown: taken as not.
+pub(super) fn is_of_another_start(
+    given: Option<Incarnation>,
+    present: Option<Incarnation>,
+) -> bool {
+    given.zip(present).is_some_and(|(given, is)| given != is)
 }
 
 /// Whether something was begun before a cut.

@@ -267,6 +267,7 @@ impl Element {
                 host: desired.wish.cut_epoch,
                 application: application.map_or(0, |known| known.wish.cut_epoch),
             },
+            incarnation: None,
             job: None,
             nbf: times.nbf,
             iat: times.iat,
