@@ -33,7 +33,7 @@ mod settings;
 pub mod cores {
     pub use crate::{
         call::course,
-        grid::{presence, rounds},
+        grid::{presence, rounds, tries},
         map::core as map,
     };
 }

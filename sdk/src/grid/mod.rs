@@ -5,6 +5,7 @@
 //! - `placement`: from a need to a lease, alternatives included;
 //! - `rounds`: which Element is asked next, without I/O;
 //! - `presence`: whether a Host is there still, without I/O;
+//! - `tries`: what follows from a lease that cannot be used, without I/O;
 //! - `stream`: dialling a Host and attaching under a lease, again after a cut;
 //! - `outbox`: frames on their way out, in order, never waited for;
 //! - `link`: the calls of one lease over its stream;
@@ -19,6 +20,7 @@ pub mod presence;
 pub mod rounds;
 mod session;
 mod stream;
+pub mod tries;
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
@@ -33,7 +35,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 pub(crate) use access::{Access, Need};
 pub(crate) use link::{Link, bare};
 pub(crate) use outbox::Outbox;
-pub(crate) use placement::{Demand, Placement, Waited};
+pub(crate) use placement::{Demand, Placement, ROUND_INTERVAL, Waited};
 pub(crate) use pool::{Slot, Wanted};
 pub(crate) use session::{LeaseHold, LeaseState};
 pub(crate) use stream::{CallsStream, attach, attach_frame, reattach};

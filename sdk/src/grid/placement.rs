@@ -26,8 +26,9 @@ use super::{
 };
 use crate::error::Error;
 
-/// Wait between two rounds over all Elements.
-const ROUND_INTERVAL: Duration = Duration::from_millis(500);
+/// Wait between two rounds over all Elements, and before a lease that was over
+/// when it came is asked for anew.
+pub(crate) const ROUND_INTERVAL: Duration = Duration::from_millis(500);
 /// A lease ticket is renewed after this share of its life.
 const RENEW_SHARE: f64 = 0.6;
 /// Wait before a failed renewal is tried again.

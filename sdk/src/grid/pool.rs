@@ -14,7 +14,7 @@ use std::{
 use gridmart_schemas::{
     api::access::ApplicationAccess,
     id::{Digest, JobId, LeaseId, NodeId, RequestId},
-    problem::{Code, Problem},
+    problem::Problem,
 };
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
@@ -24,8 +24,9 @@ use super::{
     Grid,
     access::{Access, Need},
     link::Link,
-    placement::{Demand, Placement, Waiting, await_return, decision},
+    placement::{Demand, Placement, ROUND_INTERVAL, Waiting, await_return, decision},
     rounds::Rounds,
+    tries::{Next, Tries},
 };
 use crate::error::Error;
 
@@ -33,8 +34,8 @@ use crate::error::Error;
 pub(crate) const IDLE_KEPT: Duration = Duration::from_secs(30);
 /// How often idle leases are looked at.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(5);
-/// Leases whose Host cannot be reached are tried so often for one call.
-const HOSTS_TRIED_MAX: usize = 3;
+/// Hosts that cannot be reached, before a call is given up.
+const UNREACHED_MAX: usize = 3;
 
 /// Leases serve whoever asks for the same version with the same needs; those
 /// of a map serve that map alone.
@@ -195,7 +196,8 @@ impl Pool {
             request: wanted.request,
         };
         let mut last: Option<Problem> = None;
-        for _ in 0..HOSTS_TRIED_MAX {
+        let mut tries = Tries::new(UNREACHED_MAX);
+        loop {
             let mut waiting = Waiting::new(demand.clone());
             let hold = loop {
                 match waiting.next(grid).await {
@@ -209,15 +211,15 @@ impl Pool {
             match Link::open(grid.tls(), hold, Arc::downgrade(self), grid.tasks()).await {
                 Ok(link) => return Ok(self.keep(place, link)),
                 Err(problem) => {
-                    demand.avoid.push(host);
+                    match tries.on_unusable(&problem, Instant::now()) {
+                        Next::Elsewhere => demand.avoid.push(host),
+                        Next::Anew => tokio::time::sleep(ROUND_INTERVAL).await,
+                        Next::Over => return Err(problem.into()),
+                    }
                     last = Some(problem);
                 }
             }
         }
-        Err(last.map_or_else(
-            || Error::refused(Code::HostDown, "no Host could be reached"),
-            Into::into,
-        ))
     }
 
     /// Puts a new lease on its shelf; the first slot is the caller's.

@@ -83,6 +83,7 @@ const fn is_final(code: Code) -> bool {
         code,
         Code::LeaseUnknown
             | Code::LeaseEnded
+            | Code::HostRestarted
             | Code::TicketCut
             | Code::TicketInvalid
             | Code::TicketForeign
@@ -123,12 +124,14 @@ mod tests {
         let (was, now) = (Incarnation::generate(), Instant::now());
         let later = now + Duration::from_secs(1);
         let away = Problem::new(Code::HostDown, "refused");
-        let ended = Problem::new(Code::LeaseEnded, "ended");
+        let finals = [Code::LeaseEnded, Code::HostRestarted].map(|code| Problem::new(code, "over"));
         let judged = |dialled, next| judge_dial(dialled, was, "h", next, later);
         assert_eq!(judged(Ok(was), later), Dialled::Attached);
         assert_eq!(judged(Err(&away), now), Dialled::Again);
         assert!(matches!(judged(Err(&away), later), Dialled::Lost(_)));
-        assert_eq!(judged(Err(&ended), now), Dialled::Lost(ended.clone()));
+        for last in &finals {
+            assert_eq!(judged(Err(last), now), Dialled::Lost(last.clone()));
+        }
         let other = judged(Ok(Incarnation::generate()), now);
         assert!(matches!(other, Dialled::Lost(_)));
     }

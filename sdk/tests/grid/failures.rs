@@ -76,6 +76,26 @@ async fn what_has_handed_out_output_is_never_run_again() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_lease_of_another_start_of_the_only_host_is_asked_for_anew() {
+    let grid = Grid::start(&[1]).await;
+    grid.controller.application.lock().retryable = false;
+    let client = grid.client();
+    // More often than Hosts are tried that cannot be reached.
+    grid.hosts[0].foreign.store(4, Ordering::SeqCst);
+    let output = client.apps().call("app").stdin("a").output().await.unwrap();
+    assert_eq!(output.stdout, "A");
+    assert_eq!(grid.element.entered.load(Ordering::SeqCst), 5);
+    assert_eq!(grid.element.leases(), 1, "the others were given back");
+    client.close().await;
+
+    let client = grid.client();
+    grid.hosts[0].foreign.store(6, Ordering::SeqCst);
+    let parts = vec!["a".into(), "b".into()];
+    let result = client.apps().map("app").parts(parts).run().await.unwrap();
+    assert_eq!((result.report.done, result.report.attempts), (2, 2));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_killed_call_is_not_run_again() {
     let grid = Grid::start(&[1]).await;
     let client = grid.client();

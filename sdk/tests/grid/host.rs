@@ -56,6 +56,8 @@ pub(crate) struct Host {
     pub(crate) dies_after: AtomicUsize,
     /// Parts whose input contains `bad` fail while this is set.
     pub(crate) picky: AtomicBool,
+    /// So many attaches are refused, as if their leases were of another start.
+    pub(crate) foreign: AtomicU32,
 }
 
 #[derive(Default)]
@@ -236,6 +238,7 @@ impl Host {
             parts_run: AtomicU32::new(0),
             dies_after: AtomicUsize::new(usize::MAX),
             picky: AtomicBool::new(false),
+            foreign: AtomicU32::new(0),
         });
         let stop = host.door.lock().clone();
         let service = Arc::new(Door(Arc::clone(&host)));
@@ -336,6 +339,10 @@ impl Host {
     fn on_frame(self: &Arc<Self>, frame: Frame<'_>, payload: Bytes, sink: &Line) {
         let channel = frame.channel;
         match frame.kind {
+            Kind::Attach if self.is_of_another_start() => {
+                let problem = Problem::new(Code::HostRestarted, "of another start");
+                sink.send_json(Kind::Refused, 0, &problem);
+            }
             Kind::Attach => {
                 let held = self.calls.lock().keys().copied().collect();
                 let attached = Attached {
@@ -360,6 +367,13 @@ impl Host {
                 self.on_call_frame(&call, kind, frame, payload);
             }
         }
+    }
+
+    fn is_of_another_start(&self) -> bool {
+        let order = Ordering::SeqCst;
+        self.foreign
+            .fetch_update(order, order, |left| left.checked_sub(1))
+            .is_ok()
     }
 
     fn on_channel(&self, channel: u32, sink: &Line) -> Option<Arc<Call>> {

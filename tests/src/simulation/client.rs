@@ -19,6 +19,7 @@ use gridmart_sdk::cores::{
     course::Course,
     map::{Assignment, Core, Rules, Seat},
     rounds::Rounds,
+    tries::Tries,
 };
 
 use super::{
@@ -37,8 +38,8 @@ mod session;
 const TICK: u64 = SECOND;
 /// An idle lease is kept for the next call so long.
 const IDLE_KEPT: Duration = Duration::from_secs(30);
-/// Leases whose Host cannot be reached are tried so often for one call.
-const HOSTS_TRIED_MAX: usize = 3;
+/// Hosts that cannot be reached, before a call is given up.
+const UNREACHED_MAX: usize = 3;
 /// Calls and maps that a program has at a time.
 const CALLS_MAX: usize = 6;
 
@@ -105,7 +106,7 @@ struct Call {
     app: usize,
     arguments: Vec<String>,
     on: Option<(LeaseId, u32)>,
-    tried: usize,
+    tries: Tries,
     avoid: Vec<NodeId>,
     search: Option<u64>,
     priority: i32,
@@ -156,7 +157,7 @@ struct MapRun {
     enter_after: Option<Instant>,
     avoid: Vec<NodeId>,
     last_seat: Seat,
-    undialled: usize,
+    tries: Tries,
 }
 
 /// A map, as its folder on the disk keeps it.
@@ -372,7 +373,7 @@ impl Client {
             app,
             arguments,
             on: None,
-            tried: 0,
+            tries: Tries::new(UNREACHED_MAX),
             avoid: Vec::new(),
             search: None,
             priority,

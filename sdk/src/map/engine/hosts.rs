@@ -17,10 +17,11 @@ use super::{
 use crate::{
     error::Error,
     grid::{
-        CallsStream, Demand, LeaseHold, LeaseState, Outbox, Placement, Waited, attach,
-        attach_frame,
+        CallsStream, Demand, LeaseHold, LeaseState, Outbox, Placement, ROUND_INTERVAL, Waited,
+        attach, attach_frame,
         presence::{Finding, judge_probe},
         reattach,
+        tries::Next,
     },
     map::{core::Seat, seat::MapSeat},
 };
@@ -30,7 +31,7 @@ const ENTER_INTERVAL: Duration = Duration::from_secs(5);
 /// A silent Host is not asked about again before this.
 const ASK_AGAIN_MIN: Duration = Duration::from_millis(500);
 /// Hosts that cannot be dialled, while none is at work, before it is given up.
-const UNDIALLED_MAX: usize = 5;
+pub(super) const UNDIALLED_MAX: usize = 5;
 
 impl Engine<'_> {
     /// Asks for slots, if there are parts for more than there are.
@@ -131,18 +132,25 @@ impl Engine<'_> {
     }
 
     fn on_undialled(&mut self, hold: &LeaseHold, problem: Problem) -> Result<(), Error> {
-        self.avoid.push(hold.host());
-        // The queue is entered again, without that Host.
-        self.waited = None;
-        self.enter_after = None;
-        if self.lines.seats.is_empty() && self.avoid.len() >= UNDIALLED_MAX {
+        let next = self.tries.on_unusable(&problem, Instant::now());
+        if next == Next::Over && self.lines.seats.is_empty() {
             return Err(problem.into());
         }
+        // The queue is entered again: without that Host, or a moment later.
+        self.waited = None;
+        self.enter_after = match next {
+            Next::Anew => Some(Instant::now() + ROUND_INTERVAL),
+            Next::Elsewhere | Next::Over => {
+                self.avoid.push(hold.host());
+                None
+            }
+        };
         tracing::debug!(job.id = %self.plan.job, node.id = %hold.host(), %problem, "a Host cannot be reached");
         Ok(())
     }
 
     fn seat_added(&mut self, hold: Arc<LeaseHold>, stream: CallsStream) {
+        self.tries.on_attached();
         self.last_seat += 1;
         let seat = self.last_seat;
         let CallsStream {

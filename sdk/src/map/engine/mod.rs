@@ -36,7 +36,7 @@ use lines::Lines;
 
 use crate::{
     error::Error,
-    grid::{CallsStream, Grid, LeaseHold, Need, Placement, Waited},
+    grid::{CallsStream, Grid, LeaseHold, Need, Placement, Waited, tries::Tries},
 };
 
 /// How often progress is told and silence is noticed.
@@ -107,6 +107,7 @@ pub(crate) struct Engine<'a> {
     waited: Option<Waited>,
     /// Hosts that could not be dialled.
     avoid: Vec<NodeId>,
+    tries: Tries,
     /// When to enter the queue again, after a refusal.
     enter_after: Option<Instant>,
     position: Option<u32>,
@@ -143,6 +144,7 @@ impl<'a> Engine<'a> {
             sides: FuturesUnordered::new(),
             waited: None,
             avoid: Vec::new(),
+            tries: Tries::new(hosts::UNDIALLED_MAX),
             enter_after: None,
             position: None,
             last_seat: 0,

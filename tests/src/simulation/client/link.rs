@@ -15,11 +15,11 @@ use gridmart_schemas::{
 use gridmart_sdk::cores::{
     course::{After, Rerun},
     presence::{Dialled, Finding, REATTACH_GRACE, judge_dial, judge_probe},
+    tries::Next,
 };
 
 use super::{
-    Asked, Client, Conn, HOSTS_TRIED_MAX, MILLI, Purpose, SECOND, Stage, Standing, Timer, Want,
-    Work, short,
+    Asked, Client, Conn, MILLI, Purpose, SECOND, Stage, Standing, Timer, Want, Work, short,
 };
 use crate::simulation::{message::Body, stage::Node};
 
@@ -98,6 +98,7 @@ impl Client {
     /// A new lease whose Host cannot be reached: it goes back, and another one
     /// is looked for.
     fn on_host_unreached(&mut self, stage: &mut Stage, lease: LeaseId, problem: Problem) {
+        let now = stage.instant(self.node());
         let Some(alive) = &mut self.alive else { return };
         let Some(link) = alive.links.remove(&lease) else {
             return;
@@ -110,15 +111,16 @@ impl Client {
                 else {
                     return;
                 };
-                waiting.avoid.push(link.lease.host);
-                waiting.tried += 1;
-                if waiting.tried >= HOSTS_TRIED_MAX {
-                    self.on_over(stage, call, Err(problem));
-                } else {
-                    self.place(stage, call);
+                match waiting.tries.on_unusable(&problem, now) {
+                    Next::Elsewhere => {
+                        waiting.avoid.push(link.lease.host);
+                        self.place(stage, call);
+                    }
+                    Next::Anew => self.place_later(stage, call),
+                    Next::Over => self.on_over(stage, call, Err(problem)),
                 }
             }
-            Want::Map => self.on_seat_undialled(stage, link.lease.host),
+            Want::Map => self.on_seat_undialled(stage, link.lease.host, &problem),
         }
     }
 

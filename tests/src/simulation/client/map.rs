@@ -7,9 +7,14 @@ use gridmart_schemas::{
     problem::{Code, Problem},
     wire::{call::CallCancel, record::CallEnd},
 };
-use gridmart_sdk::cores::map::{Core, Outcome, Rules, Seat, is_lease_over};
+use gridmart_sdk::cores::{
+    map::{Core, Outcome, Rules, Seat, is_lease_over},
+    tries::{Next, Tries},
+};
 
-use super::{Client, Folder, MapRun, Part, Stage, Timer, Want, Work, short};
+use super::{
+    Client, Folder, MapRun, Part, Stage, Timer, Want, Work, search::ROUND_INTERVAL, short,
+};
 use crate::simulation::{message::Body, stage::SECOND};
 
 /// A refused entry is tried again after this, while Hosts are at work.
@@ -63,7 +68,7 @@ impl Client {
             enter_after: None,
             avoid: Vec::new(),
             last_seat: 0,
-            undialled: 0,
+            tries: Tries::new(UNDIALLED_MAX),
         };
         if let Some(alive) = &mut self.alive {
             alive.map = Some(run);
@@ -128,20 +133,25 @@ impl Client {
         self.enter_later(stage, ENTER_INTERVAL);
     }
 
-    pub(super) fn on_seat_undialled(&mut self, stage: &mut Stage, host: NodeId) {
+    pub(super) fn on_seat_undialled(&mut self, stage: &mut Stage, host: NodeId, problem: &Problem) {
+        let now = stage.instant(self.node());
         let Some(alive) = &mut self.alive else { return };
         let Some(map) = &mut alive.map else { return };
-        map.avoid.push(host);
-        map.undialled += 1;
+        let next = map.tries.on_unusable(problem, now);
         map.enter_after = None;
-        let given_up = map.undialled >= UNDIALLED_MAX;
+        if next != Next::Anew {
+            map.avoid.push(host);
+        }
         let search = map.search.take();
         if let Some(search) = search {
             self.leave(stage, search);
         }
         let Some(alive) = &mut self.alive else { return };
-        if given_up && !alive.links.values().any(|link| link.want == Want::Map) {
+        if next == Next::Over && !alive.links.values().any(|link| link.want == Want::Map) {
             return self.end_map(stage, false);
+        }
+        if next == Next::Anew {
+            return self.enter_later(stage, Duration::from_micros(ROUND_INTERVAL));
         }
         self.enter_map(stage);
     }
@@ -157,6 +167,7 @@ impl Client {
         let Some(link) = alive.links.get_mut(&lease) else {
             return;
         };
+        map.tries.on_attached();
         map.last_seat += 1;
         map.core.on_seat_added(map.last_seat, link.lease.host);
         link.seat = Some(map.last_seat);

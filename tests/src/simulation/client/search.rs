@@ -18,7 +18,7 @@ use crate::simulation::{message::Body, stage::Node};
 
 /// A ticket is used no more so long before it expires.
 const EXPIRY_MARGIN: Duration = Duration::from_secs(15);
-const ROUND_INTERVAL: u64 = 500 * MILLI;
+pub(super) const ROUND_INTERVAL: u64 = 500 * MILLI;
 const ANSWER_PATIENCE: u64 = 10 * SECOND;
 
 impl Client {
@@ -41,15 +41,34 @@ impl Client {
         if let Some(lease) = kept.map(|(lease, _)| *lease) {
             return self.send_call(stage, id, lease);
         }
-        let search = self.search(Want::Call(id), app, 1, avoid, priority);
-        if let Some(alive) = &mut self.alive
-            && let Some(call) = alive.calls.get_mut(&id)
-        {
-            call.search = search;
-        }
-        if let Some(search) = search {
+        if let Some(search) = self.search_for(id, app, avoid, priority) {
             self.advance(stage, search);
         }
+    }
+
+    /// Asks for a slot after a moment; one that comes free meanwhile serves.
+    pub(super) fn place_later(&mut self, stage: &mut Stage, id: CallId) {
+        let node = self.node();
+        let call = self.alive.as_ref().and_then(|alive| alive.calls.get(&id));
+        let Some(call) = call else { return };
+        let avoid = [call.course.avoid(), &call.avoid].concat();
+        let (app, priority) = (call.app, call.priority);
+        if let Some(search) = self.search_for(id, app, avoid, priority) {
+            stage.timer(node, ROUND_INTERVAL, Timer::Search(search));
+        }
+    }
+
+    fn search_for(
+        &mut self,
+        id: CallId,
+        app: usize,
+        avoid: Vec<gridmart_schemas::id::NodeId>,
+        priority: i32,
+    ) -> Option<u64> {
+        let search = self.search(Want::Call(id), app, 1, avoid, priority);
+        let call = self.alive.as_mut()?.calls.get_mut(&id)?;
+        call.search = search;
+        search
     }
 
     pub(super) fn search(
