@@ -508,7 +508,6 @@ impl Controller {
         Ok(Body::Decision(Box::new(AccessDecision {
             request_id: stage.ids.request(),
             application: Some(ApplicationAccess {
-                bucket: None,
                 name: application.name.clone(),
                 version: application.version.clone(),
                 digest: application.digest.clone(),
@@ -517,6 +516,7 @@ impl Controller {
                 has_split: false,
                 has_merge: false,
             }),
+            bucket: None,
             elements,
             expires_in: u32::try_from(TICKET_LIFE.as_secs()).unwrap_or(u32::MAX),
             explanation: placement.explanation,
