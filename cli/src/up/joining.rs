@@ -67,10 +67,14 @@ impl Admin {
         })
     }
 
-    /// Makes the token with which the Element joins.
-    pub(crate) async fn element_token(&self, domain: &str) -> Result<String, Failure> {
+    /// Makes the token with which an Element joins.
+    pub(crate) async fn element_token(
+        &self,
+        kind: NodeKind,
+        domain: &str,
+    ) -> Result<String, Failure> {
         let request = JoinTokenRequest {
-            kind: NodeKind::ComputingElement,
+            kind,
             domain: Some(domain.to_owned()),
             element: None,
             uses: 1,
@@ -83,11 +87,13 @@ impl Admin {
     /// Makes one token with which our own new Hosts join.
     pub(crate) async fn own_hosts_token(
         &self,
+        kind: NodeKind,
         element: NodeId,
         uses: u32,
     ) -> Result<String, Failure> {
         Ok(self
             .token(&host_request(
+                kind,
                 element,
                 uses,
                 OWN_TOKEN_SECONDS,
@@ -100,6 +106,7 @@ impl Admin {
     /// Makes the token of the line that joins other machines.
     pub(crate) async fn printed_token(&self, element: NodeId) -> Result<String, Failure> {
         let request = host_request(
+            NodeKind::ComputeHost,
             element,
             PRINTED_TOKEN_USES,
             PRINTED_TOKEN_SECONDS,
@@ -108,7 +115,7 @@ impl Admin {
         Ok(self.token(&request).await?.token)
     }
 
-    /// Waits until this many Hosts and their Element are connected; gives what is missing.
+    /// Waits until these Hosts and Elements are connected; gives what is missing.
     pub(crate) async fn connected(&self, names: &[String]) -> Result<Vec<String>, Failure> {
         let deadline = Instant::now() + CONNECT_MAX;
         loop {
@@ -140,9 +147,15 @@ impl Admin {
     }
 }
 
-fn host_request(element: NodeId, uses: u32, expires_in: u64, label: &str) -> JoinTokenRequest {
+fn host_request(
+    kind: NodeKind,
+    element: NodeId,
+    uses: u32,
+    expires_in: u64,
+    label: &str,
+) -> JoinTokenRequest {
     JoinTokenRequest {
-        kind: NodeKind::ComputeHost,
+        kind,
         domain: None,
         element: Some(element.to_string()),
         uses,

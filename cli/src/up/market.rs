@@ -7,14 +7,14 @@ use gridmart_fabric::{
     disk::{RealDisk, Secrecy, durable_write},
     ready::Ready,
 };
-use gridmart_schemas::id::NodeId;
+use gridmart_schemas::{id::NodeId, role::NodeKind};
 use serde::Serialize;
 
 use super::{
     child::{Role, say},
     joining::Admin,
     memory::{Memory, port_of},
-    plan::{CONTROL, ELEMENT, Plan, make_folder},
+    plan::{CONTROL, Plan, Pool, make_folder},
 };
 use crate::{failure::Failure, output::Output};
 
@@ -28,7 +28,7 @@ pub(crate) struct Market {
     memory: Memory,
     output: Output,
     control: Option<Role>,
-    element: Option<Role>,
+    elements: Vec<Role>,
     hosts: Vec<Role>,
 }
 
@@ -39,10 +39,12 @@ pub(crate) struct Opened {
     url: String,
     /// The nodes' door, where Elements of other sites join.
     nodes: String,
-    /// The Element's door, where Hosts of other machines join.
+    /// The Computing Element's door, where Hosts of other machines join.
     element: String,
-    /// The Hosts' names.
+    /// The compute Hosts' names.
     hosts: Vec<String>,
+    /// The storage Hosts' names.
+    storage_hosts: Vec<String>,
     /// The line that joins a Host on another machine.
     join_command: Option<String>,
     /// Where everything is kept.
@@ -63,11 +65,13 @@ impl Opened {
             .unwrap_or("gridmart token create --kind chost");
         output.page(|page| {
             page.line(format!(
-                "gridmart is ready: {} nodes {} element {} hosts {} ({:.1} s); join a machine: {join}",
+                "gridmart is ready: {} nodes {} element {} hosts {} storage hosts {} ({:.1} s); \
+                 join a machine: {join}",
                 self.url,
                 self.nodes,
                 self.element,
                 self.hosts.len(),
+                self.storage_hosts.len(),
                 self.seconds
             ));
         })?;
@@ -89,7 +93,7 @@ impl Market {
             memory,
             output,
             control: None,
-            element: None,
+            elements: Vec::new(),
             hosts: Vec::new(),
         })
     }
@@ -104,11 +108,13 @@ impl Market {
         durable_write(&RealDisk, &ca, root.as_bytes(), Secrecy::Open)
             .with_context(|| format!("{} cannot be written", ca.display()))?;
         let nodes = address(&control, "nodes")?;
-        let (element, port) = self.open_element(&admin, &nodes).await?;
-        self.open_hosts(&admin, element, port).await?;
-        let names: Vec<String> = std::iter::once(ELEMENT.to_owned())
-            .chain(self.plan.hosts())
+        let (element, port) = self.open_pools(&admin, &nodes).await?;
+        let pools = self.plan.pools();
+        let names: Vec<String> = pools
+            .iter()
+            .flat_map(|pool| std::iter::once(pool.element.to_owned()).chain(pool.hosts()))
             .collect();
+        self.tell_idle(&names);
         for name in admin.connected(&names).await? {
             self.output.note(&format!(
                 "{name} is not connected yet; `gridmart resources` shows when it is"
@@ -131,7 +137,8 @@ impl Market {
             url: admin.url,
             nodes,
             element: door,
-            hosts: names.into_iter().skip(1).collect(),
+            hosts: hosts_of(&pools, NodeKind::ComputingElement),
+            storage_hosts: hosts_of(&pools, NodeKind::StorageElement),
             join_command,
             data_dir: self.plan.folder.clone(),
             seconds: began.elapsed().as_secs_f64(),
@@ -145,67 +152,87 @@ impl Market {
         Ok(ready)
     }
 
-    async fn open_element(
+    /// Starts the Elements, and then all Hosts at the same time. Gives the
+    /// Computing Element, and the port of its door.
+    async fn open_pools(
         &mut self,
         admin: &Admin,
         controller: &str,
     ) -> Result<(NodeId, u16), Failure> {
-        let token = match self.memory.node(ELEMENT) {
-            Some(_) => None,
-            None => Some(admin.element_token(&self.plan.domain).await?),
-        };
-        let role = Role::start(
-            self.plan.element(&self.memory, controller, token),
-            self.plan.restart,
-        );
-        let ready = self.element.insert(role).ready().await?;
-        self.memory.note(ELEMENT, &ready)?;
-        let node = ready
-            .node
-            .ok_or_else(|| Failure::local("the Element is ready but has not said who it is"))?;
-        let port = port_of(&address(&ready, "door")?)
-            .ok_or_else(|| Failure::local("the Element has not said where its door is"))?;
-        Ok((node, port))
+        let pools = self.plan.pools();
+        for pool in &pools {
+            self.start_element(admin, *pool, controller).await?;
+        }
+        let mut doors = Vec::new();
+        for (pool, element) in pools.iter().zip(&mut self.elements) {
+            let ready = element.ready().await?;
+            self.memory.note(pool.element, &ready)?;
+            doors.push(door_of(&ready)?);
+        }
+        for (pool, (element, port)) in pools.iter().zip(&doors) {
+            self.start_hosts(admin, *pool, *element, *port).await?;
+        }
+        for host in &mut self.hosts {
+            let ready = host.ready().await?;
+            self.memory.note(&host.name, &ready)?;
+        }
+        let first = doors.first().copied();
+        first.ok_or_else(|| Failure::local("there is no Element"))
     }
 
-    async fn open_hosts(
+    async fn start_element(
         &mut self,
         admin: &Admin,
+        pool: Pool,
+        controller: &str,
+    ) -> Result<(), Failure> {
+        let token = match self.memory.node(pool.element) {
+            Some(_) => None,
+            None => Some(admin.element_token(pool.kind, &self.plan.domain).await?),
+        };
+        self.elements.push(Role::start(
+            self.plan.element(pool, &self.memory, controller, token),
+            self.plan.restart,
+        ));
+        Ok(())
+    }
+
+    async fn start_hosts(
+        &mut self,
+        admin: &Admin,
+        pool: Pool,
         element: NodeId,
         port: u16,
     ) -> Result<(), Failure> {
-        let new = self
-            .plan
+        let new = pool
             .hosts()
             .filter(|name| self.memory.node(name).is_none())
             .count();
-        let token = match u32::try_from(new) {
-            Ok(0) | Err(_) => None,
-            Ok(uses) => Some(admin.own_hosts_token(element, uses).await?),
+        let token = match (u32::try_from(new), pool.kind.host_kind()) {
+            (Ok(uses @ 1..), Some(kind)) => Some(admin.own_hosts_token(kind, element, uses).await?),
+            _ => None,
         };
         let door = format!("{}:{port}", bracketed(&self.plan.near_element()));
-        for name in self.plan.hosts() {
+        for name in pool.hosts() {
             let token = if self.memory.node(&name).is_none() {
                 token.clone()
             } else {
                 None
             };
             self.hosts.push(Role::start(
-                self.plan.host(&name, &door, token),
+                self.plan.host(pool, &name, &door, token),
                 self.plan.restart,
             ));
         }
-        for host in &mut self.hosts {
-            let ready = host.ready().await?;
-            self.memory.note(&host.name, &ready)?;
-        }
-        let planned: Vec<String> = self.plan.hosts().collect();
+        Ok(())
+    }
+
+    /// Names the roles that have joined once and are not asked for now.
+    fn tell_idle(&self, planned: &[String]) {
         let idle: Vec<&str> = self
             .memory
             .joined()
-            .filter(|name| {
-                name.starts_with("host-") && !planned.iter().any(|planned| planned == name)
-            })
+            .filter(|name| *name != CONTROL && !planned.iter().any(|planned| planned == name))
             .collect();
         if !idle.is_empty() {
             self.output.note(&format!(
@@ -213,16 +240,15 @@ impl Market {
                 idle.join(", ")
             ));
         }
-        Ok(())
     }
 
-    /// Ends all roles: Hosts, Element, controller. Once `hurry` comes true,
+    /// Ends all roles: Hosts, Elements, controller. Once `hurry` comes true,
     /// nothing is waited for any more.
     pub(crate) async fn close(mut self, hurry: impl Future<Output = ()>) {
         let hurries: Vec<_> = self
             .hosts
             .iter()
-            .chain(&self.element)
+            .chain(&self.elements)
             .chain(&self.control)
             .map(Role::hurry_handle)
             .collect();
@@ -233,7 +259,7 @@ impl Market {
             for host in &mut self.hosts {
                 host.ended().await;
             }
-            for role in self.element.iter_mut().chain(&mut self.control) {
+            for role in self.elements.iter_mut().chain(&mut self.control) {
                 role.stop();
                 role.ended().await;
             }
@@ -248,6 +274,21 @@ impl Market {
         }
         ending.await;
     }
+}
+
+fn hosts_of(pools: &[Pool], kind: NodeKind) -> Vec<String> {
+    let pools = pools.iter().filter(|pool| pool.kind == kind);
+    pools.flat_map(Pool::hosts).collect()
+}
+
+/// Who an Element is, and the port of its door.
+fn door_of(ready: &Ready) -> Result<(NodeId, u16), Failure> {
+    let node = ready
+        .node
+        .ok_or_else(|| Failure::local("an Element is ready but has not said who it is"))?;
+    let port = port_of(&address(ready, "door")?)
+        .ok_or_else(|| Failure::local("an Element has not said where its door is"))?;
+    Ok((node, port))
 }
 
 fn address(ready: &Ready, door: &str) -> Result<String, Failure> {

@@ -2,7 +2,7 @@
 //!
 //! Invariants: each role is a process of its own, in a process group of its
 //! own, so that Ctrl-C reaches only this supervisor, which then ends the roles
-//! in order (Hosts, Element, controller); a role follows the supervisor into
+//! in order (Hosts, Elements, controller); a role follows the supervisor into
 //! death however that one dies; one supervisor per data folder.
 
 mod child;
@@ -37,7 +37,7 @@ use crate::{
 /// More Hosts than this on one machine are a mistake.
 const HOSTS_MAX: i64 = 64;
 
-/// Run a whole supermarket on this machine: controller, Element and Hosts.
+/// Run a whole supermarket on this machine: controller, Elements and Hosts.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
     /// Folder for everything it keeps [default: $XDG_DATA_HOME/gridmart]
@@ -49,13 +49,16 @@ pub(crate) struct Arguments {
     /// How many compute Hosts
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(0..=HOSTS_MAX))]
     compute_hosts: u32,
+    /// How many storage Hosts; 0: no storage
+    #[arg(long, value_name = "N", default_value_t = 7, value_parser = clap::value_parser!(u32).range(0..=HOSTS_MAX))]
+    storage_hosts: u32,
     /// Calls that may run at a time on each Host [default: one per CPU]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     slots: Option<u32>,
-    /// Address of the Element's door, where Hosts of other machines join (mutual TLS)
+    /// Address of the Elements' doors, where Hosts of other machines join (mutual TLS)
     #[arg(long, value_name = "ADDR", default_value_t = IpAddr::V4(Ipv4Addr::UNSPECIFIED))]
     listen: IpAddr,
-    /// The domain that the Element belongs to
+    /// The domain that the Elements belong to
     #[arg(long, default_value = "local")]
     domain: String,
     /// How long the roles' certificates live; they are renewed at half of it [default: 7d]
@@ -105,6 +108,7 @@ async fn supervise(arguments: &Arguments, output: Output) -> Result<(), Failure>
         folder,
         port_base: arguments.port_base,
         compute_hosts: arguments.compute_hosts,
+        storage_hosts: arguments.storage_hosts,
         slots: arguments.slots,
         listen: arguments.listen,
         domain: arguments.domain.clone(),

@@ -9,14 +9,13 @@ use std::{
 };
 
 use anyhow::Context as _;
+use gridmart_schemas::role::NodeKind;
 
 use super::memory::Memory;
 use crate::{failure::Failure, period::Period, role::LogFormat};
 
 /// The controller's name, folder and log.
 pub(crate) const CONTROL: &str = "control";
-/// The Element's.
-pub(crate) const ELEMENT: &str = "ce-1";
 /// Distance of the nodes' door from the first port.
 const NODES_PORT: u16 = 9;
 
@@ -27,13 +26,15 @@ pub(crate) struct Plan {
     pub(crate) folder: PathBuf,
     /// First port, 0 for free ones.
     pub(crate) port_base: u16,
-    /// Number of Hosts.
+    /// Number of compute Hosts.
     pub(crate) compute_hosts: u32,
+    /// Number of storage Hosts; without any there is no Storage Element.
+    pub(crate) storage_hosts: u32,
     /// Slots of each Host.
     pub(crate) slots: Option<u32>,
-    /// Address of the Element's door.
+    /// Address of the Elements' doors.
     pub(crate) listen: IpAddr,
-    /// Domain of the Element.
+    /// Domain of the Elements.
     pub(crate) domain: String,
     /// How long certificates live, if anything is said.
     pub(crate) certificate_lifetime: Option<Period>,
@@ -45,6 +46,27 @@ pub(crate) struct Plan {
     pub(crate) log_format: LogFormat,
     /// Filter of the logs.
     pub(crate) log_level: String,
+}
+
+/// An Element and its Hosts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Pool {
+    /// The Element's kind.
+    pub(crate) kind: NodeKind,
+    /// The Element's name, folder and log.
+    pub(crate) element: &'static str,
+    /// What its Hosts' names begin with; a number follows.
+    pub(crate) prefix: &'static str,
+    /// Number of Hosts.
+    hosts: u32,
+}
+
+impl Pool {
+    /// Names the Hosts.
+    pub(crate) fn hosts(&self) -> impl Iterator<Item = String> + use<> {
+        let prefix = self.prefix;
+        (1..=self.hosts).map(move |number| format!("{prefix}{number}"))
+    }
 }
 
 /// One role's process, as it is to be started.
@@ -88,9 +110,23 @@ impl RoleSpec {
 }
 
 impl Plan {
-    /// Names the Hosts.
-    pub(crate) fn hosts(&self) -> impl Iterator<Item = String> + use<> {
-        (1..=self.compute_hosts).map(|number| format!("host-{number}"))
+    /// Gives the Elements with their Hosts.
+    pub(crate) fn pools(&self) -> Vec<Pool> {
+        let compute = Pool {
+            kind: NodeKind::ComputingElement,
+            element: "ce-1",
+            prefix: "host-",
+            hosts: self.compute_hosts,
+        };
+        let storage = Pool {
+            kind: NodeKind::StorageElement,
+            element: "se-1",
+            prefix: "storage-",
+            hosts: self.storage_hosts,
+        };
+        let mut pools = vec![compute];
+        pools.extend((self.storage_hosts > 0).then_some(storage));
+        pools
     }
 
     /// Plans the controller.
@@ -120,15 +156,16 @@ impl Plan {
         spec
     }
 
-    /// Plans the Element. Its port stays the same over restarts, since Hosts
+    /// Plans an Element. Its port stays the same over restarts, since Hosts
     /// of other machines know it.
     pub(crate) fn element(
         &self,
+        pool: Pool,
         memory: &Memory,
         controller: &str,
         join_token: Option<String>,
     ) -> RoleSpec {
-        let mut spec = self.role(ELEMENT, &["element", "compute"]);
+        let mut spec = self.role(pool.element, &["element", pool.kind.goods()]);
         spec.words
             .extend(["--controller".into(), controller.into()]);
         spec.words
@@ -138,7 +175,7 @@ impl Plan {
             flag: "--listen",
             address: SocketAddr::new(
                 self.listen,
-                free_again(self.listen, memory.port(ELEMENT, "door")),
+                free_again(self.listen, memory.port(pool.element, "door")),
             ),
         }];
         spec.join_token = join_token;
@@ -146,16 +183,24 @@ impl Plan {
     }
 
     /// Plans a Host.
-    pub(crate) fn host(&self, name: &str, element: &str, join_token: Option<String>) -> RoleSpec {
+    pub(crate) fn host(
+        &self,
+        pool: Pool,
+        name: &str,
+        element: &str,
+        join_token: Option<String>,
+    ) -> RoleSpec {
         let local = IpAddr::V4(Ipv4Addr::LOCALHOST);
-        let mut spec = self.role(name, &["host", "compute"]);
+        let mut spec = self.role(name, &["host", pool.kind.goods()]);
         spec.words.extend(["--element".into(), element.into()]);
-        if let Some(slots) = self.slots {
-            spec.words
-                .extend(["--slots".into(), slots.to_string().into()]);
-        }
-        if self.allow_unsandboxed {
-            spec.words.push("--allow-unsandboxed".into());
+        if pool.kind == NodeKind::ComputingElement {
+            if let Some(slots) = self.slots {
+                spec.words
+                    .extend(["--slots".into(), slots.to_string().into()]);
+            }
+            if self.allow_unsandboxed {
+                spec.words.push("--allow-unsandboxed".into());
+            }
         }
         spec.doors = vec![DoorSpec {
             name: "door",
@@ -249,6 +294,7 @@ mod tests {
             folder: "/nowhere/market".into(),
             port_base: 7700,
             compute_hosts: 2,
+            storage_hosts: 1,
             slots: Some(4),
             listen: Ipv4Addr::UNSPECIFIED.into(),
             domain: "local".into(),
@@ -284,9 +330,28 @@ mod tests {
 
     #[test]
     fn join_tokens_are_not_on_the_command_line() {
-        let spec = plan().host("host-1", "127.0.0.1:1", Some("gmj1.secret".into()));
+        let pool = plan().pools()[0];
+        let spec = plan().host(pool, "host-1", "127.0.0.1:1", Some("gmj1.secret".into()));
         assert!(!line(&spec).contains("secret"), "{}", line(&spec));
         assert!(line(&spec).contains("--slots 4"));
+    }
+
+    #[test]
+    fn each_pool_has_its_element_and_hosts() {
+        let plan = plan();
+        let [compute, storage] = plan.pools()[..] else {
+            panic!("two pools")
+        };
+        assert_eq!(compute.hosts().collect::<Vec<_>>(), ["host-1", "host-2"]);
+        let spec = plan.host(storage, "storage-1", "127.0.0.1:1", None);
+        let line = line(&spec);
+        assert!(line.starts_with("host storage --name storage-1 "), "{line}");
+        assert!(!line.contains("--slots"), "{line}");
+        let without = Plan {
+            storage_hosts: 0,
+            ..plan
+        };
+        assert_eq!(without.pools(), [compute]);
     }
 
     #[test]

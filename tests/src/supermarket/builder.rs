@@ -32,6 +32,7 @@ const READY_MAX: Duration = Duration::from_mins(1);
 #[must_use]
 pub struct SupermarketBuilder {
     hosts: u32,
+    storage_hosts: u32,
     slots: Option<u32>,
     restart: bool,
     folder: Option<PathBuf>,
@@ -46,6 +47,7 @@ impl Default for SupermarketBuilder {
     fn default() -> Self {
         Self {
             hosts: 2,
+            storage_hosts: 0,
             slots: Some(2),
             restart: false,
             folder: None,
@@ -62,6 +64,12 @@ impl SupermarketBuilder {
     /// Sets the number of Hosts.
     pub const fn hosts(mut self, hosts: u32) -> Self {
         self.hosts = hosts;
+        self
+    }
+
+    /// Sets the number of storage Hosts: none, unless something is said.
+    pub const fn storage_hosts(mut self, hosts: u32) -> Self {
+        self.storage_hosts = hosts;
         self
     }
 
@@ -136,6 +144,8 @@ impl SupermarketBuilder {
         command.args([
             "--compute-hosts",
             &self.hosts.to_string(),
+            "--storage-hosts",
+            &self.storage_hosts.to_string(),
             "--parent-pid",
             &std::process::id().to_string(),
         ]);
