@@ -11,7 +11,7 @@ use super::{
     storage_area::StorageArea,
 };
 use crate::{
-    scalar::Seconds,
+    scalar::{Seconds, UtcTime},
     wire::desired::Wish,
     xml::{FormatVersion, document, xml_record},
 };
@@ -47,6 +47,10 @@ pub struct SeDocument {
     /// Tokens with which Hosts may join.
     #[serde(default)]
     pub join_tokens: JoinTokens,
+    /// When the log of its metadata began on its Hosts; absent: it has not. An
+    /// Element whose log has begun never starts with an empty one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub log_begun: Option<UtcTime>,
     /// Its buckets.
     #[serde(default)]
     pub buckets: Buckets,
@@ -67,6 +71,7 @@ xml_record!(SeDocument {
         configuration = "Configuration",
         host_table = "HostTable" [default],
         join_tokens = "JoinTokens" [default],
+        log_begun = "LogBegun",
         buckets = "Buckets" [default],
     }
     open { extensions }
@@ -84,6 +89,7 @@ impl SeDocument {
             configuration: SeConfiguration::default(),
             host_table: StorageHostTable::default(),
             join_tokens: JoinTokens::default(),
+            log_begun: None,
             buckets: Buckets::default(),
             extensions: Extensions::default(),
         }

@@ -268,6 +268,7 @@ pub(crate) fn se_document(dice: &mut Dice<'_>) -> SeDocument {
     });
     document.host_table.hosts = hosts.collect();
     document.join_tokens = join_tokens(dice);
+    document.log_begun = dice.maybe(Dice::utc);
     let areas = (0..dice.below(4)).map(|number| area(dice, number));
     document.buckets.areas = areas.collect();
     document.extensions = dice.extensions();
