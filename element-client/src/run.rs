@@ -73,6 +73,15 @@ pub enum ElementError {
     /// What it knows of its goods cannot be opened.
     #[error(transparent)]
     Store(#[from] gridmart_fabric::sqlite::StoreError),
+    /// It had a store of metadata, and has none any more.
+    #[error(
+        "{path} is gone, in which this Element kept what it knows of its buckets and objects: put \
+         it back, or make it anew from the Hosts with `gridmart element storage --rebuild`"
+    )]
+    StoreLost {
+        /// Where it should be.
+        path: String,
+    },
     /// The configuration does not fit into the information base.
     #[error("the Element's {what} cannot be used: {reason}")]
     Setting {

@@ -34,7 +34,7 @@ use super::{
     document::first_document,
     measure::Measures,
     pool::Pool,
-    service::{Log, Service, keep, open_store},
+    service::{Log, LogMeasures, Service, keep, open_store},
     state::{element_state, host_counts},
 };
 use crate::{
@@ -53,6 +53,7 @@ pub(crate) struct Storage {
     /// Those with which Hosts sign receipts.
     pub(super) host_keys: RwLock<VerifyingKeys>,
     pub(super) metrics: Measures,
+    pub(super) log_metrics: LogMeasures,
 }
 
 impl Storage {
@@ -81,9 +82,10 @@ impl Goods for Storage {
     fn open(opening: &Opening<'_, SeDocument>) -> Result<Self, ElementError> {
         Ok(Self {
             pool: Arc::default(),
-            log: Arc::new(Log::new(open_store(opening.folder)?)),
+            log: Arc::new(Log::new(open_store(opening.folder, opening.document)?)),
             host_keys: RwLock::default(),
             metrics: Measures::register(opening.registry),
+            log_metrics: LogMeasures::register(opening.registry),
         })
     }
 
@@ -124,6 +126,7 @@ impl Goods for Storage {
     fn observe(se: &Se, state: &AnyElementState) {
         let counts = host_counts(&se.goods.pool.lock());
         se.metrics.observe_hosts(counts.all, counts.unavailable);
+        se.goods.log_metrics.observe(se.goods.log.facts());
         if let AnyElementState::Storage(state) = state {
             se.goods.metrics.observe(state);
         }

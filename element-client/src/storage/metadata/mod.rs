@@ -60,4 +60,4 @@ pub use self::{
 };
 
 #[cfg(test)]
-mod tests;
+pub(in crate::storage) mod tests;

@@ -45,6 +45,11 @@ impl Epoch {
         self.0
     }
 
+    /// How many there were before it.
+    pub const fn count(self) -> u64 {
+        self.0 >> WriterMark::BITS
+    }
+
     /// The next one, for this writer.
     #[must_use]
     pub const fn next(self, mark: WriterMark) -> Self {

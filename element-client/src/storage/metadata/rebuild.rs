@@ -143,6 +143,8 @@ pub fn rebuild(
             Err(refusal) if loss == Loss::Refuse => return Err(refusal),
             enough => enough.is_ok(),
         };
+        // What an older store has left would be taken for this one's.
+        leftovers_remove(path).map_err(file_error(path))?;
         std::fs::rename(&work, path).map_err(file_error(path))?;
         sync_folder(path).map_err(file_error(path))?;
         Ok((made, is_whole))
@@ -314,6 +316,17 @@ fn discard(work: &Path) {
     for suffix in ["", "-wal", "-shm", "-journal"] {
         let _ = std::fs::remove_file(beside(work, suffix));
     }
+}
+
+/// Removes the write-ahead log of a store whose file is gone.
+fn leftovers_remove(path: &Path) -> io::Result<()> {
+    for suffix in ["-wal", "-shm", "-journal"] {
+        match std::fs::remove_file(beside(path, suffix)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+    }
+    sync_folder(path)
 }
 
 fn sync_folder(path: &Path) -> io::Result<()> {

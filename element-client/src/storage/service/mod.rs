@@ -13,7 +13,7 @@ use rusqlite::Connection;
 use tokio::sync::mpsc;
 
 use self::log::Members;
-pub(crate) use self::log::{Log, LogShown, Ways, keep, open_store};
+pub(crate) use self::log::{Log, LogMeasures, LogShown, Ways, keep, open_store};
 use super::{
     data::{Damage, DataPlane, DataReader, DataTarget, DataWriter, Hosts},
     metadata::{Change, Committed, ObjectVersion, Readers, StoreError, Stripe, Writer},

@@ -26,14 +26,14 @@ use crate::storage::metadata::{
 };
 
 /// A store in a folder of its own, to which records are applied one by one.
-pub(in super::super) struct Store {
-    pub(in super::super) connection: Connection,
+pub(in crate::storage) struct Store {
+    pub(in crate::storage) connection: Connection,
     _folder: tempfile::TempDir,
-    pub(in super::super) time: i64,
+    pub(in crate::storage) time: i64,
 }
 
 impl Store {
-    pub(in super::super) fn new() -> Self {
+    pub(in crate::storage) fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let connection = open_writer(&folder.path().join("metadata.sqlite")).unwrap();
         // These tests crash nothing.
@@ -48,7 +48,7 @@ impl Store {
     }
 
     /// A store with a bucket, whose blocks are on Hosts 0 to 5.
-    pub(in super::super) fn with_bucket(object_lock: bool) -> Self {
+    pub(in crate::storage) fn with_bucket(object_lock: bool) -> Self {
         let mut store = Self::new();
         for host in 0..6 {
             store.take(Change::HostKnown { host: node(host) }).unwrap();
@@ -57,7 +57,7 @@ impl Store {
         store
     }
 
-    pub(in super::super) fn take(&mut self, change: Change) -> Result<Applied, Refusal> {
+    pub(in crate::storage) fn take(&mut self, change: Change) -> Result<Applied, Refusal> {
         self.time += 1;
         let record = Record {
             time: Moment::from_microseconds(self.time),
@@ -82,11 +82,11 @@ impl Store {
         }
     }
 
-    pub(in super::super) fn bucket(&self) -> crate::storage::metadata::Bucket {
+    pub(in crate::storage) fn bucket(&self) -> crate::storage::metadata::Bucket {
         query::bucket(&self.connection, bucket()).unwrap().unwrap()
     }
 
-    pub(in super::super) fn garbage(&self) -> Vec<crate::storage::metadata::Garbage> {
+    pub(in crate::storage) fn garbage(&self) -> Vec<crate::storage::metadata::Garbage> {
         let ever = Moment::from_microseconds(i64::MAX);
         query::garbage_page(&self.connection, ever, 1000).unwrap()
     }
@@ -94,7 +94,7 @@ impl Store {
 
 /// All rows of all tables, as text: two stores with the same records are the
 /// same.
-pub(in super::super) fn dump(connection: &Connection) -> String {
+pub(in crate::storage) fn dump(connection: &Connection) -> String {
     let mut text = String::new();
     for table in [
         "host",
@@ -130,35 +130,35 @@ fn uuid(kind: u8, number: u64) -> Uuid {
     Uuid::from_u128(u128::from(kind) << 120 | u128::from(number))
 }
 
-pub(in super::super) fn bucket() -> BucketId {
+pub(in crate::storage) fn bucket() -> BucketId {
     BucketId::from_uuid(uuid(1, 1))
 }
 
-pub(in super::super) fn version(number: u64) -> VersionId {
+pub(in crate::storage) fn version(number: u64) -> VersionId {
     VersionId::from_uuid(uuid(2, number))
 }
 
-pub(in super::super) fn upload(number: u64) -> UploadId {
+pub(in crate::storage) fn upload(number: u64) -> UploadId {
     UploadId::from_uuid(uuid(3, number))
 }
 
-pub(in super::super) fn node(number: u64) -> NodeId {
+pub(in crate::storage) fn node(number: u64) -> NodeId {
     NodeId::from_uuid(uuid(4, number))
 }
 
-pub(in super::super) fn stripe_id(number: u64) -> StripeId {
+pub(in crate::storage) fn stripe_id(number: u64) -> StripeId {
     StripeId::from_uuid(uuid(5, number))
 }
 
-pub(in super::super) fn root(number: u8) -> BlockRoot {
+pub(in crate::storage) fn root(number: u8) -> BlockRoot {
     BlockRoot::new([number; 32])
 }
 
-pub(in super::super) fn key(text: &str) -> ObjectKey {
+pub(in crate::storage) fn key(text: &str) -> ObjectKey {
     text.parse().unwrap()
 }
 
-pub(in super::super) fn bucket_create(object_lock: bool) -> Change {
+pub(in crate::storage) fn bucket_create(object_lock: bool) -> Change {
     Change::BucketCreate(BucketCreate {
         bucket: bucket(),
         name: BucketName::new("bucket").unwrap(),
@@ -170,7 +170,7 @@ pub(in super::super) fn bucket_create(object_lock: bool) -> Change {
 }
 
 /// A stripe of `rs(4,2)` on Hosts 0 to 5.
-pub(in super::super) fn stripe(id: StripeId, data_length: u64) -> Stripe {
+pub(in crate::storage) fn stripe(id: StripeId, data_length: u64) -> Stripe {
     let redundancy = Redundancy::rs(4, 2).unwrap();
     Stripe {
         id,
@@ -188,7 +188,7 @@ pub(in super::super) fn stripe(id: StripeId, data_length: u64) -> Stripe {
 }
 
 /// Stripes of at most 16 bytes, so that small sizes make several.
-pub(in super::super) fn stripes(first: u64, size: u64) -> Vec<Stripe> {
+pub(in crate::storage) fn stripes(first: u64, size: u64) -> Vec<Stripe> {
     let lengths = (0..size.div_ceil(16)).map(|at| (size - at * 16).min(16));
     (first..)
         .zip(lengths)
@@ -197,7 +197,7 @@ pub(in super::super) fn stripes(first: u64, size: u64) -> Vec<Stripe> {
 }
 
 /// The put of version `number`; its stripes are numbered from 1000 times that.
-pub(in super::super) fn put(number: u64, at: &str, size: u64) -> ObjectPut {
+pub(in crate::storage) fn put(number: u64, at: &str, size: u64) -> ObjectPut {
     ObjectPut {
         bucket: bucket(),
         key: key(at),
@@ -212,7 +212,7 @@ pub(in super::super) fn put(number: u64, at: &str, size: u64) -> ObjectPut {
     }
 }
 
-pub(in super::super) fn delete(at: &str, target: DeleteTarget) -> Change {
+pub(in crate::storage) fn delete(at: &str, target: DeleteTarget) -> Change {
     Change::ObjectDelete(ObjectDelete {
         bucket: bucket(),
         key: key(at),
@@ -222,7 +222,7 @@ pub(in super::super) fn delete(at: &str, target: DeleteTarget) -> Change {
     })
 }
 
-pub(in super::super) fn upload_create(number: u64, at: &str) -> Change {
+pub(in crate::storage) fn upload_create(number: u64, at: &str) -> Change {
     Change::UploadCreate(UploadCreate {
         upload: upload(number),
         version: version(number),
@@ -236,7 +236,7 @@ pub(in super::super) fn upload_create(number: u64, at: &str) -> Change {
 }
 
 /// Part `number` of an upload; `id` numbers its stripes and its ETag.
-pub(in super::super) fn part(of: u64, number: u16, id: u64, size: u64) -> Change {
+pub(in crate::storage) fn part(of: u64, number: u16, id: u64, size: u64) -> Change {
     Change::PartPut(PartPut {
         upload: upload(of),
         number,
@@ -248,7 +248,7 @@ pub(in super::super) fn part(of: u64, number: u16, id: u64, size: u64) -> Change
 }
 
 /// All of them, of which so many must have each record.
-pub(in super::super) fn membership(hosts: &[NodeId], wanted: usize) -> Membership {
+pub(in crate::storage) fn membership(hosts: &[NodeId], wanted: usize) -> Membership {
     Membership::of(MemberSet {
         hosts: hosts.iter().copied().collect(),
         wanted,

@@ -2,11 +2,11 @@
 //! crashes at each step.
 
 mod crash;
-pub(super) mod fixture;
+pub(in crate::storage) mod fixture;
 mod model;
 mod model_test;
 mod record_test;
 mod rules;
-mod sim_replica;
+pub(in crate::storage) mod sim_replica;
 mod speed;
 mod writer_test;

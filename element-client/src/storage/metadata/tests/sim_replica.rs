@@ -19,7 +19,7 @@ use crate::storage::metadata::{
 
 /// What becomes of the next append.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Fate {
+pub(in crate::storage) enum Fate {
     /// All is well.
     Well,
     /// The request is lost.
@@ -47,34 +47,34 @@ struct State {
     synced: Copy,
 }
 
-pub(super) struct SimReplica {
+pub(in crate::storage) struct SimReplica {
     host: NodeId,
     state: Mutex<State>,
 }
 
 impl SimReplica {
-    pub(super) fn new(host: NodeId) -> Arc<Self> {
+    pub(in crate::storage) fn new(host: NodeId) -> Arc<Self> {
         Arc::new(Self {
             host,
             state: Mutex::default(),
         })
     }
 
-    pub(super) fn away(&self, is_away: bool) {
+    pub(in crate::storage) fn away(&self, is_away: bool) {
         self.state.lock().is_away = is_away;
     }
 
-    pub(super) fn fate(&self, fate: Fate) {
+    pub(in crate::storage) fn fate(&self, fate: Fate) {
         self.state.lock().fates.push_back(fate);
     }
 
-    pub(super) fn power_cut(&self) {
+    pub(in crate::storage) fn power_cut(&self) {
         let mut state = self.state.lock();
         state.written = state.synced.clone();
     }
 
     /// Flips a bit of what its snapshot holds.
-    pub(super) fn snapshot_damage(&self) {
+    pub(in crate::storage) fn snapshot_damage(&self) {
         let mut state = self.state.lock();
         if let Some((_, bytes)) = &mut state.written.snapshot {
             let mut damaged = bytes.to_vec();
@@ -254,13 +254,17 @@ impl Replica for SimReplica {
 
 /// Replicas that are asked one after the other, so that a history is the same
 /// each time; each catches up as with [`super::super::FanOut`].
-pub(super) struct InTurn {
-    pub(super) couriers: Vec<Courier>,
-    pub(super) wanted: usize,
+pub(in crate::storage) struct InTurn {
+    couriers: Vec<Courier>,
+    wanted: usize,
 }
 
 impl InTurn {
-    pub(super) fn new(replicas: &[Arc<SimReplica>], readers: &Readers, wanted: usize) -> Arc<Self> {
+    pub(in crate::storage) fn new(
+        replicas: &[Arc<SimReplica>],
+        readers: &Readers,
+        wanted: usize,
+    ) -> Arc<Self> {
         let couriers = replicas.iter().map(|replica| Courier {
             replica: Arc::clone(replica) as Arc<dyn Replica>,
             readers: readers.clone(),

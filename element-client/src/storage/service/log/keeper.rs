@@ -8,21 +8,26 @@ use std::{
 };
 
 use gridmart_fabric::stream::Backoff;
-use gridmart_schemas::id::NodeId;
+use gridmart_schemas::{id::NodeId, resource::se_doc::SeDocument, scalar::UtcTime};
 use rusqlite::Connection;
 use tokio::{runtime::Handle, time::timeout};
 
 use super::{
     super::Service,
+    hosts::LogHosts,
     members::{Followed, Members, first_members},
     replica::Ways,
+    snapshots::{Bounds, Snapshots, chain},
     standing::{Log, Watched},
 };
-use crate::storage::{
-    Se,
-    metadata::{
-        FanOut, MemberSet, Membership, Readers, Replica, StoreError, Writer, WriterMark,
-        WriterThread, open_writer, recover,
+use crate::{
+    run::ElementError,
+    storage::{
+        Se,
+        metadata::{
+            FanOut, MemberSet, Membership, Readers, Replica, StoreError, Writer, WriterMark,
+            WriterThread, open_writer, recover,
+        },
     },
 };
 
@@ -43,9 +48,15 @@ pub(super) fn store_path(folder: &Path) -> PathBuf {
     folder.join(STORE_FILE)
 }
 
-/// Opens the store, or makes an empty one.
-pub(crate) fn open_store(folder: &Path) -> Result<Connection, StoreError> {
-    open_writer(&store_path(folder))
+/// Opens the store. An empty one is made only where none ever was.
+pub(crate) fn open_store(folder: &Path, base: &SeDocument) -> Result<Connection, ElementError> {
+    let path = store_path(folder);
+    if base.log_begun.is_some() && !path.exists() {
+        return Err(ElementError::StoreLost {
+            path: path.display().to_string(),
+        });
+    }
+    Ok(open_writer(&path)?)
 }
 
 /// The log, begun and not assured yet.
@@ -54,6 +65,7 @@ struct Begun {
     fan_out: Arc<FanOut>,
     writer: Writer,
     thread: WriterThread,
+    hosts: LogHosts,
     members: Arc<Members>,
 }
 
@@ -69,7 +81,8 @@ pub(crate) async fn keep(se: Arc<Se>) {
         stop: se.stop.clone(),
     };
     let log = Arc::clone(&se.goods.log);
-    let starting = start(&se, &ways, connection);
+    let hosts = ways.log_hosts();
+    let starting = start(&se, &hosts, connection);
     let begun = match se.stop.run_until_cancelled(starting).await {
         None => return,
         Some(Err(why)) => return log.refuse(why),
@@ -77,7 +90,8 @@ pub(crate) async fn keep(se: Arc<Se>) {
     };
     let keeping = async {
         if assure(&se, &ways, &begun).await {
-            tend(&log, &begun).await;
+            let snapshots = snapshots(&se, &begun);
+            tokio::join!(tend(&log, &begun), snapshots.tend());
         }
     };
     se.stop.run_until_cancelled(keeping).await;
@@ -96,12 +110,16 @@ pub(crate) async fn keep(se: Arc<Se>) {
 
 /// Waits for the Hosts with the log, adopts what they have beyond the store, and
 /// starts the writer. The error says why the store cannot be used.
-async fn start(se: &Arc<Se>, ways: &Ways, mut connection: Connection) -> Result<Begun, String> {
+async fn start(
+    se: &Arc<Se>,
+    log_hosts: &LogHosts,
+    mut connection: Connection,
+) -> Result<Begun, String> {
     let told = |error: StoreError| chain(&error);
     let membership = Membership::read(&connection).map_err(told)?;
     let is_new = membership.sets().is_empty();
     let hosts = hosts_return(se, &membership).await;
-    let replicas = ways.replicas(&hosts);
+    let replicas = log_hosts.replicas(&hosts);
     let recovering = tokio::task::spawn_blocking(move || {
         if is_new {
             require_unused(&replicas)?;
@@ -118,7 +136,7 @@ async fn start(se: &Arc<Se>, ways: &Ways, mut connection: Connection) -> Result<
     let membership = Membership::read(&connection).map_err(told)?;
     let readers = Readers::open(&store_path(&se.data_dir), READERS_MAX).map_err(told)?;
     let fan_out = Arc::new(FanOut::new(readers.clone(), COMMIT_PATIENCE));
-    fan_out.members_set(ways.replicas(&membership.hosts()), membership.clone());
+    fan_out.members_set(log_hosts.replicas(&membership.hosts()), membership.clone());
     let watched = Watched {
         fan_out: Arc::clone(&fan_out),
         log: Arc::clone(&se.goods.log),
@@ -127,7 +145,7 @@ async fn start(se: &Arc<Se>, ways: &Ways, mut connection: Connection) -> Result<
         .map_err(|error| error.to_string())?;
     let patience = se.base.read().configuration.repair_delay.to_duration();
     let members = Members::new(
-        ways.clone(),
+        log_hosts.clone(),
         readers.clone(),
         Arc::clone(&fan_out),
         writer.clone(),
@@ -139,6 +157,7 @@ async fn start(se: &Arc<Se>, ways: &Ways, mut connection: Connection) -> Result<
         fan_out,
         writer,
         thread,
+        hosts: log_hosts.clone(),
         members: Arc::new(members),
     })
 }
@@ -204,17 +223,7 @@ async fn assure(se: &Arc<Se>, ways: &Ways, begun: &Begun) -> bool {
     let backoff = Backoff::default();
     let mut first: Option<MemberSet> = None;
     for failures in 1.. {
-        let is_new = begun.members.membership().await.sets().is_empty();
-        let assured = if is_new {
-            begin(ways, begun, &mut first).await
-        } else {
-            begun
-                .writer
-                .assure()
-                .await
-                .map_err(|error| error.to_string())
-        };
-        match assured {
+        match assure_once(se, begun, &mut first).await {
             Ok(()) => break,
             Err(_) if log.is_refused() => return false,
             Err(why) => log.opening(why),
@@ -231,23 +240,63 @@ async fn assure(se: &Arc<Se>, ways: &Ways, begun: &Begun) -> bool {
     true
 }
 
+async fn assure_once(
+    se: &Arc<Se>,
+    begun: &Begun,
+    first: &mut Option<MemberSet>,
+) -> Result<(), String> {
+    // Before a Host has anything of it.
+    mark_begun(se).await?;
+    if begun.members.membership().await.sets().is_empty() {
+        return begin(begun, first).await;
+    }
+    let assured = begun.writer.assure().await;
+    assured.map_err(|error| error.to_string())
+}
+
+/// Notes in the information base that there is a log.
+async fn mark_begun(se: &Arc<Se>) -> Result<(), String> {
+    if se.base.read().log_begun.is_some() {
+        return Ok(());
+    }
+    let marked = se.blocking(|se| {
+        se.base.update(|document| {
+            document.log_begun = Some(UtcTime::now());
+            Ok(())
+        })
+    });
+    let marked = marked.await.map_err(|problem| problem.detail)?;
+    marked.map_err(|error| chain(&error))
+}
+
 /// Writes the very first record. The Hosts are chosen once: a try that failed may
 /// have left it on some, and another choice, of which none has heard, would not
 /// be told from it.
-async fn begin(ways: &Ways, begun: &Begun, first: &mut Option<MemberSet>) -> Result<(), String> {
+async fn begin(begun: &Begun, first: &mut Option<MemberSet>) -> Result<(), String> {
     let is_whole = first.as_ref().is_some_and(|first| {
-        let pool = ways.pool.lock();
+        let pool = begun.hosts.pool.lock();
         let mut hosts = first.hosts.iter();
         hosts.all(|host| pool.host(*host).is_some_and(|host| !host.revoked))
     });
     if !is_whole {
-        *first = Some(first_members(ways).map_err(|problem| problem.detail)?);
+        *first = Some(first_members(&begun.hosts).map_err(|problem| problem.detail)?);
     }
     let Some(first) = first.clone() else {
         return Ok(());
     };
     let written = begun.members.begin(first).await;
     written.map_err(|error| error.to_string())
+}
+
+fn snapshots(se: &Se, begun: &Begun) -> Snapshots {
+    Snapshots {
+        store: store_path(&se.data_dir),
+        bounds: Bounds::default(),
+        hosts: begun.hosts.clone(),
+        fan_out: Arc::clone(&begun.fan_out),
+        writer: begun.writer.clone(),
+        members: Arc::clone(&begun.members),
+    }
 }
 
 /// Has the right Hosts hold the log, as Hosts come and go.
@@ -259,7 +308,7 @@ async fn tend(log: &Log, begun: &Begun) {
         }
         let pause = match begun.members.follow().await {
             Ok(Followed::Settled) => SETTLED_PAUSE,
-            Ok(Followed::Moving) => MOVING_PAUSE,
+            Ok(Followed::Moving { .. }) => MOVING_PAUSE,
             Err(problem) => {
                 tracing::warn!(%problem, "the Hosts of the log stay as they are");
                 SETTLED_PAUSE
@@ -267,14 +316,4 @@ async fn tend(log: &Log, begun: &Begun) {
         };
         tokio::time::sleep(pause).await;
     }
-}
-
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text = format!("{text}: {cause}");
-        source = cause.source();
-    }
-    text
 }

@@ -13,8 +13,9 @@ use gridmart_schemas::{
 };
 
 use super::{
+    hosts::LogHosts,
+    measure::LogFacts,
     plan::{Prospect, plan},
-    replica::Ways,
 };
 use crate::storage::metadata::{
     Change, Committed, FanOut, Following, MemberSet, Membership, Readers, WriteError, Writer, query,
@@ -22,7 +23,7 @@ use crate::storage::metadata::{
 
 /// See the module.
 pub(crate) struct Members {
-    ways: Ways,
+    hosts: LogHosts,
     readers: Readers,
     fan_out: Arc<FanOut>,
     writer: Writer,
@@ -37,18 +38,32 @@ struct State {
     missed: BTreeMap<NodeId, Instant>,
 }
 
-/// What a look has found.
+/// How long a change may wait until records are on as many Hosts as it asks for,
+/// and how often it looks.
+const BEARING_MAX: Duration = Duration::from_secs(20);
+const BEARING_PAUSE: Duration = Duration::from_millis(50);
+
+/// What a step has come to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Followed {
     /// The members are those that there should be.
     Settled,
-    /// Others were made members, or are on their way to it.
-    Moving,
+    /// Others are on their way to be members.
+    Moving {
+        /// Records are on as many Hosts as they should be.
+        bears: bool,
+    },
+}
+
+impl Followed {
+    const fn bears(self) -> bool {
+        matches!(self, Self::Settled | Self::Moving { bears: true })
+    }
 }
 
 impl Members {
     pub(super) fn new(
-        ways: Ways,
+        hosts: LogHosts,
         readers: Readers,
         fan_out: Arc<FanOut>,
         writer: Writer,
@@ -60,7 +75,7 @@ impl Members {
             missed: BTreeMap::new(),
         };
         Self {
-            ways,
+            hosts,
             readers,
             fan_out,
             writer,
@@ -84,6 +99,27 @@ impl Members {
         self.state.lock().await.membership.clone()
     }
 
+    /// How far the log is, and its members.
+    pub(super) fn facts(&self) -> LogFacts {
+        let progress = self.writer.progress();
+        let sequence = progress.sequence();
+        let membership = self.fan_out.membership();
+        let hosts = membership.hosts();
+        let following = self.fan_out.following();
+        let follows = |one: &&Following| {
+            let has_all = one.trouble.is_none() && one.taken.sequence >= sequence;
+            hosts.contains(&one.host) && has_all
+        };
+        LogFacts {
+            epoch: progress.epoch().count(),
+            sequence,
+            bytes: progress.log_bytes(),
+            members: hosts.len(),
+            wanted: membership.target().map_or(0, |set| set.wanted),
+            behind: hosts.len() - following.iter().filter(follows).count(),
+        }
+    }
+
     /// Brings the members one step nearer to what they should be.
     pub(super) async fn follow(&self) -> Result<Followed, Problem> {
         let mut state = self.state.lock().await;
@@ -99,7 +135,18 @@ impl Members {
     ) -> Result<Committed, Problem> {
         // Held until it is committed: nobody wants fewer meanwhile.
         let mut state = self.state.lock().await;
-        self.step(&mut state, losses).await?;
+        let deadline = Instant::now() + BEARING_MAX;
+        while !self.step(&mut state, losses).await?.bears() {
+            if Instant::now() > deadline {
+                let detail = format!(
+                    "The metadata are not on enough Hosts yet to bear the loss of {losses}: those \
+                     that shall hold them as well did not follow in {} s.",
+                    BEARING_MAX.as_secs()
+                );
+                return Err(Problem::new(Code::StorageDegraded, detail));
+            }
+            tokio::time::sleep(BEARING_PAUSE).await;
+        }
         Ok(self.writer.commit(change).await?)
     }
 
@@ -141,7 +188,9 @@ impl Members {
             // Those that are to come need a word, to begin to catch up.
             _ => self.writer.assure().await?,
         }
-        Ok(Followed::Moving)
+        let wanted = |set: Option<&MemberSet>| set.map_or(0, |set| set.wanted);
+        let bears = wanted(state.membership.target()) >= wanted(wished.as_ref());
+        Ok(Followed::Moving { bears })
     }
 
     /// What of the pool may hold the log, and which members never will again.
@@ -150,7 +199,7 @@ impl Members {
         state: &mut State,
         following: &BTreeMap<NodeId, Following>,
     ) -> (Vec<Prospect>, BTreeSet<NodeId>) {
-        let pool = self.ways.pool.lock();
+        let pool = self.hosts.pool.lock();
         let (mut prospects, now) = (Vec::new(), Instant::now());
         for (id, host) in pool.hosts().filter(|(_, host)| !host.revoked) {
             let is_well = host.readable().is_some()
@@ -167,7 +216,7 @@ impl Members {
             prospects.push(Prospect {
                 host: id,
                 is_fit: host.writable().is_some(),
-                is_overdue: missed.is_some_and(|missed| missed > self.patience),
+                is_overdue: missed.is_some_and(|missed| missed >= self.patience),
                 labels: labels_of(host),
             });
         }
@@ -209,7 +258,7 @@ impl Members {
     /// Enough of these must have each record from now on; learners only follow.
     async fn ask(&self, membership: &Membership, learners: &BTreeSet<NodeId>) {
         let hosts: BTreeSet<NodeId> = membership.hosts().union(learners).copied().collect();
-        let replicas = self.ways.replicas(&hosts);
+        let replicas = self.hosts.replicas(&hosts);
         let (fan_out, membership) = (Arc::clone(&self.fan_out), membership.clone());
         let set = tokio::task::spawn_blocking(move || fan_out.members_set(replicas, membership));
         if let Err(error) = set.await {
@@ -229,8 +278,8 @@ fn labels_of(host: &crate::storage::pool::PoolHost) -> Vec<FailureLabel> {
 }
 
 /// The Hosts that the log begins on.
-pub(super) fn first_members(ways: &Ways) -> Result<MemberSet, Problem> {
-    let pool = ways.pool.lock();
+pub(super) fn first_members(hosts: &LogHosts) -> Result<MemberSet, Problem> {
+    let pool = hosts.pool.lock();
     let prospects: Vec<Prospect> = pool
         .hosts()
         .filter(|(_, host)| !host.revoked)

@@ -1,19 +1,26 @@
 //! The log of the metadata over real Hosts.
 //!
 //! `replica` is the way to the copy on one Host; `plan` says which Hosts should
-//! have one, `members` brings it about, and `keeper` starts it all, and stays
-//! beside it until the Element ends. The order in which members change, and why
+//! have one, `members` brings it about, `snapshots` shorten it, and `keeper`
+//! starts it all, and stays beside it until the Element ends. `standing` tells
+//! how it is. The order in which members change, and why
 //! a rebuild then misses nothing, is told at
 //! [`crate::storage::metadata::Membership`].
 
+mod hosts;
 mod keeper;
+mod measure;
 mod members;
 mod plan;
 mod replica;
+mod snapshots;
 mod standing;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use self::{
     keeper::{keep, open_store},
+    measure::LogMeasures,
     members::Members,
     replica::Ways,
     standing::{Log, LogShown},

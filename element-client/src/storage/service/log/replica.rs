@@ -27,6 +27,7 @@ use parking_lot::Mutex;
 use tokio::{runtime::Handle, sync::mpsc, time::timeout};
 use tokio_util::sync::CancellationToken;
 
+use super::hosts::LogHosts;
 use crate::storage::{
     metadata::{Append, Entry, Epoch, Position, Replica, ReplicaError, SnapshotHead, Tail},
     pool::Pool,
@@ -59,13 +60,13 @@ pub(crate) struct Ways {
 }
 
 impl Ways {
-    /// The copies of the log on these Hosts.
-    pub(super) fn replicas<'a>(
-        &self,
-        hosts: impl IntoIterator<Item = &'a NodeId>,
-    ) -> Vec<Arc<dyn Replica>> {
-        let replica = |host: &NodeId| Arc::new(HostReplica::new(*host, self.clone())) as _;
-        hosts.into_iter().map(replica).collect()
+    /// The pool, and the copies of the log on its Hosts.
+    pub(super) fn log_hosts(&self) -> LogHosts {
+        let ways = self.clone();
+        LogHosts {
+            pool: Arc::clone(&self.pool),
+            replica: Arc::new(move |host| Arc::new(HostReplica::new(host, ways.clone()))),
+        }
     }
 }
 

@@ -6,7 +6,7 @@ use gridmart_schemas::problem::{Code, Problem};
 use parking_lot::{Mutex, RwLock};
 use rusqlite::Connection;
 
-use super::super::Service;
+use super::{super::Service, measure::LogFacts};
 use crate::storage::metadata::{Append, FanOut, NotDurable, Replicas};
 
 /// How far the log is.
@@ -73,6 +73,14 @@ impl Log {
                 Some(why) => LogShown::Degraded(why.clone()),
                 None => LogShown::Ready,
             },
+        }
+    }
+
+    /// How far it is, once it is assured.
+    pub(crate) fn facts(&self) -> Option<LogFacts> {
+        match &*self.phase.read() {
+            Phase::Ready(service) => Some(service.members.facts()),
+            _ => None,
         }
     }
 
