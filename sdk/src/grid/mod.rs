@@ -19,6 +19,8 @@ mod pool;
 pub mod presence;
 pub mod rounds;
 mod session;
+#[cfg(test)]
+mod session_tests;
 mod stream;
 pub mod tries;
 

@@ -156,15 +156,13 @@ impl Session {
             .collect();
         let brought: Vec<_> = leases.iter().map(|resumed| resumed.lease).collect();
         let opened = peer.ask(&SessionOpen { leases }, ANSWER_TIMEOUT).await?;
-        for lease in brought.into_iter().filter(|id| !opened.leases.contains(id)) {
-            self.on_over(
-                lease,
-                &Problem::new(
-                    Code::LeaseEnded,
-                    "the lease did not outlast the lost stream to its Element",
-                ),
-            );
-        }
+        let problem = Problem::new(
+            Code::LeaseEnded,
+            "the lease did not outlast the lost stream to its Element",
+        );
+        let held = self.leases.lock();
+        let gone = brought.iter().filter(|id| !opened.leases.contains(id));
+        end_together(gone.filter_map(|id| held.get(id)), &problem);
         Ok(opened.leases)
     }
 
@@ -238,9 +236,7 @@ impl Session {
     }
 
     fn on_over(&self, lease: LeaseId, problem: &Problem) {
-        if let Some(state) = self.leases.lock().get(&lease) {
-            state.send_modify(|state| state.over = Some(problem.clone()));
-        }
+        end_together(self.leases.lock().get(&lease), problem);
     }
 
     fn on_notice(self: &Arc<Self>, notice: &Incoming) -> Result<(), Problem> {
@@ -311,6 +307,26 @@ impl Drop for Session {
         if let Some(peer) = self.peer.lock().take() {
             peer.close();
         }
+    }
+}
+
+/// Ends leases. None takes calls any more before anybody hears of it: what ran
+/// under the first would be sent to the next, and lost once more.
+pub(super) fn end_together<'a>(
+    leases: impl IntoIterator<Item = &'a watch::Sender<LeaseState>>,
+    problem: &Problem,
+) {
+    let ended: Vec<_> = leases
+        .into_iter()
+        .inspect(|state| {
+            state.send_if_modified(|state| {
+                state.over = Some(problem.clone());
+                false
+            });
+        })
+        .collect();
+    for state in ended {
+        state.send_modify(|_| {});
     }
 }
 

@@ -128,7 +128,8 @@ impl MapSeat {
     }
 
     pub(crate) fn has_free_slot(&self) -> bool {
-        !self.spent && !self.is_cut() && self.attempts.len() < self.slots
+        let spent = self.spent || self.hold.is_spent();
+        !spent && !self.is_cut() && self.attempts.len() < self.slots
     }
 
     pub(crate) fn attempts(&self) -> impl Iterator<Item = &Attempt> {

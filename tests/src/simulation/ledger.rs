@@ -31,7 +31,9 @@ struct CallFacts {
     opened: u32,
     runs: u32,
     lost: u32,
-    records: BTreeSet<(NodeId, OffsetDateTime)>,
+    /// Each time that it was taken is told once; a Host may take it under two
+    /// leases in one moment.
+    records: BTreeSet<(NodeId, Option<LeaseId>, OffsetDateTime)>,
 }
 
 /// One map.
@@ -172,7 +174,8 @@ impl Ledger {
     /// The controller has a call's record; one that is told again is the same.
     pub(crate) fn on_recorded(&mut self, record: &CallRecord) {
         let call = self.call(record.call);
-        call.records.insert((record.host, record.submitted));
+        call.records
+            .insert((record.host, record.lease, record.submitted));
         if call.records.len() > call.opened as usize {
             let (told, opened) = (call.records.len(), call.opened);
             self.fail(format!(

@@ -117,6 +117,13 @@ impl Client {
             .filter(|id| !alive.links.contains_key(id))
             .copied()
             .collect();
+        // None of them takes calls any more: those of the first are not for the
+        // next.
+        for lease in &gone {
+            if let Some(link) = alive.links.get_mut(lease) {
+                link.recalled = true;
+            }
+        }
         for lease in dropped {
             self.release(stage, element, lease);
         }
