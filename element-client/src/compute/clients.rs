@@ -2,18 +2,33 @@
 
 use std::{
     collections::HashMap,
-    sync::atomic::{AtomicU64, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use gridmart_fabric::stream::Peer;
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 
-use super::queue::entry::SessionId;
+use super::{
+    queue::entry::SessionId,
+    untold::{News, Untold},
+};
+
+/// One client.
+pub(super) struct Client {
+    /// Its stream.
+    pub(super) peer: Peer,
+    /// What its stream had no room for. Taken under the queue's lock, never the
+    /// other way round.
+    pub(super) untold: Mutex<Untold<News>>,
+}
 
 /// The clients of an Element.
 #[derive(Default)]
 pub(crate) struct Clients {
-    peers: RwLock<HashMap<SessionId, Peer>>,
+    clients: RwLock<HashMap<SessionId, Arc<Client>>>,
     next_session: AtomicU64,
 }
 
@@ -22,22 +37,26 @@ impl Clients {
         SessionId(self.next_session.fetch_add(1, Ordering::Relaxed))
     }
 
-    pub(crate) fn get(&self, session: SessionId) -> Option<Peer> {
-        self.peers.read().get(&session).cloned()
+    pub(super) fn get(&self, session: SessionId) -> Option<Arc<Client>> {
+        self.clients.read().get(&session).cloned()
     }
 
     pub(crate) fn set(&self, session: SessionId, peer: Peer) {
-        self.peers.write().insert(session, peer);
+        let client = Client {
+            peer,
+            untold: Mutex::default(),
+        };
+        self.clients.write().insert(session, Arc::new(client));
     }
 
     pub(crate) fn remove(&self, session: SessionId) {
-        self.peers.write().remove(&session);
+        self.clients.write().remove(&session);
     }
 
     /// Ends all their streams.
     pub(crate) fn close_all(&self) {
-        for peer in self.peers.read().values() {
-            peer.close();
+        for client in self.clients.read().values() {
+            client.peer.close();
         }
     }
 }

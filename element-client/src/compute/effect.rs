@@ -5,8 +5,8 @@ use std::{sync::Arc, time::Duration};
 use gridmart_fabric::fault::FaultPoint;
 use gridmart_schemas::{
     id::{LeaseId, NodeId},
+    problem::{Code, Problem},
     wire::{
-        Notice,
         element_host::LeaseEnd,
         queue::{LeaseGranted, LeaseOver, LeaseRecalled, QueuePosition, QueueRefused},
     },
@@ -14,11 +14,13 @@ use gridmart_schemas::{
 
 use super::{
     Ce,
+    clients::Client,
     queue::{
         Queue,
         effect::Effect,
         entry::{EntryKey, SessionId},
     },
+    untold::{Kept, Message, News, UNREAD_MAX, tell_in_turn},
 };
 
 /// How long a Host may take to acknowledge the end of a lease.
@@ -44,7 +46,7 @@ impl Ce {
             Effect::Granted { entry, lease } => self.tell_granted(queue, entry, lease),
             Effect::Recalled { session, lease } => {
                 self.goods.metrics.recalls.inc();
-                self.tell_client(session, &LeaseRecalled { lease });
+                self.tell_client(queue, session, News::Recalled(LeaseRecalled { lease }));
             }
             Effect::Over {
                 session,
@@ -52,18 +54,16 @@ impl Ce {
                 problem,
             } => {
                 tracing::info!(lease.id = %lease, %problem, "a lease has ended");
-                self.tell_client(session, &LeaseOver { lease, problem });
+                self.tell_client(queue, session, News::Over(LeaseOver { lease, problem }));
             }
             Effect::Refused { entry, problem } => {
                 tracing::info!(%problem, "a queue entry is refused");
                 self.goods.metrics.refusals.inc();
-                self.tell_client(
-                    entry.session,
-                    &QueueRefused {
-                        entry: entry.entry,
-                        problem,
-                    },
-                );
+                let refused = QueueRefused {
+                    entry: entry.entry,
+                    problem,
+                };
+                self.tell_client(queue, entry.session, News::Refused(refused));
             }
             Effect::Position { entry, position } => {
                 let told = QueuePosition {
@@ -71,8 +71,10 @@ impl Ce {
                     position,
                 };
                 // Who is behind with reading misses a place, and will have another.
-                if let Some(peer) = self.goods.clients.get(entry.session) {
-                    let _ = peer.try_tell(&told);
+                if let Some(client) = self.goods.clients.get(entry.session)
+                    && client.untold.lock().is_empty()
+                {
+                    let _ = client.peer.try_tell(&told);
                 }
             }
             Effect::Ensure { host, digest } => self.spawn_ensure(host, digest),
@@ -106,46 +108,72 @@ impl Ce {
         let Some(state) = queue.leases().get(lease) else {
             return;
         };
-        let message = match self.lease_message(queue, state) {
-            Ok(message) => message,
-            Err(problem) => {
-                tracing::error!(%problem, lease.id = %lease, "a lease cannot be told, its client is cut");
-                self.cut_client(entry.session);
-                return;
-            }
-        };
         tracing::debug!(lease.id = %lease, node.id = %state.host, slots = state.slots, person = %state.person, "a lease was granted");
         self.goods.metrics.grants.inc();
         self.goods
             .metrics
             .slots_granted
             .inc_by(u64::from(state.slots));
-        self.tell_client(
-            entry.session,
-            &LeaseGranted {
-                entry: entry.entry,
-                lease: message,
-            },
-        );
+        let news = News::Granted(entry, Box::new(state.clone()));
+        self.tell_client(queue, entry.session, news);
     }
 
-    /// A client that does not read is cut; it may come back for its leases.
-    fn tell_client<N: Notice>(&self, session: SessionId, notice: &N) {
-        let Some(peer) = self.goods.clients.get(session) else {
+    /// Tells a client, now or when its stream has room again. One that is too
+    /// far behind is cut; it may come back for its leases.
+    fn tell_client(self: &Arc<Self>, queue: &Queue, session: SessionId, news: News) {
+        let Some(client) = self.goods.clients.get(session) else {
             return;
         };
-        if let Err(problem) = peer.try_tell(notice)
-            && !peer.is_closed()
-        {
-            tracing::warn!(%problem, "a client does not read its queue stream and is cut");
-            peer.close();
+        if client.peer.is_closed() {
+            return;
+        }
+        let mut untold = client.untold.lock();
+        if untold.is_empty() {
+            match self.message(queue, &news) {
+                Ok(message) if message.try_tell(&client.peer).is_ok() => return,
+                Ok(_) => {}
+                Err(problem) => return cut(&client, &problem),
+            }
+        }
+        match untold.keep(news) {
+            Kept::Behind => {}
+            Kept::First => {
+                let telling = Arc::clone(self).tell_untold(Arc::clone(&client));
+                self.tasks.spawn(telling);
+            }
+            Kept::TooMany => {
+                let problem = Problem::new(Code::Busy, "Too much waits to be told.");
+                cut(&client, &problem);
+            }
         }
     }
 
-    fn cut_client(&self, session: SessionId) {
-        if let Some(peer) = self.goods.clients.get(session) {
-            peer.close();
+    /// Tells a client what had no room, as it reads.
+    async fn tell_untold(self: Arc<Self>, client: Arc<Client>) {
+        let tell = |news| {
+            let message = self.message(&self.goods.queue.lock(), &news);
+            let peer = client.peer.clone();
+            async move { message?.tell(&peer).await }
+        };
+        if let Err(problem) = tell_in_turn(&client.untold, UNREAD_MAX, tell).await {
+            cut(&client, &problem);
         }
+    }
+
+    /// Makes what is sent of a decision; a lease is told as it is now.
+    fn message(&self, queue: &Queue, news: &News) -> Result<Message, Problem> {
+        Ok(match news {
+            News::Granted(key, granted) => {
+                let lease = queue.leases().get(granted.id).unwrap_or(granted);
+                Message::Granted(Box::new(LeaseGranted {
+                    entry: key.entry,
+                    lease: self.lease_message(queue, lease)?,
+                }))
+            }
+            News::Recalled(recalled) => Message::Recalled(recalled.clone()),
+            News::Over(over) => Message::Over(over.clone()),
+            News::Refused(refused) => Message::Refused(refused.clone()),
+        })
     }
 
     fn end_on_host(self: &Arc<Self>, host: NodeId, end: LeaseEnd) {
@@ -165,5 +193,13 @@ impl Ce {
                 Err(_) => {}
             }
         });
+    }
+}
+
+/// Ends the stream of a client that cannot be told what it has to know.
+fn cut(client: &Client, problem: &Problem) {
+    if !client.peer.is_closed() {
+        tracing::warn!(%problem, "a client cannot be told of its leases and is cut");
+        client.peer.close();
     }
 }

@@ -27,6 +27,7 @@ pub mod queue;
 mod record;
 mod relay;
 pub mod state;
+mod untold;
 
 use tokio_util::sync::CancellationToken;
 

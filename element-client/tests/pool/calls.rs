@@ -34,6 +34,7 @@ async fn a_call_finds_its_host() {
         ),
         (lease.lease, "ada", "spf")
     );
+    assert_eq!(claims.incarnation, Some(*pool.host.incarnation.lock()));
     let other = pool.client().await;
     assert_eq!(
         pool.host
@@ -84,6 +85,24 @@ async fn a_call_finds_its_host() {
     })
     .await;
     pool.element.end().await;
+}
+
+/// On one thread: a stream cannot drain while the queue decides.
+#[tokio::test]
+async fn who_reads_is_told_more_at_once_than_a_stream_takes() {
+    const CALLS: u32 = 600;
+    let pool = Pool::open(CALLS).await;
+    let client = pool.client().await;
+    // All wait for the Host, which then takes all of them in one decision.
+    pool.host.disconnect();
+    for number in 0..CALLS {
+        let ticket = pool.ticket(&client, &format!("p{}", number % 10));
+        client.enter(ticket, 1).await.unwrap();
+    }
+    pool.host.connect().await.unwrap();
+    client.granted(usize::try_from(CALLS).unwrap()).await;
+    assert!(!client.peer().is_closed());
+    assert_eq!(client.heard.lock().refused, []);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
