@@ -1,6 +1,8 @@
 //! Buckets as the controller and people see them, and what the controller asks
 //! for: lists of them, new ones, changes.
 
+use std::sync::Arc;
+
 use gridmart_fabric::stream::{Incoming, reply};
 use gridmart_schemas::{
     id::BucketId,
@@ -15,7 +17,7 @@ use gridmart_schemas::{
         Done, Request as _,
         bucket::{
             BUCKETS_MAX, BucketChange, BucketList, BucketMade, BucketMake, BucketRemove,
-            BucketTold, BucketsTold,
+            BucketTold, BucketsTold, HEALS_MAX, HealList, HealsTold,
         },
     },
 };
@@ -24,6 +26,7 @@ use serde_json::value::RawValue;
 
 use super::{
     Se,
+    care::repair::certificates,
     metadata::{
         Bucket, BucketCreate, BucketUpdate, Change, DocumentKind, Quota, StoreError, query,
     },
@@ -103,7 +106,7 @@ impl RuledBucket {
 impl Se {
     /// What the controller asks of buckets; `None`: it is about something else.
     pub(super) async fn on_bucket_request(
-        &self,
+        self: &Arc<Self>,
         incoming: &Incoming,
     ) -> Option<Result<Box<RawValue>, Problem>> {
         let answered = match incoming.kind.as_str() {
@@ -111,9 +114,26 @@ impl Se {
             BucketMake::KIND => self.bucket_make(incoming).await,
             BucketChange::KIND => self.bucket_change(incoming).await,
             BucketRemove::KIND => self.bucket_remove(incoming).await,
+            HealList::KIND => self.heal_list(incoming).await,
             _ => return None,
         };
         Some(answered)
+    }
+
+    async fn heal_list(self: &Arc<Self>, incoming: &Incoming) -> Result<Box<RawValue>, Problem> {
+        let HealList { limit } = incoming.read()?;
+        let limit = limit.clamp(1, HEALS_MAX) as usize;
+        let read = self.blocking(move |se| certificates(&se.data_dir, limit));
+        let heals = read.await?.map_err(|error| {
+            Problem::new(
+                Code::StorageFailed,
+                format!("The heal certificates cannot be read: {error}."),
+            )
+        })?;
+        reply(&HealsTold {
+            blocks_lost: self.goods.metrics.blocks_lost(),
+            heals,
+        })
     }
 
     async fn bucket_list(&self, incoming: &Incoming) -> Result<Box<RawValue>, Problem> {

@@ -13,6 +13,7 @@ pub(super) struct Measures {
     used: Gauge<u64, AtomicU64>,
     free: Gauge<u64, AtomicU64>,
     reserved: Gauge<u64, AtomicU64>,
+    lost: Gauge<u64, AtomicU64>,
 }
 
 impl Measures {
@@ -40,12 +41,25 @@ impl Measures {
                     "Bytes kept for objects that are on their way.",
                     &measures.reserved,
                 ),
+                (
+                    "gridmart_se_blocks_lost",
+                    "Blocks that are lost, and to be made anew.",
+                    &measures.lost,
+                ),
             ];
             for (name, help, gauge) in gauges {
                 registry.register(name, help, gauge.clone());
             }
         });
         measures
+    }
+
+    pub(super) fn observe_repair(&self, lost: u64) {
+        self.lost.set(lost);
+    }
+
+    pub(super) fn blocks_lost(&self) -> u64 {
+        self.lost.get()
     }
 
     pub(super) fn observe(&self, state: &SeState) {

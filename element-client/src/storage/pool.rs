@@ -177,6 +177,18 @@ impl Pool {
             .collect()
     }
 
+    /// Hosts whose blocks are to be made anew: revoked ones, and those that
+    /// cannot be read and were silent for so long.
+    pub fn given_up(&self, delay: Duration, now: Instant) -> Vec<NodeId> {
+        self.hosts()
+            .filter(|(_, host)| {
+                let silent = now.saturating_duration_since(host.quiet_since);
+                host.revoked || (host.readable().is_none() && silent >= delay)
+            })
+            .map(|(id, _)| id)
+            .collect()
+    }
+
     /// A Host of the Host table, not heard yet in this run.
     pub fn on_host_known(&mut self, id: NodeId, description: Arc<StorageHost>, now: Instant) {
         self.hosts

@@ -36,10 +36,14 @@ pub const RECEIPT_BYTES_MAX: usize = 256 * 1024;
 /// The most keys that are trusted at a time.
 pub const KEYS_MAX: usize = 64;
 
+/// The most bytes of a heal certificate: some hundred Hosts in it.
+pub const HEAL_BYTES_MAX: usize = 64 * 1024;
+
 const ACCESS_TYPE: &str = "gridmart-access+jwt";
 const LEASE_TYPE: &str = "gridmart-lease+jwt";
 const BLOCK_TYPE: &str = "gridmart-block+jwt";
 const RECEIPT_TYPE: &str = "gridmart-receipt+jwt";
+const HEAL_TYPE: &str = "gridmart-heal+jwt";
 
 #[cfg(test)]
 mod storage_tests;

@@ -5,10 +5,15 @@ use std::sync::Arc;
 use gridmart_schemas::{
     id::{KeyHash, NodeId},
     problem::{Code, Problem},
+    storage::heal::HealCertificate,
 };
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
+use serde::Serialize;
 
-use super::{AccessClaims, BlockClaims, LeaseClaims, ReceiptClaims, claims::Claims};
+use super::{
+    AccessClaims, BlockClaims, HEAL_BYTES_MAX, HEAL_TYPE, LeaseClaims, ReceiptClaims,
+    claims::Claims,
+};
 use crate::identity::Key;
 
 /// A node's key as a signer of tickets. Clones share the key.
@@ -74,8 +79,12 @@ impl SigningKey {
         self.sign(claims)
     }
 
+    /// Signs what an Element states of a repair.
+    pub fn sign_heal(&self, certificate: &HealCertificate) -> Result<String, Problem> {
+        self.seal(HEAL_TYPE, HEAL_BYTES_MAX, certificate)
+    }
+
     fn sign<C: Claims>(&self, claims: &C) -> Result<String, Problem> {
-        let fault = |detail: String| Problem::new(Code::Internal, detail);
         let issuer = claims.issuer();
         if issuer != self.issuer {
             return Err(fault(format!(
@@ -83,18 +92,30 @@ impl SigningKey {
                 self.issuer
             )));
         }
+        self.seal(C::TYPE, C::BYTES_MAX, claims)
+    }
+
+    fn seal(
+        &self,
+        kind: &str,
+        bytes_max: usize,
+        claims: &impl Serialize,
+    ) -> Result<String, Problem> {
         let mut header = Header::new(Algorithm::ES256);
-        header.typ = Some(C::TYPE.to_owned());
+        header.typ = Some(kind.to_owned());
         header.kid = Some(self.kid.as_str().to_owned());
         let ticket = jsonwebtoken::encode(&header, claims, &self.key)
             .map_err(|error| fault(format!("A ticket cannot be signed: {error}.")))?;
-        if ticket.len() > C::BYTES_MAX {
+        if ticket.len() > bytes_max {
             return Err(fault(format!(
-                "A ticket of {} bytes is over the limit of {}.",
-                ticket.len(),
-                C::BYTES_MAX
+                "A ticket of {} bytes is over the limit of {bytes_max}.",
+                ticket.len()
             )));
         }
         Ok(ticket)
     }
+}
+
+fn fault(detail: String) -> Problem {
+    Problem::new(Code::Internal, detail)
 }

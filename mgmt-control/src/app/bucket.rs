@@ -14,7 +14,7 @@ use gridmart_schemas::{
         Request,
         bucket::{
             BUCKETS_MAX, BucketChange, BucketList, BucketMade, BucketMake, BucketRemove,
-            BucketTold, BucketsTold,
+            BucketTold, BucketsTold, HEALS_MAX, HealList, HealsTold,
         },
     },
 };
@@ -178,6 +178,18 @@ pub async fn bucket_delete(
         return Err(problem.into());
     }
     control.administer(entry, |_| Ok(())).await
+}
+
+/// Tells what is lost on a Storage Element, and what was repaired lately.
+pub async fn heal_list(
+    control: &Control,
+    context: &Context,
+    element: &str,
+) -> Result<HealsTold, Failure> {
+    let view = control.catalogue.view();
+    let node = view.resource_of(element, &[NodeKind::StorageElement])?;
+    let request = HealList { limit: HEALS_MAX };
+    Ok(ask(control, context, &node, &request, ELEMENT_ANSWER_MAX).await?)
 }
 
 impl FoundBucket {

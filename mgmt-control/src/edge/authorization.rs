@@ -111,6 +111,7 @@ table! {
     ApplicationAccess = "POST" "/api/v1/access/applications" From(User);
     ComputeAccess = "POST" "/api/v1/access/compute" From(User);
     BucketAccess = "POST" "/api/v1/access/buckets" From(Viewer);
+    HealList = "GET" "/api/v1/resources/{id}/heals" From(Viewer);
     BucketList = "GET" "/api/v1/buckets" From(Viewer);
     BucketCreate = "POST" "/api/v1/buckets" From(User);
     BucketView = "GET" "/api/v1/buckets/{name}" From(Viewer);

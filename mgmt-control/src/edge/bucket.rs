@@ -1,11 +1,12 @@
-//! Buckets.
+//! Buckets, and how the Elements that keep them fare.
 
 use actix_web::{
     HttpResponse, delete, get, patch, post,
     web::{Data, Json, Path, Query},
 };
-use gridmart_schemas::api::bucket::{
-    BucketChangeRequest, BucketCreateRequest, BucketView, BucketsView,
+use gridmart_schemas::{
+    api::bucket::{BucketChangeRequest, BucketCreateRequest, BucketView, BucketsView},
+    wire::bucket::HealsTold,
 };
 use serde::Deserialize;
 use utoipa::IntoParams;
@@ -108,4 +109,16 @@ pub(super) async fn bucket_delete(
 ) -> Result<HttpResponse, Refusal> {
     bucket::bucket_delete(&control, &allowed, &query.named(&name)).await?;
     Ok(HttpResponse::NoContent().finish())
+}
+
+/// Tells what is lost on a Storage Element, and what was repaired lately.
+#[utoipa::path(tag = "storage", security(("token" = [])), params(("id" = String, Path)),
+    responses((status = 200, body = HealsTold), Refusals))]
+#[get("/api/v1/resources/{id}/heals")]
+pub(super) async fn heal_list(
+    allowed: Allowed<allow::HealList>,
+    control: Data<Control>,
+    id: Path<String>,
+) -> Result<Json<HealsTold>, Refusal> {
+    Ok(Json(bucket::heal_list(&control, &allowed, &id).await?))
 }

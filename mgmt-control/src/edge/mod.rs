@@ -129,6 +129,7 @@ fn endpoints(config: &mut ServiceConfig<'_>) {
         .service(access::application_access)
         .service(access::compute_access)
         .service(access::bucket_access)
+        .service(bucket::heal_list)
         .service(bucket::bucket_list)
         .service(bucket::bucket_create)
         .service(bucket::bucket_view)

@@ -1,5 +1,6 @@
 //! The words in which tiers speak of data that Hosts keep.
 
+pub mod heal;
 mod redundancy;
 mod root;
 

@@ -1,4 +1,4 @@
-//! Controller → Storage Element: buckets. What an Element knows of its buckets
+//! Controller → Storage Element: buckets, and how they fare. What an Element knows of its buckets
 //! it is asked for, so that nothing is told twice and nothing is old.
 
 use serde::{Deserialize, Serialize};
@@ -8,11 +8,14 @@ use crate::{
     id::{BucketId, PersonName},
     resource::{common::AccessControlBase, storage_area::StorageArea},
     scalar::BucketName,
-    storage::Redundancy,
+    storage::{Redundancy, heal::SignedHeal},
 };
 
 /// The most buckets of one answer.
 pub const BUCKETS_MAX: u32 = 1000;
+
+/// The most certificates of one answer.
+pub const HEALS_MAX: u32 = 100;
 
 /// A bucket as its Element tells of it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -129,7 +132,24 @@ pub struct BucketRemove {
     pub bucket: BucketId,
 }
 
+/// What has been repaired lately?
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct HealList {
+    /// At most so many certificates, and never more than [`HEALS_MAX`].
+    pub limit: u32,
+}
+
+/// Answer to [`HealList`]; also that of `GET /api/v1/resources/{id}/heals`.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct HealsTold {
+    /// Blocks that are lost now.
+    pub blocks_lost: u64,
+    /// Certificates of what was repaired, newest first.
+    pub heals: Vec<SignedHeal>,
+}
+
 requests! {
+    HealList = "heal-list" => HealsTold,
     BucketList = "bucket-list" => BucketsTold,
     BucketMake = "bucket-make" => BucketMade,
     BucketChange = "bucket-change" => BucketTold,

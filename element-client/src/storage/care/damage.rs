@@ -3,14 +3,13 @@
 
 use std::sync::Arc;
 
-use gridmart_fabric::block::{BlockHosts as _, EncodedBlock};
 use gridmart_schemas::{
     id::BlockId,
     problem::{Code, Problem},
-    wire::block::BlockRead,
 };
 use tokio::sync::mpsc;
 
+use super::repair::read_back;
 use crate::storage::{
     data::Damage,
     metadata::{Change, LayoutStripe, query},
@@ -58,28 +57,13 @@ async fn is_lost(service: &Service, known: &LayoutStripe, damage: Damage) -> boo
         .iter()
         .find(|block| block.position == damage.position && block.host == damage.host);
     let Some(placed) = placed else { return false };
-    let chunks = known
-        .payload_length
-        .div_ceil(gridmart_fabric::block::CHUNK_BYTES as u64)
-        .max(1);
-    let read = BlockRead {
-        id: BlockId {
-            stripe: damage.stripe,
-            position: damage.position,
-        },
-        first_chunk: 0,
-        chunks: u32::try_from(chunks).unwrap_or(u32::MAX),
+    let block = BlockId {
+        stripe: damage.stripe,
+        position: damage.position,
     };
-    let answers = service.data().hosts.read(damage.host, vec![read]).await;
-    match answers.into_iter().next() {
-        Some((_, Ok(bytes))) => match EncodedBlock::parse(&bytes) {
-            Ok((block, _)) => *block.prefix().root() != placed.root,
-            Err(_) => true,
-        },
-        // Only its own word, not its silence.
-        Some((_, Err(problem))) => {
-            matches!(problem.code, Code::NotFound | Code::BlockDamaged)
-        }
-        None => false,
+    match read_back(service, known, damage.host, block, placed.root).await {
+        Ok(()) => false,
+        // Its own word, or what it sends; not its silence.
+        Err(problem) => matches!(problem.code, Code::NotFound | Code::BlockDamaged),
     }
 }

@@ -1,7 +1,9 @@
 //! What a Storage Element does by itself for what is kept: it lets new Hosts
 //! take blocks, and looks after blocks that readers could not use.
 
+mod collect;
 mod damage;
+pub(super) mod repair;
 mod roster;
 
 use std::{sync::Arc, time::Duration};
@@ -16,7 +18,12 @@ pub(super) async fn keep(se: Arc<Se>) {
     let caring = async {
         let service = begun(&se).await;
         let damaged = service.take_damaged();
-        tokio::join!(roster::keep(&se, &service), damage::keep(&service, damaged));
+        tokio::join!(
+            Box::pin(roster::keep(&se, &service)),
+            Box::pin(damage::keep(&service, damaged)),
+            Box::pin(repair::keep(&se, &service)),
+            Box::pin(collect::keep(&service)),
+        );
     };
     se.stop.run_until_cancelled(caring).await;
 }

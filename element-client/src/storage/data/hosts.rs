@@ -3,7 +3,7 @@
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
     sync::Arc,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use bytes::Bytes;
@@ -15,7 +15,7 @@ use gridmart_schemas::{
     id::{BlockId, NodeId},
     problem::{Code, Problem},
     role::NodeKind,
-    wire::block::{BLOCKS_MAX, BlockRead},
+    wire::block::{BLOCKS_MAX, BlockRead, BlocksListed},
 };
 use parking_lot::{Mutex, RwLock};
 
@@ -96,6 +96,25 @@ impl Hosts {
                 }
             }
         }
+    }
+
+    /// Hosts whose blocks are to be made anew, after so long a silence.
+    pub(crate) fn given_up(&self, delay: Duration) -> Vec<NodeId> {
+        self.pool.lock().given_up(delay, Instant::now())
+    }
+
+    /// Whether the pool has such a Host.
+    pub(crate) fn has(&self, host: NodeId) -> bool {
+        self.pool.lock().host(host).is_some()
+    }
+
+    /// Lists blocks on a Host in the order of their ids, those after one.
+    pub(crate) async fn list(
+        &self,
+        host: NodeId,
+        after: Option<BlockId>,
+    ) -> Result<BlocksListed, Problem> {
+        self.way(host)?.reads.list(after).await
     }
 
     fn way(&self, host: NodeId) -> Result<Way, Problem> {

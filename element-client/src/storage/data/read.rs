@@ -140,6 +140,20 @@ fn piece_end(stripe: &LayoutStripe, from: u64) -> u64 {
     (from + PIECE_BYTES).min(block_end).min(stripe.data_length)
 }
 
+/// What the metadata say of a stripe; positions that are nowhere have no root
+/// that anything could have.
+pub(crate) fn known_stripe(stripe: &LayoutStripe) -> Result<KnownStripe, Problem> {
+    let none = BlockRoot::new([0; 32]);
+    let mut roots = vec![none; stripe.redundancy.blocks().into()];
+    for block in &stripe.blocks {
+        if let Some(root) = roots.get_mut(usize::from(block.position)) {
+            *root = block.root;
+        }
+    }
+    let known = KnownStripe::new(stripe.id, stripe.redundancy, stripe.data_length, roots)?;
+    Ok(known)
+}
+
 async fn fetch(
     plane: Arc<DataPlane>,
     stripe: Arc<LayoutStripe>,
@@ -175,14 +189,7 @@ async fn fetch(
 impl DataPlane {
     /// A reader that asks first those that can answer.
     fn reader(&self, stripe: &LayoutStripe, range: Range<u64>) -> Result<StripeReader, Problem> {
-        let none = BlockRoot::new([0; 32]);
-        let mut roots = vec![none; stripe.redundancy.blocks().into()];
-        for block in &stripe.blocks {
-            if let Some(root) = roots.get_mut(usize::from(block.position)) {
-                *root = block.root;
-            }
-        }
-        let known = KnownStripe::new(stripe.id, stripe.redundancy, stripe.data_length, roots)?;
+        let known = known_stripe(stripe)?;
         let (there, away): (Vec<&PlacedBlock>, Vec<&PlacedBlock>) = stripe
             .blocks
             .iter()

@@ -213,3 +213,22 @@ pub fn repair_page(connection: &Connection, limit: u32) -> Result<Vec<RepairWant
     };
     read().during("repair_page")
 }
+
+/// Counts the positions to be made anew.
+pub fn repair_count(connection: &Connection) -> Result<u64, StoreError> {
+    connection
+        .prepare_cached("SELECT count(*) AS blocks FROM repair")
+        .and_then(|mut statement| statement.query_row([], |row| own(row, "blocks")))
+        .during("repair_count")
+}
+
+/// Counts the blocks that should be on a Host.
+pub fn blocks_count(connection: &Connection, host: NodeId) -> Result<u64, StoreError> {
+    connection
+        .prepare_cached(
+            "SELECT count(*) AS blocks FROM block
+             WHERE host = (SELECT number FROM host WHERE id = ?1)",
+        )
+        .and_then(|mut statement| statement.query_row([Sql(host)], |row| own(row, "blocks")))
+        .during("blocks_count")
+}

@@ -39,7 +39,10 @@ pub mod query {
         entries_after, epoch_put, ledger, log_bytes, log_cut, log_insert, position_of, position_put,
     };
     pub use super::{
-        block::{blocks_on, garbage_page, hosts, repair_page, stripe, stripes_known},
+        block::{
+            blocks_count, blocks_on, garbage_page, hosts, repair_count, repair_page, stripe,
+            stripes_known,
+        },
         bucket::{
             access_key, access_keys_of, bucket, bucket_document, bucket_named, buckets,
             losses_borne, setting,
