@@ -2,6 +2,7 @@
 //!
 //! - `access`: decisions of the controller, cached until shortly before expiry;
 //! - `session`: one queue stream per Element, and the leases it granted;
+//! - `entry`: what happens to one place in the queue, until it is read;
 //! - `placement`: from a need to a lease, alternatives included;
 //! - `rounds`: which Element is asked next, without I/O;
 //! - `presence`: whether a Host is there still, without I/O;
@@ -12,6 +13,7 @@
 //! - `pool`: leases kept for the next call, and who waits for a slot.
 
 mod access;
+mod entry;
 mod link;
 mod outbox;
 mod placement;

@@ -21,8 +21,9 @@ use tokio::sync::mpsc;
 use super::{
     Grid,
     access::{Access, Need},
+    entry::EntryEvent,
     rounds::{Refusal, Rounds, is_ticket_refusal},
-    session::{EntryEvent, LeaseHold, QueueEntry},
+    session::{LeaseHold, QueueEntry},
 };
 use crate::error::Error;
 

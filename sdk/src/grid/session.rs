@@ -35,6 +35,8 @@ use serde_json::value::RawValue;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
+use super::entry::{EntryEvent, EntryTeller, entry_events};
+
 /// The Element's door for queues.
 const QUEUE_PATH: &str = "/v1/queue";
 /// Time for an answer of the Element.
@@ -44,17 +46,6 @@ const PROBE_TIMEOUT: Duration = Duration::from_secs(30);
 /// Waits between dials while leases are held and the Element is away.
 const BACKOFF_MIN: Duration = Duration::from_millis(200);
 const BACKOFF_MAX: Duration = Duration::from_secs(5);
-/// Events of one entry that may wait to be read.
-const ENTRY_EVENTS_MAX: usize = 1024;
-
-/// What happens to a place in the queue.
-pub(crate) enum EntryEvent {
-    Granted(LeaseHold),
-    Position(u32),
-    Refused(Problem),
-    /// The stream is lost, and the place with it.
-    Lost,
-}
 
 /// What is known of a lease; watched by whoever uses it.
 #[derive(Clone)]
@@ -76,7 +67,7 @@ pub(crate) struct Session {
     address: Mutex<(String, Vec<String>)>,
     peer: Mutex<Option<Peer>>,
     dialling: tokio::sync::Mutex<()>,
-    entries: Mutex<HashMap<EntryId, mpsc::Sender<EntryEvent>>>,
+    entries: Mutex<HashMap<EntryId, EntryTeller>>,
     leases: Mutex<HashMap<LeaseId, watch::Sender<LeaseState>>>,
 }
 
@@ -184,9 +175,9 @@ impl Session {
         request: RequestId,
     ) -> Result<QueueEntry, Problem> {
         let peer = self.peer().await?.with_request_id(request);
-        let (sender, events) = mpsc::channel(ENTRY_EVENTS_MAX);
+        let (teller, events) = entry_events(enter.slots);
         let id = enter.entry;
-        self.entries.lock().insert(id, sender);
+        self.entries.lock().insert(id, teller);
         let entry = QueueEntry {
             session: Arc::clone(self),
             id,
@@ -208,11 +199,9 @@ impl Session {
     }
 
     fn tell_entry(&self, id: EntryId, event: EntryEvent) {
-        let sender = self.entries.lock().get(&id).cloned();
-        if let Some(sender) = sender {
-            // Full: only positions can be so many, and newer ones follow. A
-            // dropped grant is released by its hold.
-            let _ = sender.try_send(event);
+        let teller = self.entries.lock().get(&id).cloned();
+        if let Some(teller) = teller {
+            teller.tell(event);
         }
     }
 
@@ -270,10 +259,10 @@ impl Session {
             .entries
             .lock()
             .drain()
-            .map(|(_, sender)| sender)
+            .map(|(_, teller)| teller)
             .collect();
-        for sender in lost {
-            let _ = sender.try_send(EntryEvent::Lost);
+        for teller in lost {
+            teller.tell(EntryEvent::Lost);
         }
         if !self.leases.lock().is_empty() && !self.stop.is_cancelled() {
             tokio::spawn(come_back(Arc::downgrade(self), self.stop.clone()));
