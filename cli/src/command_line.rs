@@ -111,7 +111,7 @@ fn run(command: Command, output: Output) -> Result<(), Failure> {
         Command::Up(arguments) => up::run(&arguments, output),
         Command::Env(arguments) => env::run(arguments, output),
         Command::Control(arguments) => role::control::run(arguments),
-        Command::Element { kind } => role::element::run(kind),
+        Command::Element { kind } => role::element::run(kind, output),
         Command::Host { kind } => role::host::run(kind),
         Command::Token { command } => token::run(&command, output),
         Command::Login(arguments) => access::login(&arguments, output),

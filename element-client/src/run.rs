@@ -82,6 +82,12 @@ pub enum ElementError {
         /// Where it should be.
         path: String,
     },
+    /// It has a store of metadata, and was told to make a lost one anew.
+    #[error("{path} is there: nothing is rebuilt over it; move it away first")]
+    StoreThere {
+        /// Where it is.
+        path: String,
+    },
     /// The configuration does not fit into the information base.
     #[error("the Element's {what} cannot be used: {reason}")]
     Setting {

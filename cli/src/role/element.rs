@@ -2,11 +2,16 @@
 
 use std::{net::SocketAddr, path::PathBuf};
 
-use gridmart_element::Config;
+use gridmart_element::{
+    Config,
+    storage::{self, RebuildFailure},
+};
 use gridmart_schemas::role::NodeKind;
 
-use super::{Arguments, JoinToken, LogFormat, data_home, join_token, required, settings::settings};
-use crate::failure::Failure;
+use super::{
+    Arguments, Frame, JoinToken, LogFormat, data_home, join_token, required, settings::settings,
+};
+use crate::{failure::Failure, output::Output};
 
 settings! {
     /// Settings of an Element, whatever its kind.
@@ -50,15 +55,73 @@ pub(crate) enum Kind {
     /// Run a Computing Element: the queue of a pool of compute Hosts
     Compute(Arguments<Settings>),
     /// Run a Storage Element: a pool of storage Hosts
-    Storage(Arguments<Settings>),
+    Storage(StorageArguments),
+}
+
+/// What a Storage Element may be started for, beside its settings.
+#[derive(Debug, clap::Args)]
+pub(crate) struct StorageArguments {
+    #[command(flatten)]
+    arguments: Arguments<Settings>,
+    /// Make its lost metadata.sqlite anew from its Hosts, tell what was made, and end
+    #[arg(long)]
+    rebuild: bool,
+    /// Rebuild from the Hosts that answer, although others may have had more
+    #[arg(long, requires = "rebuild")]
+    accept_loss: bool,
 }
 
 /// Runs the Element until it is told to end.
-pub(crate) fn run(kind: Kind) -> Result<(), Failure> {
-    let (role, arguments) = match kind {
-        Kind::Compute(arguments) => (NodeKind::ComputingElement, arguments),
-        Kind::Storage(arguments) => (NodeKind::StorageElement, arguments),
-    };
+pub(crate) fn run(kind: Kind, output: Output) -> Result<(), Failure> {
+    super::open_files_raise();
+    match kind {
+        Kind::Compute(arguments) => {
+            let (frame, config) = settled(NodeKind::ComputingElement, arguments)?;
+            frame.serve(|shutdown| gridmart_element::compute::run(config, shutdown))
+        }
+        Kind::Storage(storage) => {
+            let (frame, config) = settled(NodeKind::StorageElement, storage.arguments)?;
+            if storage.rebuild {
+                return rebuild(&frame, config, storage.accept_loss, output);
+            }
+            frame.serve(|shutdown| gridmart_element::storage::run(config, shutdown))
+        }
+    }
+}
+
+/// Has the store made anew, and tells of what.
+fn rebuild(
+    frame: &Frame,
+    config: Config,
+    accept_loss: bool,
+    output: Output,
+) -> Result<(), Failure> {
+    let mut report = None;
+    frame.serve(|shutdown| async {
+        report = storage::rebuild(config, accept_loss, shutdown).await?;
+        Ok::<_, RebuildFailure>(())
+    })?;
+    let report = report.ok_or(Failure::Interrupted)?;
+    output.print(&report, |page| {
+        page.line(format!(
+            "{} is made anew: {} records, {} buckets, {} objects",
+            report.store, report.records, report.buckets, report.objects
+        ));
+        page.line(if report.whole {
+            "all that was acknowledged is there"
+        } else {
+            "some of what was acknowledged may be missing: too few Hosts have answered"
+        });
+        page.field("hosts", format!("{} have answered", report.answered));
+        for away in &report.away {
+            page.field("away", format!("{}: {}", away.host, away.why));
+        }
+    })?;
+    output.note("next: start the Element again without --rebuild");
+    Ok(())
+}
+
+fn settled(role: NodeKind, arguments: Arguments<Settings>) -> Result<(Frame, Config), Failure> {
     let (frame, settings) = arguments.settled()?;
     let config = Config {
         data_dir: settings
@@ -73,13 +136,7 @@ pub(crate) fn run(kind: Kind) -> Result<(), Failure> {
         advertise: settings.advertise,
         restore_lib: settings.restore_lib.unwrap_or(false),
     };
-    super::open_files_raise();
-    match role {
-        NodeKind::StorageElement => {
-            frame.serve(|shutdown| gridmart_element::storage::run(config, shutdown))
-        }
-        _ => frame.serve(|shutdown| gridmart_element::compute::run(config, shutdown)),
-    }
+    Ok((frame, config))
 }
 
 /// Gives the machine's name, as far as it is fit for a resource's.

@@ -56,6 +56,15 @@ pub(crate) async fn run<G: Goods>(
     config: Config,
     stop: CancellationToken,
 ) -> Result<(), ElementError> {
+    run_with(config, G::open, stop).await
+}
+
+/// The same, with the goods that `open` gives.
+pub(crate) async fn run_with<G: Goods>(
+    config: Config,
+    open: impl FnOnce(&Opening<'_, G::Document>) -> Result<G, ElementError>,
+    stop: CancellationToken,
+) -> Result<(), ElementError> {
     // Boxed: what joining needs would be carried along for good.
     let joining = Box::pin(start(&config, G::KIND, &stop));
     let Some(started) = joining.await? else {
@@ -69,7 +78,15 @@ pub(crate) async fn run<G: Goods>(
     let revocations = Revocations::new();
     let server = ServerTls::new(identity.clone(), revocations.clone())?;
     let door = bind_door(config.listen, base.read().door_port(), server).await?;
-    let element = assemble::<G>(&config, base, identity, revocations, &door, stop.clone())?;
+    let element = assemble(
+        &config,
+        base,
+        open,
+        identity,
+        revocations,
+        &door,
+        stop.clone(),
+    )?;
     let address = door.local_addr();
     element.note_door(address.port())?;
     element.take_up()?;
@@ -121,6 +138,7 @@ pub(crate) fn disk_fault(
 fn assemble<G: Goods>(
     config: &Config,
     base: InfoBase<G::Document>,
+    open: impl FnOnce(&Opening<'_, G::Document>) -> Result<G, ElementError>,
     identity: Arc<IdentityCell>,
     revocations: Revocations,
     door: &Door,
@@ -133,7 +151,7 @@ fn assemble<G: Goods>(
         .map_err(disk_fault("read", &standing_path))?;
     let returning = !base.read().hosts().is_empty();
     let registry = Metrics::new();
-    let goods = G::open(&Opening {
+    let goods = open(&Opening {
         folder,
         document: &base.read(),
         registry: &registry,

@@ -34,7 +34,7 @@ use super::{
     document::first_document,
     measure::Measures,
     pool::Pool,
-    service::{Log, LogMeasures, Service, keep, open_store},
+    service::{Errand, Log, LogMeasures, RebuildOrder, Service, keep, open_store, require_lost},
     state::{element_state, host_counts},
 };
 use crate::{
@@ -57,6 +57,25 @@ pub(crate) struct Storage {
 }
 
 impl Storage {
+    /// For an Element that runs only to make its lost store anew.
+    pub(super) fn to_rebuild(
+        opening: &Opening<'_, SeDocument>,
+        order: RebuildOrder,
+    ) -> Result<Self, ElementError> {
+        require_lost(opening.folder)?;
+        Ok(Self::opened(opening, Errand::Rebuild(order)))
+    }
+
+    fn opened(opening: &Opening<'_, SeDocument>, errand: Errand) -> Self {
+        Self {
+            pool: Arc::default(),
+            log: Arc::new(Log::new(errand)),
+            host_keys: RwLock::default(),
+            metrics: Measures::register(opening.registry),
+            log_metrics: LogMeasures::register(opening.registry),
+        }
+    }
+
     /// What serves buckets and objects, once the log of the metadata is assured.
     pub(super) fn service(&self) -> Result<Arc<Service>, Problem> {
         self.log.service()
@@ -80,13 +99,8 @@ impl Goods for Storage {
     }
 
     fn open(opening: &Opening<'_, SeDocument>) -> Result<Self, ElementError> {
-        Ok(Self {
-            pool: Arc::default(),
-            log: Arc::new(Log::new(open_store(opening.folder, opening.document)?)),
-            host_keys: RwLock::default(),
-            metrics: Measures::register(opening.registry),
-            log_metrics: LogMeasures::register(opening.registry),
-        })
+        let store = open_store(opening.folder, opening.document)?;
+        Ok(Self::opened(opening, Errand::Serve(store)))
     }
 
     fn take_up(se: &Arc<Se>, hosts: Vec<KnownHost<StorageHost>>, desired: &ElementDesired) {

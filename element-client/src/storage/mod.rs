@@ -26,11 +26,17 @@ mod rights;
 mod service;
 pub mod state;
 
+use gridmart_schemas::resource::se_doc::SeDocument;
+use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
-use self::goods::Storage;
-use crate::element::{self, Element};
-use crate::{config::Config, run::ElementError};
+pub use self::service::{AwayHost, RebuildFailure, RebuildReport};
+use self::{goods::Storage, metadata::Loss, service::RebuildOrder};
+use crate::{
+    config::Config,
+    element::{self, Element, goods::Opening},
+    run::ElementError,
+};
 
 /// A running Storage Element.
 type Se = Element<Storage>;
@@ -38,6 +44,31 @@ type Se = Element<Storage>;
 /// Runs a Storage Element until `stop`.
 pub async fn run(config: Config, stop: CancellationToken) -> Result<(), ElementError> {
     element::start::run::<Storage>(config, stop).await
+}
+
+/// Makes the lost store of a Storage Element anew from its Hosts, which dial it
+/// as they always do; then ends. Nothing, if it was stopped before.
+///
+/// With `accept_loss` what answers is taken, although others may have had more.
+pub async fn rebuild(
+    config: Config,
+    accept_loss: bool,
+    stop: CancellationToken,
+) -> Result<Option<RebuildReport>, RebuildFailure> {
+    let (told, telling) = oneshot::channel();
+    let end = stop.child_token();
+    let order = RebuildOrder {
+        loss: if accept_loss {
+            Loss::Accept
+        } else {
+            Loss::Refuse
+        },
+        told,
+        end: end.clone(),
+    };
+    let open = |opening: &Opening<'_, SeDocument>| Storage::to_rebuild(opening, order);
+    element::start::run_with(config, open, end).await?;
+    telling.await.ok().transpose()
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@
 
 mod calls;
 mod commands;
+mod log;
 mod relay;
 mod simulation;
 mod storage;

@@ -111,26 +111,30 @@ pub trait Replica: Send + Sync {
     fn snapshot_get(&self, into: &mut dyn Write) -> Result<Option<SnapshotHead>, ReplicaError>;
 }
 
-/// Asks all replicas at the same time.
+/// Replicas that are asked at the same time, each on a thread of its own.
+const ASKED_MAX: usize = 64;
+
+/// Asks all replicas, many at the same time.
 pub(super) fn ask_all<T: Send>(
     replicas: &[Arc<dyn Replica>],
     ask: impl Fn(&dyn Replica) -> Result<T, ReplicaError> + Sync,
 ) -> Vec<Result<T, ReplicaError>> {
     let ask = &ask;
-    std::thread::scope(|scope| {
-        let asked: Vec<_> = replicas
-            .iter()
-            .map(|replica| scope.spawn(move || ask(replica.as_ref())))
-            .collect();
-        asked
-            .into_iter()
-            .map(|thread| {
+    let mut answers = Vec::with_capacity(replicas.len());
+    for some in replicas.chunks(ASKED_MAX) {
+        std::thread::scope(|scope| {
+            let asked: Vec<_> = some
+                .iter()
+                .map(|replica| scope.spawn(move || ask(replica.as_ref())))
+                .collect();
+            answers.extend(asked.into_iter().map(|thread| {
                 thread
                     .join()
                     .unwrap_or_else(|_| Err(ReplicaError::Failed("asking it panicked".to_owned())))
-            })
-            .collect()
-    })
+            }));
+        });
+    }
+    answers
 }
 
 /// Why records are not durable on as many replicas as are wanted.

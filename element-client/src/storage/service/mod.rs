@@ -13,7 +13,10 @@ use rusqlite::Connection;
 use tokio::sync::mpsc;
 
 use self::log::Members;
-pub(crate) use self::log::{Log, LogMeasures, LogShown, Ways, keep, open_store};
+pub use self::log::{AwayHost, RebuildFailure, RebuildReport};
+pub(crate) use self::log::{
+    Errand, Log, LogMeasures, LogShown, RebuildOrder, Ways, keep, open_store, require_lost,
+};
 use super::{
     data::{Damage, DataPlane, DataReader, DataTarget, DataWriter, Hosts},
     metadata::{Change, Committed, ObjectVersion, Readers, StoreError, Stripe, Writer},

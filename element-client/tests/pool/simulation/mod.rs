@@ -5,6 +5,7 @@ pub(crate) mod client;
 pub(crate) mod controller;
 pub(crate) mod host;
 pub(crate) mod ledger;
+pub(crate) mod real_host;
 pub(crate) mod storage_host;
 
 use std::{future::Future, path::Path, time::Duration};

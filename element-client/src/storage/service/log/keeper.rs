@@ -16,9 +16,10 @@ use super::{
     super::Service,
     hosts::LogHosts,
     members::{Followed, Members, first_members},
+    rebuilder::carry_out,
     replica::Ways,
     snapshots::{Bounds, Snapshots, chain},
-    standing::{Log, Watched},
+    standing::{Errand, Log, Watched},
 };
 use crate::{
     run::ElementError,
@@ -38,7 +39,7 @@ const READERS_MAX: usize = 8;
 /// How long a change waits for Hosts before it is taken back.
 const COMMIT_PATIENCE: Duration = Duration::from_secs(5);
 /// How often it is looked whether Hosts have come, at a start.
-const LOOK_PAUSE: Duration = Duration::from_millis(200);
+pub(super) const LOOK_PAUSE: Duration = Duration::from_millis(200);
 /// How often the members are looked at, while they change and while they do not.
 const MOVING_PAUSE: Duration = Duration::from_millis(500);
 const SETTLED_PAUSE: Duration = Duration::from_secs(3);
@@ -71,15 +72,25 @@ struct Begun {
 
 /// Keeps the log until the Element ends.
 pub(crate) async fn keep(se: Arc<Se>) {
-    let Some(connection) = se.goods.log.take_store() else {
-        return;
-    };
-    let ways = Ways {
+    match se.goods.log.take_errand() {
+        Some(Errand::Serve(store)) => keep_store(se, store).await,
+        Some(Errand::Rebuild(order)) => carry_out(se, order).await,
+        None => {}
+    }
+}
+
+/// How this Element reaches its Hosts.
+pub(super) fn ways_of(se: &Se) -> Ways {
+    Ways {
         pool: Arc::clone(&se.goods.pool),
         tls: se.tls.clone(),
         runtime: Handle::current(),
         stop: se.stop.clone(),
-    };
+    }
+}
+
+async fn keep_store(se: Arc<Se>, connection: Connection) {
+    let ways = ways_of(&se);
     let log = Arc::clone(&se.goods.log);
     let hosts = ways.log_hosts();
     let starting = start(&se, &hosts, connection);
@@ -255,7 +266,7 @@ async fn assure_once(
 }
 
 /// Notes in the information base that there is a log.
-async fn mark_begun(se: &Arc<Se>) -> Result<(), String> {
+pub(super) async fn mark_begun(se: &Arc<Se>) -> Result<(), String> {
     if se.base.read().log_begun.is_some() {
         return Ok(());
     }

@@ -3,7 +3,7 @@
 //! `replica` is the way to the copy on one Host; `plan` says which Hosts should
 //! have one, `members` brings it about, `snapshots` shorten it, and `keeper`
 //! starts it all, and stays beside it until the Element ends. `standing` tells
-//! how it is. The order in which members change, and why
+//! how it is. `rebuilder` makes a lost store anew. The order in which members change, and why
 //! a rebuild then misses nothing, is told at
 //! [`crate::storage::metadata::Membership`].
 
@@ -12,16 +12,19 @@ mod keeper;
 mod measure;
 mod members;
 mod plan;
+mod rebuilder;
 mod replica;
 mod snapshots;
 mod standing;
 #[cfg(test)]
 mod tests;
 
+pub use self::rebuilder::{AwayHost, RebuildFailure, RebuildReport};
 pub(crate) use self::{
     keeper::{keep, open_store},
     measure::LogMeasures,
     members::Members,
+    rebuilder::{RebuildOrder, require_lost},
     replica::Ways,
-    standing::{Log, LogShown},
+    standing::{Errand, Log, LogShown},
 };

@@ -6,7 +6,7 @@ use gridmart_schemas::problem::{Code, Problem};
 use parking_lot::{Mutex, RwLock};
 use rusqlite::Connection;
 
-use super::{super::Service, measure::LogFacts};
+use super::{super::Service, measure::LogFacts, rebuilder::RebuildOrder};
 use crate::storage::metadata::{Append, FanOut, NotDurable, Replicas};
 
 /// How far the log is.
@@ -32,26 +32,34 @@ pub(crate) enum LogShown {
     Refused(String),
 }
 
+/// What the Element is started for.
+pub(crate) enum Errand {
+    /// To serve, with the store that was opened.
+    Serve(Connection),
+    /// To make its lost store anew, and to end.
+    Rebuild(RebuildOrder),
+}
+
 /// The log of a Storage Element.
 pub(crate) struct Log {
-    /// Taken by whoever starts the log.
-    store: Mutex<Option<Connection>>,
+    /// Taken by whoever keeps the log.
+    errand: Mutex<Option<Errand>>,
     phase: RwLock<Phase>,
     trouble: Mutex<Option<String>>,
 }
 
 impl Log {
-    /// With the store that was opened, and nothing else yet.
-    pub(crate) fn new(store: Connection) -> Self {
+    /// Begun for this.
+    pub(crate) fn new(errand: Errand) -> Self {
         Self {
-            store: Mutex::new(Some(store)),
+            errand: Mutex::new(Some(errand)),
             phase: RwLock::new(Phase::Opening("the Element has just started".to_owned())),
             trouble: Mutex::default(),
         }
     }
 
-    pub(super) fn take_store(&self) -> Option<Connection> {
-        self.store.lock().take()
+    pub(super) fn take_errand(&self) -> Option<Errand> {
+        self.errand.lock().take()
     }
 
     /// What serves, if the log is assured.
