@@ -25,7 +25,10 @@ pub use self::{
         stripes_of,
     },
     stripe::{Fault, KnownStripe, StripeError, StripeRead, StripeReader, build_stripe},
-    transfer::{BlockHosts, StoredBlock, fetch_stripe, store_stripe},
+    transfer::{
+        BlockHosts, PIECE_BYTES, StoredBlock, encode_stripe, fetch_stripe, piece_end, read_stripe,
+        store_stripe,
+    },
 };
 
 /// The most bytes of a block's payload.

@@ -7,21 +7,17 @@ use std::{
 };
 
 use bytes::Bytes;
-use gridmart_fabric::block::{Fault, KnownStripe, StripeReader, fetch_stripe};
+use gridmart_fabric::block::{Fault, KnownStripe, StripeReader, piece_end, read_stripe};
 use gridmart_schemas::{
     id::NodeId,
     problem::{Code, Problem},
-    storage::{BlockRoot, Codec},
+    storage::BlockRoot,
 };
-use tokio::task::JoinSet;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::{Damage, DataPlane};
 use crate::storage::metadata::{LayoutStripe, ObjectVersion, PlacedBlock, Readers, query};
 
-/// Bytes that are fetched as one: a piece of one block, so that pieces that
-/// follow each other come from several Hosts at the same time.
-const PIECE_BYTES: u64 = 2 * 1024 * 1024;
 /// Pieces that are fetched ahead of whoever reads.
 const AHEAD_MAX: usize = 6;
 /// Stripes whose places are asked for at a time.
@@ -94,7 +90,8 @@ impl DataReader {
         while self.fetching.len() < AHEAD_MAX && self.range.start < self.range.end {
             let stripe = self.stripe().await?;
             let from = self.range.start - stripe.start;
-            let to = piece_end(&stripe, from).min(self.range.end - stripe.start);
+            let to = piece_end(stripe.redundancy, stripe.data_length, from)
+                .min(self.range.end - stripe.start);
             self.range.start = stripe.start + to;
             let fetching = fetch(Arc::clone(&self.plane), stripe, from..to);
             let task = tokio::spawn(fetching);
@@ -131,15 +128,6 @@ impl DataReader {
     }
 }
 
-/// Where a piece ends that begins there: no later than its block does.
-fn piece_end(stripe: &LayoutStripe, from: u64) -> u64 {
-    let block_end = match stripe.redundancy.codec() {
-        Codec::Replica => stripe.data_length,
-        Codec::ReedSolomon => (from / stripe.payload_length + 1) * stripe.payload_length,
-    };
-    (from + PIECE_BYTES).min(block_end).min(stripe.data_length)
-}
-
 /// What the metadata say of a stripe; positions that are nowhere have no root
 /// that anything could have.
 pub(crate) fn known_stripe(stripe: &LayoutStripe) -> Result<KnownStripe, Problem> {
@@ -165,25 +153,9 @@ async fn fetch(
         .map(|block| (block.position, block.host))
         .collect();
     let reader = plane.reader(&stripe, range)?;
-    let reader = fetch_stripe(&*plane.hosts, &placed, reader).await?;
-    plane.report(&stripe, &placed, &reader.faults());
-    let rebuilds = !reader.faults().is_empty();
-    let read = if rebuilds && stripe.redundancy.codec() == Codec::ReedSolomon {
-        let mut rebuilding = JoinSet::new();
-        rebuilding.spawn_blocking(move || reader.finish());
-        match rebuilding.join_next().await {
-            Some(Ok(read)) => read,
-            _ => {
-                return Err(Problem::new(
-                    Code::Internal,
-                    "The Element failed to rebuild lost data.",
-                ));
-            }
-        }
-    } else {
-        reader.finish()
-    };
-    Ok(read?.pieces)
+    let read = read_stripe(&*plane.hosts, &placed, reader).await?;
+    plane.report(&stripe, &placed, &read.faults);
+    Ok(read.pieces)
 }
 
 impl DataPlane {

@@ -2,10 +2,10 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use gridmart_fabric::block::{
-    EncodedBlock, PREFIX_BYTES_MAX, SMALL_BYTES_MAX, StoredBlock, StripeIdentity, build_stripe,
-    payload_bytes, store_stripe, stripe_bytes_max, stripe_redundancy,
+    PREFIX_BYTES_MAX, StoredBlock, StripeIdentity, encode_stripe, payload_bytes, store_stripe,
+    stripe_bytes_max, stripe_redundancy,
 };
 use gridmart_schemas::{
     id::{BlockId, NodeId, StripeId},
@@ -168,7 +168,7 @@ async fn store(
         rand::random(),
     )
     .map_err(|error| too_few(&error))?;
-    let blocks = built(identity, pieces, bytes).await?;
+    let blocks = encode_stripe(identity, pieces).await?;
     let replace = |_, used: Vec<NodeId>| {
         let hosts = plane.hosts.candidates();
         let other = choose_for_repair(&hosts, &used, encoded, rand::random());
@@ -188,33 +188,6 @@ async fn store(
             Err(problem)
         }
     }
-}
-
-/// The blocks of a stripe. Small ones cost less than the way to another thread.
-async fn built(
-    identity: StripeIdentity,
-    pieces: Vec<Bytes>,
-    bytes: usize,
-) -> Result<Vec<EncodedBlock>, Problem> {
-    if bytes <= SMALL_BYTES_MAX / 4 {
-        return Ok(build_stripe(identity, &joint(pieces, bytes))?);
-    }
-    let work = move || build_stripe(identity, &joint(pieces, bytes));
-    let built = tokio::task::spawn_blocking(work).await;
-    joined(built.map(|built| built.map_err(Problem::from)))
-}
-
-fn joint(mut pieces: Vec<Bytes>, bytes: usize) -> Bytes {
-    if pieces.len() == 1
-        && let Some(only) = pieces.pop()
-    {
-        return only;
-    }
-    let mut joint = BytesMut::with_capacity(bytes);
-    for piece in pieces {
-        joint.extend_from_slice(&piece);
-    }
-    joint.freeze()
 }
 
 fn placed(stored: &StoredBlock) -> PlacedBlock {

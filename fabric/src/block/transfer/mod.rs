@@ -5,13 +5,18 @@
 //! transfer time, not data, while others can take its place; nothing is given
 //! out that a root of the manifest does not confirm.
 
+mod apart;
 mod fetch;
 mod store;
 
 use bytes::Bytes;
 use gridmart_schemas::{id::NodeId, problem::Problem, storage::BlockRoot, wire::block::BlockRead};
 
-pub use self::{fetch::fetch_stripe, store::store_stripe};
+pub use self::{
+    apart::{PIECE_BYTES, encode_stripe, piece_end, read_stripe},
+    fetch::fetch_stripe,
+    store::store_stripe,
+};
 use super::EncodedBlock;
 
 /// A way to the blocks on all Hosts.

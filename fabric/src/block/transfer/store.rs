@@ -1,5 +1,7 @@
 //! One stripe onto its Hosts.
 
+use std::collections::VecDeque;
+
 use futures_util::{StreamExt as _, stream::FuturesUnordered};
 use gridmart_schemas::{id::NodeId, problem::Problem};
 
@@ -10,7 +12,8 @@ const TRIES_MAX: usize = 4;
 
 /// Writes the blocks of a stripe, each to the Host at its place in `chosen`.
 /// Where one fails, `replace` names another: it is given the Hosts that have, or
-/// had, to do with the stripe. Returns when all blocks are durable, or fails
+/// had, to do with the stripe, and is asked for one block after the other while
+/// the others are being written. Returns when all blocks are durable, or fails
 /// with those that are (they are nobody's then) and what the last one said.
 pub async fn store_stripe<H, R, F>(
     hosts: &H,
@@ -26,34 +29,43 @@ where
     let mut used = chosen.clone();
     let mut stored = Vec::with_capacity(blocks.len());
     let mut failure = None;
+    // Those that no Host has taken yet; the first one's other Host is asked for.
+    let mut homeless: VecDeque<Tried> = VecDeque::new();
+    let mut naming = FuturesUnordered::new();
     let mut running = FuturesUnordered::new();
     for (block, host) in blocks.into_iter().zip(chosen) {
         running.push(put(hosts, host, block, 1));
     }
-    while let Some(tried) = running.next().await {
-        let position = tried.block.prefix().header().id().position;
-        let problem = match tried.result {
-            Ok(()) => {
-                stored.push(StoredBlock {
-                    position,
-                    host: tried.host,
-                    root: *tried.block.prefix().root(),
-                });
-                continue;
-            }
-            Err(problem) => problem,
-        };
-        tracing::info!(host = %tried.host, position, code = %problem.code, "a Host does not take a block");
-        if failure.is_some() || tried.tries >= TRIES_MAX {
-            failure.get_or_insert(problem);
-            continue;
+    loop {
+        if let Some(first) = homeless.front()
+            && naming.is_empty()
+        {
+            naming.push(replace(first.position(), used.clone()));
         }
-        match replace(position, used.clone()).await {
-            Ok(host) => {
-                used.push(host);
-                running.push(put(hosts, host, tried.block, tried.tries + 1));
-            }
-            Err(problem) => failure = Some(problem),
+        tokio::select! {
+            Some(tried) = running.next() => match &tried.result {
+                Ok(()) => stored.push(tried.stored()),
+                Err(problem) => {
+                    tracing::info!(host = %tried.host, position = tried.position(), code = %problem.code, "a Host does not take a block");
+                    if failure.is_some() || tried.tries >= TRIES_MAX {
+                        failure.get_or_insert(problem.clone());
+                    } else {
+                        homeless.push_back(tried);
+                    }
+                }
+            },
+            Some(named) = naming.next() => match (named, homeless.pop_front()) {
+                (Ok(host), Some(tried)) => {
+                    used.push(host);
+                    running.push(put(hosts, host, tried.block, tried.tries + 1));
+                }
+                (Ok(_), None) => {}
+                (Err(problem), _) => {
+                    failure.get_or_insert(problem);
+                    homeless.clear();
+                }
+            },
+            else => break,
         }
     }
     match failure {
@@ -70,6 +82,20 @@ struct Tried {
     block: EncodedBlock,
     tries: usize,
     result: Result<(), Problem>,
+}
+
+impl Tried {
+    fn position(&self) -> u8 {
+        self.block.prefix().header().position()
+    }
+
+    fn stored(&self) -> StoredBlock {
+        StoredBlock {
+            position: self.position(),
+            host: self.host,
+            root: *self.block.prefix().root(),
+        }
+    }
 }
 
 async fn put<H: BlockHosts>(hosts: &H, host: NodeId, block: EncodedBlock, tries: usize) -> Tried {
