@@ -15,6 +15,7 @@ use crate::{
     people::{ApiTokens, Audit, Nodes, People},
     resources::{Activities, Calls, Commands, Explanations, JoinTokens, Resources},
     settings::Settings,
+    storage::Storage,
 };
 
 /// A client of one controller; clones share connections, tickets and leases.
@@ -121,6 +122,11 @@ impl Client {
         Apps(self.clone())
     }
 
+    /// Buckets and objects.
+    pub fn storage(&self) -> Storage {
+        Storage::new(self.clone())
+    }
+
     /// Compute: upload.
     pub fn compute(&self) -> Compute {
         Compute(self.clone())
@@ -170,6 +176,10 @@ impl Client {
                 Grid::new(self.inner.http.clone(), &root).map(Arc::new)
             })
             .await
+    }
+
+    pub(crate) fn uploads_folder(&self) -> Option<PathBuf> {
+        self.inner.settings.uploads.clone()
     }
 
     pub(crate) fn jobs_folder(&self) -> Option<PathBuf> {

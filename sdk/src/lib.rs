@@ -27,6 +27,7 @@ mod map;
 mod people;
 mod resources;
 mod settings;
+mod storage;
 
 /// What the library decides, without I/O: for simulations, not for programs.
 #[doc(hidden)]
@@ -53,3 +54,6 @@ pub use resources::{
     Activities, Calls, Command, Commands, Explanations, JoinTokens, Resources, Target,
 };
 pub use settings::Settings;
+pub use storage::{
+    BrokenUpload, GetBuilder, ObjectPages, ObjectReader, PutBuilder, Storage, TransferProgress,
+};

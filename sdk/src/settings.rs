@@ -29,6 +29,9 @@ pub struct Settings {
     /// Folder for the state of maps; absent: `$XDG_DATA_HOME/gridmart/jobs`
     /// or `~/.local/share/gridmart/jobs`.
     pub jobs: Option<PathBuf>,
+    /// Folder for notes of uploads that can be gone on with; absent:
+    /// `$XDG_DATA_HOME/gridmart/uploads` or `~/.local/share/gridmart/uploads`.
+    pub uploads: Option<PathBuf>,
 }
 
 impl Settings {
@@ -39,6 +42,7 @@ impl Settings {
             token: token.into(),
             ca: None,
             jobs: None,
+            uploads: None,
         }
     }
 
@@ -81,6 +85,7 @@ impl Settings {
             token: token.unwrap_or(login.token),
             ca: ca.or(login.ca),
             jobs: None,
+            uploads: None,
         })
     }
 }

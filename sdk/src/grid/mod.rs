@@ -44,7 +44,7 @@ pub(crate) use pool::{Slot, Wanted};
 pub(crate) use session::{LeaseHold, LeaseState};
 pub(crate) use stream::{CallsStream, attach, attach_frame, reattach};
 
-use crate::{error::Error, http::Http};
+use crate::{error::Error, http::Http, storage::Plane};
 use access::AccessCache;
 use pool::Pool;
 use session::Session;
@@ -58,6 +58,7 @@ pub(crate) struct Grid {
     access: AccessCache,
     sessions: Mutex<HashMap<NodeId, Arc<Session>>>,
     pool: Arc<Pool>,
+    storage: Arc<Plane>,
     /// What has last words to say when the client closes.
     tasks: TaskTracker,
     stop: CancellationToken,
@@ -76,12 +77,15 @@ impl Grid {
         let tls = ClientTls::ephemeral(root_pem, &key).map_err(|e| unusable(&e))?;
         let stop = CancellationToken::new();
         let pool = Pool::start(&stop);
+        let tasks = TaskTracker::new();
+        let storage = Plane::new(http.clone(), presenter.clone(), &tls, tasks.clone());
         Ok(Self {
             tls,
             access: AccessCache::new(http, presenter),
+            storage: Arc::new(storage),
             sessions: Mutex::default(),
             pool,
-            tasks: TaskTracker::new(),
+            tasks,
             stop,
         })
     }
@@ -90,6 +94,11 @@ impl Grid {
     /// those who could serve it and are away.
     pub(crate) async fn access(&self, need: &Need) -> Result<Arc<Access>, Error> {
         placement::decision(self, need, &mut rounds::Rounds::default()).await
+    }
+
+    /// What all transfers share.
+    pub(crate) const fn storage(&self) -> &Arc<Plane> {
+        &self.storage
     }
 
     pub(crate) const fn tls(&self) -> &ClientTls {
@@ -130,6 +139,7 @@ impl Grid {
             for session in &sessions {
                 session.close().await;
             }
+            self.storage.close().await;
         };
         let _ = tokio::time::timeout(CLOSE_PATIENCE, flushed).await;
         self.tasks.reopen();

@@ -8,6 +8,7 @@ use std::sync::{
 use gridmart_sdk::schemas::{
     api::{
         access::{AccessDecision, ApplicationAccess, ElementAccess},
+        bucket::{BucketAccess, BucketAccessRequest},
         explain::Explanation,
     },
     id::{Digest, RequestId},
@@ -30,6 +31,10 @@ pub(crate) struct Controller {
     pub(crate) expires_in: AtomicU32,
     /// What it says to whoever asks for access, if nobody gets any.
     pub(crate) refusal: Mutex<Option<Problem>>,
+    /// The bucket, and where it is.
+    pub(crate) bucket: Mutex<Option<(BucketAccess, ElementAccess)>>,
+    /// What it permits with it.
+    pub(crate) bucket_operations: Mutex<Vec<String>>,
     /// Answers about logs; the last is told first.
     pub(crate) logs: Mutex<Vec<serde_json::Value>>,
     /// Answers nothing any more.
@@ -55,6 +60,8 @@ impl Controller {
             application: Mutex::new(application),
             questions: AtomicU32::new(0),
             expires_in: AtomicU32::new(300),
+            bucket: Mutex::default(),
+            bucket_operations: Mutex::new(vec!["read".to_owned(), "write".to_owned()]),
             logs: Mutex::default(),
             refusal: Mutex::default(),
             away: AtomicBool::new(false),
@@ -119,6 +126,11 @@ impl Controller {
                 return (problem.status, serde_json::to_vec(problem).unwrap());
             }
             (200, serde_json::to_vec(&self.decision()).unwrap())
+        } else if head.starts_with("POST /api/v1/access/buckets ") {
+            match self.bucket_decision(&serde_json::from_slice(body).unwrap()) {
+                Ok(decision) => (200, serde_json::to_vec(&decision).unwrap()),
+                Err(problem) => (problem.status, serde_json::to_vec(&problem).unwrap()),
+            }
         } else if head.starts_with("POST /api/v1/applications ") {
             json(serde_json::json!({"created": true, "application": self.shelved(body)}))
         } else if head.starts_with("GET /api/v1/applications/app/logs") {
@@ -127,6 +139,24 @@ impl Controller {
             let problem = Problem::new(Code::NotFound, "the simulated controller has only calls");
             (404, serde_json::to_vec(&problem).unwrap())
         }
+    }
+
+    /// Tickets have numbers, and name what they permit.
+    fn bucket_decision(&self, request: &BucketAccessRequest) -> Result<AccessDecision, Problem> {
+        let permitted = self.bucket_operations.lock().clone();
+        let wanted: Vec<String> = request.operations.iter().map(ToString::to_string).collect();
+        if !wanted.iter().all(|operation| permitted.contains(operation)) {
+            return Err(Problem::new(Code::NotAuthorized, "You may not."));
+        }
+        let number = self.questions.fetch_add(1, Ordering::SeqCst) + 1;
+        let (bucket, mut element) = self.bucket.lock().clone().unwrap();
+        element.ticket = format!("{number}:{}", wanted.join("+"));
+        Ok(AccessDecision {
+            application: None,
+            bucket: Some(bucket),
+            elements: vec![element],
+            ..self.decision()
+        })
     }
 
     fn shelved(&self, package: &[u8]) -> serde_json::Value {

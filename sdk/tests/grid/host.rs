@@ -76,7 +76,7 @@ impl Gate {
         self.opened.notify_waiters();
     }
 
-    async fn pass(&self) {
+    pub(crate) async fn pass(&self) {
         loop {
             let opened = self.opened.notified();
             if !self.closed.load(Ordering::SeqCst) {

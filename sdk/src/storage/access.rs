@@ -1,0 +1,176 @@
+//! What the controller permits with buckets, kept until shortly before its
+//! tickets expire.
+
+use std::{
+    collections::HashMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use gridmart_schemas::{
+    api::{
+        access::{AccessDecision, ElementAccess},
+        bucket::{BucketAccess, BucketAccessRequest},
+    },
+    id::{KeyHash, RequestId},
+    problem::Code,
+    role::Operation,
+};
+use parking_lot::Mutex;
+use reqwest::Method;
+
+use crate::{error::Error, http::Http};
+
+/// A ticket is used no more so long before it expires.
+const EXPIRY_MARGIN: Duration = Duration::from_secs(15);
+/// Passes that are kept at a time.
+const PASSES_MAX: usize = 1024;
+
+/// What is to be done with a bucket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Use {
+    /// To read.
+    Read,
+    /// To write; and to read as well, where that is permitted.
+    Write,
+}
+
+impl Use {
+    const fn operation(self) -> Operation {
+        match self {
+            Self::Read => Operation::Read,
+            Self::Write => Operation::Write,
+        }
+    }
+}
+
+/// The permission to use a bucket.
+pub(super) struct Pass {
+    pub(super) request: RequestId,
+    pub(super) bucket: BucketAccess,
+    pub(super) element: ElementAccess,
+    operations: Vec<Operation>,
+    expires: Instant,
+}
+
+impl Pass {
+    /// Whether it serves for this, now.
+    pub(super) fn serves(&self, usage: Use) -> bool {
+        Instant::now() < self.expires && self.operations.contains(&usage.operation())
+    }
+}
+
+/// Passes by the bucket, as the user names it, and what they were asked for.
+pub(super) struct Passes {
+    http: Http,
+    presenter: KeyHash,
+    known: Mutex<HashMap<(String, Use), Arc<Pass>>>,
+    /// One question at a time: a burst of transfers asks once.
+    asking: tokio::sync::Mutex<()>,
+}
+
+impl Passes {
+    pub(super) fn new(http: Http, presenter: KeyHash) -> Self {
+        Self {
+            http,
+            presenter,
+            known: Mutex::default(),
+            asking: tokio::sync::Mutex::default(),
+        }
+    }
+
+    /// Gives a pass that serves.
+    pub(super) async fn get(&self, bucket: &str, usage: Use) -> Result<Arc<Pass>, Error> {
+        if let Some(pass) = self.known(bucket, usage) {
+            return Ok(pass);
+        }
+        let _one_at_a_time = self.asking.lock().await;
+        if let Some(pass) = self.known(bucket, usage) {
+            return Ok(pass);
+        }
+        let pass = Arc::new(self.ask(bucket, usage).await?);
+        let mut known = self.known.lock();
+        if known.len() >= PASSES_MAX {
+            let now = Instant::now();
+            known.retain(|_, pass| now < pass.expires);
+        }
+        if known.len() < PASSES_MAX {
+            known.insert((bucket.to_owned(), usage), Arc::clone(&pass));
+        }
+        Ok(pass)
+    }
+
+    /// The ticket was refused, or the Element is not there: ask anew.
+    pub(super) fn forget(&self, pass: &Arc<Pass>) {
+        self.known
+            .lock()
+            .retain(|_, known| !Arc::ptr_eq(known, pass));
+    }
+
+    /// Whether there was a pass for it, even if it has ended.
+    pub(super) fn was_known(&self, bucket: &str) -> bool {
+        let known = self.known.lock();
+        let asked = [Use::Read, Use::Write];
+        asked
+            .iter()
+            .any(|usage| known.contains_key(&(bucket.to_owned(), *usage)))
+    }
+
+    fn known(&self, bucket: &str, usage: Use) -> Option<Arc<Pass>> {
+        let known = self.known.lock();
+        // Who may write may most often read.
+        [Use::Write, usage]
+            .into_iter()
+            .filter_map(|asked| known.get(&(bucket.to_owned(), asked)))
+            .find(|pass| pass.serves(usage))
+            .cloned()
+    }
+
+    async fn ask(&self, bucket: &str, usage: Use) -> Result<Pass, Error> {
+        let both = vec![Operation::Read, Operation::Write];
+        match usage {
+            Use::Read => self.ask_for(bucket, vec![Operation::Read]).await,
+            Use::Write => match self.ask_for(bucket, both).await {
+                Err(error) if error.code() == Some(Code::NotAuthorized) => {
+                    self.ask_for(bucket, vec![Operation::Write]).await
+                }
+                answer => answer,
+            },
+        }
+    }
+
+    async fn ask_for(&self, bucket: &str, operations: Vec<Operation>) -> Result<Pass, Error> {
+        let request = BucketAccessRequest {
+            bucket: bucket.to_owned(),
+            operations: operations.clone(),
+            presenter: self.presenter.clone(),
+        };
+        let asked = Instant::now();
+        let decision: AccessDecision = self
+            .http
+            .request(Method::POST, "access/buckets", &[], Some(&request))
+            .await?;
+        let AccessDecision {
+            request_id,
+            application: _,
+            bucket,
+            elements,
+            expires_in,
+            explanation: _,
+        } = decision;
+        let (Some(bucket), Some(element)) = (bucket, elements.into_iter().next()) else {
+            return Err(Error::refused(
+                Code::VersionUnsupported,
+                "the controller's decision names no bucket and Element",
+            ));
+        };
+        let life = Duration::from_secs(expires_in.into());
+        Ok(Pass {
+            request: request_id,
+            bucket,
+            element,
+            operations,
+            expires: asked + life.saturating_sub(EXPIRY_MARGIN.min(life / 4)),
+        })
+    }
+}

@@ -1,0 +1,370 @@
+//! From stripes on Hosts to a stream of bytes.
+//!
+//! Invariants: all bytes are of one version, the one that the first answer
+//! named; what is given was verified; no more than [`AHEAD_MAX`] pieces are
+//! held, however long the object.
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    io,
+    ops::Range,
+    sync::Arc,
+};
+
+use bytes::Bytes;
+use futures_util::{Stream, TryStreamExt as _, stream};
+use gridmart_fabric::block::{Fault, KnownStripe, StripeReader, piece_end, read_stripe};
+use gridmart_schemas::{
+    id::{NodeId, VersionId},
+    problem::{Code, Problem},
+    storage::BlockRoot,
+    wire::storage::{
+        BlockFault, BlockPlace, HostDoor, ObjectOpen, ObjectOpened, ObjectView, StripeManifest,
+        StripeView,
+    },
+};
+use tokio::io::AsyncRead;
+use tokio_util::{io::StreamReader, task::AbortOnDropHandle};
+
+use super::{
+    access::Use,
+    hosts::{Doors, HostClients},
+    plane::{Plane, odd, passes_by, rest},
+    progress::Meter,
+};
+use crate::error::Error;
+
+/// Pieces that are fetched ahead of whoever reads: 16 MiB; as many times more
+/// as a stripe has data blocks where lost ones are rebuilt.
+const AHEAD_MAX: usize = 8;
+/// Stripes whose places are asked for at a time.
+const STRIPES_ASKED: u32 = 16;
+/// A piece is tried so often, each time from where its blocks are then.
+const TRIES_MAX: u32 = 4;
+
+type Fetching = AbortOnDropHandle<Result<Vec<Bytes>, Error>>;
+
+/// A stripe, and the way to its blocks.
+struct Place {
+    stripe: StripeView,
+    doors: Arc<BTreeMap<NodeId, HostDoor>>,
+}
+
+/// What is read.
+struct Origin {
+    plane: Arc<Plane>,
+    bucket: String,
+    key: String,
+}
+
+/// Reads a range of an object. Dropping it ends what is on its way.
+pub struct ObjectReader {
+    origin: Arc<Origin>,
+    object: ObjectView,
+    /// What is not asked for yet.
+    range: Range<u64>,
+    /// Bytes that were not given yet.
+    left: u64,
+    /// Stripes that hold the beginning of it.
+    places: VecDeque<Arc<Place>>,
+    fetching: VecDeque<Fetching>,
+    ready: VecDeque<Bytes>,
+    meter: Meter,
+}
+
+impl std::fmt::Debug for ObjectReader {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ObjectReader")
+            .field("object", &self.object)
+            .field("left", &self.left)
+            .finish_non_exhaustive()
+    }
+}
+
+impl ObjectReader {
+    /// Opens an object; `range` is cut where the object ends.
+    pub(super) async fn open(
+        plane: Arc<Plane>,
+        bucket: String,
+        key: String,
+        version: Option<VersionId>,
+        range: Range<u64>,
+        mut meter: Meter,
+    ) -> Result<Self, Error> {
+        let origin = Origin { plane, bucket, key };
+        let opened = origin.opened(version, range.start, STRIPES_ASKED).await?;
+        let (object, places) = places(opened);
+        let range = range.start.min(object.size)..range.end.min(object.size);
+        let left = range.end.saturating_sub(range.start);
+        meter.expect(Some(left));
+        Ok(Self {
+            origin: Arc::new(origin),
+            object,
+            range,
+            left,
+            places,
+            fetching: VecDeque::new(),
+            ready: VecDeque::new(),
+            meter,
+        })
+    }
+
+    /// What the object is.
+    pub const fn object(&self) -> &ObjectView {
+        &self.object
+    }
+
+    /// Bytes that are still to come.
+    pub const fn left(&self) -> u64 {
+        self.left
+    }
+
+    /// The next bytes; `None` after the last. After an error nothing more comes.
+    pub async fn next(&mut self) -> Result<Option<Bytes>, Error> {
+        let next = self.advance().await;
+        match &next {
+            Ok(Some(piece)) => {
+                self.left = self.left.saturating_sub(piece.len() as u64);
+                self.meter.add(piece.len() as u64);
+            }
+            Ok(None) => {}
+            Err(_) => {
+                self.range.start = self.range.end;
+                self.fetching.clear();
+            }
+        }
+        next
+    }
+
+    /// As a stream of pieces.
+    pub fn into_stream(self) -> impl Stream<Item = Result<Bytes, Error>> + Send {
+        stream::try_unfold(self, |mut reader| async move {
+            Ok(reader.next().await?.map(|piece| (piece, reader)))
+        })
+    }
+
+    /// As a reader of bytes.
+    pub fn into_async_read(self) -> impl AsyncRead + Send {
+        StreamReader::new(Box::pin(self.into_stream().map_err(io::Error::other)))
+    }
+
+    async fn advance(&mut self) -> Result<Option<Bytes>, Error> {
+        loop {
+            if let Some(piece) = self.ready.pop_front() {
+                return Ok(Some(piece));
+            }
+            self.go_ahead().await?;
+            let Some(fetching) = self.fetching.pop_front() else {
+                return Ok(None);
+            };
+            let fetched = fetching.await.map_err(|error| {
+                Error::refused(Code::Internal, format!("reading a stripe failed: {error}"))
+            })?;
+            self.ready.extend(fetched?);
+        }
+    }
+
+    /// Begins to fetch what follows.
+    async fn go_ahead(&mut self) -> Result<(), Error> {
+        while self.fetching.len() < AHEAD_MAX && self.range.start < self.range.end {
+            let place = self.place().await?;
+            let StripeView { start, manifest } = &place.stripe;
+            let from = self.range.start - start;
+            let to = piece_end(manifest.redundancy, manifest.data_length, from)
+                .min(self.range.end - start);
+            self.range.start = start + to;
+            let fetching = fetch(
+                Arc::clone(&self.origin),
+                self.object.version,
+                place,
+                from..to,
+            );
+            self.fetching
+                .push_back(AbortOnDropHandle::new(tokio::spawn(fetching)));
+        }
+        Ok(())
+    }
+
+    /// The stripe in which the next byte is.
+    async fn place(&mut self) -> Result<Arc<Place>, Error> {
+        let at = self.range.start;
+        while self.places.front().is_some_and(|place| place.end() <= at) {
+            self.places.pop_front();
+        }
+        if self.places.is_empty() {
+            let opened = self
+                .origin
+                .opened(Some(self.object.version), at, STRIPES_ASKED);
+            (_, self.places) = places(opened.await?);
+        }
+        let first = self.places.front().filter(|place| place.holds(at));
+        first
+            .cloned()
+            .ok_or_else(|| odd("its stripes do not hold the byte that was asked for").into())
+    }
+}
+
+impl Place {
+    fn end(&self) -> u64 {
+        let StripeView { start, manifest } = &self.stripe;
+        start.saturating_add(manifest.data_length)
+    }
+
+    fn holds(&self, at: u64) -> bool {
+        (self.stripe.start..self.end()).contains(&at)
+    }
+}
+
+fn places(opened: ObjectOpened) -> (ObjectView, VecDeque<Arc<Place>>) {
+    let ObjectOpened {
+        object,
+        stripes,
+        hosts,
+    } = opened;
+    let doors = Arc::new(hosts);
+    let place = |stripe| {
+        Arc::new(Place {
+            stripe,
+            doors: Arc::clone(&doors),
+        })
+    };
+    (object, stripes.into_iter().map(place).collect())
+}
+
+impl Origin {
+    async fn opened(
+        &self,
+        version: Option<VersionId>,
+        from: u64,
+        stripes: u32,
+    ) -> Result<ObjectOpened, Error> {
+        let request = |bucket| ObjectOpen {
+            bucket,
+            key: self.key.clone(),
+            version,
+            from,
+            stripes,
+        };
+        let opened = self.plane.ask(&self.bucket, Use::Read, request).await?;
+        if version.is_some_and(|version| version != opened.object.version) {
+            return Err(odd("it is of another version than was asked for").into());
+        }
+        Ok(opened)
+    }
+}
+
+/// Fetches a piece; when it cannot be had, once more from where its blocks are
+/// by then, with new tickets.
+async fn fetch(
+    origin: Arc<Origin>,
+    version: VersionId,
+    mut place: Arc<Place>,
+    range: Range<u64>,
+) -> Result<Vec<Bytes>, Error> {
+    let mut failures = 0;
+    loop {
+        let problem = match fetch_once(&origin, &place, range.clone()).await {
+            Ok(pieces) => return Ok(pieces),
+            Err(problem) => problem,
+        };
+        failures += 1;
+        if failures >= TRIES_MAX || !passes_by(problem.code) {
+            return Err(problem.into());
+        }
+        tracing::debug!(%problem, failures, "a piece of an object is fetched anew");
+        rest(failures).await;
+        let at = place.stripe.start + range.start;
+        let (_, others) = places(origin.opened(Some(version), at, 1).await?);
+        let other = others
+            .into_iter()
+            .next()
+            .filter(|other| other.stripe.start == place.stripe.start && other.end() == place.end());
+        place = other.ok_or_else(|| odd("the stripes of a version are not what they were"))?;
+    }
+}
+
+async fn fetch_once(
+    origin: &Origin,
+    place: &Place,
+    range: Range<u64>,
+) -> Result<Vec<Bytes>, Problem> {
+    let clients = &origin.plane.hosts;
+    let manifest = &place.stripe.manifest;
+    let placed: BTreeMap<u8, NodeId> = manifest
+        .blocks
+        .iter()
+        .map(|block| (block.position, block.host))
+        .collect();
+    let reader = reader(clients, manifest, range)?;
+    let doors = Doors::new(clients, &place.doors);
+    let read = read_stripe(&doors, &placed, reader).await?;
+    for (position, fault) in &read.faults {
+        let Some(host) = placed.get(position).copied() else {
+            continue;
+        };
+        match fault {
+            Fault::Away(Code::TimedOut) => clients.set_away(host),
+            Fault::Away(_) => {}
+            Fault::Missing | Fault::Damaged(_) => {
+                tracing::warn!(stripe = %manifest.stripe, position, %host, %fault, "a block is lost");
+                report(origin, manifest, *position, host).await;
+            }
+        }
+    }
+    Ok(read.pieces)
+}
+
+/// Has the Element note that a block is lost.
+async fn report(origin: &Origin, manifest: &StripeManifest, position: u8, host: NodeId) {
+    if let Ok(pass) = origin.plane.pass(&origin.bucket, Use::Read).await {
+        let fault = BlockFault {
+            bucket: pass.bucket.id,
+            stripe: manifest.stripe,
+            position,
+            host,
+        };
+        origin.plane.tell(pass.element.element, &fault);
+    }
+}
+
+/// A reader that asks first those who can answer.
+fn reader(
+    clients: &HostClients,
+    manifest: &StripeManifest,
+    range: Range<u64>,
+) -> Result<StripeReader, Problem> {
+    let StripeManifest {
+        stripe,
+        data_length,
+        redundancy,
+        blocks,
+    } = manifest;
+    let none = BlockRoot::new([0; 32]);
+    let mut roots = vec![none; redundancy.blocks().into()];
+    for block in blocks {
+        if let Some(root) = roots.get_mut(usize::from(block.position)) {
+            *root = block.root;
+        }
+    }
+    let known = KnownStripe::new(*stripe, *redundancy, *data_length, roots)?;
+    let (away, there): (Vec<&BlockPlace>, Vec<&BlockPlace>) =
+        blocks.iter().partition(|block| clients.is_away(block.host));
+    // Readers of the same copy spread over its Hosts.
+    let turn = rand::random_range(0..there.len().max(1));
+    let mut preferred: Vec<u8> = there.iter().map(|block| block.position).collect();
+    preferred.rotate_left(turn);
+    let mut reader = StripeReader::new(known, range, &preferred);
+    for position in 0..redundancy.blocks() {
+        if !blocks.iter().any(|block| block.position == position) {
+            reader.on_fault(position, Fault::Missing);
+        }
+    }
+    let mut without = reader.clone();
+    for block in away {
+        without.on_fault(block.position, Fault::Away(Code::HostDown));
+    }
+    if without.can_go_on() {
+        reader = without;
+    }
+    Ok(reader)
+}
