@@ -8,7 +8,8 @@ use gridmart_schemas::{
         resource::{Description, ResourceView},
     },
     problem::Code,
-    wire::record::CallRecord,
+    role::NodeKind,
+    wire::{bucket::HealsTold, record::CallRecord},
 };
 use gridmart_sdk::{Client, Error};
 use serde::Serialize;
@@ -19,10 +20,13 @@ use crate::{
     output::{Output, Page, moment, or_dash},
     remote,
     resources::{free, serving},
+    size::Size,
 };
 
 /// Ended calls that are shown of an application.
 const CALLS_SHOWN: u32 = 10;
+/// Repairs that are shown of a Storage Element.
+const HEALS_SHOWN: usize = 10;
 /// Running and waiting calls that are shown of an application.
 const ACTIVITIES_SHOWN: u32 = 50;
 
@@ -40,10 +44,19 @@ pub(crate) struct Arguments {
 #[derive(Serialize)]
 #[serde(untagged)]
 enum Shown {
-    Resource(Box<ResourceView>),
+    Resource(Box<ResourceShown>),
     Application(Box<ApplicationShown>),
     Job(JobView),
     Explained(Explanation),
+}
+
+#[derive(Serialize)]
+struct ResourceShown {
+    #[serde(flatten)]
+    view: ResourceView,
+    /// Of a Storage Element that answers.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    heals: Option<HealsTold>,
 }
 
 #[derive(Serialize)]
@@ -60,7 +73,7 @@ pub(crate) fn run(arguments: &Arguments, output: Output) -> Result<(), Failure> 
         let Shown::Resource(view) = &shown else {
             return Err(Failure::Usage("--xml shows Elements and Hosts".to_owned()));
         };
-        return output.write(view.description.to_xml().as_bytes());
+        return output.write(view.view.description.to_xml().as_bytes());
     }
     output.print(&shown, |page| match &shown {
         Shown::Resource(view) => resource(page, view),
@@ -73,7 +86,13 @@ pub(crate) fn run(arguments: &Arguments, output: Output) -> Result<(), Failure> 
 async fn find(client: &Client, text: &str) -> Result<Shown, Failure> {
     let id = remote::whole_id(client, text).await?;
     match client.resources().get(&id).await {
-        Ok(view) => return Ok(Shown::Resource(Box::new(view))),
+        Ok(view) => {
+            let heals = match view.row.kind {
+                NodeKind::StorageElement => client.resources().heals(&id).await.ok(),
+                _ => None,
+            };
+            return Ok(Shown::Resource(Box::new(ResourceShown { view, heals })));
+        }
         Err(error) if is_unknown(&error) => {}
         Err(error) => return Err(error.into()),
     }
@@ -119,7 +138,7 @@ fn is_unknown(error: &Error) -> bool {
     )
 }
 
-fn resource(page: &mut Page, view: &ResourceView) {
+fn resource(page: &mut Page, ResourceShown { view, heals }: &ResourceShown) {
     let row = &view.row;
     page.field("name", &row.name);
     page.field("id", row.id.to_string());
@@ -169,6 +188,39 @@ fn resource(page: &mut Page, view: &ResourceView) {
     if has_calls {
         deployments(page, view);
     }
+    if let Some(told) = heals {
+        page.field("lost", format!("{} blocks", told.blocks_lost));
+        heals_table(page, told);
+    }
+}
+
+fn heals_table(page: &mut Page, told: &HealsTold) {
+    let rows = told
+        .heals
+        .iter()
+        .take(HEALS_SHOWN)
+        .map(|signed| {
+            let heal = &signed.certificate;
+            [
+                moment(heal.ended),
+                heal.blocks_rebuilt.to_string(),
+                heal.blocks_read_back.to_string(),
+                Size::from_bytes(heal.bytes).to_string(),
+                heal.hosts_lost.len().to_string(),
+                heal.id.to_string(),
+            ]
+        })
+        .collect();
+    page.heading("Repairs");
+    let columns = [
+        "ENDED",
+        "REBUILT",
+        "READ BACK",
+        "BYTES",
+        "HOSTS LOST",
+        "CERTIFICATE",
+    ];
+    page.table(columns, rows, "None yet.");
 }
 
 fn deployments(page: &mut Page, view: &ResourceView) {

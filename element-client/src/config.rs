@@ -1,6 +1,6 @@
 //! Where an Element starts from. Everything else is in its information base.
 
-use std::{net::SocketAddr, path::PathBuf};
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 /// What an Element has to be told at its start.
 #[derive(Clone)]
@@ -21,6 +21,9 @@ pub struct Config {
     pub advertise: Option<String>,
     /// Put the previous generation in the place of a damaged information base.
     pub restore_lib: bool,
+    /// Of a Storage Element: how long a Host may be silent before what is on it
+    /// is made anew on others; noted in the information base. Absent: as noted.
+    pub repair_delay: Option<Duration>,
 }
 
 impl std::fmt::Debug for Config {

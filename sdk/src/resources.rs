@@ -13,6 +13,7 @@ use gridmart_schemas::{
     id::{CallId, JobId},
     problem::Code,
     role::NodeKind,
+    wire::bucket::HealsTold,
 };
 
 use crate::{client::Client, error::Error, people::all_pages};
@@ -36,6 +37,12 @@ impl Resources {
     /// Shows one, by id or name.
     pub async fn get(&self, id: &str) -> Result<ResourceView, Error> {
         self.0.get(&format!("resources/{id}"), &[]).await
+    }
+
+    /// Tells what is lost on a Storage Element, by id or name, and what was
+    /// repaired lately.
+    pub async fn heals(&self, id: &str) -> Result<HealsTold, Error> {
+        self.0.get(&format!("resources/{id}/heals"), &[]).await
     }
 }
 

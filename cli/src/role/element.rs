@@ -1,6 +1,6 @@
 //! `gridmart element compute` and `gridmart element storage`: an Element.
 
-use std::{net::SocketAddr, path::PathBuf};
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use gridmart_element::{
     Config,
@@ -11,7 +11,7 @@ use gridmart_schemas::role::NodeKind;
 use super::{
     Arguments, Frame, JoinToken, LogFormat, data_home, join_token, required, settings::settings,
 };
-use crate::{failure::Failure, output::Output};
+use crate::{failure::Failure, output::Output, period::Period};
 
 settings! {
     /// Settings of an Element, whatever its kind.
@@ -63,6 +63,9 @@ pub(crate) enum Kind {
 pub(crate) struct StorageArguments {
     #[command(flatten)]
     arguments: Arguments<Settings>,
+    /// How long a Host may be silent before what is on it is made anew on others [default: as in SEDoc.xml, at first 10m]
+    #[arg(long, value_name = "PERIOD")]
+    repair_delay: Option<Period>,
     /// Make its lost metadata.sqlite anew from its Hosts, tell what was made, and end
     #[arg(long)]
     rebuild: bool,
@@ -80,7 +83,10 @@ pub(crate) fn run(kind: Kind, output: Output) -> Result<(), Failure> {
             frame.serve(|shutdown| gridmart_element::compute::run(config, shutdown))
         }
         Kind::Storage(storage) => {
-            let (frame, config) = settled(NodeKind::StorageElement, storage.arguments)?;
+            let (frame, mut config) = settled(NodeKind::StorageElement, storage.arguments)?;
+            config.repair_delay = storage
+                .repair_delay
+                .map(|delay| Duration::from_secs(delay.seconds()));
             if storage.rebuild {
                 return rebuild(&frame, config, storage.accept_loss, output);
             }
@@ -135,6 +141,7 @@ fn settled(role: NodeKind, arguments: Arguments<Settings>) -> Result<(Frame, Con
             .unwrap_or(SocketAddr::from(([0, 0, 0, 0], 0))),
         advertise: settings.advertise,
         restore_lib: settings.restore_lib.unwrap_or(false),
+        repair_delay: None,
     };
     Ok((frame, config))
 }

@@ -64,6 +64,9 @@ pub(crate) struct Arguments {
     /// How long the roles' certificates live; they are renewed at half of it [default: 7d]
     #[arg(long, value_name = "PERIOD")]
     certificate_lifetime: Option<Period>,
+    /// How long a storage Host may be silent before what is on it is made anew on others [default: 10m]
+    #[arg(long, value_name = "PERIOD")]
+    repair_delay: Option<Period>,
     /// A role that dies stays dead
     #[arg(long)]
     no_restart: bool,
@@ -113,6 +116,7 @@ async fn supervise(arguments: &Arguments, output: Output) -> Result<(), Failure>
         listen: arguments.listen,
         domain: arguments.domain.clone(),
         certificate_lifetime: arguments.certificate_lifetime,
+        repair_delay: arguments.repair_delay,
         restart: !arguments.no_restart,
         allow_unsandboxed: arguments.allow_unsandboxed,
         log_format: arguments.log_format,

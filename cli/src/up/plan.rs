@@ -38,6 +38,8 @@ pub(crate) struct Plan {
     pub(crate) domain: String,
     /// How long certificates live, if anything is said.
     pub(crate) certificate_lifetime: Option<Period>,
+    /// How long a silent storage Host is waited for, if anything is said.
+    pub(crate) repair_delay: Option<Period>,
     /// Whether dead roles are started again.
     pub(crate) restart: bool,
     /// Whether Hosts may do without a sandbox.
@@ -170,6 +172,12 @@ impl Plan {
             .extend(["--controller".into(), controller.into()]);
         spec.words
             .extend(["--advertise".into(), self.near_element().to_string().into()]);
+        if let Some(delay) = self.repair_delay
+            && pool.kind == NodeKind::StorageElement
+        {
+            spec.words
+                .extend(["--repair-delay".into(), delay.to_string().into()]);
+        }
         spec.doors = vec![DoorSpec {
             name: "door",
             flag: "--listen",
@@ -299,6 +307,7 @@ mod tests {
             listen: Ipv4Addr::UNSPECIFIED.into(),
             domain: "local".into(),
             certificate_lifetime: Some("1h30m".parse().unwrap()),
+            repair_delay: None,
             restart: true,
             allow_unsandboxed: false,
             log_format: LogFormat::Text,

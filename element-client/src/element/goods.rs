@@ -55,6 +55,8 @@ pub(crate) trait ElementDocument: LibDocument + PartialEq {
     fn door_port(&self) -> Option<u16>;
     /// Notes where the door is: its port, and its addresses for programs.
     fn set_door(&mut self, port: u16, endpoints: Vec<Uri>);
+    /// Notes what was said at this start.
+    fn set_up(&mut self, _config: &Config) {}
     /// How it watches its Hosts.
     fn common_configuration(&self) -> &CommonConfiguration;
     /// How long a Host bears with a caller whose connection is lost.

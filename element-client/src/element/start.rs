@@ -88,7 +88,7 @@ pub(crate) async fn run_with<G: Goods>(
         stop.clone(),
     )?;
     let address = door.local_addr();
-    element.note_door(address.port())?;
+    element.note_start(&config, address.port())?;
     element.take_up()?;
     let serving = tokio::spawn(door.serve(
         Arc::new(ElementDoor {
@@ -211,8 +211,9 @@ fn own_keys(own: &NodeIdentity) -> VerifyingKeys {
 }
 
 impl<G: Goods> Element<G> {
-    /// Keeps where the door is; the next start takes the same port again.
-    fn note_door(&self, port: u16) -> Result<(), ElementError> {
+    /// Keeps where the door is, for the next start to take the same port again,
+    /// and what was said at this start.
+    fn note_start(&self, config: &Config, port: u16) -> Result<(), ElementError> {
         let doors: Vec<Uri> = self
             .endpoints
             .iter()
@@ -220,9 +221,11 @@ impl<G: Goods> Element<G> {
             .collect();
         let mut noted = G::Document::clone(&self.base.read());
         noted.set_door(port, doors.clone());
+        noted.set_up(config);
         if noted != *self.base.read() {
             self.base.update(|document| {
                 document.set_door(port, doors);
+                document.set_up(config);
                 Ok(())
             })?;
         }

@@ -60,6 +60,12 @@ impl ElementDocument for SeDocument {
         self.element.info.common.endpoints = endpoints;
     }
 
+    fn set_up(&mut self, config: &Config) {
+        if let Some(delay) = config.repair_delay {
+            self.configuration.repair_delay = Seconds::from_duration(delay);
+        }
+    }
+
     fn common_configuration(&self) -> &CommonConfiguration {
         &self.configuration.common
     }

@@ -33,6 +33,7 @@ const READY_MAX: Duration = Duration::from_mins(1);
 pub struct SupermarketBuilder {
     hosts: u32,
     storage_hosts: u32,
+    repair_delay: Option<String>,
     slots: Option<u32>,
     restart: bool,
     folder: Option<PathBuf>,
@@ -48,6 +49,7 @@ impl Default for SupermarketBuilder {
         Self {
             hosts: 2,
             storage_hosts: 0,
+            repair_delay: None,
             slots: Some(2),
             restart: false,
             folder: None,
@@ -70,6 +72,12 @@ impl SupermarketBuilder {
     /// Sets the number of storage Hosts: none, unless something is said.
     pub const fn storage_hosts(mut self, hosts: u32) -> Self {
         self.storage_hosts = hosts;
+        self
+    }
+
+    /// Sets how long a silent storage Host is waited for: `2s`.
+    pub fn repair_delay(mut self, period: &str) -> Self {
+        self.repair_delay = Some(period.to_owned());
         self
     }
 
@@ -153,6 +161,9 @@ impl SupermarketBuilder {
         command.envs(self.environment.iter().cloned());
         if let Some(slots) = self.slots {
             command.args(["--slots", &slots.to_string()]);
+        }
+        if let Some(delay) = &self.repair_delay {
+            command.args(["--repair-delay", delay]);
         }
         if let Some(lifetime) = &self.certificate_lifetime {
             command.args(["--certificate-lifetime", lifetime]);

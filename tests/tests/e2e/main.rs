@@ -22,6 +22,7 @@ mod maps;
 mod market;
 mod nap;
 mod neighbours;
+mod objects;
 mod people;
 mod refusals;
 mod refused;

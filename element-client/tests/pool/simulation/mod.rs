@@ -61,6 +61,7 @@ impl Element {
             listen: ([127, 0, 0, 1], 0).into(),
             advertise: None,
             restore_lib: false,
+            repair_delay: None,
         }
     }
 
