@@ -288,6 +288,11 @@ impl Half<'_> {
         self.bench.wait(take(&mut holder, slots, &mut held))?;
         let filled = held.len();
         let took = began.elapsed();
+        // The application is there now: one decision grants all of them.
+        self.bench.wait(give_back(&holder, &mut held))?;
+        let began = Instant::now();
+        self.bench.wait(take(&mut holder, slots, &mut held))?;
+        let took_again = began.elapsed();
         let (told, granted) =
             self.bench
                 .wait(recall(&mut holder, &mut held, &mut waiter, rounds))?;
@@ -308,8 +313,9 @@ impl Half<'_> {
                 "ms",
             )
             .note(format!(
-                "{filled} leases on {slots} slots, granted in {:.2} s",
-                took.as_secs_f64()
+                "{filled} leases on {slots} slots, granted in {:.2} s, once more in {:.2} s",
+                took.as_secs_f64(),
+                took_again.as_secs_f64()
             )),
         ];
         self.tell(figures);
@@ -429,6 +435,14 @@ async fn take(client: &mut QueueClient, slots: u32, held: &mut Held) -> anyhow::
         let (lease, slots, _) = client.granted().await?;
         held.insert(lease, slots);
         taken += slots;
+    }
+    Ok(())
+}
+
+/// Gives all of them back.
+async fn give_back(client: &QueueClient, held: &mut Held) -> anyhow::Result<()> {
+    for (lease, _) in held.drain() {
+        client.release(lease).await?;
     }
     Ok(())
 }
