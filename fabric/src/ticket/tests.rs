@@ -2,7 +2,7 @@ use std::sync::OnceLock;
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use gridmart_schemas::{
-    id::{Digest, KeyHash, LeaseId, NodeId},
+    id::{Digest, Incarnation, KeyHash, LeaseId, NodeId},
     problem::Code,
     role::{Operation, Role},
 };
@@ -99,7 +99,7 @@ pub(super) fn lease() -> LeaseClaims {
             host: 2,
             application: 3,
         },
-        incarnation: None,
+        incarnation: Some(Incarnation::generate()),
         job: None,
         nbf,
         iat,
