@@ -261,8 +261,14 @@ async fn assure_once(
     if begun.members.membership().await.sets().is_empty() {
         return begin(begun, first).await;
     }
-    let assured = begun.writer.assure().await;
-    assured.map_err(|error| error.to_string())
+    let Err(error) = begun.writer.assure().await else {
+        return Ok(());
+    };
+    // Members may have been revoked while the Element was down.
+    if let Err(problem) = begun.members.follow().await {
+        tracing::debug!(%problem, "the Hosts of the log stay as they are");
+    }
+    Err(error.to_string())
 }
 
 /// Notes in the information base that there is a log.

@@ -102,6 +102,30 @@ async fn a_revoked_host_is_replaced_where_its_word_was_needed() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn others_begin_where_no_member_is_left() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("store");
+    let mut hosts = Hosts::of(2);
+    let running = Running::start(path.clone(), &hosts, PATIENT).await;
+    drop(running);
+    for gone in hosts.ids().to_vec() {
+        hosts.revoke(gone);
+    }
+    let others = [hosts.join(), hosts.join(), hosts.join()];
+    let running = Running::start(path, &hosts, PATIENT).await;
+    // While nobody has caught up, there is nobody to agree.
+    while running.members.follow().await.is_err() {}
+    running.settle().await;
+    let members = running.members.membership().await;
+    assert_eq!(members.hosts(), others.into());
+    running.writer.commit(known()).await.unwrap();
+    let rebuilt = hosts.rebuild(&folder.path().join("new")).unwrap();
+    assert!(rebuilt.is_whole);
+    let last = running.writer.progress().sequence();
+    assert_eq!(rebuilt.position.sequence, last);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_member_that_stays_away_is_replaced() {
     let folder = tempfile::tempdir().unwrap();
     let hosts = Hosts::of(4);
