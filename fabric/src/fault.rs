@@ -60,6 +60,14 @@ points! {
     LeaseRecorded = "element.lease.recorded";
     /// A Host's call records are kept, and the Host was not answered.
     RecordKept = "element.record.kept";
+    /// Changes of a Storage Element's metadata are made, and no Host has them.
+    MetadataApplied = "element.metadata.applied";
+    /// One Host of the log has them, others may not.
+    MetadataTaken = "element.metadata.taken";
+    /// Enough Hosts have them, and they are not committed here.
+    MetadataReplicated = "element.metadata.replicated";
+    /// They are committed, and nobody was answered.
+    MetadataCommitted = "element.metadata.committed";
     /// Call records are in the Host's journal, and the Element was not told.
     HostRecordKept = "host.record.kept";
     /// The Element has them, and the Host has not forgotten them.

@@ -9,7 +9,12 @@ use gridmart_tests::{
     Application, LONG, Running, SHORT, Supermarket, SupermarketBuilder, wait_for,
 };
 
-use crate::disks::{readiness, wait_ready};
+use nix::sys::signal::Signal;
+
+use crate::{
+    disks::{readiness, wait_ready},
+    storage,
+};
 
 const PASSWORD: &str = "correct horse battery staple\n";
 
@@ -206,6 +211,42 @@ fn numbers(market: &Supermarket) -> (String, String) {
     std::fs::write(&path, numbers).unwrap();
     let wanted: Vec<String> = (0..30).map(|number| format!("did {number}")).collect();
     (path.display().to_string(), wanted.join("\n"))
+}
+
+#[test]
+fn metadata_are_whole_after_a_kill_at_each_step() {
+    let market = Supermarket::builder().hosts(1).start();
+    let mut element = storage::element(&market);
+    let hosts = storage::three_hosts(&market);
+    storage::wait_well(&market);
+    let door = market.role_address("se-1", "door");
+    let mut records = 0;
+    for point in [
+        "element.metadata.applied",
+        "element.metadata.taken",
+        "element.metadata.replicated",
+        "element.metadata.committed",
+    ] {
+        element.signal(Signal::SIGTERM);
+        element.wait().ok();
+        // Its first record is where it dies.
+        let faults = format!("{point}=return(kill)");
+        let dying = Running::start(storage::element_again(&market, &door, &faults), None);
+        assert_eq!(dying.wait().code, 128 + 9, "{point}");
+        storage::lose(&market);
+        let report = storage::rebuilt(&market, &door);
+        assert_eq!(report["whole"], true, "{point}: {report}");
+        let now = report["records"].as_u64().unwrap();
+        assert!(now >= records, "{point}: {report}");
+        records = now;
+        element = Running::start(storage::element_again(&market, &door, ""), None);
+        storage::wait_well(&market);
+    }
+    for role in hosts.into_iter().chain([element]) {
+        role.signal(Signal::SIGTERM);
+        role.wait().ok();
+    }
+    market.stop();
 }
 
 #[test]

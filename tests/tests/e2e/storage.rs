@@ -1,11 +1,14 @@
 //! Storage as real processes: an Element and its Hosts.
 
+use std::{fs, process::Command};
+
 use gridmart_tests::{Running, Supermarket};
 use nix::sys::signal::Signal;
+use serde_json::Value;
 
 use crate::role;
 
-fn element(market: &Supermarket) -> Running {
+pub(crate) fn element(market: &Supermarket) -> Running {
     let create = ["token", "create", "--kind", "se", "--domain", "lab"];
     let token = market.cli(&create).ok().text();
     let more = ["--controller", &market.ready.nodes];
@@ -22,6 +25,73 @@ fn host(market: &Supermarket, name: &str, rack: &str) -> Running {
     let host = role(market, ["host", "storage"], name, &token, &more);
     market.wait_resource(name, "connected", |row| row["connected"] == true);
     host
+}
+
+/// Three Hosts, so that one of them may be away.
+pub(crate) fn three_hosts(market: &Supermarket) -> [Running; 3] {
+    [1, 2, 3].map(|at| host(market, &format!("shost-{at}"), &format!("rack=r{at}")))
+}
+
+/// The words with which the Element is started again, where it was.
+pub(crate) fn element_again(market: &Supermarket, door: &str, faults: &str) -> Command {
+    let mut command = market.command_with_faults(&["element", "storage"], faults);
+    command
+        .args(["--name", "se-1", "--controller", &market.ready.nodes])
+        .args(["--listen", door, "--advertise", "127.0.0.1"])
+        .arg("--data-dir")
+        .arg(market.folder().join("se-1"));
+    command
+}
+
+/// Waits until the metadata are assured and all is well.
+pub(crate) fn wait_well(market: &Supermarket) {
+    market.wait_resource("se-1", "well", |row| {
+        row["connected"] == true
+            && row["serving_state"] == "production"
+            && row["health_state"] == "ok"
+    });
+}
+
+/// Makes the store of the Element anew; gives what it tells.
+pub(crate) fn rebuilt(market: &Supermarket, door: &str) -> Value {
+    let mut command = element_again(market, door, "");
+    command.args(["--rebuild", "--json"]);
+    let run = Running::start(command, None).wait().ok();
+    serde_json::from_str(&run.text()).unwrap()
+}
+
+/// Loses the store of the Element.
+pub(crate) fn lose(market: &Supermarket) {
+    for suffix in ["", "-wal", "-shm"] {
+        let file = format!("se-1/metadata.sqlite{suffix}");
+        // The last two are there only if it was killed.
+        let _ = fs::remove_file(market.folder().join(file));
+    }
+}
+
+#[test]
+fn an_element_that_lost_its_metadata_makes_them_anew_from_its_hosts() {
+    let market = Supermarket::builder().hosts(1).start();
+    let element = element(&market);
+    let hosts = three_hosts(&market);
+    wait_well(&market);
+    let door = market.role_address("se-1", "door");
+    element.signal(Signal::SIGTERM);
+    element.wait().ok();
+    lose(&market);
+    let refused = Running::start(element_again(&market, &door, ""), None).wait();
+    refused.exits(1).says("gridmart element storage --rebuild");
+    let report = rebuilt(&market, &door);
+    assert_eq!(report["whole"], true, "{report}");
+    assert!(report["records"].as_u64() > Some(0), "{report}");
+    assert!(report["answered"].as_u64() >= Some(2), "{report}");
+    let again = Running::start(element_again(&market, &door, ""), None);
+    wait_well(&market);
+    for role in hosts.into_iter().chain([again]) {
+        role.signal(Signal::SIGTERM);
+        role.wait().ok();
+    }
+    market.stop();
 }
 
 #[test]

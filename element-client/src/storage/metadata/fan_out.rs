@@ -12,6 +12,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use gridmart_fabric::fault::FaultPoint;
 use gridmart_schemas::id::NodeId;
 use parking_lot::{Condvar, Mutex};
 
@@ -349,6 +350,9 @@ impl Courier {
             let result = self.bring(&append);
             if let Err(refused) = &result {
                 tracing::debug!(%host, %refused, "a replica has not taken records");
+            }
+            if result.is_ok() {
+                FaultPoint::MetadataTaken.pass_or_die();
             }
             desk.outcome.lock().note(append.last(), &result);
             tally.vote(host, result.as_ref().map(drop));

@@ -9,6 +9,7 @@
 
 use std::sync::{Arc, atomic::Ordering};
 
+use gridmart_fabric::fault::FaultPoint;
 use rusqlite::{Connection, Transaction, TransactionBehavior, ffi};
 
 use super::{Committed, Progress, WriteError};
@@ -376,6 +377,18 @@ fn chain(error: &dyn std::error::Error) -> String {
     text
 }
 
+impl Step {
+    /// Where a whole process can be made to die, if it is such a place.
+    const fn fault_point(self) -> Option<FaultPoint> {
+        match self {
+            Self::Applied => Some(FaultPoint::MetadataApplied),
+            Self::Replicated => Some(FaultPoint::MetadataReplicated),
+            Self::Committed => Some(FaultPoint::MetadataCommitted),
+            Self::TakenBack | Self::EpochRaised => None,
+        }
+    }
+}
+
 /// Where a kill is most dangerous; a test crashes there.
 #[derive(Default)]
 pub(in super::super) struct Steps {
@@ -384,15 +397,15 @@ pub(in super::super) struct Steps {
 }
 
 impl Steps {
-    #[cfg(test)]
+    #[cfg_attr(not(test), expect(clippy::unused_self, reason = "tests crash here"))]
     fn pass(&self, step: Step) {
+        if let Some(point) = step.fault_point() {
+            point.pass_or_die();
+        }
+        #[cfg(test)]
         if self.crash == Some(step) {
             // Without the hook's report: a test may crash a hundred times.
             std::panic::resume_unwind(Box::new(step));
         }
     }
-
-    #[cfg(not(test))]
-    #[expect(clippy::unused_self, reason = "only tests crash")]
-    const fn pass(&self, _: Step) {}
 }
