@@ -6,7 +6,7 @@
 //! ones.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     sync::Arc,
     thread::JoinHandle,
     time::{Duration, Instant},
@@ -100,7 +100,8 @@ struct Tally {
 struct Votes {
     durable: BTreeSet<NodeId>,
     failed: BTreeSet<NodeId>,
-    superseded: Option<Epoch>,
+    /// Who has heard of which newer epoch.
+    superseded: BTreeMap<NodeId, Epoch>,
     why: String,
 }
 
@@ -186,7 +187,9 @@ impl Tally {
             }
             Err(refused) => {
                 votes.failed.insert(host);
-                votes.superseded = votes.superseded.max(refused.stale());
+                if let Some(newest) = refused.stale() {
+                    votes.superseded.insert(host, newest);
+                }
                 let why = format!("{}{refused}; ", votes.why);
                 votes.why = why.chars().take(WHY_CHARACTERS).collect();
             }
@@ -202,7 +205,11 @@ impl Tally {
     ) -> Result<(), NotDurable> {
         let mut votes = self.votes.lock();
         loop {
-            if let Some(newest) = votes.superseded {
+            // Only members can let another writer in.
+            let members = membership.hosts();
+            let heard = votes.superseded.iter();
+            let heard = heard.filter(|(host, _)| members.contains(host));
+            if let Some(newest) = heard.map(|(_, newest)| *newest).max() {
                 return Err(NotDurable::Superseded { newest });
             }
             let Some(missing) = membership.missing(&votes.durable, |set| set.wanted) else {

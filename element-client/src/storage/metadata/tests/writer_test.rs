@@ -195,6 +195,23 @@ async fn an_older_writer_is_shut_out_for_good() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_is_no_member_shuts_nobody_out() {
+    let element = Element::start(3, 2).await;
+    let other = SimReplica::new(node(9));
+    other
+        .claim(element.last().epoch.leap(WriterMark::new(2)))
+        .unwrap();
+    let membership = element.fan_out.membership();
+    let mut replicas = members(&element.replicas);
+    replicas.push(other);
+    element.fan_out.members_set(replicas, membership);
+    for number in 1..=5 {
+        let put = put(number, "a", 20);
+        element.writer.commit(Change::ObjectPut(put)).await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_replica_that_misses_too_much_needs_a_snapshot() {
     let element = Element::start(3, 2).await;
     element.replicas[0].away(true);
