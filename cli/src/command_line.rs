@@ -9,7 +9,9 @@ use crate::{
     failure::{EXIT_DONE, EXIT_USAGE, Failure},
     init, logs, manage, map, nodes,
     output::Output,
-    people, resources, role, show, token, up, upload,
+    people, resources, role, show,
+    storage::{self, copy::Then},
+    token, up, upload,
 };
 
 /// Told at the end of the help.
@@ -88,6 +90,19 @@ enum Command {
     Map(map::Arguments),
     Retry(map::Retry),
     Logs(logs::Arguments),
+    /// Buckets: where objects are kept, and who may use them
+    Bucket {
+        #[command(subcommand)]
+        command: storage::bucket::Command,
+    },
+    Put(storage::put::Arguments),
+    Get(storage::get::Arguments),
+    Ls(storage::list::Arguments),
+    Rm(storage::remove::Arguments),
+    Cp(storage::copy::Arguments),
+    /// Move an object to another key or bucket: copy it, then delete it
+    Mv(storage::copy::Arguments),
+    Sync(storage::sync::Arguments),
     Completions(completions::Arguments),
 }
 
@@ -135,6 +150,14 @@ fn run(command: Command, output: Output) -> Result<(), Failure> {
         Command::Map(arguments) => map::run(&arguments, output),
         Command::Retry(arguments) => map::retry(&arguments, output),
         Command::Logs(arguments) => logs::run(&arguments, output),
+        Command::Bucket { command } => storage::bucket::run(&command, output),
+        Command::Put(arguments) => storage::put::run(&arguments, output),
+        Command::Get(arguments) => storage::get::run(&arguments, output),
+        Command::Ls(arguments) => storage::list::run(&arguments, output),
+        Command::Rm(arguments) => storage::remove::run(&arguments, output),
+        Command::Cp(arguments) => storage::copy::run(&arguments, Then::Keep, output),
+        Command::Mv(arguments) => storage::copy::run(&arguments, Then::Delete, output),
+        Command::Sync(arguments) => storage::sync::run(&arguments, output),
         Command::Completions(arguments) => completions::run(&arguments, output),
     }
 }

@@ -72,6 +72,18 @@ impl Failure {
         ExitCode::from(self.exit_code())
     }
 
+    /// Says it in one line, where others follow.
+    pub(crate) fn brief(&self) -> String {
+        match self {
+            Self::Problem(problem) => format!("{} [{}]", problem.detail, problem.code),
+            Self::Usage(text) => text.clone(),
+            Self::Local(error) => format!("{error:#}"),
+            Self::Program(code) | Self::Said(code) => format!("exit code {code}"),
+            Self::Interrupted => "interrupted".to_owned(),
+            Self::BrokenPipe => "nobody reads it".to_owned(),
+        }
+    }
+
     fn text(&self) -> Option<String> {
         match self {
             Self::Problem(problem) => Some(problem_text(problem)),

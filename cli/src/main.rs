@@ -36,6 +36,7 @@ mod nodes;
 mod people;
 mod resources;
 mod show;
+mod storage;
 mod token;
 mod upload;
 

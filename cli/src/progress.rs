@@ -22,6 +22,15 @@ impl Progress {
         Self::new(output, what, "{prefix} {wide_bar} {bytes}/{total_bytes}")
     }
 
+    /// Counts bytes, and tells how fast they come.
+    pub(crate) fn transfer(output: Output, what: &'static str) -> Self {
+        Self::new(
+            output,
+            what,
+            "{prefix} {wide_bar} {bytes}/{total_bytes} {bytes_per_sec} {eta}",
+        )
+    }
+
     /// Counts things.
     pub(crate) fn count(output: Output, what: &'static str) -> Self {
         Self::new(

@@ -32,6 +32,12 @@ pub(crate) fn ask<T>(work: impl AsyncFnOnce(Client) -> Result<T, Failure>) -> Re
     result
 }
 
+/// Does with a client what asks nobody.
+pub(crate) fn here<T>(work: impl AsyncFnOnce(Client) -> Result<T, Failure>) -> Result<T, Failure> {
+    let client = Client::from_env()?;
+    runtime()?.block_on(work(client))
+}
+
 /// Like [`ask`], and keeps a refusal for `explain last`.
 pub(crate) fn ask_remembering<T>(
     work: impl AsyncFnOnce(Client) -> Result<T, Failure>,
