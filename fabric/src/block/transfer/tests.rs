@@ -184,3 +184,39 @@ async fn hosts_that_stand_still_or_are_gone_do_not_stop_a_read() {
         Code::Unavailable
     );
 }
+
+#[tokio::test]
+async fn others_go_on_while_another_host_is_asked_for() {
+    let mut scene = scene();
+    scene.hosts.refusing = [scene.ids[1], scene.ids[4]].into();
+    let (asking, most) = (Mutex::new(0), Mutex::new(0));
+    let named = store_stripe(
+        &scene.hosts,
+        scene.blocks.clone(),
+        scene.ids[..6].to_vec(),
+        |_, used| {
+            let (asking, most, scene) = (&asking, &most, &scene);
+            async move {
+                *asking.lock() += 1;
+                let now = *asking.lock();
+                let before = *most.lock();
+                *most.lock() = now.max(before);
+                // Only when all others are there.
+                while scene.hosts.blocks.lock().len() < 4 {
+                    tokio::task::yield_now().await;
+                }
+                *asking.lock() -= 1;
+                let free = scene.ids.iter().find(|host| !used.contains(host));
+                Ok(*free.unwrap())
+            }
+        },
+    );
+    let hosts: BTreeSet<NodeId> = named
+        .await
+        .unwrap()
+        .iter()
+        .map(|block| block.host)
+        .collect();
+    // One after the other: two that are asked for at once could be the same.
+    assert_eq!((hosts.len(), *most.lock()), (6, 1));
+}
