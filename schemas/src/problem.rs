@@ -67,7 +67,7 @@ codes! {
     /// The role or the rules do not allow it.
     NotAuthorized = "not-authorized", 403, false, "Ask the supplier of the resource for a rule, or an admin for a role.";
     /// Nothing of that id or name, or nothing that the asker may see.
-    NotFound = "not-found", 404, false, "List what there is with `gridmart resources` or `gridmart apps`.";
+    NotFound = "not-found", 404, false, "List what there is with `gridmart resources`, `gridmart apps` or `gridmart ls`.";
     /// No application of that name or version.
     UnknownApplication = "unknown-application", 404, false, "List applications with `gridmart apps`; upload one with `gridmart upload DIR`.";
     /// That version is there already, with other content.

@@ -24,6 +24,7 @@ use gridmart_schemas::{
     },
 };
 use parking_lot::Mutex;
+use tokio::time::timeout;
 
 use super::plane::is_of_ticket;
 
@@ -33,6 +34,9 @@ const HOSTS_MAX: usize = 1024;
 const PROGRESS: Duration = Duration::from_secs(15);
 /// Whoever has not answered is asked last for so long.
 const AWAY: Duration = Duration::from_secs(20);
+/// Meanwhile it has so long to take a block: another one takes its place sooner
+/// than a Host that merely syncs slowly is given up.
+const AWAY_PATIENCE: Duration = Duration::from_secs(5);
 
 /// The connections to Hosts that all transfers of a client share.
 pub(super) struct HostClients {
@@ -185,7 +189,18 @@ impl<'a> Doors<'a> {
 
 impl BlockHosts for Doors<'_> {
     async fn put(&self, host: NodeId, block: EncodedBlock) -> Result<(), Problem> {
-        let put = self.put_one(host, block).await;
+        let put = if self.clients.is_away(host) {
+            let late = |_| {
+                Err(Problem::new(
+                    Code::HostDown,
+                    format!("The Host {host} does not answer."),
+                ))
+            };
+            let putting = timeout(AWAY_PATIENCE, self.put_one(host, block));
+            putting.await.unwrap_or_else(late)
+        } else {
+            self.put_one(host, block).await
+        };
         put.inspect_err(|problem| self.on_problem(host, problem))
     }
 

@@ -72,12 +72,12 @@ impl Scene {
 
 /// Bytes of which no two stretches are alike.
 fn pattern(bytes: usize) -> Bytes {
-    let number = |at: usize| {
-        (at as u64)
-            .wrapping_mul(0x9e37_79b9_7f4a_7c15)
-            .to_le_bytes()
-    };
-    let whole: Vec<u8> = (0..bytes.div_ceil(8)).flat_map(number).collect();
+    let mut whole = Vec::with_capacity(bytes + 8);
+    let mut at = 0_u64;
+    while whole.len() < bytes {
+        whole.extend_from_slice(&at.wrapping_mul(0x9e37_79b9_7f4a_7c15).to_le_bytes());
+        at += 1;
+    }
     Bytes::from(whole).slice(..bytes)
 }
 
