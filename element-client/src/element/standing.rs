@@ -247,7 +247,7 @@ mod tests {
                 application(1, wish(Desired::Production, 2, 0)),
                 application(2, wish(Desired::Production, 2, 0)),
             ],
-            revoked: Vec::new(),
+            ..ElementDesired::default()
         };
         let told = host_desired(&desired, host);
         assert_eq!(told.element_cut_epoch, 7);

@@ -6,8 +6,8 @@ use gridmart_fabric::rule::{self, Subject};
 use gridmart_schemas::{
     id::NodeId,
     resource::enumeration::AeKind,
-    role::{Operation, Role},
-    wire::desired::{ApplicationWish, ElementDesired, HostWish, Wish},
+    role::{NodeKind, Operation, Role},
+    wire::desired::{ApplicationWish, ElementDesired, HostWish, PersonRole, Wish},
 };
 use time::OffsetDateTime;
 
@@ -48,7 +48,25 @@ pub fn element_desired(catalogue: &Snapshot, id: NodeId, now: OffsetDateTime) ->
         hosts,
         applications,
         revoked,
+        people: people(catalogue, id),
     }
+}
+
+/// Whoever may sign in, for an Element that knows people's own keys.
+fn people(catalogue: &Snapshot, id: NodeId) -> Vec<PersonRole> {
+    let kind = catalogue.nodes.get(&id).map(|node| node.kind);
+    if kind != Some(NodeKind::StorageElement) {
+        return Vec::new();
+    }
+    catalogue
+        .people
+        .values()
+        .filter(|person| person.enabled)
+        .map(|person| PersonRole {
+            name: person.name.clone(),
+            role: person.role,
+        })
+        .collect()
 }
 
 fn host_wish(catalogue: &Snapshot, node: &Node) -> Option<HostWish> {

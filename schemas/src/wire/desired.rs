@@ -4,8 +4,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    id::{Digest, NodeId},
-    role::Desired,
+    id::{Digest, NodeId, PersonName},
+    role::{Desired, Role},
 };
 
 /// What one thing should be, and the generation it was decided on.
@@ -70,6 +70,18 @@ pub struct ElementDesired {
     /// Nodes whose certificates and streams are refused from now on.
     #[serde(default)]
     pub revoked: Vec<NodeId>,
+    /// For a Storage Element: who may use access keys, and what they may be.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub people: Vec<PersonRole>,
+}
+
+/// What a person may be now.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PersonRole {
+    /// Who.
+    pub name: PersonName,
+    /// What.
+    pub role: Role,
 }
 
 /// Element → Host: all that should be on the machine.
