@@ -19,6 +19,9 @@ pub struct Config {
     /// `HOST` or `HOST:PORT` by which programs and Hosts reach the door; absent:
     /// the address that it listens on.
     pub advertise: Option<String>,
+    /// Address of a Storage Element's S3 door; with port 0 the one of the last
+    /// start is taken again, or else a free one.
+    pub s3_listen: SocketAddr,
     /// Put the previous generation in the place of a damaged information base.
     pub restore_lib: bool,
     /// Of a Storage Element: how long a Host may be silent before what is on it

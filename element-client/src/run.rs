@@ -104,6 +104,17 @@ pub enum ElementError {
         /// Why.
         source: io::Error,
     },
+    /// The S3 door's address is not to be had.
+    #[error("the S3 door cannot listen on {address}; choose another address with --s3-listen")]
+    ListenS3 {
+        /// Which.
+        address: SocketAddr,
+        /// Why.
+        source: io::Error,
+    },
+    /// The key under which secrets of access keys are sealed cannot be used.
+    #[error("the secrets of access keys cannot be kept")]
+    Sealing(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// TLS cannot be set up.
     #[error(transparent)]
     Tls(#[from] TlsError),

@@ -18,6 +18,9 @@ pub const METRICS_CONTENT_TYPE: &str = "application/openmetrics-text; version=1.
 /// The variable that overrides the filter of the configuration.
 const FILTER_VARIABLE: &str = "GRIDMART_LOG";
 
+/// The target of log lines that are left out unless a filter names it.
+const S3_LIBRARY: &str = "s3s";
+
 /// Lines that a [`LineGate`] lets through in one [`GATE_PERIOD`]: enough to
 /// see what happens, too few for strangers to fill a disk with.
 const GATE_LINES_MAX: u32 = 100;
@@ -55,6 +58,13 @@ pub fn init(format: Format, default_filter: &str) -> Result<(), TelemetryError> 
         .ok()
         .filter(|text| !text.is_empty())
         .unwrap_or_else(|| default_filter.to_owned());
+    // The S3 library calls everything that it refuses an error: strangers could
+    // fill a disk with it. What matters of it, its door logs itself.
+    let filter = if filter.contains(S3_LIBRARY) {
+        filter
+    } else {
+        format!("{filter},{S3_LIBRARY}=off")
+    };
     let filter =
         EnvFilter::try_new(&filter).map_err(|source| TelemetryError::Filter { filter, source })?;
     let builder = tracing_subscriber::fmt()

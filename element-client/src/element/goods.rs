@@ -5,7 +5,7 @@ use std::{net::SocketAddr, path::Path, sync::Arc};
 use futures_util::future::BoxFuture;
 use gridmart_fabric::{
     door::{Request, Response},
-    identity::{NodeIdentity, PeerIdentity},
+    identity::{IdentityCell, NodeIdentity, PeerIdentity},
     stream::Incoming,
     telemetry::Metrics,
 };
@@ -93,6 +93,10 @@ pub(crate) struct Opening<'a, D> {
     pub(crate) document: &'a D,
     /// Where metrics are registered.
     pub(crate) registry: &'a Metrics,
+    /// What the Element was told at its start.
+    pub(crate) config: &'a Config,
+    /// Its key and certificate, for doors of the goods' own.
+    pub(crate) identity: &'a Arc<IdentityCell>,
 }
 
 /// A Host of the Host table, as it was at the last end.
@@ -150,6 +154,10 @@ pub(crate) trait Goods: Sized + Send + Sync + 'static {
     fn flush(&self) {}
     /// The Element ends: streams of their own are closed.
     fn close(&self) {}
+    /// Where doors of their own listen, by name.
+    fn doors(&self) -> Vec<(&'static str, String)> {
+        Vec::new()
+    }
 
     /// The Element's description, without State.
     fn describe(element: &Element<Self>) -> AnyElement;

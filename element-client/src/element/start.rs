@@ -1,6 +1,6 @@
 //! From a configuration to a running Element, and to its end.
 
-use std::{collections::BTreeMap, net::SocketAddr, path::Path, sync::Arc, time::Duration};
+use std::{net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
 use gridmart_fabric::{
     clock::ParentClock,
@@ -155,6 +155,8 @@ fn assemble<G: Goods>(
         folder,
         document: &base.read(),
         registry: &registry,
+        config,
+        identity: &identity,
     })?;
     Ok(Arc::new(Element {
         id: own.node(),
@@ -312,7 +314,10 @@ impl<G: Goods> Element<G> {
             pid: std::process::id(),
             node: Some(self.id),
             name: self.base.read().common_info().name.to_string(),
-            addresses: BTreeMap::from([("door".to_owned(), door.clone())]),
+            addresses: std::iter::once(("door", door.clone()))
+                .chain(self.goods.doors())
+                .map(|(name, address)| (name.to_owned(), address))
+                .collect(),
         };
         ready::announce(&config.data_dir, &ready).map_err(disk_fault("write", &config.data_dir))?;
         tracing::info!(node.id = %self.id, door, "the Element is ready");

@@ -34,6 +34,7 @@ use super::{
     document::first_document,
     measure::Measures,
     pool::Pool,
+    s3::{self, S3Standing},
     service::{Errand, Log, LogMeasures, RebuildOrder, Service, keep, open_store, require_lost},
     state::{element_state, host_counts},
 };
@@ -52,6 +53,8 @@ pub(crate) struct Storage {
     pub(super) log: Arc<Log>,
     /// Those with which Hosts sign receipts.
     pub(super) host_keys: RwLock<VerifyingKeys>,
+    /// The S3 door, and what it goes by.
+    pub(super) s3: S3Standing,
     pub(super) metrics: Measures,
     pub(super) log_metrics: LogMeasures,
 }
@@ -63,17 +66,18 @@ impl Storage {
         order: RebuildOrder,
     ) -> Result<Self, ElementError> {
         require_lost(opening.folder)?;
-        Ok(Self::opened(opening, Errand::Rebuild(order)))
+        Self::opened(opening, Errand::Rebuild(order))
     }
 
-    fn opened(opening: &Opening<'_, SeDocument>, errand: Errand) -> Self {
-        Self {
+    fn opened(opening: &Opening<'_, SeDocument>, errand: Errand) -> Result<Self, ElementError> {
+        Ok(Self {
             pool: Arc::default(),
             log: Arc::new(Log::new(errand)),
             host_keys: RwLock::default(),
+            s3: S3Standing::open(opening)?,
             metrics: Measures::register(opening.registry),
             log_metrics: LogMeasures::register(opening.registry),
-        }
+        })
     }
 
     /// What serves buckets and objects, once the log of the metadata is assured.
@@ -100,7 +104,7 @@ impl Goods for Storage {
 
     fn open(opening: &Opening<'_, SeDocument>) -> Result<Self, ElementError> {
         let store = open_store(opening.folder, opening.document)?;
-        Ok(Self::opened(opening, Errand::Serve(store)))
+        Self::opened(opening, Errand::Serve(store))
     }
 
     fn take_up(se: &Arc<Se>, hosts: Vec<KnownHost<StorageHost>>, desired: &ElementDesired) {
@@ -109,12 +113,16 @@ impl Goods for Storage {
             pool.on_host_known(known.id, Arc::new(known.host), Instant::now());
         }
         pool.on_desired(desired);
+        drop(pool);
+        se.goods.s3.people.on_desired(desired);
+        se.s3_show();
     }
 
     fn tasks(se: &Arc<Se>) -> Vec<BoxFuture<'static, ()>> {
         vec![
             keep(Arc::clone(se)).boxed(),
             care::keep(Arc::clone(se)).boxed(),
+            s3::serve(Arc::clone(se)).boxed(),
         ]
     }
 
@@ -146,6 +154,10 @@ impl Goods for Storage {
         }
     }
 
+    fn doors(&self) -> Vec<(&'static str, String)> {
+        vec![("s3", self.s3.endpoint.clone())]
+    }
+
     fn describe(se: &Se) -> AnyElement {
         se.base.read().element.clone().into()
     }
@@ -157,6 +169,7 @@ impl Goods for Storage {
 
     fn on_desired(se: &Arc<Se>, desired: &ElementDesired) {
         se.goods.pool.lock().on_desired(desired);
+        se.goods.s3.people.on_desired(desired);
     }
 
     fn on_host_met(se: &Arc<Se>, id: NodeId, host: &StorageHost) {
@@ -226,6 +239,9 @@ impl Goods for Storage {
         incoming: Incoming,
     ) -> Result<Box<RawValue>, Problem> {
         if let Some(answered) = se.on_bucket_request(&incoming).await {
+            return answered;
+        }
+        if let Some(answered) = se.on_key_request(&incoming).await {
             return answered;
         }
         match incoming.kind.as_str() {

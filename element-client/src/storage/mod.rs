@@ -18,11 +18,14 @@ mod data;
 mod document;
 mod door;
 mod goods;
+mod keys;
 mod measure;
 pub mod metadata;
+mod people;
 pub mod placement;
 pub mod pool;
 mod rights;
+mod s3;
 mod service;
 pub mod state;
 

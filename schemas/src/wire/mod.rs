@@ -4,6 +4,7 @@
 //! unknown kind is answered with [`Code::UnknownMessage`](crate::problem::Code).
 //! A request carries `id`, its answer `re`; a notice carries neither.
 
+pub mod access_key;
 pub mod block;
 pub mod bucket;
 pub mod call;

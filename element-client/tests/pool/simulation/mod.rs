@@ -60,6 +60,7 @@ impl Element {
             name: "ce1".into(),
             listen: ([127, 0, 0, 1], 0).into(),
             advertise: None,
+            s3_listen: "127.0.0.1:0".parse().unwrap(),
             restore_lib: false,
             repair_delay: None,
         }

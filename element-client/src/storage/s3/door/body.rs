@@ -1,0 +1,122 @@
+//! The body of a request, no slower than it may be.
+
+use std::{
+    pin::Pin,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use hyper::body::{Body, Frame, Incoming, SizeHint};
+use tokio::time::{Instant, Sleep, sleep};
+
+use super::{S3Limits, chunks::ChunkBound};
+
+/// Why a body is given up. The words are what `fault` knows them by.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum BodyError {
+    /// The connection.
+    #[error("the body breaks off")]
+    Connection(#[from] hyper::Error),
+    /// It comes too slowly.
+    #[error("TooSlow: the body comes too slowly")]
+    TooSlow,
+    /// It cannot be held.
+    #[error("ChunkTooLarge: a chunk of the body is larger than the door takes")]
+    ChunkTooLarge,
+}
+
+/// See the module.
+pub(super) struct PacedBody {
+    inner: Incoming,
+    stall: Pin<Box<Sleep>>,
+    stall_limit: Duration,
+    begun: Option<Instant>,
+    grace: Duration,
+    rate: u64,
+    bytes: u64,
+    chunks: Option<ChunkBound>,
+}
+
+impl PacedBody {
+    /// `is_chunked`: it comes in chunks of S3's own.
+    pub(super) fn new(inner: Incoming, limits: &S3Limits, is_chunked: bool) -> Self {
+        Self {
+            inner,
+            stall: Box::pin(sleep(limits.stall)),
+            stall_limit: limits.stall,
+            begun: None,
+            grace: limits.body_grace,
+            rate: limits.body_rate,
+            bytes: 0,
+            chunks: is_chunked.then(|| ChunkBound::new(limits.chunk_bytes)),
+        }
+    }
+
+    /// Time counts only while it is waited for: whoever reads may be slow.
+    fn take(&mut self, bytes: &Bytes) -> Result<(), BodyError> {
+        self.bytes = self.bytes.saturating_add(bytes.len() as u64);
+        let waited = self
+            .begun
+            .take()
+            .map_or(Duration::ZERO, |begun| begun.elapsed());
+        self.grace = match self.grace.checked_sub(waited) {
+            Some(left) => left,
+            None => return Err(BodyError::TooSlow),
+        };
+        // What came earns time for what follows.
+        let earned = self.bytes.checked_div(self.rate).unwrap_or(0);
+        if earned > 0 {
+            self.bytes -= earned * self.rate;
+            self.grace = self
+                .grace
+                .saturating_add(Duration::from_secs(earned))
+                .min(EARNED_MAX);
+        }
+        match &mut self.chunks {
+            Some(chunks) => chunks.take(bytes).map_err(|_| BodyError::ChunkTooLarge),
+            None => Ok(()),
+        }
+    }
+}
+
+/// What came fast earns no more time than that.
+const EARNED_MAX: Duration = Duration::from_mins(5);
+
+impl Body for PacedBody {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        match Pin::new(&mut self.inner).poll_frame(cx) {
+            Poll::Ready(Some(Ok(frame))) => {
+                let taken = frame.data_ref().map_or(Ok(()), |bytes| self.take(bytes));
+                Poll::Ready(Some(taken.map(|()| frame)))
+            }
+            Poll::Ready(Some(Err(error))) => Poll::Ready(Some(Err(error.into()))),
+            Poll::Ready(None) => Poll::Ready(None),
+            Poll::Pending => {
+                if self.begun.is_none() {
+                    self.begun = Some(Instant::now());
+                    let deadline = Instant::now() + self.stall_limit.min(self.grace);
+                    self.stall.as_mut().reset(deadline);
+                }
+                match self.stall.as_mut().poll(cx) {
+                    Poll::Ready(()) => Poll::Ready(Some(Err(BodyError::TooSlow))),
+                    Poll::Pending => Poll::Pending,
+                }
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.inner.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.inner.size_hint()
+    }
+}

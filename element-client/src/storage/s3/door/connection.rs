@@ -1,0 +1,207 @@
+//! One connection: requests one after the other, each looked at before the S3
+//! library sees it, and answers completed by what S3 gives to each.
+
+use std::{convert::Infallible, io, net::SocketAddr, sync::Arc};
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
+use hyper::{body::Incoming, server::conn::http1, service::service_fn};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use s3s::{Body, S3Error, s3_error, service::S3Service};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    sync::{Semaphore, SemaphorePermit},
+    time::timeout,
+};
+use tokio_util::sync::CancellationToken;
+
+use super::{S3Limits, body::PacedBody, io::StallCut, serve::Place};
+use crate::storage::s3::{caller::Remote, cors, guard, settings, store::Store};
+
+/// What answers requests. Clones share everything.
+#[derive(Clone)]
+pub(in super::super) struct Answering {
+    pub(in super::super) service: S3Service,
+    /// For what web pages may ask.
+    pub(in super::super) store: Store,
+    pub(in super::super) limits: S3Limits,
+    pub(in super::super) requests: Arc<Semaphore>,
+    pub(in super::super) forms: Arc<Semaphore>,
+}
+
+/// Serves a connection to its end.
+pub(super) async fn connection<T: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
+    transport: T,
+    remote: SocketAddr,
+    is_secure: bool,
+    answering: Answering,
+    stop: CancellationToken,
+    place: Place,
+) -> io::Result<()> {
+    let limits = answering.limits;
+    let remote = Remote {
+        address: remote,
+        is_secure,
+    };
+    let service = service_fn(move |request| {
+        let answering = answering.clone();
+        async move { Ok::<_, Infallible>(answering.answer(request, remote).await) }
+    });
+    let served = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(limits.head)
+        .max_headers(limits.headers)
+        .max_buf_size(limits.head_bytes)
+        .serve_connection(
+            TokioIo::new(StallCut::new(transport, limits.stall)),
+            service,
+        );
+    tokio::pin!(served);
+    let ended = tokio::select! {
+        ended = &mut served => ended,
+        () = stop.cancelled() => {
+            served.as_mut().graceful_shutdown();
+            served.await
+        }
+    };
+    drop(place);
+    ended.map_err(io::Error::other)
+}
+
+impl Answering {
+    async fn answer(&self, request: Request<Incoming>, remote: Remote) -> Response<Body> {
+        let id = uuid::Uuid::now_v7().simple().to_string();
+        let page = page_headers(self, &request).await;
+        let mut response = match timeout(self.limits.request_wait, self.requests.acquire()).await {
+            Ok(Ok(_permit)) => self.answer_now(request, remote, page.as_ref()).await,
+            _ => refused(
+                &s3_error!(SlowDown, "Please reduce your request rate."),
+                &id,
+            ),
+        };
+        let headers = response.headers_mut();
+        if let Some(page) = page {
+            headers.extend(page);
+        }
+        if let Ok(id) = HeaderValue::try_from(id) {
+            headers.insert("x-amz-request-id", id);
+        }
+        response
+    }
+
+    /// A place for a form of a web page; other requests need none.
+    async fn form_permit(
+        &self,
+        request: &Request<Incoming>,
+    ) -> Result<Option<SemaphorePermit<'_>>, ()> {
+        let kind = request.headers().get(http::header::CONTENT_TYPE);
+        let is_form = request.method() == Method::POST
+            && kind.is_some_and(|kind| {
+                kind.as_bytes()
+                    .to_ascii_lowercase()
+                    .starts_with(b"multipart/")
+            });
+        if !is_form {
+            return Ok(None);
+        }
+        match timeout(self.limits.request_wait, self.forms.acquire()).await {
+            Ok(Ok(permit)) => Ok(Some(permit)),
+            _ => Err(()),
+        }
+    }
+
+    async fn answer_now(
+        &self,
+        request: Request<Incoming>,
+        remote: Remote,
+        page: Option<&HeaderMap>,
+    ) -> Response<Body> {
+        if request.method() == Method::OPTIONS {
+            return preflight(page);
+        }
+        if let Err(error) = guard::check(&request) {
+            return refused(&error, "");
+        }
+        let Ok(_form) = self.form_permit(&request).await else {
+            return refused(&s3_error!(SlowDown, "Please reduce your request rate."), "");
+        };
+        let is_chunked = request
+            .headers()
+            .get("x-amz-content-sha256")
+            .is_some_and(|value| value.as_bytes().starts_with(b"STREAMING-"));
+        let limits = self.limits;
+        let mut request =
+            request.map(|body| Body::http_body_unsync(PacedBody::new(body, &limits, is_chunked)));
+        request.extensions_mut().insert(remote);
+        match self.service.call(request).await {
+            Ok(response) => response,
+            Err(error) => {
+                let error = s3s::StdError::from(error);
+                tracing::error!(%error, "the S3 door cannot answer");
+                refused(
+                    &s3_error!(InternalError, "We encountered an internal error."),
+                    "",
+                )
+            }
+        }
+    }
+}
+
+/// An answer that the S3 library does not make.
+fn refused(error: &S3Error, id: &str) -> Response<Body> {
+    let status = error
+        .status_code()
+        .unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let text = settings::write(error).unwrap_or_default();
+    let declared = format!("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n{text}");
+    let mut response = Response::new(Body::from(Bytes::from(declared)));
+    *response.status_mut() = status;
+    response.headers_mut().insert(
+        http::header::CONTENT_TYPE,
+        HeaderValue::from_static("application/xml"),
+    );
+    // What was refused unread must not be taken for the next request.
+    if id.is_empty() {
+        response
+            .headers_mut()
+            .insert(http::header::CONNECTION, HeaderValue::from_static("close"));
+    }
+    response
+}
+
+/// What a web page is told that asks; `None`: it comes from none, or may not.
+async fn page_headers(answering: &Answering, request: &Request<Incoming>) -> Option<HeaderMap> {
+    let asked = cors::Asked::read(request.method(), request.headers())?;
+    let name = request
+        .uri()
+        .path()
+        .trim_start_matches('/')
+        .split('/')
+        .next()?;
+    let name = gridmart_schemas::scalar::BucketName::new(name).ok()?;
+    let document = answering.store.read(move |connection| {
+        use crate::storage::metadata::{DocumentKind, query};
+        match query::bucket_named(connection, &name)? {
+            Some(bucket) => query::bucket_document(connection, bucket.id, DocumentKind::Cors),
+            None => Ok(None),
+        }
+    });
+    let configuration = settings::read(&document.await.ok()??).ok()?;
+    cors::answer(&configuration, &asked)
+}
+
+/// The answer to a browser that asks before the page does.
+fn preflight(page: Option<&HeaderMap>) -> Response<Body> {
+    match page {
+        Some(_) => Response::new(Body::empty()),
+        None => refused(
+            &s3_error!(
+                AccessDenied,
+                "CORSResponse: This CORS request is not allowed. This is usually because the \
+                 evalution of Origin, request method / Access-Control-Request-Method or \
+                 Access-Control-Request-Headers are not whitelisted by the resource's CORS spec."
+            ),
+            "",
+        ),
+    }
+}

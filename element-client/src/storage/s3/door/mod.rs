@@ -1,0 +1,18 @@
+//! Connections of the S3 door, within bounds: how many, how long a head may take
+//! and be, how slow a body may come, how many requests are under way.
+//!
+//! Invariants: what is not let in is closed at once; a request that is too slow is
+//! ended; when [`S3Door::serve`] has returned, nothing of the door runs any more.
+
+mod body;
+mod chunks;
+mod connection;
+mod io;
+mod limits;
+mod serve;
+
+pub(super) use self::{
+    connection::Answering,
+    limits::S3Limits,
+    serve::{S3Door, Tls},
+};

@@ -1,0 +1,167 @@
+//! Bytes in and out: from a request's body to storage, and from storage to an
+//! answer's body.
+
+use std::{
+    pin::Pin,
+    task::{Context, Poll},
+};
+
+use bytes::Bytes;
+use futures_util::{Stream, StreamExt as _, stream::BoxStream};
+use parking_lot::Mutex;
+use s3s::{
+    S3Result, StdError, dto::StreamingBlob, s3_error, stream::ByteStream, stream::RemainingLength,
+};
+
+use super::{
+    digest::{Algorithm, Digested, Digests},
+    fault,
+    store::{Sink, Source},
+};
+use crate::storage::metadata::Stripe;
+
+/// The most bytes that are put in one request, as S3 has it: 5 GiB.
+pub(super) const PUT_BYTES_MAX: u64 = 5 * 1024 * 1024 * 1024;
+
+/// What came in.
+pub(super) struct Taken {
+    pub(super) size: u64,
+    pub(super) digested: Digested,
+    pub(super) stripes: Vec<Stripe>,
+}
+
+/// Takes bytes as they come, computes over them, and writes them.
+pub(super) struct Intake {
+    sink: Sink,
+    digests: Digests,
+    size: u64,
+}
+
+impl Intake {
+    pub(super) fn new(sink: Sink, algorithms: impl IntoIterator<Item = Algorithm>) -> Self {
+        Self {
+            sink,
+            digests: Digests::new(algorithms),
+            size: 0,
+        }
+    }
+
+    pub(super) async fn push(&mut self, bytes: Bytes) -> S3Result<()> {
+        self.size = self.size.saturating_add(bytes.len() as u64);
+        if self.size > PUT_BYTES_MAX {
+            return Err(too_large());
+        }
+        self.digests.update(&bytes);
+        self.sink
+            .push(bytes)
+            .await
+            .map_err(|problem| fault::of(&problem))
+    }
+
+    /// Reads a body to its end.
+    pub(super) async fn take_body(&mut self, body: Option<StreamingBlob>) -> S3Result<()> {
+        let Some(mut body) = body else {
+            return Ok(());
+        };
+        while let Some(bytes) = body.next().await {
+            self.push(bytes.map_err(|error| fault::of_body(error.as_ref()))?)
+                .await?;
+        }
+        Ok(())
+    }
+
+    /// Reads an object to its end.
+    pub(super) async fn take_source(&mut self, mut source: Source) -> S3Result<()> {
+        while let Some(bytes) = source.next().await {
+            self.push(bytes.map_err(|problem| fault::of(&problem))?)
+                .await?;
+        }
+        Ok(())
+    }
+
+    /// What was computed, and the bytes: durable once [`Whole::finish`] returns.
+    pub(super) fn whole(self) -> Whole {
+        Whole {
+            sink: self.sink,
+            size: self.size,
+            digested: self.digests.finish(),
+        }
+    }
+}
+
+/// All bytes are there; they are not durable yet.
+pub(super) struct Whole {
+    sink: Sink,
+    pub(super) size: u64,
+    pub(super) digested: Digested,
+}
+
+impl Whole {
+    pub(super) async fn finish(self) -> S3Result<Taken> {
+        let Self {
+            sink,
+            size,
+            digested,
+        } = self;
+        let stripes = sink.finish().await.map_err(|problem| fault::of(&problem))?;
+        Ok(Taken {
+            size,
+            digested,
+            stripes,
+        })
+    }
+}
+
+pub(super) fn too_large() -> s3s::S3Error {
+    s3_error!(
+        EntityTooLarge,
+        "Your proposed upload exceeds the maximum allowed size"
+    )
+}
+
+/// The body of an answer: an object's bytes as they are read.
+pub(super) fn blob(source: Source, length: u64) -> StreamingBlob {
+    let stream = futures_util::stream::unfold(Some(source), |source| async move {
+        let mut source = source?;
+        match source.next().await? {
+            Ok(bytes) => Some((Ok(bytes), Some(source))),
+            // The connection is cut: an answer that is not whole must not look so.
+            Err(problem) => Some((Err(StdError::from(problem.to_string())), None)),
+        }
+    });
+    StreamingBlob::new(Outflow {
+        stream: Mutex::new(stream.boxed()),
+        left: length,
+    })
+}
+
+struct Outflow {
+    /// Never locked: the lock makes it `Sync`, which the S3 library asks for.
+    stream: Mutex<BoxStream<'static, Result<Bytes, StdError>>>,
+    left: u64,
+}
+
+impl Stream for Outflow {
+    type Item = Result<Bytes, StdError>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let polled = self.stream.get_mut().poll_next_unpin(cx);
+        if let Poll::Ready(Some(Ok(bytes))) = &polled {
+            self.left = self.left.saturating_sub(bytes.len() as u64);
+        }
+        if let Poll::Ready(None) = &polled
+            && self.left > 0
+        {
+            self.left = 0;
+            return Poll::Ready(Some(Err("the object ends too early".into())));
+        }
+        polled
+    }
+}
+
+impl ByteStream for Outflow {
+    fn remaining_length(&self) -> RemainingLength {
+        usize::try_from(self.left)
+            .map_or_else(|_| RemainingLength::unknown(), RemainingLength::new_exact)
+    }
+}

@@ -1,0 +1,8 @@
+//! What becomes of objects when they are old, as a bucket's owner says it.
+
+mod check;
+mod keep;
+mod rule;
+mod walk;
+
+pub(super) use self::{check::check, keep::keep};

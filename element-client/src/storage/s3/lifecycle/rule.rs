@@ -1,0 +1,104 @@
+//! A rule as it is carried out.
+
+use std::collections::BTreeMap;
+
+use s3s::dto::{LifecycleRule, Tag};
+use time::{Duration, OffsetDateTime, Time};
+
+use crate::storage::metadata::ObjectVersion;
+
+/// When something is over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum When {
+    /// So many days after it began, at the midnight (UTC) that follows.
+    Days(i32),
+    /// From then on.
+    Date(OffsetDateTime),
+}
+
+impl When {
+    /// Whether it is over for what began then.
+    pub(super) fn is_over(self, since: OffsetDateTime, now: OffsetDateTime) -> bool {
+        match self {
+            Self::Date(date) => now >= date,
+            Self::Days(days) => since
+                .checked_add(Duration::days(i64::from(days) + 1))
+                .is_some_and(|over| now >= over.replace_time(Time::MIDNIGHT)),
+        }
+    }
+}
+
+/// A rule that is enabled.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Rule {
+    pub(super) prefix: String,
+    pub(super) tags: BTreeMap<String, String>,
+    pub(super) larger_than: Option<i64>,
+    pub(super) smaller_than: Option<i64>,
+    /// Of what is seen.
+    pub(super) expires: Option<When>,
+    /// Of delete markers that hide nothing any more.
+    pub(super) lone_markers: bool,
+    /// Of what is not seen any more, and how many of those are kept anyhow.
+    pub(super) old_versions: Option<(i32, u32)>,
+    /// Of uploads that were not completed.
+    pub(super) uploads: Option<i32>,
+}
+
+fn tag(tag: Tag) -> (String, String) {
+    (tag.key.unwrap_or_default(), tag.value.unwrap_or_default())
+}
+
+impl Rule {
+    /// Reads a rule; `None`: it is not enabled.
+    pub(super) fn of(rule: LifecycleRule) -> Option<Self> {
+        if rule.status.as_str() != "Enabled" {
+            return None;
+        }
+        let mut read = Self {
+            prefix: rule.prefix.unwrap_or_default(),
+            ..Self::default()
+        };
+        if let Some(filter) = rule.filter {
+            let both = filter.and;
+            let prefix = filter.prefix.or_else(|| both.as_ref()?.prefix.clone());
+            read.prefix = prefix.unwrap_or(read.prefix);
+            read.tags.extend(filter.tag.map(tag));
+            read.larger_than = filter.object_size_greater_than;
+            read.smaller_than = filter.object_size_less_than;
+            if let Some(both) = both {
+                read.tags.extend(both.tags.into_iter().flatten().map(tag));
+                read.larger_than = read.larger_than.or(both.object_size_greater_than);
+                read.smaller_than = read.smaller_than.or(both.object_size_less_than);
+            }
+        }
+        if let Some(expiration) = rule.expiration {
+            read.expires = match (expiration.days, expiration.date) {
+                (Some(days), _) => Some(When::Days(days)),
+                (None, Some(date)) => Some(When::Date(date.into())),
+                (None, None) => None,
+            };
+            read.lone_markers = expiration.expired_object_delete_marker == Some(true);
+        }
+        read.old_versions = rule.noncurrent_version_expiration.and_then(|old| {
+            let kept = old.newer_noncurrent_versions.unwrap_or(0);
+            Some((old.noncurrent_days?, u32::try_from(kept).unwrap_or(0)))
+        });
+        read.uploads = rule
+            .abort_incomplete_multipart_upload
+            .and_then(|abort| abort.days_after_initiation);
+        Some(read)
+    }
+
+    /// Whether it is about a version.
+    pub(super) fn is_about(&self, version: &ObjectVersion) -> bool {
+        let size = i64::try_from(version.size).unwrap_or(i64::MAX);
+        version.key.as_str().starts_with(&self.prefix)
+            && self.larger_than.is_none_or(|least| size > least)
+            && self.smaller_than.is_none_or(|most| size < most)
+            && self
+                .tags
+                .iter()
+                .all(|(key, value)| version.head.tags.get(key) == Some(value))
+    }
+}

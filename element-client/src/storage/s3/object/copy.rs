@@ -1,0 +1,259 @@
+//! Copying objects.
+
+use gridmart_schemas::id::VersionId;
+use s3s::{
+    S3Request, S3Response, S3Result,
+    dto::{
+        CopyObjectInput, CopyObjectOutput, CopyObjectResult, CopySource, ETag, MetadataDirective,
+        TaggingDirective,
+    },
+    s3_error,
+};
+
+use super::{
+    acl, ask,
+    condition::{self, ReadConditions},
+    head::{self, timestamp, told},
+    lock, version,
+    write::{NewObject, refuse_encryption, version_made, write_fault},
+};
+use crate::storage::{
+    metadata::{Change, ObjectHead, ObjectPut, ObjectVersion},
+    s3::{
+        caller::{Session, bucket_session},
+        context::{BucketContext, bucket_context},
+        deed::{GET_OBJECT, GET_OBJECT_VERSION},
+        digest::{self, Algorithm},
+        flow::{self, Intake},
+        operations::Operations,
+    },
+};
+use std::sync::Arc;
+
+/// What is copied.
+pub(in super::super) struct Original {
+    pub(in super::super) context: Arc<BucketContext>,
+    pub(in super::super) version: ObjectVersion,
+}
+
+impl Original {
+    /// Finds what a request names, which whoever asks must be allowed to read.
+    pub(in super::super) async fn find(
+        operations: &Operations,
+        session: &Session,
+        source: &CopySource,
+        conditions: &ReadConditions,
+    ) -> S3Result<Self> {
+        let CopySource::Bucket {
+            bucket,
+            key,
+            version_id,
+        } = source
+        else {
+            return Err(s3_error!(
+                InvalidArgument,
+                "Copy Source must mention the source bucket and key"
+            ));
+        };
+        let context = Arc::new(bucket_context(&operations.store, bucket).await?);
+        let asked = ask::Asked {
+            key,
+            version: version_id.as_deref(),
+            deed: if version_id.is_some() {
+                GET_OBJECT_VERSION
+            } else {
+                GET_OBJECT
+            },
+        };
+        ask::permit(&operations.gate, &mut session.clone(), &context, &asked).await?;
+        let choice = version::choice(version_id.as_deref())?;
+        let version = version::required(
+            &operations.store,
+            &context.bucket,
+            &version::key(key)?,
+            choice,
+        )
+        .await?;
+        conditions.check_source(&version)?;
+        Ok(Self { context, version })
+    }
+
+    /// How its version is called.
+    pub(in super::super) fn version_told(&self) -> Option<String> {
+        version::told(&self.context.bucket, &self.version)
+    }
+}
+
+/// Takes the conditions on the source out of an operation's input.
+macro_rules! source_conditions {
+    ($input:expr) => {
+        $crate::storage::s3::object::condition::ReadConditions {
+            if_match: $input.copy_source_if_match.clone(),
+            if_none_match: $input.copy_source_if_none_match.clone(),
+            if_modified_since: $input.copy_source_if_modified_since.clone(),
+            if_unmodified_since: $input.copy_source_if_unmodified_since.clone(),
+        }
+    };
+}
+pub(in super::super) use source_conditions;
+
+/// What the copy says of itself.
+fn head_of(input: &mut CopyObjectInput, original: &ObjectVersion) -> S3Result<ObjectHead> {
+    let told = told!(input).into_head()?;
+    let replaces = |word: Option<&str>, replace: &str| match word {
+        None | Some("COPY") => Ok(false),
+        Some(word) if word == replace => Ok(true),
+        Some(_) => Err(s3_error!(InvalidArgument, "Unknown directive.")),
+    };
+    let metadata = input
+        .metadata_directive
+        .as_ref()
+        .map(MetadataDirective::as_str);
+    let replaces_metadata = replaces(metadata, MetadataDirective::REPLACE)?;
+    let tagging = input
+        .tagging_directive
+        .as_ref()
+        .map(TaggingDirective::as_str);
+    let replaces_tags = replaces(tagging, TaggingDirective::REPLACE)?;
+    let mut head = if replaces_metadata {
+        told.clone()
+    } else {
+        original.head.clone()
+    };
+    head.headers.remove(head::ACL);
+    head.tags = if replaces_tags {
+        told.tags
+    } else {
+        original.head.tags.clone()
+    };
+    Ok(head)
+}
+
+/// The algorithms of the copy's checksums: those asked for, or the original's.
+fn algorithms(input: &CopyObjectInput, original: &ObjectVersion) -> S3Result<Vec<Algorithm>> {
+    if let Some(algorithm) = &input.checksum_algorithm {
+        return Ok(vec![Algorithm::parse(algorithm.as_str())?]);
+    }
+    let had = |algorithm: &Algorithm| original.head.checksums.contains_key(algorithm.word());
+    Ok(Algorithm::ALL.into_iter().filter(had).collect())
+}
+
+pub(in super::super) async fn copy(
+    operations: &Operations,
+    mut request: S3Request<CopyObjectInput>,
+) -> S3Result<S3Response<CopyObjectOutput>> {
+    let (session, context) = bucket_session(&request)?;
+    let input = &mut request.input;
+    refuse_encryption(
+        input.server_side_encryption.as_ref(),
+        [
+            &input.sse_customer_algorithm,
+            &input.sse_customer_key,
+            &input.copy_source_sse_customer_key,
+        ],
+    )?;
+    let conditions = source_conditions!(input);
+    let original = Original::find(operations, &session, &input.copy_source, &conditions).await?;
+    if original.version.size > flow::PUT_BYTES_MAX {
+        return Err(s3_error!(
+            InvalidRequest,
+            "The specified copy source is larger than the maximum allowable size for a copy source: 5368709120"
+        ));
+    }
+    let changes_nothing = original.context.bucket.id == context.bucket.id
+        && original.version.key.as_str() == input.key
+        && original.version.is_latest
+        && input
+            .metadata_directive
+            .as_ref()
+            .is_none_or(|word| word.as_str() == "COPY")
+        && input.storage_class.is_none()
+        && input.website_redirect_location.is_none();
+    if changes_nothing {
+        return Err(s3_error!(
+            InvalidRequest,
+            "This copy request is illegal because it is trying to copy an object to itself without \
+             changing the object's metadata, storage class, website redirect location or encryption \
+             attributes."
+        ));
+    }
+    let mut head = head_of(input, &original.version)?;
+    let list = acl::of_input(
+        &session,
+        &context,
+        input.acl.as_ref().map(s3s::dto::ObjectCannedACL::as_str),
+        &acl::grants!(input),
+    )?;
+    if let Some(list) = list {
+        head::acl_put(&mut head, &list)?;
+    }
+    let protection = lock::of_input(
+        operations,
+        &context,
+        input.object_lock_mode.as_ref(),
+        input.object_lock_retain_until_date.as_ref(),
+        input.object_lock_legal_hold_status.as_ref(),
+    )
+    .await?;
+    let object = NewObject {
+        key: version::key(&input.key)?,
+        version: VersionId::generate(),
+        head,
+        retention: protection.retention,
+        legal_hold: protection.legal_hold,
+    };
+    let algorithms = algorithms(input, &original.version)?;
+    transfer(operations, &context, original, object, algorithms).await
+}
+
+async fn transfer(
+    operations: &Operations,
+    context: &BucketContext,
+    original: Original,
+    mut object: NewObject,
+    algorithms: Vec<Algorithm>,
+) -> S3Result<S3Response<CopyObjectOutput>> {
+    let store = &operations.store;
+    let mut intake = Intake::new(
+        store.write_data(object.target(&context.bucket))?,
+        algorithms,
+    );
+    let size = original.version.size;
+    intake
+        .take_source(store.read_data(&original.version, 0..size)?)
+        .await?;
+    let taken = intake.whole().finish().await?;
+    let etag = hex::encode(taken.digested.md5);
+    object.head.checksums = digest::to_metadata(&taken.digested.checksums);
+    let checksums = digest::to_dto(&object.head.checksums);
+    let committed = store
+        .commit(Change::ObjectPut(ObjectPut {
+            bucket: context.bucket.id,
+            key: object.key,
+            version: object.version,
+            size: taken.size,
+            etag: etag.clone(),
+            head: object.head,
+            retention: object.retention,
+            legal_hold: object.legal_hold,
+            stripes: taken.stripes,
+            condition: condition::on_write(None, None),
+        }))
+        .await
+        .map_err(write_fault)?;
+    Ok(S3Response::new(CopyObjectOutput {
+        copy_object_result: Some(CopyObjectResult {
+            checksum_crc32: checksums.checksum_crc32,
+            checksum_crc32c: checksums.checksum_crc32c,
+            checksum_crc64nvme: checksums.checksum_crc64nvme,
+            checksum_sha1: checksums.checksum_sha1,
+            checksum_sha256: checksums.checksum_sha256,
+            checksum_type: checksums.checksum_type,
+            e_tag: Some(ETag::Strong(etag)),
+            last_modified: Some(timestamp(committed.time)),
+        }),
+        copy_source_version_id: original.version_told(),
+        version_id: version_made(&context.bucket, &committed),
+        ..CopyObjectOutput::default()
+    }))
+}

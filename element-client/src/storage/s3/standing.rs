@@ -1,0 +1,166 @@
+//! The S3 door of a running Element: where it is, and serving at it.
+
+use std::{net::SocketAddr, sync::Arc};
+
+use gridmart_fabric::{
+    door::advertised::{endpoint, host_of},
+    tls::web_server_config,
+};
+use gridmart_schemas::{
+    resource::{enumeration::AccessProtocolType, se::AccessProtocol, se_doc::SeDocument},
+    scalar::{LocalId, Uri},
+    storage::Redundancy,
+};
+use parking_lot::Mutex;
+
+use super::{
+    door::{S3Door, S3Limits, Tls},
+    lifecycle,
+    start::{Parts, answering},
+    store::Store,
+};
+use crate::{
+    element::goods::Opening,
+    run::{ElementError, reached_by},
+    storage::{Se, keys::SealingKey, people::People, state::host_counts},
+};
+
+/// Its name among the Element's doors for data.
+const LOCAL_ID: &str = "s3";
+
+/// See the module.
+pub(in crate::storage) struct S3Standing {
+    /// Taken by whoever serves at it.
+    door: Mutex<Option<S3Door>>,
+    /// `HOST:PORT` by which programs reach it.
+    pub(in crate::storage) endpoint: String,
+    is_secure: bool,
+    pub(in crate::storage) sealing: Arc<SealingKey>,
+    pub(in crate::storage) people: Arc<People>,
+}
+
+/// The port of the last start.
+fn last_port(document: &SeDocument) -> Option<u16> {
+    let doors = &document.element.info.access_protocols;
+    let door = doors
+        .iter()
+        .find(|door| door.kind == AccessProtocolType::S3)?;
+    let (_, port) = door.endpoint.as_str().rsplit_once(':')?;
+    port.parse().ok()
+}
+
+/// Binds the door where it was told to, and with port 0 where it was at the last
+/// start, so that programs find it again. Only on this machine's own addresses it
+/// is without TLS.
+fn bind(opening: &Opening<'_, SeDocument>) -> Result<S3Door, ElementError> {
+    let listen = opening.config.s3_listen;
+    let tls = if listen.ip().is_loopback() {
+        Tls::Off
+    } else {
+        Tls::On(web_server_config(Arc::clone(opening.identity))?)
+    };
+    let limits = S3Limits::default();
+    if let Some(port) = last_port(opening.document).filter(|_| listen.port() == 0) {
+        let again = SocketAddr::new(listen.ip(), port);
+        match S3Door::bind(again, tls.clone(), limits) {
+            Ok(door) => return Ok(door),
+            Err(error) => {
+                tracing::warn!(address = %again, %error, "the S3 door's last address is taken; programs that know no other will not find it");
+            }
+        }
+    }
+    S3Door::bind(listen, tls, limits).map_err(|source| ElementError::ListenS3 {
+        address: listen,
+        source,
+    })
+}
+
+impl S3Standing {
+    /// Binds the door, and opens the key under which secrets are sealed. Blocks.
+    pub(in crate::storage) fn open(
+        opening: &Opening<'_, SeDocument>,
+    ) -> Result<Self, ElementError> {
+        let sealing = SealingKey::open(opening.folder)?;
+        let door = bind(opening)?;
+        let address = door.local_addr();
+        let reached = if address.ip().is_loopback() {
+            address.ip().to_string()
+        } else {
+            reached_by(opening.config, address)
+        };
+        Ok(Self {
+            // The advertised port is the other door's.
+            endpoint: endpoint(host_of(&reached), address.port()),
+            is_secure: door.is_secure(),
+            door: Mutex::new(Some(door)),
+            sealing: Arc::new(sealing),
+            people: Arc::default(),
+        })
+    }
+
+    /// Where it is, as programs are told.
+    pub(in crate::storage) fn url(&self) -> String {
+        let scheme = if self.is_secure { "https" } else { "http" };
+        format!("{scheme}://{}", self.endpoint)
+    }
+
+    fn protocol(&self) -> Option<AccessProtocol> {
+        let id = LocalId::new(LOCAL_ID).ok()?;
+        let url: Uri = self.url().parse().ok()?;
+        Some(AccessProtocol::new(id, AccessProtocolType::S3, url))
+    }
+}
+
+impl Se {
+    /// Has the Element's description name the S3 door.
+    pub(in crate::storage) fn s3_show(&self) {
+        let Some(protocol) = self.goods.s3.protocol() else {
+            return;
+        };
+        if self
+            .base
+            .read()
+            .element
+            .info
+            .access_protocols
+            .contains(&protocol)
+        {
+            return;
+        }
+        let shown = self.base.update(|document| {
+            let doors = &mut document.element.info.access_protocols;
+            doors.retain(|door| door.kind != AccessProtocolType::S3);
+            doors.push(protocol);
+            Ok(())
+        });
+        if let Err(error) = shown {
+            tracing::error!(%error, "the S3 door is not in SEDoc.xml");
+        }
+    }
+}
+
+/// Serves at the door until the Element ends. Before the log of the metadata is
+/// assured everybody is told to come again.
+pub(in crate::storage) async fn serve(se: Arc<Se>) {
+    let Some(door) = se.goods.s3.door.lock().take() else {
+        return;
+    };
+    let (ruled, pooled) = (Arc::clone(&se), Arc::clone(&se));
+    let parts = Parts {
+        store: Store::Log(Arc::clone(&se.goods.log)),
+        sealing: Arc::clone(&se.goods.s3.sealing),
+        people: Arc::clone(&se.goods.s3.people),
+        rules: Arc::new(move || ruled.base.read().element.access.rules.clone()),
+        redundancy: Arc::new(move || {
+            let hosts = host_counts(&pooled.goods.pool.lock()).all;
+            Redundancy::default_for(hosts).0
+        }),
+    };
+    tracing::info!(address = %door.local_addr(), tls = door.is_secure(), "the S3 door is open");
+    let over = tokio_util::task::AbortOnDropHandle::new(tokio::spawn(lifecycle::keep(
+        parts.store.clone(),
+    )));
+    let answering = answering(parts, S3Limits::default());
+    door.serve(answering, se.stop.clone()).await;
+    drop(over);
+}

@@ -1,0 +1,6 @@
+//! The door as programs see it, over storage in memory.
+
+mod client;
+mod object_test;
+mod scene;
+mod signature_test;

@@ -1,0 +1,232 @@
+//! Parts: put, or copied of an object.
+
+use s3s::{
+    S3Request, S3Response, S3Result,
+    dto::{
+        CopyPartResult, ETag, Range as RangeDto, UploadPartCopyInput, UploadPartCopyOutput,
+        UploadPartInput, UploadPartOutput,
+    },
+    s3_error,
+};
+
+use super::{PART_MAX, algorithm, missing, required};
+use crate::storage::{
+    data::DataTarget,
+    metadata::{Change, Committed, PartPut, Upload},
+    s3::{
+        caller::bucket_session,
+        context::BucketContext,
+        digest::{self, Algorithm},
+        fault,
+        flow::{self, Intake, Whole},
+        object::{
+            copy::{Original, source_conditions},
+            head::timestamp,
+            write::{expected, refuse_encryption},
+        },
+        operations::Operations,
+        store::Sink,
+    },
+};
+
+fn number(asked: i32) -> S3Result<u16> {
+    u16::try_from(asked)
+        .ok()
+        .filter(|_| (1..=PART_MAX).contains(&asked))
+        .ok_or_else(|| {
+            s3_error!(
+                InvalidArgument,
+                "Part number must be an integer between 1 and 10000, inclusive"
+            )
+        })
+}
+
+fn sink(operations: &Operations, context: &BucketContext, upload: &Upload) -> S3Result<Sink> {
+    operations.store.write_data(DataTarget {
+        bucket: context.bucket.id,
+        version: upload.version,
+        redundancy: context.bucket.redundancy,
+    })
+}
+
+/// A part that was made.
+struct Made {
+    etag: String,
+    checksums: s3s::dto::Checksum,
+    committed: Committed,
+}
+
+async fn finish(
+    operations: &Operations,
+    upload: &Upload,
+    number: u16,
+    whole: Whole,
+) -> S3Result<Made> {
+    let taken = whole.finish().await?;
+    let etag = hex::encode(taken.digested.md5);
+    let checksums = digest::to_metadata(&taken.digested.checksums);
+    let told = digest::to_dto(&checksums);
+    let committed = operations
+        .store
+        .commit(Change::PartPut(PartPut {
+            upload: upload.id,
+            number,
+            size: taken.size,
+            etag: etag.clone(),
+            checksums,
+            stripes: taken.stripes,
+        }))
+        .await
+        .map_err(|problem| match problem.code {
+            gridmart_schemas::problem::Code::NotFound => missing(),
+            _ => fault::of(&problem),
+        })?;
+    Ok(Made {
+        etag,
+        checksums: told,
+        committed,
+    })
+}
+
+pub(in super::super) async fn put(
+    operations: &Operations,
+    mut request: S3Request<UploadPartInput>,
+) -> S3Result<S3Response<UploadPartOutput>> {
+    let (_, context) = bucket_session(&request)?;
+    let input = &request.input;
+    refuse_encryption(
+        None,
+        [
+            &input.sse_customer_algorithm,
+            &input.sse_customer_key,
+            &input.sse_customer_key_md5,
+        ],
+    )?;
+    let number = number(input.part_number)?;
+    let length = input
+        .content_length
+        .and_then(|length| u64::try_from(length).ok());
+    if length.is_some_and(|length| length > flow::PUT_BYTES_MAX) {
+        return Err(flow::too_large());
+    }
+    let upload = required(&operations.store, &context, &input.key, &input.upload_id).await?;
+    let wanted = algorithm(&upload);
+    let expected = expected!(request)?;
+    let foreign = expected
+        .algorithms()
+        .find(|one| wanted.is_some_and(|wanted| wanted != *one));
+    if let Some((foreign, wanted)) = foreign.zip(wanted) {
+        return Err(s3_error!(
+            InvalidRequest,
+            "Checksum Type mismatch occurred, expected checksum Type: {wanted}, actual checksum Type: {foreign}"
+        ));
+    }
+    let expected = expected.with(wanted);
+    let mut intake = Intake::new(sink(operations, &context, &upload)?, expected.algorithms());
+    intake.take_body(request.input.body.take()).await?;
+    let whole = intake.whole();
+    expected.check(&whole.digested)?;
+    let made = finish(operations, &upload, number, whole).await?;
+    Ok(S3Response::new(UploadPartOutput {
+        checksum_crc32: made.checksums.checksum_crc32,
+        checksum_crc32c: made.checksums.checksum_crc32c,
+        checksum_crc64nvme: made.checksums.checksum_crc64nvme,
+        checksum_sha1: made.checksums.checksum_sha1,
+        checksum_sha256: made.checksums.checksum_sha256,
+        e_tag: Some(ETag::Strong(made.etag)),
+        ..UploadPartOutput::default()
+    }))
+}
+
+/// The range of the source that becomes the part.
+fn source_range(asked: Option<&str>, size: u64) -> S3Result<std::ops::Range<u64>> {
+    let Some(text) = asked else {
+        return Ok(0..size);
+    };
+    let invalid = || {
+        s3_error!(
+            InvalidArgument,
+            "The x-amz-copy-source-range value must be of the form bytes=first-last where first and \
+             last are the zero-based offsets of the first and last bytes to copy"
+        )
+    };
+    match RangeDto::parse(text).map_err(|_| invalid())? {
+        RangeDto::Int {
+            first,
+            last: Some(last),
+        } if first <= last => {
+            if last >= size {
+                return Err(s3_error!(
+                    InvalidRange,
+                    "Range specified is not valid for source object of size: {size}"
+                ));
+            }
+            Ok(first..last + 1)
+        }
+        _ => Err(invalid()),
+    }
+}
+
+pub(in super::super) async fn copy(
+    operations: &Operations,
+    request: S3Request<UploadPartCopyInput>,
+) -> S3Result<S3Response<UploadPartCopyOutput>> {
+    let (session, context) = bucket_session(&request)?;
+    let input = request.input;
+    refuse_encryption(
+        None,
+        [
+            &input.sse_customer_algorithm,
+            &input.sse_customer_key,
+            &input.copy_source_sse_customer_key,
+        ],
+    )?;
+    let number = number(input.part_number)?;
+    let upload = required(&operations.store, &context, &input.key, &input.upload_id).await?;
+    let conditions = source_conditions!(input);
+    let original = Original::find(operations, &session, &input.copy_source, &conditions).await?;
+    let range = source_range(input.copy_source_range.as_deref(), original.version.size)?;
+    let algorithms: Option<Algorithm> = algorithm(&upload);
+    let mut intake = Intake::new(sink(operations, &context, &upload)?, algorithms);
+    intake
+        .take_source(operations.store.read_data(&original.version, range)?)
+        .await?;
+    let made = finish(operations, &upload, number, intake.whole()).await?;
+    Ok(S3Response::new(UploadPartCopyOutput {
+        copy_part_result: Some(CopyPartResult {
+            checksum_crc32: made.checksums.checksum_crc32,
+            checksum_crc32c: made.checksums.checksum_crc32c,
+            checksum_crc64nvme: made.checksums.checksum_crc64nvme,
+            checksum_sha1: made.checksums.checksum_sha1,
+            checksum_sha256: made.checksums.checksum_sha256,
+            e_tag: Some(ETag::Strong(made.etag)),
+            last_modified: Some(timestamp(made.committed.time)),
+        }),
+        copy_source_version_id: original.version_told(),
+        ..UploadPartCopyOutput::default()
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranges_of_sources_are_within_them() {
+        let of = |text, size| source_range(text, size);
+        assert_eq!(of(None, 7).unwrap(), 0..7);
+        assert_eq!(of(Some("bytes=0-6"), 7).unwrap(), 0..7);
+        assert_eq!(of(Some("bytes=6-6"), 7).unwrap(), 6..7);
+        for (bad, code) in [
+            ("bytes=0-7", "InvalidRange"),
+            ("bytes=0-", "InvalidArgument"),
+            ("bytes=-1", "InvalidArgument"),
+            ("bytes=5-2", "InvalidArgument"),
+            ("bytes=hello-world", "InvalidArgument"),
+            ("0-2", "InvalidArgument"),
+        ] {
+            assert_eq!(of(Some(bad), 7).unwrap_err().code().as_str(), code, "{bad}");
+        }
+        assert!(number(0).is_err() && number(10_001).is_err() && number(10_000).is_ok());
+    }
+}
