@@ -7,7 +7,7 @@ use clap::{Parser, Subcommand, error::ErrorKind};
 use crate::{
     access, apps, audit, call, completions, env, explain,
     failure::{EXIT_DONE, EXIT_USAGE, Failure},
-    init, logs, manage, map, nodes,
+    init, key, logs, manage, map, nodes,
     output::Output,
     people, resources, role, show,
     storage::{self, copy::Then},
@@ -57,6 +57,11 @@ enum Command {
     Token {
         #[command(subcommand)]
         command: token::Command,
+    },
+    /// Access keys, with which programs speak S3 to a Storage Element
+    Key {
+        #[command(subcommand)]
+        command: key::Command,
     },
     Login(access::Login),
     Logout(access::Logout),
@@ -129,6 +134,7 @@ fn run(command: Command, output: Output) -> Result<(), Failure> {
         Command::Element { kind } => role::element::run(kind, output),
         Command::Host { kind } => role::host::run(kind),
         Command::Token { command } => token::run(&command, output),
+        Command::Key { command } => key::run(&command, output),
         Command::Login(arguments) => access::login(&arguments, output),
         Command::Logout(arguments) => access::logout(&arguments, output),
         Command::Whoami(arguments) => access::whoami(&arguments, output),

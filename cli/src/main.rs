@@ -29,6 +29,7 @@ mod call;
 mod env;
 mod explain;
 mod init;
+mod key;
 mod logs;
 mod manage;
 mod map;

@@ -12,7 +12,7 @@ use crate::{
     error::Error,
     grid::Grid,
     http::{Http, Query},
-    people::{ApiTokens, Audit, Nodes, People},
+    people::{AccessKeys, ApiTokens, Audit, Nodes, People},
     resources::{Activities, Calls, Commands, Explanations, JoinTokens, Resources},
     settings::Settings,
     storage::Storage,
@@ -75,6 +75,11 @@ impl Client {
     /// API tokens.
     pub fn tokens(&self) -> ApiTokens {
         ApiTokens(self.clone())
+    }
+
+    /// Access keys for S3.
+    pub fn access_keys(&self) -> AccessKeys {
+        AccessKeys(self.clone())
     }
 
     /// Join tokens for nodes.

@@ -49,7 +49,7 @@ pub use map::{
     FailedPart, HostShare, JobSelect, MapBuilder, MapInput, MapProgress, MapReport, MapResult,
     MapStage,
 };
-pub use people::{ApiTokens, Audit, Nodes, People};
+pub use people::{AccessKeys, ApiTokens, Audit, Nodes, People};
 pub use resources::{
     Activities, Calls, Command, Commands, Explanations, JoinTokens, Resources, Target,
 };

@@ -4,6 +4,7 @@
 use gridmart_schemas::{
     api::{
         Page,
+        access_key::{AccessKeyCreate, AccessKeyMade, AccessKeysView},
         audit::AuditRow,
         join_token::NodeRow,
         person::{
@@ -100,6 +101,40 @@ impl ApiTokens {
                 &[],
                 None::<&()>,
             )
+            .await?;
+        Ok(())
+    }
+}
+
+/// `client.access_keys()`: one's own keys for S3, at Storage Elements.
+#[derive(Clone, Debug)]
+pub struct AccessKeys(pub(crate) Client);
+
+impl AccessKeys {
+    /// Makes a key at an Element, or at the only one; its secret is shown this
+    /// once.
+    pub async fn create(
+        &self,
+        element: Option<&str>,
+        wanted: &AccessKeyCreate,
+    ) -> Result<AccessKeyMade, Error> {
+        let query = [("element", element.map(str::to_owned))];
+        self.0.post("access-keys", &query, wanted).await
+    }
+
+    /// Lists keys, without their secrets.
+    pub async fn list(&self, element: Option<&str>) -> Result<AccessKeysView, Error> {
+        let query = [("element", element.map(str::to_owned))];
+        self.0.get("access-keys", &query).await
+    }
+
+    /// Makes a key worthless at once.
+    pub async fn delete(&self, id: &str, element: Option<&str>) -> Result<(), Error> {
+        let query = [("element", element.map(str::to_owned))];
+        let path = format!("access-keys/{id}");
+        let http = self.0.http();
+        let _: serde_json::Value = http
+            .request(Method::DELETE, &path, &query, None::<&()>)
             .await?;
         Ok(())
     }

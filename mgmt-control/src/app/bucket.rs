@@ -27,7 +27,7 @@ use crate::{
 };
 
 /// How long Elements may take to say whether a bucket is theirs.
-const FIND_MAX: Duration = Duration::from_secs(3);
+pub(super) const FIND_MAX: Duration = Duration::from_secs(3);
 
 /// A bucket that was found, and where.
 pub struct FoundBucket {
@@ -299,7 +299,7 @@ fn nameless() -> Problem {
 }
 
 /// Storage Elements that are not revoked, or the one that is named.
-fn elements(view: &View, element: Option<&str>) -> Result<Vec<Arc<Node>>, Problem> {
+pub(super) fn elements(view: &View, element: Option<&str>) -> Result<Vec<Arc<Node>>, Problem> {
     if let Some(element) = element {
         return Ok(vec![
             view.resource_of(element, &[NodeKind::StorageElement])?,
@@ -313,7 +313,7 @@ fn elements(view: &View, element: Option<&str>) -> Result<Vec<Arc<Node>>, Proble
 }
 
 /// The one that is named, or the only one.
-fn the_element(view: &View, element: Option<&str>) -> Result<Arc<Node>, Problem> {
+pub(super) fn the_element(view: &View, element: Option<&str>) -> Result<Arc<Node>, Problem> {
     let all = elements(view, element)?;
     match all.as_slice() {
         [one] => Ok(Arc::clone(one)),
@@ -348,7 +348,7 @@ fn may_make(view: &View, context: &Context, node: &Node) -> Result<(), Problem> 
     Ok(())
 }
 
-async fn ask<R: Request>(
+pub(super) async fn ask<R: Request>(
     control: &Control,
     context: &Context,
     node: &Node,

@@ -3,6 +3,7 @@
 //! Elements. No HTTP here, no SQL here.
 
 pub mod access;
+pub mod access_key;
 pub mod activity;
 pub mod api_token;
 pub mod application;

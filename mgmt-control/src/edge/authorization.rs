@@ -112,6 +112,9 @@ table! {
     ComputeAccess = "POST" "/api/v1/access/compute" From(User);
     BucketAccess = "POST" "/api/v1/access/buckets" From(Viewer);
     HealList = "GET" "/api/v1/resources/{id}/heals" From(Viewer);
+    AccessKeyCreate = "POST" "/api/v1/access-keys" From(Viewer);
+    AccessKeyList = "GET" "/api/v1/access-keys" From(Viewer);
+    AccessKeyDelete = "DELETE" "/api/v1/access-keys/{id}" From(Viewer);
     BucketList = "GET" "/api/v1/buckets" From(Viewer);
     BucketCreate = "POST" "/api/v1/buckets" From(User);
     BucketView = "GET" "/api/v1/buckets/{name}" From(Viewer);

@@ -2,6 +2,7 @@
 //! and no decisions here but who may enter (one table: [`authorization`]).
 
 mod access;
+mod access_key;
 mod activity;
 mod answer;
 mod application;
@@ -130,6 +131,9 @@ fn endpoints(config: &mut ServiceConfig<'_>) {
         .service(access::compute_access)
         .service(access::bucket_access)
         .service(bucket::heal_list)
+        .service(access_key::access_key_create)
+        .service(access_key::access_key_list)
+        .service(access_key::access_key_delete)
         .service(bucket::bucket_list)
         .service(bucket::bucket_create)
         .service(bucket::bucket_view)

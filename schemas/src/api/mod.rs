@@ -3,6 +3,7 @@
 //! answers may grow.
 
 pub mod access;
+pub mod access_key;
 pub mod activity;
 pub mod application;
 pub mod audit;
