@@ -28,6 +28,7 @@ mod refusals;
 mod refused;
 mod relay;
 mod renewal;
+mod s3;
 mod sandbox;
 mod soak;
 mod storage;

@@ -17,7 +17,7 @@ pub(crate) fn element(market: &Supermarket) -> Running {
     element
 }
 
-fn host(market: &Supermarket, name: &str, rack: &str) -> Running {
+pub(crate) fn host(market: &Supermarket, name: &str, rack: &str) -> Running {
     let create = ["token", "create", "--kind", "shost", "--element", "se-1"];
     let token = market.cli(&create).ok().text();
     let door = market.role_address("se-1", "door");
