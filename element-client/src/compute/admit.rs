@@ -13,7 +13,7 @@ use gridmart_schemas::{
     id::{KeyHash, NodeId, RequestId},
     problem::{Code, Problem},
     role::{Operation, Role},
-    wire::queue::{Lease, QueueEnter, Relay, ResumedLease},
+    wire::queue::{AVOID_MAX, Lease, QueueEnter, Relay, ResumedLease},
 };
 use time::OffsetDateTime;
 
@@ -28,8 +28,6 @@ use super::{
 
 /// How far operators and admins may raise or lower an entry.
 const PRIORITY_OPERATOR_MAX: i32 = 100;
-/// The most Hosts that an entry may ask to avoid.
-const AVOID_MAX: usize = 64;
 
 /// What a person of this role may ask for: others may only step back.
 fn bounded_priority(priority: i32, role: Role) -> i32 {

@@ -12,6 +12,9 @@ use crate::{
     problem::Problem,
 };
 
+/// The most Hosts that an entry may ask to avoid.
+pub const AVOID_MAX: usize = 64;
+
 /// First message on every queue stream.
 #[derive(Clone, Serialize, Deserialize)]
 pub struct SessionOpen {

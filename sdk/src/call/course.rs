@@ -11,6 +11,8 @@ use gridmart_schemas::{
     wire::record::CallEnd,
 };
 
+use crate::grid::Avoided;
+
 /// A call that never began is placed anew so often.
 const PLACEMENTS_MAX: u32 = 3;
 
@@ -47,7 +49,7 @@ pub struct Course {
     cancelled: bool,
     attempts: u32,
     placements: u32,
-    avoid: Vec<NodeId>,
+    avoid: Avoided,
 }
 
 impl Course {
@@ -100,7 +102,7 @@ impl Course {
         if let Some(host) = host
             && problem.code == Code::HostDown
         {
-            self.avoid.push(host);
+            self.avoid.add(host);
         }
         After::Anew
     }
@@ -169,7 +171,7 @@ impl Course {
 
     /// Hosts that were lost with it.
     pub fn avoid(&self) -> &[NodeId] {
-        &self.avoid
+        self.avoid.hosts()
     }
 }
 

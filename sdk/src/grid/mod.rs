@@ -13,6 +13,7 @@
 //! - `pool`: leases kept for the next call, and who waits for a slot.
 
 mod access;
+mod avoided;
 mod entry;
 mod link;
 mod outbox;
@@ -37,6 +38,7 @@ use parking_lot::Mutex;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 pub(crate) use access::{Access, Need};
+pub(crate) use avoided::Avoided;
 pub(crate) use link::{Link, bare};
 pub(crate) use outbox::Outbox;
 pub(crate) use placement::{Demand, Placement, ROUND_INTERVAL, Waited};

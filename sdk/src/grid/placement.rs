@@ -21,6 +21,7 @@ use tokio::sync::mpsc;
 use super::{
     Grid,
     access::{Access, Need},
+    avoided::Avoided,
     entry::EntryEvent,
     rounds::{Refusal, Rounds, is_ticket_refusal},
     session::{LeaseHold, QueueEntry},
@@ -45,7 +46,7 @@ pub(crate) struct Demand {
     pub(crate) job: Option<JobId>,
     pub(crate) hosts_max: Option<u32>,
     /// Hosts that failed for this caller.
-    pub(crate) avoid: Vec<NodeId>,
+    pub(crate) avoid: Avoided,
     /// Higher goes first in the queue.
     pub(crate) priority: i32,
     pub(crate) request: RequestId,
@@ -156,7 +157,7 @@ impl Waiting {
             slots: self.demand.slots.saturating_sub(self.granted).max(1),
             job: self.demand.job,
             hosts_max: self.demand.hosts_max,
-            avoid: self.demand.avoid.clone(),
+            avoid: self.demand.avoid.hosts().to_vec(),
             priority: self.demand.priority,
         }
     }

@@ -191,7 +191,7 @@ impl Pool {
             slots: 1,
             job: wanted.job,
             hosts_max: None,
-            avoid: wanted.avoid.to_vec(),
+            avoid: wanted.avoid.into(),
             priority: wanted.priority,
             request: wanted.request,
         };
@@ -212,7 +212,7 @@ impl Pool {
                 Ok(link) => return Ok(self.keep(place, link)),
                 Err(problem) => {
                     match tries.on_unusable(&problem, Instant::now()) {
-                        Next::Elsewhere => demand.avoid.push(host),
+                        Next::Elsewhere => demand.avoid.add(host),
                         Next::Anew => tokio::time::sleep(ROUND_INTERVAL).await,
                         Next::Over => return Err(problem.into()),
                     }

@@ -141,7 +141,7 @@ impl Engine<'_> {
         self.enter_after = match next {
             Next::Anew => Some(Instant::now() + ROUND_INTERVAL),
             Next::Elsewhere | Next::Over => {
-                self.avoid.push(hold.host());
+                self.avoid.add(hold.host());
                 None
             }
         };

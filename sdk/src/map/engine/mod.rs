@@ -36,7 +36,7 @@ use lines::Lines;
 
 use crate::{
     error::Error,
-    grid::{CallsStream, Grid, LeaseHold, Need, Placement, Waited, tries::Tries},
+    grid::{Avoided, CallsStream, Grid, LeaseHold, Need, Placement, Waited, tries::Tries},
 };
 
 /// How often progress is told and silence is noticed.
@@ -106,7 +106,7 @@ pub(crate) struct Engine<'a> {
     sides: FuturesUnordered<BoxFuture<'static, Side>>,
     waited: Option<Waited>,
     /// Hosts that could not be dialled.
-    avoid: Vec<NodeId>,
+    avoid: Avoided,
     tries: Tries,
     /// When to enter the queue again, after a refusal.
     enter_after: Option<Instant>,
@@ -143,7 +143,7 @@ impl<'a> Engine<'a> {
             disk,
             sides: FuturesUnordered::new(),
             waited: None,
-            avoid: Vec::new(),
+            avoid: Avoided::default(),
             tries: Tries::new(hosts::UNDIALLED_MAX),
             enter_after: None,
             position: None,
