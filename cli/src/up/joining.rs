@@ -5,7 +5,10 @@ use std::{path::Path, time::Duration};
 
 use anyhow::Context as _;
 use gridmart_schemas::{
-    api::join_token::{JoinTokenRequest, JoinTokenView},
+    api::{
+        access_key::{AccessKeyCreate, AccessKeyMade},
+        join_token::{JoinTokenRequest, JoinTokenView},
+    },
     id::NodeId,
     role::NodeKind,
 };
@@ -113,6 +116,24 @@ impl Admin {
             "printed by gridmart up",
         );
         Ok(self.token(&request).await?.token)
+    }
+
+    /// Makes an access key for S3; an Element that has just started may not
+    /// serve yet.
+    pub(crate) async fn s3_key(&self, element: &str) -> Result<AccessKeyMade, Failure> {
+        let wanted = AccessKeyCreate {
+            label: "gridmart up".to_owned(),
+        };
+        let keys = self.client.access_keys();
+        let deadline = Instant::now() + CONNECT_MAX;
+        loop {
+            match keys.create(Some(element), &wanted).await {
+                Err(error) if error.retryable() && Instant::now() < deadline => {
+                    tokio::time::sleep(CONNECT_POLL).await;
+                }
+                result => return Ok(result?),
+            }
+        }
     }
 
     /// Waits until these Hosts and Elements are connected; gives what is missing.

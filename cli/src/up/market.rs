@@ -21,6 +21,9 @@ use crate::{failure::Failure, output::Output};
 /// The CA's root, in the data folder, for `gridmart env`.
 pub(crate) const CA_FILE: &str = "ca.pem";
 
+/// The first admin's access key for S3, in the data folder, for `gridmart env`.
+pub(crate) const S3_KEY_FILE: &str = "s3-key.json";
+
 /// The roles of one supermarket.
 #[derive(Debug)]
 pub(crate) struct Market {
@@ -120,6 +123,7 @@ impl Market {
                 "{name} is not connected yet; `gridmart resources` shows when it is"
             ));
         }
+        self.make_s3_key(&admin, &pools).await?;
         let door = format!("{}:{port}", bracketed(&self.plan.far_element()));
         let join_command = match admin.printed_token(element).await {
             Ok(token) => Some(format!(
@@ -143,6 +147,28 @@ impl Market {
             data_dir: self.plan.folder.clone(),
             seconds: began.elapsed().as_secs_f64(),
         })
+    }
+
+    /// Has an access key made for the first admin, if there is none yet.
+    async fn make_s3_key(&self, admin: &Admin, pools: &[Pool]) -> Result<(), Failure> {
+        let path = self.plan.folder.join(S3_KEY_FILE);
+        let storage = pools
+            .iter()
+            .find(|pool| pool.kind == NodeKind::StorageElement);
+        let (Some(storage), false) = (storage, path.exists()) else {
+            return Ok(());
+        };
+        match admin.s3_key(storage.element).await {
+            Ok(made) => {
+                let text = serde_json::to_vec_pretty(&made).map_err(anyhow::Error::from)?;
+                Ok(durable_write(&RealDisk, &path, &text, Secrecy::Secret)
+                    .with_context(|| format!("{} cannot be written", path.display()))?)
+            }
+            Err(failure) => {
+                say(&format!("no access key for S3 could be made: {failure:?}"));
+                Ok(())
+            }
+        }
     }
 
     async fn open_control(&mut self) -> Result<Ready, Failure> {

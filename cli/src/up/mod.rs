@@ -23,8 +23,8 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 pub(crate) use self::{
     joining::FirstAdmin,
-    market::CA_FILE,
-    plan::{CONTROL, make_folder},
+    market::{CA_FILE, S3_KEY_FILE},
+    plan::{CONTROL, STORAGE_ELEMENT, make_folder},
 };
 use self::{market::Market, plan::Plan};
 use crate::{
@@ -43,7 +43,7 @@ pub(crate) struct Arguments {
     /// Folder for everything it keeps [default: $XDG_DATA_HOME/gridmart]
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
-    /// First port: +0 people's door, +9 nodes' door; 0 takes free ports
+    /// First port: +0 people's door, +1 S3, +9 nodes' door; 0 takes free ports
     #[arg(long, value_name = "PORT", default_value_t = 7700, value_parser = clap::value_parser!(u16).range(0..=65_000))]
     port_base: u16,
     /// How many compute Hosts

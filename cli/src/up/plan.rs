@@ -16,6 +16,10 @@ use crate::{failure::Failure, period::Period, role::LogFormat};
 
 /// The controller's name, folder and log.
 pub(crate) const CONTROL: &str = "control";
+/// The Storage Element's.
+pub(crate) const STORAGE_ELEMENT: &str = "se-1";
+/// Distance of the S3 door from the first port.
+const S3_PORT: u16 = 1;
 /// Distance of the nodes' door from the first port.
 const NODES_PORT: u16 = 9;
 
@@ -122,7 +126,7 @@ impl Plan {
         };
         let storage = Pool {
             kind: NodeKind::StorageElement,
-            element: "se-1",
+            element: STORAGE_ELEMENT,
             prefix: "storage-",
             hosts: self.storage_hosts,
         };
@@ -134,10 +138,7 @@ impl Plan {
     /// Plans the controller.
     pub(crate) fn control(&self, memory: &Memory) -> RoleSpec {
         let local = IpAddr::V4(Ipv4Addr::LOCALHOST);
-        let port = |name, offset| match self.port_base {
-            0 => free_again(local, memory.port(CONTROL, name)),
-            base => base + offset,
-        };
+        let port = |name, offset| self.port(memory, CONTROL, name, offset);
         let mut spec = self.role(CONTROL, &["control"]);
         if let Some(lifetime) = self.certificate_lifetime {
             spec.words
@@ -186,8 +187,24 @@ impl Plan {
                 free_again(self.listen, memory.port(pool.element, "door")),
             ),
         }];
+        if pool.kind == NodeKind::StorageElement {
+            let port = self.port(memory, pool.element, "s3", S3_PORT);
+            spec.doors.push(DoorSpec {
+                name: "s3",
+                flag: "--s3-listen",
+                address: SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port),
+            });
+        }
         spec.join_token = join_token;
         spec
+    }
+
+    /// Gives the port on loopback of a door at this distance from the first.
+    fn port(&self, memory: &Memory, role: &str, door: &str, offset: u16) -> u16 {
+        match self.port_base {
+            0 => free_again(Ipv4Addr::LOCALHOST.into(), memory.port(role, door)),
+            base => base + offset,
+        }
     }
 
     /// Plans a Host.
