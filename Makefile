@@ -1,7 +1,7 @@
 # What a person or the continuous integration does with this tree. `make help` lists it.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test simulate soak siege fuzz bench lint check
+.PHONY: help demo test simulate soak soak-storage siege fuzz bench lint check
 
 # What tests make fail at named places; no release has them.
 FAULT_POINTS := --features gridmart/fault-points
@@ -16,7 +16,7 @@ HISTORIES ?= 10000
 FAULTS ?= 100
 
 help: ## List the targets
-	@sed -n 's/^\([a-z]*\): .*## \(.*\)$$/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 10
+	@sed -n 's/^\([a-z-]*\): .*## \(.*\)$$/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
 
 demo: ## A whole supermarket in a temporary folder: one real job over three Hosts
 	scripts/setup
@@ -35,7 +35,12 @@ simulate: ## Cluster histories under seeds: make simulate SEED=1 HISTORIES=10000
 soak: ## Bad weather for a long time, against a ledger: make soak SEED=7 FAULTS=1000
 	scripts/setup
 	cargo build --workspace --bins $(FAULT_POINTS)
-	SEED=$(SEED) FAULTS=$(FAULTS) cargo test -p gridmart-tests --test e2e soak:: -- --nocapture
+	SEED=$(SEED) FAULTS=$(FAULTS) cargo test -p gridmart-tests --test e2e soak::what_was_promised -- --nocapture
+
+soak-storage: ## The same over objects, down to the blocks on the disks: make soak-storage SEED=7 FAULTS=200
+	scripts/setup
+	cargo build --workspace --bins $(FAULT_POINTS)
+	SEED=$(SEED) FAULTS=$(FAULTS) cargo test -p gridmart-tests --test e2e soak::what_was_acknowledged -- --nocapture
 
 siege: ## The attacks whole: 1 GiB of garbage and 10,000 connections at each door, a queue of 100,000
 	scripts/setup

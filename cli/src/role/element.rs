@@ -69,6 +69,9 @@ pub(crate) struct StorageArguments {
     /// How long a Host may be silent before what is on it is made anew on others [default: as in SEDoc.xml, at first 10m]
     #[arg(long, value_name = "PERIOD")]
     repair_delay: Option<Period>,
+    /// How long blocks that nothing names stay; for tests
+    #[arg(long, hide = true, value_name = "PERIOD")]
+    collect_after: Option<Period>,
     /// Make its lost metadata.sqlite anew from its Hosts, tell what was made, and end
     #[arg(long)]
     rebuild: bool,
@@ -90,6 +93,9 @@ pub(crate) fn run(kind: Kind, output: Output) -> Result<(), Failure> {
             config.repair_delay = storage
                 .repair_delay
                 .map(|delay| Duration::from_secs(delay.seconds()));
+            config.collect_after = storage
+                .collect_after
+                .map(|period| Duration::from_secs(period.seconds()));
             if storage.rebuild {
                 return rebuild(&frame, config, storage.accept_loss, output);
             }
@@ -148,6 +154,7 @@ fn settled(role: NodeKind, arguments: Arguments<Settings>) -> Result<(Frame, Con
             .unwrap_or(SocketAddr::from(([127, 0, 0, 1], 0))),
         restore_lib: settings.restore_lib.unwrap_or(false),
         repair_delay: None,
+        collect_after: None,
     };
     Ok((frame, config))
 }

@@ -67,6 +67,9 @@ pub(crate) struct Arguments {
     /// How long a storage Host may be silent before what is on it is made anew on others [default: 10m]
     #[arg(long, value_name = "PERIOD")]
     repair_delay: Option<Period>,
+    /// How long blocks that nothing names stay; for tests
+    #[arg(long, hide = true, value_name = "PERIOD")]
+    collect_after: Option<Period>,
     /// A role that dies stays dead
     #[arg(long)]
     no_restart: bool,
@@ -117,6 +120,7 @@ async fn supervise(arguments: &Arguments, output: Output) -> Result<(), Failure>
         domain: arguments.domain.clone(),
         certificate_lifetime: arguments.certificate_lifetime,
         repair_delay: arguments.repair_delay,
+        collect_after: arguments.collect_after,
         restart: !arguments.no_restart,
         allow_unsandboxed: arguments.allow_unsandboxed,
         log_format: arguments.log_format,

@@ -44,6 +44,8 @@ pub(crate) struct Plan {
     pub(crate) certificate_lifetime: Option<Period>,
     /// How long a silent storage Host is waited for, if anything is said.
     pub(crate) repair_delay: Option<Period>,
+    /// How long blocks stay that nothing names, if anything is said.
+    pub(crate) collect_after: Option<Period>,
     /// Whether dead roles are started again.
     pub(crate) restart: bool,
     /// Whether Hosts may do without a sandbox.
@@ -173,11 +175,16 @@ impl Plan {
             .extend(["--controller".into(), controller.into()]);
         spec.words
             .extend(["--advertise".into(), self.near_element().to_string().into()]);
-        if let Some(delay) = self.repair_delay
-            && pool.kind == NodeKind::StorageElement
-        {
-            spec.words
-                .extend(["--repair-delay".into(), delay.to_string().into()]);
+        let periods = [
+            ("--repair-delay", self.repair_delay),
+            ("--collect-after", self.collect_after),
+        ];
+        for (flag, period) in periods {
+            if let Some(period) = period
+                && pool.kind == NodeKind::StorageElement
+            {
+                spec.words.extend([flag.into(), period.to_string().into()]);
+            }
         }
         spec.doors = vec![DoorSpec {
             name: "door",
@@ -325,6 +332,7 @@ mod tests {
             domain: "local".into(),
             certificate_lifetime: Some("1h30m".parse().unwrap()),
             repair_delay: None,
+            collect_after: None,
             restart: true,
             allow_unsandboxed: false,
             log_format: LogFormat::Text,

@@ -89,6 +89,8 @@ pub(crate) type HostStateOf<G> = <HostOf<G> as TableHost>::State;
 pub(crate) struct Opening<'a, D> {
     /// The data folder.
     pub(crate) folder: &'a Path,
+    /// What the Element was told at its start.
+    pub(crate) config: &'a Config,
     /// The information base as it is.
     pub(crate) document: &'a D,
     /// Where metrics are registered.

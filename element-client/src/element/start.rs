@@ -153,6 +153,7 @@ fn assemble<G: Goods>(
     let registry = Metrics::new();
     let goods = open(&Opening {
         folder,
+        config,
         document: &base.read(),
         registry: &registry,
         config,

@@ -30,7 +30,8 @@ use parking_lot::{Mutex, RwLock};
 use serde_json::value::RawValue;
 
 use super::{
-    Se, care,
+    Se,
+    care::{self, Collection},
     document::first_document,
     measure::Measures,
     pool::Pool,
@@ -55,6 +56,7 @@ pub(crate) struct Storage {
     pub(super) host_keys: RwLock<VerifyingKeys>,
     /// The S3 door, and what it goes by.
     pub(super) s3: S3Standing,
+    pub(super) collection: Collection,
     pub(super) metrics: Measures,
     pub(super) log_metrics: LogMeasures,
 }
@@ -75,6 +77,7 @@ impl Storage {
             log: Arc::new(Log::new(errand)),
             host_keys: RwLock::default(),
             s3: S3Standing::open(opening)?,
+            collection: Collection::after(opening.config.collect_after),
             metrics: Measures::register(opening.registry),
             log_metrics: LogMeasures::register(opening.registry),
         })

@@ -14,36 +14,58 @@ use gridmart_schemas::{
 use time::OffsetDateTime;
 
 use crate::storage::{
-    metadata::{Change, Garbage, Moment, query},
+    metadata::{CLAIMABLE, Change, Garbage, Moment, query},
     service::Service,
 };
 
-/// How long the blocks of deleted objects stay, for those who read them still.
-const GRACE: Duration = Duration::from_mins(1);
-/// How long blocks that nobody has committed stay: longer than receipts are
-/// good, and clocks differ.
-const UNCLAIMED: Duration = Duration::from_hours(26);
 /// How often deleted objects' blocks are looked for.
 const PAUSE: Duration = Duration::from_secs(10);
-/// How often all blocks of the Hosts are compared with the metadata.
-const SWEEP_PAUSE: Duration = Duration::from_hours(6);
 /// Stripes that are collected with one change.
 const PAGE: u32 = 256;
 
+/// How long blocks stay that nothing names.
+#[derive(Clone, Copy, Debug)]
+pub(in super::super) struct Collection {
+    /// Those of deleted objects, for those who read them still.
+    grace: Duration,
+    /// Those that nobody has committed.
+    unclaimed: Duration,
+    /// How often all blocks of the Hosts are compared with the metadata.
+    sweep_pause: Duration,
+}
+
+impl Collection {
+    /// As it should be; or all of it after so long.
+    pub(in super::super) fn after(period: Option<Duration>) -> Self {
+        period.map_or(
+            Self {
+                grace: Duration::from_mins(1),
+                unclaimed: CLAIMABLE,
+                sweep_pause: Duration::from_hours(6),
+            },
+            |period| Self {
+                grace: period,
+                unclaimed: period,
+                sweep_pause: period,
+            },
+        )
+    }
+}
+
 /// Collects until the Element ends.
-pub(super) async fn keep(service: &Arc<Service>) {
+pub(super) async fn keep(service: &Arc<Service>, collection: Collection) {
     let mut swept = tokio::time::Instant::now();
     loop {
-        match collect(service).await {
+        match collect(service, collection.grace).await {
             Ok(true) => continue,
             Ok(false) => {}
             Err(problem) => tracing::warn!(%problem, "garbage stays for now"),
         }
-        if swept.elapsed() >= SWEEP_PAUSE {
+        if swept.elapsed() >= collection.sweep_pause {
             swept = tokio::time::Instant::now();
-            sweep(service).await;
+            sweep(service, collection.unclaimed).await;
         }
-        tokio::time::sleep(PAUSE).await;
+        tokio::time::sleep(PAUSE.min(collection.grace)).await;
     }
 }
 
@@ -53,9 +75,9 @@ fn before(age: Duration) -> Moment {
 }
 
 /// Has the blocks of some deleted objects removed; true if there may be more.
-async fn collect(service: &Service) -> Result<bool, Problem> {
+async fn collect(service: &Service, grace: Duration) -> Result<bool, Problem> {
     let hosts = &service.data().hosts;
-    let read = service.read(|connection| query::garbage_page(connection, before(GRACE), PAGE));
+    let read = service.read(move |connection| query::garbage_page(connection, before(grace), PAGE));
     let page: Vec<Garbage> = read.await?;
     if page.is_empty() {
         return Ok(false);
@@ -79,7 +101,7 @@ async fn collect(service: &Service) -> Result<bool, Problem> {
 }
 
 /// Compares what Hosts have with what they should have.
-async fn sweep(service: &Service) {
+async fn sweep(service: &Service, unclaimed: Duration) {
     let rows = match service.read(query::hosts).await {
         Ok(rows) => rows,
         Err(problem) => return tracing::warn!(%problem, "blocks of nobody stay for now"),
@@ -88,7 +110,7 @@ async fn sweep(service: &Service) {
         if !service.data().hosts.is_readable(row.host) {
             continue;
         }
-        match sweep_host(service, row.host).await {
+        match sweep_host(service, row.host, unclaimed).await {
             Ok(0) => {}
             Ok(blocks) => tracing::info!(host = %row.host, blocks, "blocks of nobody are removed"),
             Err(problem) => {
@@ -98,14 +120,17 @@ async fn sweep(service: &Service) {
     }
 }
 
-async fn sweep_host(service: &Service, host: NodeId) -> Result<u64, Problem> {
+async fn sweep_host(service: &Service, host: NodeId, unclaimed: Duration) -> Result<u64, Problem> {
     let hosts = &service.data().hosts;
     let (mut after, mut removed) = (None, 0);
     loop {
         let listed = hosts.list(host, after).await?;
         after = listed.blocks.last().map(|block| block.id);
-        let ids: Vec<BlockId> = listed.blocks.iter().map(|block| block.id).collect();
-        let nobodys = nobodys(service, host, ids).await?;
+        let ids = listed.blocks.iter().map(|block| block.id);
+        let old: Vec<BlockId> = ids.filter(|id| is_old(id.stripe, unclaimed)).collect();
+        // A block that is being moved is named once it is there.
+        let _still = service.moving().write().await;
+        let nobodys = nobodys(service, host, old).await?;
         removed += nobodys.len() as u64;
         hosts.delete([(host, nobodys)].into()).await;
         if listed.is_last || after.is_none() {
@@ -114,14 +139,12 @@ async fn sweep_host(service: &Service, host: NodeId) -> Result<u64, Problem> {
     }
 }
 
-/// Of some blocks on a Host, those that should not be there. The id of a stripe
-/// tells when it was made: young ones may be committed yet.
+/// Of some old blocks on a Host, those that should not be there.
 async fn nobodys(
     service: &Service,
     host: NodeId,
-    ids: Vec<BlockId>,
+    old: Vec<BlockId>,
 ) -> Result<Vec<BlockId>, Problem> {
-    let old: Vec<BlockId> = ids.into_iter().filter(|id| is_old(id.stripe)).collect();
     service
         .read(move |connection| {
             let mut nobodys = Vec::new();
@@ -142,13 +165,15 @@ async fn nobodys(
         .await
 }
 
-fn is_old(stripe: StripeId) -> bool {
+/// Whether nobody can commit it any more: the id of a stripe tells when it was
+/// made.
+fn is_old(stripe: StripeId, unclaimed: Duration) -> bool {
     let made = stripe
         .as_uuid()
         .get_timestamp()
         .map(|made| made.to_unix().0);
     let now = OffsetDateTime::now_utc().unix_timestamp().cast_unsigned();
-    made.is_some_and(|made| made.saturating_add(UNCLAIMED.as_secs()) < now)
+    made.is_some_and(|made| made.saturating_add(unclaimed.as_secs()) < now)
 }
 
 #[cfg(test)]
@@ -164,10 +189,10 @@ mod tests {
             let made = Timestamp::from_unix(NoContext, now - seconds, 0);
             StripeId::from_uuid(Uuid::new_v7(made))
         };
-        assert!(!is_old(StripeId::generate()));
-        assert!(!is_old(aged(25 * 3600)));
-        assert!(is_old(aged(27 * 3600)));
+        assert!(!is_old(StripeId::generate(), CLAIMABLE));
+        assert!(!is_old(aged(25 * 3600), CLAIMABLE));
+        assert!(is_old(aged(27 * 3600), CLAIMABLE));
         // What tells no time is left alone.
-        assert!(!is_old(StripeId::from_uuid(Uuid::from_u128(1))));
+        assert!(!is_old(StripeId::from_uuid(Uuid::from_u128(1)), CLAIMABLE));
     }
 }

@@ -8,6 +8,7 @@ mod roster;
 
 use std::{sync::Arc, time::Duration};
 
+pub(super) use self::collect::Collection;
 use super::{Se, service::Service};
 
 /// How often it is looked whether the metadata can be used.
@@ -22,7 +23,7 @@ pub(super) async fn keep(se: Arc<Se>) {
             Box::pin(roster::keep(&se, &service)),
             Box::pin(damage::keep(&service, damaged)),
             Box::pin(repair::keep(&se, &service)),
-            Box::pin(collect::keep(&service)),
+            Box::pin(collect::keep(&service, se.goods.collection)),
         );
     };
     se.stop.run_until_cancelled(caring).await;

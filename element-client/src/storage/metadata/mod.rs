@@ -34,7 +34,7 @@ mod store;
 mod writer;
 
 pub use self::{
-    apply::{Applied, ApplyError, VersionOutcome, apply},
+    apply::{Applied, ApplyError, CLAIMABLE, VersionOutcome, apply},
     fan_out::{FanOut, Following},
     key::{KeyError, ObjectKey},
     manifest::{ObjectHead, PlacedBlock, Stripe},

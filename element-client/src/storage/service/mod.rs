@@ -10,7 +10,7 @@ use std::{ops::Range, sync::Arc};
 use gridmart_schemas::problem::Problem;
 use parking_lot::Mutex;
 use rusqlite::Connection;
-use tokio::sync::mpsc;
+use tokio::sync::{RwLock, mpsc};
 
 use self::log::Members;
 pub use self::log::{AwayHost, RebuildFailure, RebuildReport};
@@ -30,6 +30,7 @@ pub(crate) struct Service {
     data: Arc<DataPlane>,
     /// Blocks that readers could not use; taken by whoever looks at them.
     damaged: Mutex<Option<mpsc::Receiver<Damage>>>,
+    moving: RwLock<()>,
 }
 
 impl Service {
@@ -44,6 +45,7 @@ impl Service {
             members,
             data,
             damaged: Mutex::new(Some(damaged)),
+            moving: RwLock::default(),
         }
     }
 
@@ -55,6 +57,13 @@ impl Service {
     /// Blocks that readers could not use; given once.
     pub(crate) fn take_damaged(&self) -> Option<mpsc::Receiver<Damage>> {
         self.damaged.lock().take()
+    }
+
+    /// Held for reading from before a block is put that the metadata place
+    /// elsewhere until they place it there; whoever holds it for writing finds
+    /// each block of an old stripe where the metadata say, or nobody's.
+    pub(crate) const fn moving(&self) -> &RwLock<()> {
+        &self.moving
     }
 
     /// Begins to write the bytes of an object or part.

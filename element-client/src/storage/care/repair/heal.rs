@@ -88,6 +88,7 @@ async fn settle(
                 format!("There is no Host for the block {id}: {error}."),
             )
         })?;
+    let moving = service.moving().read().await;
     if from == Some(host) {
         // What is left of it there would be in the way.
         hosts.delete([(host, vec![id])].into()).await;
@@ -101,6 +102,7 @@ async fn settle(
         root,
     };
     service.commit(moved).await?;
+    drop(moving);
     if let Some(from) = from.filter(|from| *from != host && hosts.is_readable(*from)) {
         hosts.delete([(from, vec![id])].into()).await;
     }

@@ -19,6 +19,7 @@ mod version;
 use gridmart_schemas::id::VersionId;
 use rusqlite::Connection;
 
+pub use self::stripe::CLAIMABLE;
 use super::{
     moment::Moment,
     position::{Entry, Position},

@@ -1,7 +1,7 @@
 //! Parts, their stripes and blocks: putting them in, and taking out what is
 //! collected.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use gridmart_schemas::id::{NodeId, StripeId};
 use rusqlite::{ErrorCode, OptionalExtension as _, params};
@@ -9,9 +9,14 @@ use rusqlite::{ErrorCode, OptionalExtension as _, params};
 use super::{ApplyError, Outcome, Place};
 use crate::storage::metadata::{
     manifest::Stripe,
+    moment::Moment,
     refusal::Refusal,
     store::{During as _, Sql, StoreError, own, own_option, to_json},
 };
+
+/// How long after it was made a stripe may be named: longer than receipts are
+/// good, and clocks differ. Part of how records are applied: never shorter.
+pub const CLAIMABLE: Duration = Duration::from_hours(26);
 
 /// Whose bytes a part has.
 #[derive(Clone, Copy)]
@@ -65,6 +70,10 @@ pub(super) fn part_insert(place: Place<'_>, part: &NewPart<'_>) -> Outcome {
 }
 
 fn stripe_insert(place: Place<'_>, ordinal: u64, start: u64, stripe: &Stripe) -> Outcome {
+    if is_collected(place, stripe.id)? {
+        let fault = format!("the blocks of the stripe {} were collected", stripe.id);
+        return Err(Refusal::Malformed(fault).into());
+    }
     let insert = || -> rusqlite::Result<i64> {
         place
             .store
@@ -176,8 +185,33 @@ pub(super) fn collected(place: Place<'_>, stripes: &[StripeId]) -> Outcome {
             return Err(Refusal::StripeInUse(*id).into());
         }
         forget(place, stripe, part).during("stripe_collected")?;
+        note_collected(place, *id).during("stripe_collected")?;
     }
     Ok(())
+}
+
+/// Notes that the blocks of a stripe are gone, and forgets those of which nobody
+/// can say any more that they are there.
+fn note_collected(place: Place<'_>, stripe: StripeId) -> rusqlite::Result<()> {
+    let claimable = i64::try_from(CLAIMABLE.as_micros()).unwrap_or(i64::MAX);
+    let before = place.time.microseconds().saturating_sub(claimable);
+    place
+        .store
+        .prepare_cached("DELETE FROM collected WHERE since < ?1")?
+        .execute([Sql(Moment::from_microseconds(before))])?;
+    place
+        .store
+        .prepare_cached("INSERT OR REPLACE INTO collected (stripe, since) VALUES (?1, ?2)")?
+        .execute(params![Sql(stripe), Sql(place.time)])
+        .map(drop)
+}
+
+fn is_collected(place: Place<'_>, stripe: StripeId) -> Result<bool, StoreError> {
+    place
+        .store
+        .prepare_cached("SELECT 1 FROM collected WHERE stripe = ?1")
+        .and_then(|mut statement| statement.exists([Sql(stripe)]))
+        .during("is_collected")
 }
 
 fn forget(place: Place<'_>, stripe: u64, part: u64) -> rusqlite::Result<()> {

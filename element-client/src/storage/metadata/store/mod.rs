@@ -54,9 +54,10 @@ pub mod query {
 }
 
 /// One entry per schema version; only ever appended to.
-const MIGRATIONS: &[&str] = &[include_str!(
-    "../../../../migrations/storage/0001_opening.sql"
-)];
+const MIGRATIONS: &[&str] = &[
+    include_str!("../../../../migrations/storage/0001_opening.sql"),
+    include_str!("../../../../migrations/storage/0002_collected.sql"),
+];
 
 /// Statements that a connection keeps prepared: all that there are.
 const STATEMENTS_KEPT: usize = 160;

@@ -70,6 +70,19 @@ fn a_stripe_in_use_is_not_collected() {
 }
 
 #[test]
+fn what_was_collected_is_not_named_again() {
+    let mut store = Store::with_bucket(false);
+    store.take(Change::ObjectPut(put(1, "a", 20))).unwrap();
+    store.take(delete("a", DeleteTarget::Null)).unwrap();
+    let garbage = store.garbage();
+    let stripes = garbage.iter().map(|garbage| garbage.stripe).collect();
+    store.take(Change::StripesCollected { stripes }).unwrap();
+    // The answer to the put was lost, and it is sent once more.
+    let refused = store.take(Change::ObjectPut(put(1, "a", 20)));
+    assert!(matches!(refused, Err(Refusal::Malformed(_))), "{refused:?}");
+}
+
+#[test]
 fn young_garbage_is_left_alone() {
     let mut store = Store::with_bucket(false);
     store.take(Change::ObjectPut(put(1, "a", 20))).unwrap();
