@@ -124,6 +124,8 @@ fn what_is_put_is_got_listed_and_deleted() {
         storage.delete("data", "copy").await.unwrap();
         let gone = storage.stat("data", "copy").await.unwrap_err();
         assert_eq!(code_of(&gone), Some(Code::NotFound));
+        // What is gone is gone.
+        storage.delete("data", "copy").await.unwrap();
         // Not while there is something in it.
         let refused = storage.bucket_delete("data").await.unwrap_err();
         assert_eq!(code_of(&refused), Some(Code::NotEmpty));
