@@ -10,6 +10,7 @@
 //! - [`swarm`]: thousands of simulated nodes around real ones;
 //! - [`simulation`]: whole cluster histories under a seed, without processes;
 //! - [`soak`]: bad weather, and a ledger of what was promised;
+//! - [`storage_soak`]: the same over objects;
 //! - [`bench`]: the figures.
 //!
 //! Invariants: nothing listens but on free ports of this machine; nothing is
@@ -34,6 +35,7 @@ pub mod proxy;
 mod run;
 pub mod simulation;
 pub mod soak;
+pub mod storage_soak;
 mod supermarket;
 pub mod swarm;
 mod wait;

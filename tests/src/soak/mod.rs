@@ -120,7 +120,7 @@ pub fn run(plan: Plan) {
 
 /// Each who draws has dice of their own, so that who is slow changes nobody
 /// else's.
-fn dice(seed: u64, who: u64) -> StdRng {
+pub(crate) fn dice(seed: u64, who: u64) -> StdRng {
     StdRng::seed_from_u64(seed.wrapping_mul(1_000_003).wrapping_add(who))
 }
 

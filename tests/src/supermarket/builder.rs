@@ -34,6 +34,7 @@ pub struct SupermarketBuilder {
     hosts: u32,
     storage_hosts: u32,
     repair_delay: Option<String>,
+    collect_after: Option<String>,
     slots: Option<u32>,
     restart: bool,
     folder: Option<PathBuf>,
@@ -50,6 +51,7 @@ impl Default for SupermarketBuilder {
             hosts: 2,
             storage_hosts: 0,
             repair_delay: None,
+            collect_after: None,
             slots: Some(2),
             restart: false,
             folder: None,
@@ -78,6 +80,12 @@ impl SupermarketBuilder {
     /// Sets how long a silent storage Host is waited for: `2s`.
     pub fn repair_delay(mut self, period: &str) -> Self {
         self.repair_delay = Some(period.to_owned());
+        self
+    }
+
+    /// Sets how long blocks stay on storage Hosts that nothing names: `2m`.
+    pub fn collect_after(mut self, period: &str) -> Self {
+        self.collect_after = Some(period.to_owned());
         self
     }
 
@@ -164,6 +172,9 @@ impl SupermarketBuilder {
         }
         if let Some(delay) = &self.repair_delay {
             command.args(["--repair-delay", delay]);
+        }
+        if let Some(period) = &self.collect_after {
+            command.args(["--collect-after", period]);
         }
         if let Some(lifetime) = &self.certificate_lifetime {
             command.args(["--certificate-lifetime", lifetime]);

@@ -76,7 +76,8 @@ impl Supermarket {
         serde_json::from_str(&text).ok()
     }
 
-    fn try_role_pid(&self, role: &str) -> Option<u32> {
+    /// The same; none while it starts.
+    pub(crate) fn try_role_pid(&self, role: &str) -> Option<u32> {
         u32::try_from(self.role_ready(role)?["pid"].as_u64()?).ok()
     }
 

@@ -1,6 +1,9 @@
 //! A short spell of bad weather; `make soak SEED=… FAULTS=…` makes a long one.
 
-use gridmart_tests::soak::{Plan, run};
+use gridmart_tests::{
+    soak::{Plan, run},
+    storage_soak,
+};
 
 #[test]
 fn what_was_promised_holds_in_bad_weather() {
@@ -9,4 +12,13 @@ fn what_was_promised_holds_in_bad_weather() {
         faults: 12,
     });
     run(plan.unwrap());
+}
+
+#[test]
+fn what_was_acknowledged_of_objects_holds_in_bad_weather() {
+    let plan = Plan::from_environment(Plan {
+        seed: 3,
+        faults: 10,
+    });
+    storage_soak::run(plan.unwrap());
 }
