@@ -95,8 +95,6 @@ pub(crate) struct Opening<'a, D> {
     pub(crate) document: &'a D,
     /// Where metrics are registered.
     pub(crate) registry: &'a Metrics,
-    /// What the Element was told at its start.
-    pub(crate) config: &'a Config,
     /// Its key and certificate, for doors of the goods' own.
     pub(crate) identity: &'a Arc<IdentityCell>,
 }

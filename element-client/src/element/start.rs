@@ -156,7 +156,6 @@ fn assemble<G: Goods>(
         config,
         document: &base.read(),
         registry: &registry,
-        config,
         identity: &identity,
     })?;
     Ok(Arc::new(Element {
