@@ -28,6 +28,7 @@ mod metrics;
 mod provision;
 mod recent;
 mod record;
+mod remnant;
 pub mod roll;
 mod room;
 mod run;

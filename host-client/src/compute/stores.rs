@@ -12,6 +12,7 @@ use super::{
     goods::SHAPE,
     log::LogBook,
     record::Recorder,
+    remnant::remnants_ended,
     spool::SpoolRoom,
 };
 use crate::member::{HostError, Member};
@@ -36,6 +37,7 @@ impl Stores {
             }
         };
         let sandbox_folder = member.folder("sandboxes");
+        remnants_ended(&sandbox_folder);
         // What an earlier start has left: its sandboxes died with it.
         if let Err(error) = folder_removed(&sandbox_folder) {
             // Names of sandboxes are never used twice.
