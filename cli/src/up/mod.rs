@@ -70,6 +70,9 @@ pub(crate) struct Arguments {
     /// How long blocks that nothing names stay; for tests
     #[arg(long, hide = true, value_name = "PERIOD")]
     collect_after: Option<Period>,
+    /// In which time storage Hosts read every block again; for tests
+    #[arg(long, hide = true, value_name = "PERIOD")]
+    scrub_time: Option<Period>,
     /// A role that dies stays dead
     #[arg(long)]
     no_restart: bool,
@@ -121,6 +124,7 @@ async fn supervise(arguments: &Arguments, output: Output) -> Result<(), Failure>
         certificate_lifetime: arguments.certificate_lifetime,
         repair_delay: arguments.repair_delay,
         collect_after: arguments.collect_after,
+        scrub_time: arguments.scrub_time,
         restart: !arguments.no_restart,
         allow_unsandboxed: arguments.allow_unsandboxed,
         log_format: arguments.log_format,

@@ -46,6 +46,8 @@ pub(crate) struct Plan {
     pub(crate) repair_delay: Option<Period>,
     /// How long blocks stay that nothing names, if anything is said.
     pub(crate) collect_after: Option<Period>,
+    /// In which time storage Hosts read every block again, if anything is said.
+    pub(crate) scrub_time: Option<Period>,
     /// Whether dead roles are started again.
     pub(crate) restart: bool,
     /// Whether Hosts may do without a sandbox.
@@ -233,6 +235,9 @@ impl Plan {
             if self.allow_unsandboxed {
                 spec.words.push("--allow-unsandboxed".into());
             }
+        } else if let Some(time) = self.scrub_time {
+            spec.words
+                .extend(["--scrub-time".into(), time.to_string().into()]);
         }
         spec.doors = vec![DoorSpec {
             name: "door",
@@ -333,6 +338,7 @@ mod tests {
             certificate_lifetime: Some("1h30m".parse().unwrap()),
             repair_delay: None,
             collect_after: None,
+            scrub_time: None,
             restart: true,
             allow_unsandboxed: false,
             log_format: LogFormat::Text,

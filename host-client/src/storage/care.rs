@@ -34,12 +34,6 @@ use crate::member::Member;
 
 /// How often the room is looked at, and whether there is something to do.
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
-/// Between two steps of scrubbing.
-const SCRUB_INTERVAL: Duration = Duration::from_secs(10);
-/// All blocks are read within so long.
-const SCRUB_TIME: Duration = Duration::from_hours(7 * 24);
-/// A pass over few blocks is over soon: the next one begins so long after it.
-const SCRUB_PAUSE: Duration = Duration::from_hours(24);
 /// A larger file is not ours.
 const SCRUB_FILE_BYTES_MAX: u64 = 4096;
 
@@ -52,12 +46,57 @@ struct Progress {
     finished: Option<UtcTime>,
 }
 
+/// How fast blocks are read again.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct ScrubPace {
+    /// Between two steps.
+    interval: Duration,
+    /// All blocks are read within so long.
+    time: Duration,
+    /// A pass over few blocks is over soon: the next one begins so long after
+    /// it.
+    pause: Duration,
+}
+
+impl ScrubPace {
+    /// Within a week; or within so long, over and over.
+    pub(super) fn within(time: Option<Duration>) -> Self {
+        time.map_or(
+            Self {
+                interval: Duration::from_secs(10),
+                time: Duration::from_hours(7 * 24),
+                pause: Duration::from_hours(24),
+            },
+            |time| Self {
+                interval: Duration::ZERO,
+                time,
+                pause: Duration::ZERO,
+            },
+        )
+    }
+
+    /// Bytes of one step, so that a pass takes the time that it may.
+    fn step_bytes(self, used: u64) -> u64 {
+        let interval = self.interval.max(LOOK_INTERVAL);
+        let steps = self.time.as_secs() / interval.as_secs().max(1);
+        used.div_ceil(steps.max(1)).max(1)
+    }
+
+    /// Whether the next pass has still to wait. A clock that was set back does
+    /// not hold it up for long.
+    fn rests(self, finished: UtcTime, now: UtcTime) -> bool {
+        let since = now.to_offset_date_time() - finished.to_offset_date_time();
+        since.unsigned_abs() < self.pause
+    }
+}
+
 /// See the module.
 pub(super) struct Care {
     member: Arc<Member>,
     volume: Arc<Volume>,
     metrics: StorageMetrics,
     max_used_space: Option<u64>,
+    scrub_pace: ScrubPace,
     path: PathBuf,
     progress: Mutex<Progress>,
     /// The volume took no changes when it was looked at last.
@@ -70,6 +109,7 @@ impl Care {
         volume: Arc<Volume>,
         metrics: StorageMetrics,
         max_used_space: Option<u64>,
+        scrub_pace: ScrubPace,
     ) -> Self {
         let path = member.folder("scrub.json");
         let disk = &member.disk_watch.disk;
@@ -83,6 +123,7 @@ impl Care {
             volume,
             metrics,
             max_used_space,
+            scrub_pace,
             path,
             progress: Mutex::new(progress.unwrap_or_default()),
             was_refusing: AtomicBool::new(false),
@@ -100,7 +141,7 @@ impl Care {
         look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut scrubbed = Instant::now();
         while stop.run_until_cancelled(look.tick()).await.is_some() {
-            let is_scrub_due = scrubbed.elapsed() >= SCRUB_INTERVAL;
+            let is_scrub_due = scrubbed.elapsed() >= self.scrub_pace.interval;
             if is_scrub_due {
                 scrubbed = Instant::now();
             }
@@ -164,13 +205,14 @@ impl Care {
         let is_resting = before.after.is_none()
             && before
                 .finished
-                .is_some_and(|finished| rests(finished, UtcTime::now()));
+                .is_some_and(|finished| self.scrub_pace.rests(finished, UtcTime::now()));
         if is_resting {
             return;
         }
-        let step = self
-            .volume
-            .scrub(before.after, step_bytes(self.volume.space().used));
+        let step = self.volume.scrub(
+            before.after,
+            self.scrub_pace.step_bytes(self.volume.space().used),
+        );
         self.metrics.on_scrubbed(step.bytes);
         for error in &step.unreadable {
             tracing::warn!(%error, "a block could not be read this time");
@@ -223,19 +265,6 @@ fn trial_block() -> Option<EncodedBlock> {
     EncodedBlock::seal(header, Bytes::new()).ok()
 }
 
-/// Bytes of one step, so that a pass takes the time that it may.
-fn step_bytes(used: u64) -> u64 {
-    let steps = SCRUB_TIME.as_secs() / SCRUB_INTERVAL.as_secs();
-    used.div_ceil(steps).max(1)
-}
-
-/// Whether the next pass has still to wait. A clock that was set back does not
-/// hold it up for long.
-fn rests(finished: UtcTime, now: UtcTime) -> bool {
-    let since = now.to_offset_date_time() - finished.to_offset_date_time();
-    since.unsigned_abs() < SCRUB_PAUSE
-}
-
 #[cfg(test)]
 mod tests {
     use gridmart_fabric::disk::test_disk::{Fault, TestDisk};
@@ -265,6 +294,7 @@ mod tests {
     #[test]
     fn a_pass_takes_a_week_at_most() {
         let steps = 7 * 24 * 360;
+        let step_bytes = |used| ScrubPace::within(None).step_bytes(used);
         assert_eq!(step_bytes(0), 1);
         for used in [1, steps, 10 * steps + 1, 1 << 40] {
             assert!(step_bytes(used) * steps >= used);

@@ -1,5 +1,7 @@
 //! Where a storage Host starts from.
 
+use std::time::Duration;
+
 use gridmart_schemas::{resource::host::StorageHostPolicy, scalar::FailureLabel};
 
 use crate::member::MemberConfig;
@@ -13,4 +15,6 @@ pub struct Config {
     pub policy: StorageHostPolicy,
     /// What the machine shares with others when it fails; each key once.
     pub failure_labels: Vec<FailureLabel>,
+    /// In which time every block is read again; a week unless tested.
+    pub scrub_time: Option<Duration>,
 }

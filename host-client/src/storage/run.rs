@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    care::Care,
+    care::{Care, ScrubPace},
     config::Config,
     description::Description,
     gate::Gate,
@@ -37,6 +37,7 @@ fn open(member: &Arc<Member>, config: Config) -> Result<Storage, HostError> {
     let Config {
         policy,
         failure_labels,
+        scrub_time,
         ..
     } = config;
     let folder = member.data_dir.display();
@@ -64,6 +65,7 @@ fn open(member: &Arc<Member>, config: Config) -> Result<Storage, HostError> {
         Arc::clone(&volume),
         metrics.clone(),
         policy.max_used_space,
+        ScrubPace::within(scrub_time),
     ));
     care.look_at_room();
     let gate = Gate::new(Arc::clone(member), policy.max_streams);

@@ -1,11 +1,6 @@
 //! When it is calm again: everything is there, and nothing else.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    path::Path,
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::BTreeMap, path::Path, sync::Arc, time::Duration};
 
 use gridmart_fabric::disk::RealDisk;
 use gridmart_host::storage::volume::{Volume, VolumeSettings};
@@ -216,36 +211,39 @@ fn uuid_of(bytes: &[u8]) -> Uuid {
 }
 
 /// Compares what lies on the disks of these Hosts with the metadata, block by
-/// block; all processes have ended.
-pub(super) fn compare_disks(data: &Path, hosts: &[String], ledger: &Ledger) {
+/// block; all processes have ended. Tells what is wrong.
+pub fn disk_faults(data: &Path, hosts: &[String]) -> Vec<String> {
     let mut placed = placed(data);
+    let mut faults = Vec::new();
     for (number, host) in (1..).zip(hosts) {
         let folder = data.join(format!("storage-{number}"));
         let blocks = placed.remove(host).unwrap_or_default();
-        compare_disk(&folder, &blocks, ledger);
+        compare_disk(&folder, &blocks, &mut faults);
     }
     for (host, blocks) in placed {
         let blocks = blocks.len();
-        ledger.broken(format!("{blocks} blocks are on {host}, which is no Host"));
+        faults.push(format!("{blocks} blocks are on {host}, which is no Host"));
     }
+    faults
 }
 
-fn compare_disk(folder: &Path, placed: &Placed, ledger: &Ledger) {
+fn compare_disk(folder: &Path, placed: &Placed, faults: &mut Vec<String>) {
     let settings = VolumeSettings::new(folder.join("volume"), 0);
     let (volume, _) = Volume::open(Arc::new(RealDisk), &settings).expect("a volume can be opened");
     let listed = volume.list(None, usize::MAX);
     assert!(volume.blocks() == listed.len(), "they fit one listing");
-    let there: BTreeSet<BlockId> = listed.iter().map(|block| block.id).collect();
     let named = folder.file_name().unwrap_or_default().display().to_string();
-    for block in there.iter().filter(|block| !placed.contains_key(block)) {
-        ledger.broken(format!("{named} has {block}, which nothing names"));
+    for block in listed
+        .iter()
+        .filter(|block| !placed.contains_key(&block.id))
+    {
+        faults.push(format!("{named} has {}, which nothing names", block.id));
     }
     for (block, root) in placed {
         match volume.get(block, 0, usize::MAX) {
             Ok(found) if found.prefix.root().as_bytes()[..] == root[..] => {}
-            Ok(_) => ledger.broken(format!("{block} on {named} is another one")),
-            Err(error) => ledger.broken(format!("{block} is not on {named}: {error}")),
+            Ok(_) => faults.push(format!("{block} on {named} is another one")),
+            Err(error) => faults.push(format!("{block} is not on {named}: {error}")),
         }
     }
-    ledger.count(format!("blocks on disks: {}", there.len()));
 }

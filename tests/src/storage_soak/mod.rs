@@ -25,6 +25,7 @@ use std::{
 
 use tempfile::TempDir;
 
+pub use self::calm::disk_faults;
 use self::ledger::Ledger;
 use crate::{
     soak::{Plan, dice},
@@ -79,7 +80,9 @@ pub fn run(plan: Plan) {
         .start();
     let hosts = calm::collected(&market);
     market.stop();
-    calm::compare_disks(&data, &hosts, &ledger);
+    for fault in disk_faults(&data, &hosts) {
+        ledger.broken(fault);
+    }
     eprintln!("{}", ledger.summary());
     let found = ledger.found();
     if !found.is_empty() {

@@ -35,6 +35,7 @@ pub struct SupermarketBuilder {
     storage_hosts: u32,
     repair_delay: Option<String>,
     collect_after: Option<String>,
+    scrub_time: Option<String>,
     slots: Option<u32>,
     restart: bool,
     folder: Option<PathBuf>,
@@ -52,6 +53,7 @@ impl Default for SupermarketBuilder {
             storage_hosts: 0,
             repair_delay: None,
             collect_after: None,
+            scrub_time: None,
             slots: Some(2),
             restart: false,
             folder: None,
@@ -86,6 +88,12 @@ impl SupermarketBuilder {
     /// Sets how long blocks stay on storage Hosts that nothing names: `2m`.
     pub fn collect_after(mut self, period: &str) -> Self {
         self.collect_after = Some(period.to_owned());
+        self
+    }
+
+    /// Sets in which time storage Hosts read every block again: `5s`.
+    pub fn scrub_time(mut self, period: &str) -> Self {
+        self.scrub_time = Some(period.to_owned());
         self
     }
 
@@ -170,11 +178,14 @@ impl SupermarketBuilder {
         if let Some(slots) = self.slots {
             command.args(["--slots", &slots.to_string()]);
         }
-        if let Some(delay) = &self.repair_delay {
-            command.args(["--repair-delay", delay]);
-        }
-        if let Some(period) = &self.collect_after {
-            command.args(["--collect-after", period]);
+        for (flag, period) in [
+            ("--repair-delay", &self.repair_delay),
+            ("--collect-after", &self.collect_after),
+            ("--scrub-time", &self.scrub_time),
+        ] {
+            if let Some(period) = period {
+                command.args([flag, period]);
+            }
         }
         if let Some(lifetime) = &self.certificate_lifetime {
             command.args(["--certificate-lifetime", lifetime]);

@@ -11,6 +11,7 @@
 mod calls;
 mod children;
 mod commands;
+mod damage;
 mod days;
 mod disks;
 mod doors;

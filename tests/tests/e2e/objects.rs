@@ -8,16 +8,16 @@ use gridmart_sdk::{Client, Error, Storage};
 use gridmart_tests::{LONG, Supermarket, wait_for};
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 
-const MIB: usize = 1024 * 1024;
+pub(crate) const MIB: usize = 1024 * 1024;
 
 /// Bytes that do not repeat.
-fn noise(bytes: usize, seed: u64) -> Bytes {
+pub(crate) fn noise(bytes: usize, seed: u64) -> Bytes {
     let mut noise = vec![0; bytes];
     StdRng::seed_from_u64(seed).fill(&mut noise[..]);
     noise.into()
 }
 
-fn run<T>(work: impl Future<Output = T>) -> T {
+pub(crate) fn run<T>(work: impl Future<Output = T>) -> T {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
@@ -31,7 +31,7 @@ fn run<T>(work: impl Future<Output = T>) -> T {
     })
 }
 
-async fn bucket(storage: &Storage, name: &str, redundancy: Option<&str>) {
+pub(crate) async fn bucket(storage: &Storage, name: &str, redundancy: Option<&str>) {
     let wanted = BucketCreateRequest {
         name: name.parse().unwrap(),
         element: None,
@@ -55,7 +55,7 @@ fn code_of(error: &Error) -> Option<Code> {
 }
 
 /// Hosts with blocks of a bucket's objects, by what lies in their folders.
-fn lost(market: &Supermarket) -> (u64, Vec<serde_json::Value>) {
+pub(crate) fn lost(market: &Supermarket) -> (u64, Vec<serde_json::Value>) {
     let shown: serde_json::Value = market.cli(&["--json", "show", "se-1"]).ok().json();
     let heals = shown["heals"]["heals"]
         .as_array()

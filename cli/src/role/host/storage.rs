@@ -1,6 +1,6 @@
 //! `gridmart host storage`.
 
-use std::{collections::BTreeSet, net::SocketAddr, path::PathBuf};
+use std::{collections::BTreeSet, net::SocketAddr, path::PathBuf, time::Duration};
 
 use gridmart_schemas::{resource::host::StorageHostPolicy, scalar::FailureLabel};
 
@@ -8,7 +8,7 @@ use super::{
     super::{Arguments, JoinToken, LogFormat, settings::settings},
     Told,
 };
-use crate::{failure::Failure, size::Size};
+use crate::{failure::Failure, period::Period, size::Size};
 
 settings! {
     /// Settings of a storage Host.
@@ -43,6 +43,9 @@ settings! {
         /// What it shares with others when it fails, as in rack=r1; may be repeated
         #[arg(long, value_name = "KEY=VALUE")]
         failure_label: Vec<FailureLabel>,
+        /// In which time every block is read again; for tests
+        #[arg(long, hide = true, value_name = "PERIOD")]
+        scrub_time: Period,
         /// Form of its log [default: text]
         #[arg(long, value_name = "FORM")]
         log_format: LogFormat,
@@ -84,6 +87,9 @@ pub(super) fn run(arguments: Arguments<Settings>) -> Result<(), Failure> {
             ..StorageHostPolicy::default()
         },
         failure_labels,
+        scrub_time: settings
+            .scrub_time
+            .map(|time| Duration::from_secs(time.seconds())),
     };
     frame.serve(|shutdown| gridmart_host::storage::run(config, shutdown))
 }

@@ -25,7 +25,7 @@ pub(super) async fn keep(service: &Arc<Service>, damaged: Option<mpsc::Receiver<
     }
 }
 
-async fn note(service: &Service, damage: Damage) -> Result<(), Problem> {
+pub(super) async fn note(service: &Service, damage: Damage) -> Result<(), Problem> {
     let Damage {
         stripe,
         position,

@@ -1,6 +1,7 @@
 //! What a Storage Element does by itself for what is kept: it lets new Hosts
 //! take blocks, and looks after blocks that readers could not use.
 
+mod audit;
 mod collect;
 mod damage;
 pub(super) mod repair;
@@ -24,6 +25,7 @@ pub(super) async fn keep(se: Arc<Se>) {
             Box::pin(damage::keep(&service, damaged)),
             Box::pin(repair::keep(&se, &service)),
             Box::pin(collect::keep(&service, se.goods.collection)),
+            Box::pin(audit::keep(&service, se.goods.collection)),
         );
     };
     se.stop.run_until_cancelled(caring).await;

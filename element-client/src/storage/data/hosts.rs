@@ -12,7 +12,7 @@ use gridmart_fabric::{
     tls::ClientTls,
 };
 use gridmart_schemas::{
-    id::{BlockId, NodeId},
+    id::{BlockId, Incarnation, NodeId},
     problem::{Code, Problem},
     role::NodeKind,
     wire::block::{BLOCKS_MAX, BlockRead, BlocksListed},
@@ -82,6 +82,22 @@ impl Hosts {
         let pool = self.pool.lock();
         pool.host(host)
             .is_some_and(|host| host.readable().is_some())
+    }
+
+    /// The Hosts that the metadata know and that can be read now: their present
+    /// start, and how many damaged blocks they tell of.
+    pub(crate) fn told(&self) -> Vec<(NodeId, Incarnation, u64)> {
+        let known = self.known.read();
+        let pool = self.pool.lock();
+        let told = pool.hosts().filter_map(|(id, host)| {
+            let state = host.readable()?;
+            Some((
+                id,
+                host.incarnation?,
+                state.damaged_block_count.unwrap_or(0),
+            ))
+        });
+        told.filter(|(id, ..)| known.contains(id)).collect()
     }
 
     /// Deletes blocks; those that a Host could not delete are left to the

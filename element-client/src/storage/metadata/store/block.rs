@@ -6,6 +6,7 @@ use gridmart_schemas::{
     storage::BlockRoot,
 };
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
+use uuid::Uuid;
 
 use super::{
     During, StoreError,
@@ -139,6 +140,47 @@ pub fn blocks_on(
                 .collect()
         })
         .during("blocks_on")
+}
+
+/// Lists the blocks that should be on a Host, garbage left out, by id: those
+/// after one, up to one, at most so many and two at least.
+pub fn blocks_between(
+    connection: &Connection,
+    host: NodeId,
+    after: Option<BlockId>,
+    until: Option<BlockId>,
+    limit: u32,
+) -> Result<Vec<BlockId>, StoreError> {
+    let first = after.map_or(StripeId::from_uuid(Uuid::nil()), |block| block.stripe);
+    let last = until.map_or(StripeId::from_uuid(Uuid::max()), |block| block.stripe);
+    let read = |row: &Row<'_>| {
+        Ok(BlockId {
+            stripe: own(row, "id")?,
+            position: row.get("position")?,
+        })
+    };
+    let found: Vec<BlockId> = connection
+        .prepare_cached(
+            "SELECT stripe.id, position FROM stripe CROSS JOIN block
+             WHERE stripe.id BETWEEN ?2 AND ?3 AND block.stripe = stripe.number
+               AND host = (SELECT number FROM host WHERE id = ?1)
+               AND NOT EXISTS (SELECT 1 FROM garbage WHERE garbage.part = stripe.part)
+             ORDER BY stripe.id LIMIT ?4",
+        )
+        .and_then(|mut statement| {
+            statement
+                .query_map(
+                    params![Sql(host), Sql(first), Sql(last), limit.max(2)],
+                    read,
+                )?
+                .collect()
+        })
+        .during("blocks_between")?;
+    // A Host has one block of a stripe at most: the first may be the one before.
+    let is_between = |block: &BlockId| {
+        after.is_none_or(|after| *block > after) && until.is_none_or(|until| *block <= until)
+    };
+    Ok(found.into_iter().filter(is_between).collect())
 }
 
 /// A stripe that nothing names any more.

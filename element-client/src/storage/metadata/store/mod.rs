@@ -40,8 +40,8 @@ pub mod query {
     };
     pub use super::{
         block::{
-            blocks_count, blocks_on, garbage_page, hosts, repair_count, repair_page, stripe,
-            stripes_known,
+            blocks_between, blocks_count, blocks_on, garbage_page, hosts, repair_count,
+            repair_page, stripe, stripes_known,
         },
         bucket::{
             access_key, access_keys_of, bucket, bucket_document, bucket_named, buckets,
