@@ -7,7 +7,7 @@ use clap::{Parser, Subcommand, error::ErrorKind};
 use crate::{
     access, apps, audit, call, completions, env, explain,
     failure::{EXIT_DONE, EXIT_USAGE, Failure},
-    init, key, logs, manage, map, nodes,
+    init, key, layout, logs, manage, map, nodes,
     output::Output,
     people, resources, role, show,
     storage::{self, copy::Then},
@@ -85,6 +85,11 @@ enum Command {
         #[command(subcommand)]
         command: nodes::Command,
     },
+    /// Which Hosts of a Storage Element keep blocks: drain, rebalance
+    Layout {
+        #[command(subcommand)]
+        command: layout::Command,
+    },
     Audit(audit::Arguments),
     Init(init::Arguments),
     Upload(upload::Arguments),
@@ -146,6 +151,7 @@ fn run(command: Command, output: Output) -> Result<(), Failure> {
         Command::Stop(arguments) => manage::run(Order::Stop, &arguments, output),
         Command::Kill(arguments) => manage::run(Order::Kill, &arguments, output),
         Command::Nodes { command } => nodes::run(&command, output),
+        Command::Layout { command } => layout::run(&command, output),
         Command::Audit(arguments) => audit::run(&arguments, output),
         Command::Init(arguments) => init::run(&arguments, output),
         Command::Upload(arguments) => upload::run(&arguments, output),

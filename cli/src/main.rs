@@ -30,6 +30,7 @@ mod env;
 mod explain;
 mod init;
 mod key;
+mod layout;
 mod logs;
 mod manage;
 mod map;

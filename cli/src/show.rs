@@ -9,7 +9,7 @@ use gridmart_schemas::{
     },
     problem::Code,
     role::NodeKind,
-    wire::{bucket::HealsTold, record::CallRecord},
+    wire::{bucket::HealsTold, layout::LayoutTold, record::CallRecord},
 };
 use gridmart_sdk::{Client, Error};
 use serde::Serialize;
@@ -17,6 +17,7 @@ use serde::Serialize;
 use crate::{
     apps, explain,
     failure::Failure,
+    layout,
     output::{Output, Page, moment, or_dash},
     remote,
     resources::{free, serving},
@@ -57,6 +58,9 @@ struct ResourceShown {
     /// Of a Storage Element that answers.
     #[serde(skip_serializing_if = "Option::is_none")]
     heals: Option<HealsTold>,
+    /// Of a Storage Element that answers.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    layout: Option<LayoutTold>,
 }
 
 #[derive(Serialize)]
@@ -87,11 +91,19 @@ async fn find(client: &Client, text: &str) -> Result<Shown, Failure> {
     let id = remote::whole_id(client, text).await?;
     match client.resources().get(&id).await {
         Ok(view) => {
-            let heals = match view.row.kind {
-                NodeKind::StorageElement => client.resources().heals(&id).await.ok(),
-                _ => None,
+            let (heals, layout) = match view.row.kind {
+                NodeKind::StorageElement => (
+                    client.resources().heals(&id).await.ok(),
+                    client.resources().layout(&id).await.ok(),
+                ),
+                _ => (None, None),
             };
-            return Ok(Shown::Resource(Box::new(ResourceShown { view, heals })));
+            let shown = ResourceShown {
+                view,
+                heals,
+                layout,
+            };
+            return Ok(Shown::Resource(Box::new(shown)));
         }
         Err(error) if is_unknown(&error) => {}
         Err(error) => return Err(error.into()),
@@ -138,7 +150,12 @@ fn is_unknown(error: &Error) -> bool {
     )
 }
 
-fn resource(page: &mut Page, ResourceShown { view, heals }: &ResourceShown) {
+fn resource(page: &mut Page, shown: &ResourceShown) {
+    let ResourceShown {
+        view,
+        heals,
+        layout,
+    } = shown;
     let row = &view.row;
     page.field("name", &row.name);
     page.field("id", row.id.to_string());
@@ -191,6 +208,11 @@ fn resource(page: &mut Page, ResourceShown { view, heals }: &ResourceShown) {
     if let Some(told) = heals {
         page.field("lost", format!("{} blocks", told.blocks_lost));
         heals_table(page, told);
+    }
+    if let Some(told) = layout
+        && let Some(progress) = &told.applied
+    {
+        layout::applied(page, progress, told);
     }
 }
 

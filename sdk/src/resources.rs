@@ -8,13 +8,16 @@ use gridmart_schemas::{
         command::CommandView,
         explain::Explanation,
         join_token::{JoinTokenRequest, JoinTokenRow, JoinTokenView},
+        layout::LayoutRequest,
         resource::{ResourceRow, ResourceView},
     },
     id::{CallId, JobId},
     problem::Code,
     role::NodeKind,
-    wire::bucket::HealsTold,
+    wire::{bucket::HealsTold, layout::LayoutTold},
 };
+
+use reqwest::Method;
 
 use crate::{client::Client, error::Error, people::all_pages};
 
@@ -43,6 +46,35 @@ impl Resources {
     /// repaired lately.
     pub async fn heals(&self, id: &str) -> Result<HealsTold, Error> {
         self.0.get(&format!("resources/{id}/heals"), &[]).await
+    }
+
+    /// Tells which Hosts of a Storage Element, by id or name, keep blocks, and
+    /// what is being changed.
+    pub async fn layout(&self, id: &str) -> Result<LayoutTold, Error> {
+        self.0.get(&format!("resources/{id}/layout"), &[]).await
+    }
+
+    /// Stages a change of it, in place of what was staged; tells what it would do.
+    pub async fn layout_stage(
+        &self,
+        id: &str,
+        wanted: &LayoutRequest,
+    ) -> Result<LayoutTold, Error> {
+        let path = format!("resources/{id}/layout");
+        let http = self.0.http();
+        http.request(Method::PUT, &path, &[], Some(wanted)).await
+    }
+
+    /// Begins with what is staged.
+    pub async fn layout_apply(&self, id: &str) -> Result<LayoutTold, Error> {
+        let path = format!("resources/{id}/layout/apply");
+        self.0.post(&path, &[], &()).await
+    }
+
+    /// Takes back what is staged; if nothing is, what is being done.
+    pub async fn layout_revert(&self, id: &str) -> Result<LayoutTold, Error> {
+        let path = format!("resources/{id}/layout/revert");
+        self.0.post(&path, &[], &()).await
     }
 }
 

@@ -57,6 +57,8 @@ pub(crate) struct Storage {
     /// The S3 door, and what it goes by.
     pub(super) s3: S3Standing,
     pub(super) collection: Collection,
+    /// What an applied layout waits for.
+    pub(super) carrying: Mutex<Option<String>>,
     pub(super) metrics: Measures,
     pub(super) log_metrics: LogMeasures,
 }
@@ -77,6 +79,7 @@ impl Storage {
             log: Arc::new(Log::new(errand)),
             host_keys: RwLock::default(),
             s3: S3Standing::open(opening)?,
+            carrying: Mutex::default(),
             collection: Collection::after(opening.config.collect_after),
             metrics: Measures::register(opening.registry),
             log_metrics: LogMeasures::register(opening.registry),
@@ -245,6 +248,9 @@ impl Goods for Storage {
             return answered;
         }
         if let Some(answered) = se.on_key_request(&incoming).await {
+            return answered;
+        }
+        if let Some(answered) = se.on_layout_request(&incoming).await {
             return answered;
         }
         match incoming.kind.as_str() {

@@ -19,6 +19,7 @@ mod document;
 mod door;
 mod goods;
 mod keys;
+mod layout;
 mod measure;
 pub mod metadata;
 mod people;

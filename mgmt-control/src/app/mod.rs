@@ -16,6 +16,7 @@ pub mod context;
 pub mod description;
 pub mod explanation;
 pub mod join_token;
+pub mod layout;
 pub mod log;
 pub mod node;
 pub mod package;

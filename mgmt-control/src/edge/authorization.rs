@@ -115,6 +115,10 @@ table! {
     AccessKeyCreate = "POST" "/api/v1/access-keys" From(Viewer);
     AccessKeyList = "GET" "/api/v1/access-keys" From(Viewer);
     AccessKeyDelete = "DELETE" "/api/v1/access-keys/{id}" From(Viewer);
+    LayoutView = "GET" "/api/v1/resources/{id}/layout" From(Viewer);
+    LayoutStage = "PUT" "/api/v1/resources/{id}/layout" From(Operator);
+    LayoutApply = "POST" "/api/v1/resources/{id}/layout/apply" From(Operator);
+    LayoutRevert = "POST" "/api/v1/resources/{id}/layout/revert" From(Operator);
     BucketList = "GET" "/api/v1/buckets" From(Viewer);
     BucketCreate = "POST" "/api/v1/buckets" From(User);
     BucketView = "GET" "/api/v1/buckets/{name}" From(Viewer);

@@ -14,6 +14,7 @@ mod crowd;
 mod explanation;
 mod health;
 mod join_token;
+mod layout;
 mod listener;
 mod middleware;
 mod node;
@@ -134,6 +135,10 @@ fn endpoints(config: &mut ServiceConfig<'_>) {
         .service(access_key::access_key_create)
         .service(access_key::access_key_list)
         .service(access_key::access_key_delete)
+        .service(layout::layout_view)
+        .service(layout::layout_stage)
+        .service(layout::layout_apply)
+        .service(layout::layout_revert)
         .service(bucket::bucket_list)
         .service(bucket::bucket_create)
         .service(bucket::bucket_view)

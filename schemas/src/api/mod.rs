@@ -11,6 +11,7 @@ pub mod bucket;
 pub mod command;
 pub mod explain;
 pub mod join_token;
+pub mod layout;
 pub mod person;
 pub mod resource;
 pub mod task;

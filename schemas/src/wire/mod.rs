@@ -13,6 +13,7 @@ pub mod desired;
 pub mod element_host;
 pub mod enrol;
 pub mod frame;
+pub mod layout;
 pub mod ledger;
 pub mod queue;
 pub mod record;

@@ -9,7 +9,7 @@ use std::{
 };
 
 use gridmart_sdk::Storage;
-use gridmart_tests::{LONG, Supermarket, SupermarketBuilder, storage_soak, wait_for};
+use gridmart_tests::{LONG, Running, Supermarket, SupermarketBuilder, storage_soak, wait_for};
 use nix::sys::signal::Signal;
 use tempfile::TempDir;
 
@@ -322,7 +322,8 @@ fn an_element_that_lost_its_metadata_has_all_objects_again() {
         let report = crate::storage::rebuilt(&market, &door);
         assert_eq!(report["whole"], true, "{report}");
         assert_eq!(report["objects"], 3 + SMALL, "{report}");
-        market.restart("se-1");
+        let again = crate::storage::element_again(&market, &door, "");
+        let again = Running::start(again, None);
         crate::storage::wait_well(&market);
         all_is_right(&storage).await;
         let listed = storage.list("data").all().await.unwrap();
@@ -336,6 +337,8 @@ fn an_element_that_lost_its_metadata_has_all_objects_again() {
         let got = storage.get("data", "new").bytes().await.unwrap();
         assert!(got == noise(MIB, 5));
         client.close().await;
+        again.signal(Signal::SIGTERM);
+        again.wait().ok();
     });
     end(market);
 }

@@ -19,6 +19,7 @@ mod failures;
 mod fairness;
 mod faults;
 mod joining;
+mod layout;
 mod maps;
 mod market;
 mod nap;

@@ -111,7 +111,9 @@ async fn audit(service: &Service, host: NodeId, unclaimed: Duration) -> Result<F
             found.suspect += 1;
             suspect(service, host, block.id).await?;
         }
-        found.nobodys += nobodys_remove(service, host, &listed.blocks, unclaimed).await?;
+        let ids = listed.blocks.iter().map(|block| block.id);
+        let old = ids.filter(|id| is_old(id.stripe, unclaimed)).collect();
+        found.nobodys += nobodys_remove(service, host, old).await?;
         if until.is_none() {
             return Ok(found);
         }
@@ -154,18 +156,16 @@ async fn suspect(service: &Service, host: NodeId, block: BlockId) -> Result<(), 
     damage::note(service, damage).await
 }
 
-/// Removes blocks that the metadata never heard of, or know to be elsewhere.
-async fn nobodys_remove(
+/// Removes those of some blocks on a Host that the metadata never heard of, or
+/// know to be elsewhere; gives how many.
+pub(super) async fn nobodys_remove(
     service: &Service,
     host: NodeId,
-    listed: &[BlockListed],
-    unclaimed: Duration,
+    blocks: Vec<BlockId>,
 ) -> Result<usize, Problem> {
-    let ids = listed.iter().map(|block| block.id);
-    let old: Vec<BlockId> = ids.filter(|id| is_old(id.stripe, unclaimed)).collect();
     // A block that is being moved is named once it is there.
     let _still = service.moving().write().await;
-    let nobodys = nobodys(service, host, old).await?;
+    let nobodys = nobodys(service, host, blocks).await?;
     let count = nobodys.len();
     if count > 0 {
         let hosts = &service.data().hosts;
@@ -174,7 +174,7 @@ async fn nobodys_remove(
     Ok(count)
 }
 
-/// Of some old blocks on a Host, those that should not be there.
+/// Of some blocks on a Host, those that should not be there.
 async fn nobodys(
     service: &Service,
     host: NodeId,

@@ -20,8 +20,8 @@ const PAGE: u32 = 256;
 /// How long blocks stay that nothing names.
 #[derive(Clone, Copy, Debug)]
 pub(in super::super) struct Collection {
-    /// Those of deleted objects, for those who read them still.
-    grace: Duration,
+    /// Those of deleted objects and moved blocks, for those who read them still.
+    pub(in super::super) grace: Duration,
     /// Those that nobody has committed.
     pub(super) unclaimed: Duration,
     /// How often the blocks of a Host are compared with the metadata, at least.

@@ -2,6 +2,7 @@
 //! take blocks, and looks after blocks that readers could not use.
 
 mod audit;
+mod carry;
 mod collect;
 mod damage;
 pub(super) mod repair;
@@ -25,6 +26,7 @@ pub(super) async fn keep(se: Arc<Se>) {
             Box::pin(damage::keep(&service, damaged)),
             Box::pin(repair::keep(&se, &service)),
             Box::pin(collect::keep(&service, se.goods.collection)),
+            Box::pin(carry::keep(&se, &service)),
             Box::pin(audit::keep(&service, se.goods.collection)),
         );
     };

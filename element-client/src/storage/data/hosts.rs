@@ -20,7 +20,10 @@ use gridmart_schemas::{
 use parking_lot::{Mutex, RwLock};
 
 use super::lane::{Lane, REQUESTS_MAX};
-use crate::storage::{placement::Candidate, pool::Pool};
+use crate::storage::{
+    placement::{Candidate, Standing},
+    pool::Pool,
+};
 
 /// Reads at a time: as many as the Host serves its Element.
 const READS_MAX: usize = 8;
@@ -34,6 +37,8 @@ pub(crate) struct Hosts {
     tls: ClientTls,
     /// Those that the metadata know: only they get blocks.
     known: RwLock<HashSet<NodeId>>,
+    /// Those that are drained: they get none.
+    leaving: RwLock<HashSet<NodeId>>,
     ways: Mutex<HashMap<NodeId, Way>>,
 }
 
@@ -51,6 +56,7 @@ impl Hosts {
             pool,
             tls,
             known: RwLock::default(),
+            leaving: RwLock::default(),
             ways: Mutex::default(),
         }
     }
@@ -58,6 +64,11 @@ impl Hosts {
     /// Takes over which Hosts the metadata know.
     pub(crate) fn set_known(&self, known: HashSet<NodeId>) {
         *self.known.write() = known;
+    }
+
+    /// Takes over which Hosts are drained.
+    pub(crate) fn set_leaving(&self, leaving: &[NodeId]) {
+        *self.leaving.write() = leaving.iter().copied().collect();
     }
 
     /// Hosts of the pool that the metadata do not know yet.
@@ -74,6 +85,12 @@ impl Hosts {
         let mut candidates = self.pool.lock().candidates();
         let known = self.known.read();
         candidates.retain(|candidate| known.contains(&candidate.host));
+        let leaving = self.leaving.read();
+        for candidate in &mut candidates {
+            if leaving.contains(&candidate.host) && candidate.standing == Standing::Open {
+                candidate.standing = Standing::Closed;
+            }
+        }
         candidates
     }
 

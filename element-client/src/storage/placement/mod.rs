@@ -8,7 +8,7 @@ mod plan;
 pub use self::{
     candidate::{Candidate, Standing, TooFewHosts, Unfit},
     choose::{choose, choose_for_repair},
-    plan::{Move, Plan, PlanLimits, StoredBlock, drain, rebalance},
+    plan::{Move, Plan, PlanLimits, StoredBlock, drain, excess, rebalance},
 };
 
 #[cfg(test)]

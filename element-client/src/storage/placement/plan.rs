@@ -151,6 +151,23 @@ pub fn rebalance(hosts: &[Candidate], blocks: &[StoredBlock], limits: PlanLimits
     plan
 }
 
+/// Bytes by which Hosts are fuller than all together, where that is so much that
+/// they are to be moved.
+pub fn excess(hosts: &[Candidate]) -> u64 {
+    let mean = Fill::of_all(hosts);
+    let above = hosts
+        .iter()
+        .map(Fill::of)
+        .filter(|fill| fill.is_above(mean));
+    let bytes: u128 = above
+        .map(|fill| {
+            let fair = mean.used * fill.capacity / mean.capacity.max(1);
+            fill.used.saturating_sub(fair)
+        })
+        .sum();
+    u64::try_from(bytes).unwrap_or(u64::MAX)
+}
+
 /// The emptiest Host that can take a block and is not fuller than the mean then.
 fn emptier(
     hosts: &[Candidate],

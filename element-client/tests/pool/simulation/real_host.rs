@@ -45,6 +45,7 @@ impl RealHost {
             relayed: false,
         };
         let config = storage::Config {
+            scrub_time: None,
             member,
             policy: StorageHostPolicy::default(),
             failure_labels: Vec::new(),

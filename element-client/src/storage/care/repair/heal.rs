@@ -122,6 +122,17 @@ pub(in super::super) async fn read_back(
     id: BlockId,
     root: BlockRoot,
 ) -> Result<(), Problem> {
+    read_block(service, stripe, host, id, root).await.map(drop)
+}
+
+/// The same; gives the block.
+pub(in super::super) async fn read_block(
+    service: &Service,
+    stripe: &LayoutStripe,
+    host: NodeId,
+    id: BlockId,
+    root: BlockRoot,
+) -> Result<EncodedBlock, Problem> {
     let chunk = gridmart_fabric::block::CHUNK_BYTES as u64;
     let chunks = stripe.payload_length.div_ceil(chunk).max(1);
     let read = BlockRead {
@@ -133,7 +144,7 @@ pub(in super::super) async fn read_back(
     let (_, bytes) = answers.into_iter().next().ok_or_else(|| unread(id, host))?;
     let (found, _) = EncodedBlock::parse(&bytes?).map_err(|_| unread(id, host))?;
     if *found.prefix().root() == root {
-        return Ok(());
+        return Ok(found);
     }
     Err(unread(id, host))
 }

@@ -14,8 +14,11 @@ use std::{sync::Arc, time::Duration};
 
 use gridmart_schemas::problem::Problem;
 
-pub(super) use self::heal::read_back;
-use self::{certificate::Tally, heal::heal, pace::Pace, work::Work};
+use self::{certificate::Tally, heal::heal, work::Work};
+pub(super) use self::{
+    heal::{read_back, read_block},
+    pace::Pace,
+};
 use crate::storage::{Se, service::Service};
 
 pub(crate) use self::certificate::certificates;

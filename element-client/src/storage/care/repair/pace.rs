@@ -5,14 +5,14 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 /// Bytes over time, at a bounded rate.
-pub(super) struct Pace {
+pub(in super::super) struct Pace {
     /// Bytes per second; 0: unbounded.
     rate: u64,
     next: Instant,
 }
 
 impl Pace {
-    pub(super) fn new(rate: u64) -> Self {
+    pub(in super::super) fn new(rate: u64) -> Self {
         Self {
             rate,
             next: Instant::now(),
@@ -20,14 +20,14 @@ impl Pace {
     }
 
     /// So many have moved.
-    pub(super) fn on_bytes(&mut self, bytes: u64) {
+    pub(in super::super) fn on_bytes(&mut self, bytes: u64) {
         if let Some(micros) = bytes.saturating_mul(1_000_000).checked_div(self.rate) {
             self.next += Duration::from_micros(micros);
         }
     }
 
     /// Waits until they may have.
-    pub(super) async fn wait(&self) {
+    pub(in super::super) async fn wait(&self) {
         tokio::time::sleep_until(self.next).await;
     }
 }

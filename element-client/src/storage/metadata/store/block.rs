@@ -264,6 +264,22 @@ pub fn repair_count(connection: &Connection) -> Result<u64, StoreError> {
         .during("repair_count")
 }
 
+/// Counts the blocks that should be on a Host, and the bytes of their payloads.
+pub fn load_of(connection: &Connection, host: NodeId) -> Result<(u64, u64), StoreError> {
+    connection
+        .prepare_cached(
+            "SELECT count(*) AS blocks, coalesce(sum(payload_length), 0) AS bytes
+             FROM block JOIN stripe ON stripe.number = block.stripe
+             WHERE host = (SELECT number FROM host WHERE id = ?1)",
+        )
+        .and_then(|mut statement| {
+            statement.query_row([Sql(host)], |row| {
+                Ok((own(row, "blocks")?, own(row, "bytes")?))
+            })
+        })
+        .during("load_of")
+}
+
 /// Counts the blocks that should be on a Host.
 pub fn blocks_count(connection: &Connection, host: NodeId) -> Result<u64, StoreError> {
     connection

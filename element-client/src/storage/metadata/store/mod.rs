@@ -40,7 +40,7 @@ pub mod query {
     };
     pub use super::{
         block::{
-            blocks_between, blocks_count, blocks_on, garbage_page, hosts, repair_count,
+            blocks_between, blocks_count, blocks_on, garbage_page, hosts, load_of, repair_count,
             repair_page, stripe, stripes_known,
         },
         bucket::{
