@@ -43,7 +43,7 @@ impl Content {
     }
 }
 
-/// A number's bits, stirred (`SplitMix64`).
+/// A number's bits, stirred as `SplitMix64` does.
 const fn mixed(number: u64) -> u64 {
     let mut mixed = number.wrapping_mul(0x9E37_79B9_7F4A_7C15);
     mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);

@@ -14,6 +14,7 @@ use tokio::time::Instant;
 use super::{
     audit::nobodys_remove,
     repair::{Pace, read_block},
+    roster::known_take_over,
 };
 use crate::storage::{
     Se,
@@ -102,6 +103,8 @@ async fn step(se: &Arc<Se>, service: &Arc<Service>, left: &mut Left) -> Result<S
             return drain_some(service, host, &mut pace, left).await;
         }
         service.commit(Change::HostRemoved { host }).await?;
+        // Before it ceases to be one that leaves.
+        known_take_over(service).await?;
         tracing::info!(%host, "a Host is drained, and gets no blocks any more");
         layout.drain.retain(|other| *other != host);
         set_applied(service, &layout).await?;
@@ -131,12 +134,15 @@ async fn drain_some(
         );
         return Ok(Step::Waits(why));
     }
-    let (page, _) = stored_on(service, host, 0, PAGE).await?;
-    let blocks: Vec<StoredBlock> = page.iter().map(|(stored, _)| stored.clone()).collect();
+    let (stored_here, _) = stored_on(service, host, 0, PAGE).await?;
+    let blocks: Vec<StoredBlock> = stored_here
+        .iter()
+        .map(|(stored, _)| stored.clone())
+        .collect();
     let plan = drain(&hosts.candidates(), &blocks, ROUND, rand::random());
     let stuck = plan.stuck.first();
     let stuck = stuck.map(|(block, why)| format!("{block} has nowhere to go: {why}"));
-    let moved = carry_all(service, &page, &plan.moves, pace, left).await;
+    let moved = carry_all(service, &stored_here, &plan.moves, pace, left).await;
     Ok(match (moved, stuck) {
         (0, Some(why)) => Step::Waits(why),
         (0, None) => Step::Waits("no block could be moved now".to_owned()),
@@ -154,12 +160,15 @@ async fn rebalance_some(
     for host in candidates.iter().map(|candidate| candidate.host) {
         let mut after = Some(0);
         while let Some(from) = after {
-            let (page, next) = stored_on(service, host, from, PAGE).await?;
+            let (stored_here, next) = stored_on(service, host, from, PAGE).await?;
             after = next;
-            let blocks: Vec<StoredBlock> = page.iter().map(|(stored, _)| stored.clone()).collect();
+            let blocks: Vec<StoredBlock> = stored_here
+                .iter()
+                .map(|(stored, _)| stored.clone())
+                .collect();
             let plan = rebalance(&candidates, &blocks, ROUND);
             if !plan.moves.is_empty() {
-                return Ok(carry_all(service, &page, &plan.moves, pace, left)
+                return Ok(carry_all(service, &stored_here, &plan.moves, pace, left)
                     .await
                     .max(1));
             }
@@ -170,15 +179,17 @@ async fn rebalance_some(
 
 async fn carry_all(
     service: &Arc<Service>,
-    page: &[(StoredBlock, LayoutStripe)],
+    stored_here: &[(StoredBlock, LayoutStripe)],
     moves: &[Move],
     pace: &mut Pace,
     left: &mut Left,
 ) -> usize {
-    let mut moved = 0;
+    let mut done = 0;
     for some in moves.chunks(AT_A_TIME) {
         let carried = some.iter().map(async |step| {
-            let stripe = page.iter().find(|(stored, _)| stored.block == step.block);
+            let stripe = stored_here
+                .iter()
+                .find(|(stored, _)| stored.block == step.block);
             match stripe {
                 Some((_, stripe)) => carry(service, stripe, step).await,
                 None => Ok(()),
@@ -188,7 +199,7 @@ async fn carry_all(
         for (step, carried) in some.iter().zip(carried) {
             match carried {
                 Ok(()) => {
-                    moved += 1;
+                    done += 1;
                     pace.on_bytes(step.bytes);
                     left.push_back((Instant::now(), step.from, step.block));
                 }
@@ -201,7 +212,7 @@ async fn carry_all(
         }
         pace.wait().await;
     }
-    moved
+    done
 }
 
 /// Copies a block, reads it back, and has the metadata say where it is.

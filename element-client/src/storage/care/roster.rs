@@ -7,7 +7,7 @@ use gridmart_schemas::problem::Problem;
 
 use crate::storage::{
     Se,
-    metadata::{Change, query},
+    metadata::{Change, HostRow, query},
     service::Service,
 };
 
@@ -27,11 +27,8 @@ pub(super) async fn keep(se: &Arc<Se>, service: &Arc<Service>) {
 
 /// Has the metadata know all Hosts of the pool.
 async fn welcome(service: &Service) -> Result<(), Problem> {
-    let hosts = &service.data().hosts;
-    let rows = service.read(query::hosts).await?;
-    let present = rows.iter().filter(|row| row.removed.is_none());
-    hosts.set_known(present.map(|row| row.host).collect());
-    let unknown = hosts.unknown();
+    let rows = known_take_over(service).await?;
+    let unknown = service.data().hosts.unknown();
     if unknown.is_empty() {
         return Ok(());
     }
@@ -42,8 +39,15 @@ async fn welcome(service: &Service) -> Result<(), Problem> {
         }
         service.commit(Change::HostKnown { host }).await?;
     }
+    known_take_over(service).await?;
+    Ok(())
+}
+
+/// Lets those Hosts get blocks that the metadata know, and no others.
+pub(super) async fn known_take_over(service: &Service) -> Result<Vec<HostRow>, Problem> {
     let rows = service.read(query::hosts).await?;
     let present = rows.iter().filter(|row| row.removed.is_none());
-    hosts.set_known(present.map(|row| row.host).collect());
-    Ok(())
+    let known = present.map(|row| row.host).collect();
+    service.data().hosts.set_known(known);
+    Ok(rows)
 }

@@ -100,7 +100,7 @@ fn stripe_insert(place: Place<'_>, ordinal: u64, start: u64, stripe: &Stripe) ->
         other => other.during("stripe_insert")?.cast_unsigned(),
     };
     for block in &stripe.blocks {
-        let host = host_number(place, block.host)?;
+        let host = known_host(place, block.host)?;
         place
             .store
             .prepare_cached(
@@ -137,11 +137,25 @@ pub(super) fn repair_insert(place: Place<'_>, stripe: u64, position: u8) -> Resu
         .map(drop)
 }
 
-/// The row of a Host that may hold blocks.
+/// The row of a Host that may get blocks.
 pub(super) fn host_number(place: Place<'_>, host: NodeId) -> Outcome<u64> {
+    host_row(
+        place,
+        host,
+        "SELECT number FROM host WHERE id = ?1 AND removed IS NULL",
+    )
+}
+
+/// The row of a Host, also of one that gets none any more: what was on its way
+/// there when it was removed is there, and is moved off it.
+fn known_host(place: Place<'_>, host: NodeId) -> Outcome<u64> {
+    host_row(place, host, "SELECT number FROM host WHERE id = ?1")
+}
+
+fn host_row(place: Place<'_>, host: NodeId, sql: &str) -> Outcome<u64> {
     let found = place
         .store
-        .prepare_cached("SELECT number FROM host WHERE id = ?1 AND removed IS NULL")
+        .prepare_cached(sql)
         .and_then(|mut statement| {
             statement
                 .query_row([Sql(host)], |row| own(row, "number"))

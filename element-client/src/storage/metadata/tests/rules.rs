@@ -83,6 +83,16 @@ fn what_was_collected_is_not_named_again() {
 }
 
 #[test]
+fn what_was_on_its_way_to_a_removed_host_is_taken() {
+    let mut store = Store::with_bucket(false);
+    let late = put(1, "a", 20);
+    let host = late.stripes[0].blocks[0].host;
+    store.take(Change::HostRemoved { host }).unwrap();
+    store.take(Change::ObjectPut(late)).unwrap();
+    assert!(query::blocks_count(&store.connection, host).unwrap() > 0);
+}
+
+#[test]
 fn young_garbage_is_left_alone() {
     let mut store = Store::with_bucket(false);
     store.take(Change::ObjectPut(put(1, "a", 20))).unwrap();
