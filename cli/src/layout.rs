@@ -79,7 +79,7 @@ async fn order(client: &Client, command: &Command) -> Result<LayoutTold, Failure
 
 async fn element_of(client: &Client, element: &Element) -> Result<String, Failure> {
     if let Some(element) = &element.element {
-        return Ok(remote::whole_id(client, element).await?);
+        return remote::whole_id(client, element).await;
     }
     let kind = Some(NodeKind::StorageElement);
     let rows = client.resources().list(kind).await?;
