@@ -98,6 +98,12 @@ fn check_header(headers: &HeaderMap, text: &str) -> S3Result<()> {
 /// A URL that somebody with a key has signed for somebody without.
 fn check_presigned(uri: &Uri, headers: &HeaderMap) -> S3Result<()> {
     let wrong = |text: &str| s3_error!(AuthorizationQueryParametersError, "{text}");
+    // It has never been valid: that is answered as for one that is over.
+    let over = |text: &str| {
+        let mut error = wrong(text);
+        error.set_status_code(http::StatusCode::FORBIDDEN);
+        error
+    };
     let value = |name: &str| {
         facts::query_value(uri, name).ok_or_else(|| {
             wrong(
@@ -109,10 +115,9 @@ fn check_presigned(uri: &Uri, headers: &HeaderMap) -> S3Result<()> {
     let expires: i64 = value("X-Amz-Expires")?
         .parse()
         .map_err(|_| wrong("X-Amz-Expires should be a number"))?;
-    let expires =
-        u64::try_from(expires).map_err(|_| wrong("X-Amz-Expires must be non-negative"))?;
+    let expires = u64::try_from(expires).map_err(|_| over("X-Amz-Expires must be non-negative"))?;
     if expires > EXPIRY_SECONDS_MAX {
-        return Err(wrong(
+        return Err(over(
             "X-Amz-Expires must be less than a week (in seconds); that is, the given X-Amz-Expires \
              must be less than 604800 seconds",
         ));
@@ -148,6 +153,16 @@ pub(super) fn check<B>(request: &Request<B>) -> S3Result<()> {
         ));
     }
     let headers = request.headers();
+    // The S3 library takes an empty header for none.
+    if headers
+        .get("content-md5")
+        .is_some_and(http::HeaderValue::is_empty)
+    {
+        return Err(s3_error!(
+            InvalidDigest,
+            "The Content-MD5 you specified was invalid."
+        ));
+    }
     let authorization = headers.get(http::header::AUTHORIZATION);
     if headers.get_all(http::header::AUTHORIZATION).iter().count() > 1 {
         return Err(s3_error!(
@@ -243,6 +258,7 @@ mod tests {
             code(&url("60", "host"), &[("x-amz-acl", "public-read")]),
             "AccessDenied"
         );
+        assert_eq!(code("/b/k", &[("content-md5", "")]), "InvalidDigest");
         assert_eq!(code("/b?prefix=a&Prefix=", &[]), "InvalidArgument");
         assert_eq!(
             code("/b?AWSAccessKeyId=a&Signature=b&Expires=1", &[]),
