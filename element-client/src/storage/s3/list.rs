@@ -16,7 +16,7 @@ use super::{
     acl::owner,
     caller::{Session, bucket_session},
     context::BucketContext,
-    digest, fault,
+    digest, facts, fault,
     object::{
         head::{self, timestamp},
         version,
@@ -92,6 +92,33 @@ pub(super) fn limit(asked: Option<i32>, name: &str) -> S3Result<usize> {
                     "Argument {name} must be an integer between 0 and 2147483647"
                 )
             }),
+    }
+}
+
+/// Some programs do without order, which is no help where keys are grouped. Here
+/// lists are in order anyhow.
+fn check_unordered(uri: &http::Uri, delimiter: Option<&str>) -> S3Result<()> {
+    let is_unordered = facts::query_value(uri, "allow-unordered")
+        .is_some_and(|value| value.eq_ignore_ascii_case("true"));
+    if is_unordered && delimiter.is_some() {
+        return Err(s3_error!(
+            InvalidArgument,
+            "A list without order cannot have a delimiter."
+        ));
+    }
+    Ok(())
+}
+
+/// The prefix as the first form of lists tells it back: as it came. Programs decode
+/// keys there, and not the prefix; what XML cannot carry is encoded anyhow.
+fn prefix_told(encoding: Encoding, prefix: &str) -> String {
+    let is_carried = prefix
+        .chars()
+        .all(|one| !one.is_control() || matches!(one, '\n' | '\r' | '\t'));
+    if is_carried {
+        prefix.to_owned()
+    } else {
+        encoding.write(prefix)
     }
 }
 
@@ -194,11 +221,12 @@ pub(super) async fn objects(
     request: S3Request<ListObjectsInput>,
 ) -> S3Result<S3Response<ListObjectsOutput>> {
     let (session, context) = bucket_session(&request)?;
-    let input = request.input;
+    let (input, uri) = (request.input, request.uri);
     check_prefix(&session, input.prefix.as_deref())?;
     let encoding = Encoding::read(input.encoding_type.as_ref())?;
     let limit = limit(input.max_keys, "maxKeys")?;
     let delimiter = input.delimiter.filter(|delimiter| !delimiter.is_empty());
+    check_unordered(&uri, delimiter.as_deref())?;
     let prefix = input.prefix.unwrap_or_default();
     let marker = input.marker.unwrap_or_default();
     let asked = ListingRequest {
@@ -223,7 +251,7 @@ pub(super) async fn objects(
         .map(|page| encoding.write(marker_of(page)));
     Ok(S3Response::new(ListObjectsOutput {
         name: Some(context.bucket.name.to_string()),
-        prefix: Some(encoding.write(&prefix)),
+        prefix: Some(prefix_told(encoding, &prefix)),
         marker: Some(encoding.write(&marker)),
         max_keys: i32::try_from(limit).ok(),
         is_truncated: Some(listed.next.is_some()),
@@ -242,22 +270,17 @@ pub(super) async fn objects_v2(
     request: S3Request<ListObjectsV2Input>,
 ) -> S3Result<S3Response<ListObjectsV2Output>> {
     let (session, context) = bucket_session(&request)?;
-    let input = request.input;
+    let (input, uri) = (request.input, request.uri);
     check_prefix(&session, input.prefix.as_deref())?;
     let encoding = Encoding::read(input.encoding_type.as_ref())?;
     let limit = limit(input.max_keys, "maxKeys")?;
     let delimiter = input.delimiter.filter(|delimiter| !delimiter.is_empty());
+    check_unordered(&uri, delimiter.as_deref())?;
     let prefix = input.prefix.unwrap_or_default();
     let page = match (&input.continuation_token, &input.start_after) {
         (Some(token), _) if !token.is_empty() => token_read(token)?,
-        (Some(_), _) => {
-            return Err(s3_error!(
-                InvalidArgument,
-                "The continuation token provided is incorrect"
-            ));
-        }
-        (None, Some(key)) => page_after(key, &prefix, delimiter.as_deref()),
-        (None, None) => Page::Start,
+        (_, Some(key)) => page_after(key, &prefix, delimiter.as_deref()),
+        (_, None) => Page::Start,
     };
     let asked = ListingRequest {
         bucket: context.bucket.id,
@@ -460,6 +483,21 @@ mod tests {
         assert_eq!(Encoding::Url.write("foo+1/bar baz"), "foo%2B1/bar%20baz");
         assert_eq!(Encoding::Url.write("ü\n"), "%C3%BC%0A");
         assert_eq!(Encoding::Plain.write("a b"), "a b");
+    }
+
+    #[test]
+    fn prefixes_are_told_as_they_came_where_xml_carries_them() {
+        assert_eq!(prefix_told(Encoding::Url, "a b\n"), "a b\n");
+        assert_eq!(prefix_told(Encoding::Url, "\u{1}"), "%01");
+    }
+
+    #[test]
+    fn lists_without_order_have_no_delimiter() {
+        let of = |query: &str, delimiter| {
+            check_unordered(&format!("/b?{query}").parse().unwrap(), delimiter).is_ok()
+        };
+        assert!(of("allow-unordered=true", None) && of("", Some("/")));
+        assert!(!of("allow-unordered=true&delimiter=/", Some("/")));
     }
 
     proptest! {
