@@ -36,8 +36,7 @@ struct Target<'a> {
     bypass: bool,
 }
 
-/// Deletes; what is not there is gone already, unless something is expected of
-/// it.
+/// Deletes; what is not there is gone already, whatever was expected of it.
 async fn delete_one(
     operations: &Operations,
     session: &Session,
@@ -53,7 +52,6 @@ async fn delete_one(
             .gate
             .permit(session, context, BYPASS_GOVERNANCE, Some(target.key))
             .is_ok();
-    let is_conditional = target.condition != Condition::default();
     let committed = operations
         .store
         .commit(Change::ObjectDelete(ObjectDelete {
@@ -75,8 +73,7 @@ async fn delete_one(
             Applied::Version(outcome) => Some(outcome),
             Applied::Done => None,
         }),
-        Err(problem) if problem.code == Code::NotFound && !is_conditional => Ok(None),
-        Err(problem) if problem.code == Code::NotFound => Err(version::missing()),
+        Err(problem) if problem.code == Code::NotFound => Ok(None),
         Err(problem) => Err(fault::of(&problem)),
     }
 }
@@ -104,7 +101,9 @@ async fn check_details(
     let key = version::key(&input.key)?;
     let choice = version::choice(input.version_id.as_deref())?;
     let found = version::find(&operations.store, context.bucket.id, &key, choice).await?;
-    let found = found.ok_or_else(version::missing)?;
+    let Some(found) = found else {
+        return Ok(());
+    };
     let size = i64::try_from(found.size).ok();
     let seconds = found.created.to_offset_date_time().unix_timestamp();
     let time = input
