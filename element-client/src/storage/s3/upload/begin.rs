@@ -1,6 +1,6 @@
 //! Beginning and aborting uploads.
 
-use gridmart_schemas::id::{UploadId, VersionId};
+use gridmart_schemas::id::UploadId;
 use s3s::{
     S3Request, S3Response, S3Result,
     dto::{
@@ -10,7 +10,7 @@ use s3s::{
     s3_error,
 };
 
-use super::{ALGORITHM, TYPE, missing, required};
+use super::{ALGORITHM, TYPE, missing, required, version_of};
 use crate::storage::{
     metadata::{Change, UploadCreate},
     s3::{
@@ -101,7 +101,7 @@ pub(in super::super) async fn create(
         .store
         .commit(Change::UploadCreate(UploadCreate {
             upload,
-            version: VersionId::generate(),
+            version: version_of(upload),
             bucket: context.bucket.id,
             key: version::key(&input.key)?,
             owner,

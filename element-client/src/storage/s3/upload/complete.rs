@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use gridmart_schemas::problem::Code;
 use s3s::{
-    S3Request, S3Response, S3Result,
+    S3ErrorCode, S3Request, S3Response, S3Result,
     dto::{
         ChecksumType, CompleteMultipartUploadInput, CompleteMultipartUploadOutput, CompletedPart,
         ETag,
@@ -12,14 +12,15 @@ use s3s::{
     s3_error,
 };
 
-use super::{PART_BYTES_MIN, PART_MAX, algorithm, is_full, missing, required};
+use super::{PART_BYTES_MIN, PART_MAX, algorithm, is_full, missing, required, version_of};
 use crate::storage::{
-    metadata::{Change, Part, PartChoice, PartsOf, Upload, UploadComplete, query},
+    metadata::{Change, Part, PartChoice, PartsOf, Upload, UploadComplete, VersionChoice, query},
     s3::{
         caller::bucket_session,
+        context::BucketContext,
         digest::{Algorithm, PartSum, combined, composite, multipart_etag, to_dto},
         fault,
-        object::{condition, write::version_made},
+        object::{condition, version, write::version_made},
         operations::Operations,
         store::Store,
     },
@@ -228,6 +229,60 @@ fn check_whole(
     Ok(())
 }
 
+/// What an upload has become by the same request, which a program repeats whose
+/// answer was lost.
+async fn made(
+    operations: &Operations,
+    context: &BucketContext,
+    input: &CompleteMultipartUploadInput,
+    told: &[CompletedPart],
+) -> S3Result<Option<S3Response<CompleteMultipartUploadOutput>>> {
+    let Ok(upload) = input.upload_id.parse() else {
+        return Ok(None);
+    };
+    let key = version::key(&input.key)?;
+    let choice = VersionChoice::Id(version_of(upload));
+    let found = version::find(&operations.store, context.bucket.id, &key, choice).await?;
+    let etags = told.iter().map(|part| part.e_tag.as_ref().map(ETag::value));
+    let etags: Option<Vec<_>> = etags.collect();
+    let etag = etags.and_then(|etags| multipart_etag(etags.into_iter()));
+    let Some(found) = found.filter(|found| Some(&found.etag) == etag.as_ref()) else {
+        return Ok(None);
+    };
+    let version_id = version::told(&context.bucket, &found);
+    Ok(Some(S3Response::new(output(
+        context,
+        input,
+        found.etag,
+        version_id,
+        &found.head.checksums,
+    ))))
+}
+
+fn output(
+    context: &BucketContext,
+    input: &CompleteMultipartUploadInput,
+    etag: String,
+    version_id: Option<String>,
+    checksums: &BTreeMap<String, String>,
+) -> CompleteMultipartUploadOutput {
+    let checksums = to_dto(checksums);
+    CompleteMultipartUploadOutput {
+        bucket: Some(context.bucket.name.to_string()),
+        checksum_crc32: checksums.checksum_crc32,
+        checksum_crc32c: checksums.checksum_crc32c,
+        checksum_crc64nvme: checksums.checksum_crc64nvme,
+        checksum_sha1: checksums.checksum_sha1,
+        checksum_sha256: checksums.checksum_sha256,
+        checksum_type: checksums.checksum_type,
+        e_tag: Some(ETag::Strong(etag)),
+        key: Some(input.key.clone()),
+        location: Some(format!("/{}/{}", context.bucket.name, input.key)),
+        version_id,
+        ..CompleteMultipartUploadOutput::default()
+    }
+}
+
 pub(in super::super) async fn complete(
     operations: &Operations,
     mut request: S3Request<CompleteMultipartUploadInput>,
@@ -240,7 +295,13 @@ pub(in super::super) async fn complete(
         .and_then(|told| told.parts)
         .unwrap_or_default();
     let input = &request.input;
-    let upload = required(&operations.store, &context, &input.key, &input.upload_id).await?;
+    let upload = match required(&operations.store, &context, &input.key, &input.upload_id).await {
+        Err(error) if *error.code() == S3ErrorCode::NoSuchUpload => {
+            let made = made(operations, &context, input, &told).await?;
+            return made.ok_or(error);
+        }
+        found => found?,
+    };
     let parts = parts_of(&operations.store, &upload).await?;
     let chosen = chosen(&told, &parts, &upload)?;
     let checksums = checksum(&upload, &chosen)?;
@@ -265,24 +326,13 @@ pub(in super::super) async fn complete(
         .await;
     let is_conditional = input.if_match.is_some();
     let committed = committed.map_err(|problem| match problem.code {
-        Code::NotFound if is_conditional => crate::storage::s3::object::version::missing(),
+        Code::NotFound if is_conditional => version::missing(),
         Code::NotFound => missing(),
         Code::InvalidRequest => invalid_part(),
         _ => fault::of(&problem),
     })?;
-    let checksums = to_dto(&checksums);
-    Ok(S3Response::new(CompleteMultipartUploadOutput {
-        bucket: Some(context.bucket.name.to_string()),
-        checksum_crc32: checksums.checksum_crc32,
-        checksum_crc32c: checksums.checksum_crc32c,
-        checksum_crc64nvme: checksums.checksum_crc64nvme,
-        checksum_sha1: checksums.checksum_sha1,
-        checksum_sha256: checksums.checksum_sha256,
-        checksum_type: checksums.checksum_type,
-        e_tag: Some(ETag::Strong(etag)),
-        key: Some(input.key.clone()),
-        location: Some(format!("/{}/{}", context.bucket.name, input.key)),
-        version_id: version_made(&context.bucket, &committed),
-        ..CompleteMultipartUploadOutput::default()
-    }))
+    let version_id = version_made(&context.bucket, &committed);
+    Ok(S3Response::new(output(
+        &context, input, etag, version_id, &checksums,
+    )))
 }

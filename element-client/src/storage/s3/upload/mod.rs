@@ -5,7 +5,7 @@ pub(super) mod complete;
 pub(super) mod list;
 pub(super) mod part;
 
-use gridmart_schemas::id::UploadId;
+use gridmart_schemas::id::{UploadId, VersionId};
 use s3s::{S3Result, s3_error};
 
 use super::{context::BucketContext, digest::Algorithm, fault, object::version, store::Store};
@@ -60,6 +60,12 @@ async fn required(store: &Store, context: &BucketContext, key: &str, id: &str) -
         .await
         .map_err(|problem| fault::of(&problem))?;
     found.ok_or_else(missing)
+}
+
+/// The version that an upload becomes. Its id tells an upload's outcome when the
+/// upload itself is gone.
+const fn version_of(upload: UploadId) -> VersionId {
+    VersionId::from_uuid(*upload.as_uuid())
 }
 
 /// The algorithm of an upload's checksums, if it has any.
