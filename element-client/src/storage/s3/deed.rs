@@ -53,6 +53,10 @@ pub(super) const DELETE_OBJECT_VERSION: Deed = Deed {
     action: "s3:DeleteObjectVersion",
     need: Need::Write,
 };
+pub(super) const LIST_BUCKET: Deed = Deed {
+    action: "s3:ListBucket",
+    need: Need::List,
+};
 pub(super) const BYPASS_GOVERNANCE: Deed = Deed {
     action: "s3:BypassGovernanceRetention",
     need: Need::Own,
@@ -108,7 +112,7 @@ pub(super) fn of(operation: &str, has_version: bool) -> Option<Deed> {
 
 fn of_bucket(operation: &str) -> Option<Deed> {
     Some(match operation {
-        "HeadBucket" | "ListObjects" | "ListObjectsV2" => deed("s3:ListBucket", Need::List),
+        "HeadBucket" | "ListObjects" | "ListObjectsV2" => LIST_BUCKET,
         "ListObjectVersions" => deed("s3:ListBucketVersions", Need::List),
         "ListMultipartUploads" => deed("s3:ListBucketMultipartUploads", Need::List),
         "GetBucketLocation" => deed("s3:GetBucketLocation", Need::List),

@@ -9,7 +9,7 @@ use super::{read, version};
 use crate::storage::s3::{
     caller::Session,
     context::BucketContext,
-    deed::{Deed, Need},
+    deed::{Deed, LIST_BUCKET, Need},
     gate::{Gate, with_fact},
 };
 
@@ -18,6 +18,19 @@ pub(in super::super) struct Asked<'a> {
     pub(in super::super) key: &'a str,
     pub(in super::super) version: Option<&'a str>,
     pub(in super::super) deed: Deed,
+}
+
+/// Whoever may list a bucket may know that there is no such object in it.
+fn absent(
+    gate: &Gate,
+    session: &Session,
+    bucket: &Arc<BucketContext>,
+    asked: &Asked<'_>,
+) -> Option<()> {
+    let may_know = asked.deed.need == Need::Read
+        && !bucket.denies(session, asked.deed, asked.key)
+        && gate.permit(session, bucket, LIST_BUCKET, None).is_ok();
+    may_know.then_some(())
 }
 
 /// Decides about a deed with an object that is there, or may be.
@@ -40,7 +53,7 @@ pub(in super::super) async fn permit(
     let choice = version::choice(asked.version)?;
     let store = &gate.authentication.store;
     let Some(found) = version::find(store, bucket.bucket.id, &key, choice).await? else {
-        return permitted;
+        return permitted.or_else(|error| absent(gate, session, bucket, asked).ok_or(error));
     };
     let permitted = if asks_tags {
         for (tag, value) in &found.head.tags {
