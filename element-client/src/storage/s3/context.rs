@@ -21,6 +21,8 @@ pub(super) struct BucketContext {
     pub(super) public_access: PublicAccessBlockConfiguration,
     /// New objects know their lists of access no more.
     pub(super) is_owner_enforced: bool,
+    /// What others put and give its owner all rights to is its owner's.
+    pub(super) is_owner_preferred: bool,
 }
 
 /// The documents of a bucket as they are kept.
@@ -77,6 +79,12 @@ impl BucketContext {
         let acl = acl.as_deref().map(serde_json::from_str).transpose();
         let ownership: Option<s3s::dto::OwnershipControls> =
             ownership.as_deref().map(settings::read).transpose()?;
+        let has_ownership = |wanted: &str| {
+            ownership.as_ref().is_some_and(|controls| {
+                let mut rules = controls.rules.iter();
+                rules.any(|rule| rule.object_ownership.as_str() == wanted)
+            })
+        };
         Ok(Self {
             rules,
             policy: policy.map_err(|_| unreadable("policy"))?,
@@ -86,10 +94,8 @@ impl BucketContext {
                 .map(settings::read)
                 .transpose()?
                 .unwrap_or_default(),
-            is_owner_enforced: ownership.is_some_and(|controls| {
-                let mut rules = controls.rules.iter();
-                rules.any(|rule| rule.object_ownership.as_str() == "BucketOwnerEnforced")
-            }),
+            is_owner_enforced: has_ownership("BucketOwnerEnforced"),
+            is_owner_preferred: has_ownership("BucketOwnerPreferred"),
             bucket,
         })
     }

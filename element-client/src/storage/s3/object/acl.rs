@@ -59,6 +59,7 @@ pub(in super::super) fn of_input(
         ));
     }
     let acl = match (canned, granted) {
+        (Some("bucket-owner-full-control"), _) if context.is_owner_preferred => return Ok(None),
         (Some(word), _) => Acl::canned(word, owner.clone(), bucket_owner)?,
         (None, Some(acl)) => acl,
         (None, None) if owner == bucket_owner => return Ok(None),
