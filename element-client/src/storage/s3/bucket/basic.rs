@@ -115,6 +115,15 @@ fn born(input: &CreateBucketInput, person: &gridmart_schemas::id::PersonName) ->
     Ok(Born { acl, ownership })
 }
 
+/// The name of a new bucket: each piece between dots is a name in DNS.
+fn name(text: &str) -> S3Result<BucketName> {
+    let is_piece = |piece: &str| !piece.starts_with('-') && !piece.ends_with('-');
+    BucketName::new(text)
+        .ok()
+        .filter(|name| name.as_str().split('.').all(is_piece))
+        .ok_or_else(|| s3_error!(InvalidBucketName, "The specified bucket is not valid."))
+}
+
 pub(in super::super) async fn create(
     operations: &Operations,
     request: S3Request<CreateBucketInput>,
@@ -122,8 +131,7 @@ pub(in super::super) async fn create(
     let session = session(&request)?;
     let person = session.caller.person()?.clone();
     let input = request.input;
-    let name = BucketName::new(&input.bucket)
-        .map_err(|_| s3_error!(InvalidBucketName, "The specified bucket is not valid."))?;
+    let name = name(&input.bucket)?;
     let constraint = input
         .create_bucket_configuration
         .as_ref()
@@ -147,11 +155,19 @@ pub(in super::super) async fn create(
             quota: Quota::default(),
         }))
         .await;
-    if let Err(problem) = created {
-        return Err(match problem.code {
-            Code::AlreadyExists => taken(operations, &name, &person).await,
-            _ => fault::of(&problem),
-        });
+    match created {
+        Ok(_) => {}
+        Err(problem) if problem.code == Code::AlreadyExists => {
+            if !is_the_same(operations, &name, &person, &input, &born).await? {
+                return Err(s3_error!(
+                    BucketAlreadyExists,
+                    "The requested bucket name is not available. The bucket namespace is shared \
+                     by all users of the system. Please select a different name and try again."
+                ));
+            }
+            return Ok(made(&name));
+        }
+        Err(problem) => return Err(fault::of(&problem)),
     }
     let acl = born.acl.as_ref().map(serde_json::to_string).transpose();
     let documents = [
@@ -178,28 +194,31 @@ pub(in super::super) async fn create(
                 .map_err(|problem| fault::of(&problem))?;
         }
     }
-    Ok(S3Response::new(CreateBucketOutput {
-        location: Some(format!("/{name}")),
-    }))
+    Ok(made(&name))
 }
 
-/// The error for a name that is a bucket's.
-async fn taken(
+fn made(name: &BucketName) -> S3Response<CreateBucketOutput> {
+    S3Response::new(CreateBucketOutput {
+        location: Some(format!("/{name}")),
+    })
+}
+
+/// Whether a bucket is there already as it is asked for: to make it again by its
+/// owner does nothing.
+async fn is_the_same(
     operations: &Operations,
     name: &BucketName,
     person: &gridmart_schemas::id::PersonName,
-) -> s3s::S3Error {
-    match bucket_context(&operations.store, name.as_str()).await {
-        Ok(context) if context.rules.owner == *person => s3_error!(
-            BucketAlreadyOwnedByYou,
-            "Your previous request to create the named bucket succeeded and you already own it."
-        ),
-        _ => s3_error!(
-            BucketAlreadyExists,
-            "The requested bucket name is not available. The bucket namespace is shared by all \
-             users of the system. Please select a different name and try again."
-        ),
-    }
+    input: &CreateBucketInput,
+    born: &Born,
+) -> S3Result<bool> {
+    let context = bucket_context(&operations.store, name.as_str()).await?;
+    let private = Acl::private(person.clone());
+    let acl = context.acl.as_ref().unwrap_or(&private);
+    Ok(context.rules.owner == *person
+        && acl == born.acl.as_ref().unwrap_or(&private)
+        && born.ownership.is_none()
+        && context.bucket.object_lock == (input.object_lock_enabled_for_bucket == Some(true)))
 }
 
 pub(in super::super) async fn delete(

@@ -80,9 +80,13 @@ fn check(configuration: &ObjectLockConfiguration) -> S3Result<()> {
         (Some(days), None) if days > 0 => Ok(()),
         (None, Some(years)) if years > 0 => Ok(()),
         (Some(_), Some(_)) | (None, None) => Err(malformed()),
-        _ => Err(s3_error!(
-            InvalidArgument,
-            "Default retention period must be a positive integer value"
-        )),
+        _ => {
+            let mut error = s3s::S3Error::with_message(
+                s3s::S3ErrorCode::Custom("InvalidRetentionPeriod".into()),
+                "Default retention period must be a positive integer value",
+            );
+            error.set_status_code(http::StatusCode::BAD_REQUEST);
+            Err(error)
+        }
     }
 }
