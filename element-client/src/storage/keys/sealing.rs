@@ -1,4 +1,5 @@
-//! The key under which the secrets of access keys are sealed.
+//! The Element's key: the secrets of access keys are sealed under it, and the keys of
+//! objects that are encrypted.
 
 use std::{io, path::Path};
 
@@ -21,7 +22,7 @@ pub(crate) enum SealingError {
     File(#[from] io::Error),
     /// The file holds no key.
     #[error(
-        "the file {FILE} in the data folder is not 32 bytes long; put back its copy, or remove it: access keys must be made anew then"
+        "the file {FILE} in the data folder is not 32 bytes long; put back its copy, or remove it: access keys must be made anew then, and objects encrypted under the Element's key are lost"
     )]
     NoKey,
     /// Not sealed under this key, or for another id.
@@ -55,7 +56,12 @@ impl SealingKey {
         if bytes.len() != KEY_BYTES {
             return Err(SealingError::NoKey);
         }
-        let key = RandomizedNonceKey::new(&AES_256_GCM, &bytes);
+        Self::of(&bytes)
+    }
+
+    /// Takes 32 bytes for a key.
+    pub(crate) fn of(bytes: &[u8]) -> Result<Self, SealingError> {
+        let key = RandomizedNonceKey::new(&AES_256_GCM, bytes);
         key.map(Self).map_err(|_| SealingError::NoKey)
     }
 

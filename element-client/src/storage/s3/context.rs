@@ -23,6 +23,8 @@ pub(super) struct BucketContext {
     pub(super) is_owner_enforced: bool,
     /// What others put and give its owner all rights to is its owner's.
     pub(super) is_owner_preferred: bool,
+    /// New objects are encrypted though nobody asks for it.
+    pub(super) is_encrypted: bool,
 }
 
 /// The documents of a bucket as they are kept.
@@ -32,6 +34,7 @@ struct Kept {
     acl: Option<String>,
     public_access: Option<String>,
     ownership: Option<String>,
+    encryption: Option<String>,
 }
 
 fn kept(connection: &Connection, name: &BucketName) -> Result<Option<Kept>, StoreError> {
@@ -44,6 +47,7 @@ fn kept(connection: &Connection, name: &BucketName) -> Result<Option<Kept>, Stor
         acl: document(DocumentKind::Acl)?,
         public_access: document(DocumentKind::PublicAccessBlock)?,
         ownership: document(DocumentKind::Ownership)?,
+        encryption: document(DocumentKind::Encryption)?,
         ruled: RuledBucket::of(connection, bucket.clone())?,
     }))
 }
@@ -69,6 +73,7 @@ impl BucketContext {
             acl,
             public_access,
             ownership,
+            encryption,
         } = kept;
         let RuledBucket { bucket, rules } = ruled;
         let unreadable = |what: &str| {
@@ -96,6 +101,7 @@ impl BucketContext {
                 .unwrap_or_default(),
             is_owner_enforced: has_ownership("BucketOwnerEnforced"),
             is_owner_preferred: has_ownership("BucketOwnerPreferred"),
+            is_encrypted: encryption.is_some(),
             bucket,
         })
     }

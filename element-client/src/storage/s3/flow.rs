@@ -15,8 +15,9 @@ use s3s::{
 
 use super::{
     digest::{Algorithm, Digested, Digests},
+    encryption::{Cipher, Plain},
     fault,
-    store::{Sink, Source},
+    store::Sink,
 };
 use crate::storage::metadata::Stripe;
 
@@ -35,6 +36,8 @@ pub(super) struct Intake {
     sink: Sink,
     digests: Digests,
     size: u64,
+    /// With its nonce.
+    cipher: Option<(Cipher, u64)>,
 }
 
 impl Intake {
@@ -43,15 +46,27 @@ impl Intake {
             sink,
             digests: Digests::new(algorithms),
             size: 0,
+            cipher: None,
         }
     }
 
+    /// Encrypts what is written; the digests are of what came.
+    pub(super) fn encrypted(mut self, cipher: Option<Cipher>, nonce: u64) -> Self {
+        self.cipher = cipher.map(|cipher| (cipher, nonce));
+        self
+    }
+
     pub(super) async fn push(&mut self, bytes: Bytes) -> S3Result<()> {
+        let offset = self.size;
         self.size = self.size.saturating_add(bytes.len() as u64);
         if self.size > PUT_BYTES_MAX {
             return Err(too_large());
         }
         self.digests.update(&bytes);
+        let bytes = match &self.cipher {
+            Some((cipher, nonce)) => Bytes::from(cipher.apply(*nonce, offset, &bytes)?),
+            None => bytes,
+        };
         self.sink
             .push(bytes)
             .await
@@ -71,7 +86,7 @@ impl Intake {
     }
 
     /// Reads an object to its end.
-    pub(super) async fn take_source(&mut self, mut source: Source) -> S3Result<()> {
+    pub(super) async fn take_source(&mut self, mut source: Plain) -> S3Result<()> {
         while let Some(bytes) = source.next().await {
             self.push(bytes.map_err(|problem| fault::of(&problem))?)
                 .await?;
@@ -120,7 +135,7 @@ pub(super) fn too_large() -> s3s::S3Error {
 }
 
 /// The body of an answer: an object's bytes as they are read.
-pub(super) fn blob(source: Source, length: u64) -> StreamingBlob {
+pub(super) fn blob(source: Plain, length: u64) -> StreamingBlob {
     let stream = futures_util::stream::unfold(Some(source), |source| async move {
         let mut source = source?;
         match source.next().await? {

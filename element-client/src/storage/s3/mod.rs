@@ -22,6 +22,7 @@ mod cors;
 mod deed;
 mod digest;
 mod door;
+mod encryption;
 mod facts;
 mod fault;
 mod flow;

@@ -30,16 +30,17 @@ use s3s::{
         ListMultipartUploadsInput, ListMultipartUploadsOutput, ListObjectVersionsInput,
         ListObjectVersionsOutput, ListObjectsInput, ListObjectsOutput, ListObjectsV2Input,
         ListObjectsV2Output, ListPartsInput, ListPartsOutput, PutBucketAclInput,
-        PutBucketAclOutput, PutBucketCorsInput, PutBucketCorsOutput,
-        PutBucketLifecycleConfigurationInput, PutBucketLifecycleConfigurationOutput,
-        PutBucketOwnershipControlsInput, PutBucketOwnershipControlsOutput, PutBucketPolicyInput,
-        PutBucketPolicyOutput, PutBucketTaggingInput, PutBucketTaggingOutput,
-        PutBucketVersioningInput, PutBucketVersioningOutput, PutObjectAclInput, PutObjectAclOutput,
-        PutObjectInput, PutObjectLegalHoldInput, PutObjectLegalHoldOutput,
-        PutObjectLockConfigurationInput, PutObjectLockConfigurationOutput, PutObjectOutput,
-        PutObjectRetentionInput, PutObjectRetentionOutput, PutObjectTaggingInput,
-        PutObjectTaggingOutput, PutPublicAccessBlockInput, PutPublicAccessBlockOutput,
-        UploadPartCopyInput, UploadPartCopyOutput, UploadPartInput, UploadPartOutput,
+        PutBucketAclOutput, PutBucketCorsInput, PutBucketCorsOutput, PutBucketEncryptionInput,
+        PutBucketEncryptionOutput, PutBucketLifecycleConfigurationInput,
+        PutBucketLifecycleConfigurationOutput, PutBucketOwnershipControlsInput,
+        PutBucketOwnershipControlsOutput, PutBucketPolicyInput, PutBucketPolicyOutput,
+        PutBucketTaggingInput, PutBucketTaggingOutput, PutBucketVersioningInput,
+        PutBucketVersioningOutput, PutObjectAclInput, PutObjectAclOutput, PutObjectInput,
+        PutObjectLegalHoldInput, PutObjectLegalHoldOutput, PutObjectLockConfigurationInput,
+        PutObjectLockConfigurationOutput, PutObjectOutput, PutObjectRetentionInput,
+        PutObjectRetentionOutput, PutObjectTaggingInput, PutObjectTaggingOutput,
+        PutPublicAccessBlockInput, PutPublicAccessBlockOutput, UploadPartCopyInput,
+        UploadPartCopyOutput, UploadPartInput, UploadPartOutput,
     },
 };
 use std::sync::Arc;
@@ -51,7 +52,7 @@ use super::{
     store::Store,
     upload,
 };
-use crate::storage::metadata::DocumentKind;
+use crate::storage::{keys::SealingKey, metadata::DocumentKind};
 
 /// What the operations work on.
 #[derive(Clone)]
@@ -66,6 +67,11 @@ pub(super) struct Operations {
 impl Operations {
     pub(super) fn redundancy(&self) -> Redundancy {
         (self.redundancy)()
+    }
+
+    /// The Element's own key, under which those of objects are sealed.
+    pub(super) fn sealing(&self) -> &SealingKey {
+        &self.gate.authentication.sealing
     }
 }
 
@@ -308,6 +314,13 @@ impl S3 for Operations {
         request: S3Request<GetBucketEncryptionInput>,
     ) -> S3Result<S3Response<GetBucketEncryptionOutput>> {
         documents::get_encryption(self, request).await
+    }
+
+    async fn put_bucket_encryption(
+        &self,
+        request: S3Request<PutBucketEncryptionInput>,
+    ) -> S3Result<S3Response<PutBucketEncryptionOutput>> {
+        documents::put_encryption(self, request).await
     }
 
     async fn delete_bucket_encryption(

@@ -1,6 +1,7 @@
 //! The door as programs see it, over storage in memory.
 
 mod client;
+mod encryption_test;
 mod object_test;
 mod scene;
 mod signature_test;

@@ -9,9 +9,10 @@ use s3s::{
         GetBucketEncryptionOutput, GetBucketLifecycleConfigurationOutput,
         GetBucketOwnershipControlsOutput, GetBucketTaggingOutput, GetPublicAccessBlockOutput,
         OwnershipControls, PublicAccessBlockConfiguration, PutBucketCorsInput, PutBucketCorsOutput,
-        PutBucketLifecycleConfigurationInput, PutBucketLifecycleConfigurationOutput,
-        PutBucketOwnershipControlsInput, PutBucketOwnershipControlsOutput, PutBucketTaggingInput,
-        PutBucketTaggingOutput, PutPublicAccessBlockInput, PutPublicAccessBlockOutput, Tagging,
+        PutBucketEncryptionInput, PutBucketEncryptionOutput, PutBucketLifecycleConfigurationInput,
+        PutBucketLifecycleConfigurationOutput, PutBucketOwnershipControlsInput,
+        PutBucketOwnershipControlsOutput, PutBucketTaggingInput, PutBucketTaggingOutput,
+        PutPublicAccessBlockInput, PutPublicAccessBlockOutput, Tagging,
     },
     s3_error,
     xml::Deserialize,
@@ -19,7 +20,10 @@ use s3s::{
 
 use crate::storage::{
     metadata::{Change, DocumentKind, query},
-    s3::{caller::bucket_session, cors, fault, lifecycle, operations::Operations, settings},
+    s3::{
+        caller::bucket_session, cors, encryption::Wanted, fault, lifecycle, operations::Operations,
+        settings,
+    },
 };
 
 /// Tags of a bucket, as S3 has it.
@@ -64,13 +68,14 @@ async fn required<D: for<'xml> Deserialize<'xml>, T>(
     kind: DocumentKind,
     missing: S3ErrorCode,
 ) -> S3Result<D> {
-    match kept(operations, request, kind).await? {
-        Some(text) => settings::read(&text),
-        None => Err(s3s::S3Error::with_message(
-            missing,
-            "The configuration does not exist",
-        )),
+    if let Some(text) = kept(operations, request, kind).await? {
+        return settings::read(&text);
     }
+    let text = "The configuration does not exist";
+    let mut error = s3s::S3Error::with_message(missing, text);
+    // The S3 library does not know it of all of them.
+    error.set_status_code(http::StatusCode::NOT_FOUND);
+    Err(error)
 }
 
 /// Takes a setting away; what was not there is gone all the same.
@@ -192,16 +197,9 @@ pub(in super::super) async fn get_public_access<T>(
 ) -> S3Result<S3Response<GetPublicAccessBlockOutput>> {
     let missing = S3ErrorCode::Custom("NoSuchPublicAccessBlockConfiguration".into());
     let kind = DocumentKind::PublicAccessBlock;
-    let found: S3Result<PublicAccessBlockConfiguration> =
-        required(operations, &request, kind, missing.clone()).await;
-    let found = found.map_err(|mut error| {
-        if *error.code() == missing {
-            error.set_status_code(http::StatusCode::NOT_FOUND);
-        }
-        error
-    });
+    let found = required(operations, &request, kind, missing).await?;
     Ok(S3Response::new(GetPublicAccessBlockOutput {
-        public_access_block_configuration: Some(found?),
+        public_access_block_configuration: Some(found),
     }))
 }
 
@@ -253,6 +251,28 @@ pub(in super::super) async fn put_lifecycle(
     Ok(S3Response::new(
         PutBucketLifecycleConfigurationOutput::default(),
     ))
+}
+
+/// That all new objects are encrypted under the Element's key.
+pub(in super::super) async fn put_encryption(
+    operations: &Operations,
+    request: S3Request<PutBucketEncryptionInput>,
+) -> S3Result<S3Response<PutBucketEncryptionOutput>> {
+    let rules = &request.input.server_side_encryption_configuration.rules;
+    let [rule] = rules.as_slice() else {
+        return Err(s3_error!(MalformedXML, "One rule is expected."));
+    };
+    let default = rule.apply_server_side_encryption_by_default.as_ref();
+    let default = default.ok_or_else(|| s3_error!(MalformedXML))?;
+    Wanted::read(
+        Some(&default.sse_algorithm),
+        default.kms_master_key_id.as_deref(),
+        [None; 3],
+        false,
+    )?;
+    let text = settings::write(&request.input.server_side_encryption_configuration)?;
+    keep(operations, &request, DocumentKind::Encryption, Some(text)).await?;
+    Ok(S3Response::new(PutBucketEncryptionOutput::default()))
 }
 
 pub(in super::super) async fn get_encryption<T>(

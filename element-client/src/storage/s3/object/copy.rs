@@ -15,7 +15,7 @@ use super::{
     condition::{self, ReadConditions},
     head::{self, timestamp, told},
     lock, version,
-    write::{NewObject, refuse_encryption, version_made, write_fault},
+    write::{NewObject, version_made, write_fault},
 };
 use crate::storage::{
     metadata::{Change, ObjectHead, ObjectPut, ObjectVersion},
@@ -24,6 +24,7 @@ use crate::storage::{
         context::{BucketContext, bucket_context},
         deed::{GET_OBJECT, GET_OBJECT_VERSION},
         digest::{self, Algorithm},
+        encryption::{self, CustomerKey, Wanted, customer, plain, source_customer},
         flow::{self, Intake},
         operations::Operations,
     },
@@ -121,6 +122,7 @@ fn head_of(input: &mut CopyObjectInput, original: &ObjectVersion) -> S3Result<Ob
         original.head.clone()
     };
     head.headers.remove(head::ACL);
+    encryption::forget(&mut head);
     head.tags = if replaces_tags {
         told.tags
     } else {
@@ -144,14 +146,13 @@ pub(in super::super) async fn copy(
 ) -> S3Result<S3Response<CopyObjectOutput>> {
     let (session, context) = bucket_session(&request)?;
     let input = &mut request.input;
-    refuse_encryption(
+    let wanted = Wanted::read(
         input.server_side_encryption.as_ref(),
-        [
-            &input.sse_customer_algorithm,
-            &input.sse_customer_key,
-            &input.copy_source_sse_customer_key,
-        ],
+        input.ssekms_key_id.as_deref(),
+        customer!(input),
+        context.is_encrypted,
     )?;
+    let key = CustomerKey::read(source_customer!(input))?;
     let conditions = source_conditions!(input);
     let original = Original::find(operations, &session, &input.copy_source, &conditions).await?;
     if original.version.size > flow::PUT_BYTES_MAX {
@@ -168,6 +169,9 @@ pub(in super::super) async fn copy(
             .as_ref()
             .is_none_or(|word| word.as_str() == "COPY")
         && input.storage_class.is_none()
+        && input.server_side_encryption.is_none()
+        && wanted.customer().is_none()
+        && key.is_none()
         && input.website_redirect_location.is_none();
     if changes_nothing {
         return Err(s3_error!(
@@ -195,7 +199,7 @@ pub(in super::super) async fn copy(
         input.object_lock_legal_hold_status.as_ref(),
     )
     .await?;
-    let object = NewObject {
+    let mut object = NewObject {
         key: version::key(&input.key)?,
         version: VersionId::generate(),
         head,
@@ -203,30 +207,35 @@ pub(in super::super) async fn copy(
         legal_hold: protection.legal_hold,
     };
     let algorithms = algorithms(input, &original.version)?;
-    transfer(operations, &context, original, object, algorithms).await
+    let cipher = object.seal(operations, &wanted)?;
+    let told = encryption::told(&object.head, wanted.customer());
+    let size = original.version.size;
+    let source = plain(operations, &original.version, 0..size, key.as_ref()).await?;
+    let sink = operations
+        .store
+        .write_data(object.target(&context.bucket))?;
+    let mut intake = Intake::new(sink, algorithms).encrypted(cipher, 0);
+    intake.take_source(source).await?;
+    let mut response = finish(operations, &context, &original, object, intake).await?;
+    response.output.server_side_encryption = told.server;
+    response.output.sse_customer_algorithm = told.algorithm;
+    response.output.sse_customer_key_md5 = told.md5;
+    Ok(response)
 }
 
-async fn transfer(
+async fn finish(
     operations: &Operations,
     context: &BucketContext,
-    original: Original,
+    original: &Original,
     mut object: NewObject,
-    algorithms: Vec<Algorithm>,
+    intake: Intake,
 ) -> S3Result<S3Response<CopyObjectOutput>> {
-    let store = &operations.store;
-    let mut intake = Intake::new(
-        store.write_data(object.target(&context.bucket))?,
-        algorithms,
-    );
-    let size = original.version.size;
-    intake
-        .take_source(store.read_data(&original.version, 0..size)?)
-        .await?;
     let taken = intake.whole().finish().await?;
     let etag = hex::encode(taken.digested.md5);
     object.head.checksums = digest::to_metadata(&taken.digested.checksums);
     let checksums = digest::to_dto(&object.head.checksums);
-    let committed = store
+    let committed = operations
+        .store
         .commit(Change::ObjectPut(ObjectPut {
             bucket: context.bucket.id,
             key: object.key,

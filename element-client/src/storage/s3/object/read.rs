@@ -15,7 +15,14 @@ use super::{
 };
 use crate::storage::{
     metadata::{ObjectVersion, PartsOf, query},
-    s3::{caller::bucket_session, digest, fault, operations::Operations, store::Store},
+    s3::{
+        caller::bucket_session,
+        digest,
+        encryption::{self, CustomerKey, customer, plain},
+        fault,
+        operations::Operations,
+        store::Store,
+    },
 };
 
 /// What of an object is asked for.
@@ -125,7 +132,7 @@ fn wants_checksums(mode: Option<&dto::ChecksumMode>, given: &Given) -> bool {
 
 /// Fills what GET and HEAD answer alike.
 macro_rules! answer {
-    ($output:ident, $input:expr, $bucket:expr, $version:expr, $given:expr) => {{
+    ($output:ident, $input:expr, $context:expr, $version:expr, $given:expr, $encryption:expr) => {{
         let (version, given) = ($version, $given);
         let checksums = wants_checksums($input.checksum_mode.as_ref(), given)
             .then(|| digest::to_dto(&version.head.checksums))
@@ -153,14 +160,17 @@ macro_rules! answer {
             content_type: or_asked(&$input.response_content_type, "content-type")
                 .or_else(|| Some(CONTENT_TYPE_DEFAULT.to_owned())),
             e_tag: Some(ETag::Strong(version.etag.clone())),
+            server_side_encryption: $encryption.server,
+            sse_customer_algorithm: $encryption.algorithm,
+            sse_customer_key_md5: $encryption.md5,
             expires: $input.response_expires.clone().or_else(|| expires(told)),
             last_modified: Some(timestamp(version.created)),
             metadata: metadata(told),
-            object_lock_legal_hold_status: lock::hold_status($bucket, version),
+            object_lock_legal_hold_status: lock::hold_status(&$context.bucket, version),
             object_lock_mode: lock::mode(version),
             object_lock_retain_until_date: lock::until(version),
             parts_count: given.parts,
-            version_id: version::told($bucket, version),
+            version_id: version::told(&$context.bucket, version),
             website_redirect_location: header(told, "x-amz-website-redirect-location"),
             ..$output::default()
         }
@@ -199,18 +209,20 @@ pub(in super::super) async fn get(
         if_unmodified_since: input.if_unmodified_since.clone(),
     };
     conditions.check(&found)?;
+    let customer = CustomerKey::read(customer!(input))?;
+    let told = encryption::told(&found.head, customer.as_ref());
     let asked = Asked {
         range: input.range,
         part: input.part_number,
     };
     let given = given(store, &found, &asked).await?;
-    let mut output = answer!(GetObjectOutput, input, bucket, &found, &given);
+    let mut output = answer!(GetObjectOutput, input, context, &found, &given, told);
     output.tag_count = i32::try_from(found.head.tags.len())
         .ok()
         .filter(|count| *count > 0);
     let length = given.length();
     output.body = Some(crate::storage::s3::flow::blob(
-        store.read_data(&found, given.range)?,
+        plain(operations, &found, given.range, customer.as_ref()).await?,
         length,
     ));
     Ok(S3Response::new(output))
@@ -234,12 +246,20 @@ pub(in super::super) async fn head(
         if_unmodified_since: input.if_unmodified_since.clone(),
     };
     conditions.check(&found)?;
+    let customer = CustomerKey::read(customer!(input))?;
+    let told = encryption::told(&found.head, customer.as_ref());
+    encryption::open(
+        &found.head,
+        customer.as_ref(),
+        operations.sealing(),
+        found.id,
+    )?;
     let asked = Asked {
         range: input.range,
         part: input.part_number,
     };
     let given = given(store, &found, &asked).await?;
-    let output = answer!(HeadObjectOutput, input, bucket, &found, &given);
+    let output = answer!(HeadObjectOutput, input, context, &found, &given, told);
     let mut response = S3Response::new(output);
     if given.is_partial {
         response.status = Some(http::StatusCode::PARTIAL_CONTENT);

@@ -6,7 +6,7 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use gridmart_schemas::id::VersionId;
 use s3s::{
     S3Request, S3Response, S3Result, TrailingHeaders,
-    dto::{ETag, PutObjectInput, PutObjectOutput, ServerSideEncryption},
+    dto::{ETag, PutObjectInput, PutObjectOutput},
     s3_error,
 };
 
@@ -24,6 +24,7 @@ use crate::storage::{
         caller::bucket_session,
         context::BucketContext,
         digest::{self, Algorithm, Checksums, Digested},
+        encryption::{self, Cipher, Wanted, customer},
         fault,
         flow::{self, Intake},
         operations::Operations,
@@ -178,17 +179,6 @@ fn md5_read(text: &str) -> S3Result<[u8; 16]> {
     bytes.ok_or_else(|| s3_error!(InvalidDigest, "The Content-MD5 you specified was invalid."))
 }
 
-/// What there is no encryption for.
-pub(in super::super) fn refuse_encryption(
-    server: Option<&ServerSideEncryption>,
-    customer: [&Option<String>; 3],
-) -> S3Result<()> {
-    if server.is_some() || customer.iter().any(|header| header.is_some()) {
-        return fault::not_implemented("Encryption by the server");
-    }
-    Ok(())
-}
-
 /// An object that is about to be made.
 pub(in super::super) struct NewObject {
     pub(in super::super) key: ObjectKey,
@@ -199,6 +189,15 @@ pub(in super::super) struct NewObject {
 }
 
 impl NewObject {
+    /// Gives it a key of its own, if it is to be encrypted.
+    pub(in super::super) fn seal(
+        &mut self,
+        operations: &Operations,
+        wanted: &Wanted,
+    ) -> S3Result<Option<Cipher>> {
+        encryption::begin(&mut self.head, wanted, operations.sealing(), self.version)
+    }
+
     pub(in super::super) fn target(&self, bucket: &Bucket) -> DataTarget {
         DataTarget {
             bucket: bucket.id,
@@ -235,13 +234,11 @@ pub(in super::super) async fn put(
     let (session, context) = bucket_session(&request)?;
     let expected = expected!(request)?;
     let input = &mut request.input;
-    refuse_encryption(
+    let wanted = Wanted::read(
         input.server_side_encryption.as_ref(),
-        [
-            &input.sse_customer_algorithm,
-            &input.sse_customer_key,
-            &input.sse_customer_key_md5,
-        ],
+        input.ssekms_key_id.as_deref(),
+        customer!(input),
+        context.is_encrypted,
     )?;
     if input.write_offset_bytes.is_some() {
         return fault::not_implemented("Appending to objects");
@@ -270,7 +267,7 @@ pub(in super::super) async fn put(
         input.object_lock_legal_hold_status.as_ref(),
     )
     .await?;
-    let object = NewObject {
+    let mut object = NewObject {
         key: version::key(&input.key)?,
         version: VersionId::generate(),
         head,
@@ -278,16 +275,20 @@ pub(in super::super) async fn put(
         legal_hold: protection.legal_hold,
     };
     let condition = condition::on_write(input.if_match.as_ref(), input.if_none_match.as_ref());
-    let mut intake = Intake::new(
-        operations
-            .store
-            .write_data(object.target(&context.bucket))?,
-        expected.algorithms(),
-    );
+    let cipher = object.seal(operations, &wanted)?;
+    let sink = operations
+        .store
+        .write_data(object.target(&context.bucket))?;
+    let mut intake = Intake::new(sink, expected.algorithms()).encrypted(cipher, 0);
     intake.take_body(input.body.take()).await?;
     let whole = intake.whole();
     expected.check(&whole.digested)?;
-    finish(operations, &context, object, whole, condition).await
+    let told = encryption::told(&object.head, wanted.customer());
+    let mut response = finish(operations, &context, object, whole, condition).await?;
+    response.output.server_side_encryption = told.server;
+    response.output.sse_customer_algorithm = told.algorithm;
+    response.output.sse_customer_key_md5 = told.md5;
+    Ok(response)
 }
 
 /// Makes the bytes durable, and then the object.

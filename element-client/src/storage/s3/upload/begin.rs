@@ -16,12 +16,12 @@ use crate::storage::{
     s3::{
         caller::{Caller, bucket_session},
         digest::Algorithm,
+        encryption::{self, Wanted, customer},
         fault,
         object::{
             acl,
             head::{self, told},
             lock, version,
-            write::refuse_encryption,
         },
         operations::Operations,
     },
@@ -49,13 +49,11 @@ pub(in super::super) async fn create(
 ) -> S3Result<S3Response<CreateMultipartUploadOutput>> {
     let (session, context) = bucket_session(&request)?;
     let input = &mut request.input;
-    refuse_encryption(
+    let wanted = Wanted::read(
         input.server_side_encryption.as_ref(),
-        [
-            &input.sse_customer_algorithm,
-            &input.sse_customer_key,
-            &input.sse_customer_key_md5,
-        ],
+        input.ssekms_key_id.as_deref(),
+        customer!(input),
+        context.is_encrypted,
     )?;
     let mut head = told!(input).into_head()?;
     let list = acl::of_input(
@@ -93,6 +91,8 @@ pub(in super::super) async fn create(
     )
     .await?;
     let upload = UploadId::generate();
+    encryption::begin(&mut head, &wanted, operations.sealing(), version_of(upload))?;
+    let told = encryption::told(&head, wanted.customer());
     let owner = match &session.caller {
         Caller::Person { name, .. } => name.clone(),
         Caller::Anonymous => context.rules.owner.clone(),
@@ -117,6 +117,9 @@ pub(in super::super) async fn create(
         checksum_type: kind.map(ChecksumType::from_static),
         key: Some(input.key.clone()),
         upload_id: Some(upload.to_string()),
+        server_side_encryption: told.server,
+        sse_customer_algorithm: told.algorithm,
+        sse_customer_key_md5: told.md5,
         ..CreateMultipartUploadOutput::default()
     }))
 }

@@ -14,11 +14,14 @@ use s3s::{
 
 use super::{PART_BYTES_MIN, PART_MAX, algorithm, is_full, missing, required, version_of};
 use crate::storage::{
-    metadata::{Change, Part, PartChoice, PartsOf, Upload, UploadComplete, VersionChoice, query},
+    metadata::{
+        Change, ObjectHead, Part, PartChoice, PartsOf, Upload, UploadComplete, VersionChoice, query,
+    },
     s3::{
         caller::bucket_session,
         context::BucketContext,
         digest::{Algorithm, PartSum, combined, composite, multipart_etag, to_dto},
+        encryption::told,
         fault,
         object::{condition, version, write::version_made},
         operations::Operations,
@@ -253,18 +256,16 @@ async fn made(
     Ok(Some(S3Response::new(output(
         context,
         input,
-        found.etag,
-        version_id,
-        &found.head.checksums,
+        (found.etag, version_id),
+        (&found.head, &found.head.checksums),
     ))))
 }
 
 fn output(
     context: &BucketContext,
     input: &CompleteMultipartUploadInput,
-    etag: String,
-    version_id: Option<String>,
-    checksums: &BTreeMap<String, String>,
+    (etag, version_id): (String, Option<String>),
+    (head, checksums): (&ObjectHead, &BTreeMap<String, String>),
 ) -> CompleteMultipartUploadOutput {
     let checksums = to_dto(checksums);
     CompleteMultipartUploadOutput {
@@ -279,6 +280,7 @@ fn output(
         key: Some(input.key.clone()),
         location: Some(format!("/{}/{}", context.bucket.name, input.key)),
         version_id,
+        server_side_encryption: told(head, None).server,
         ..CompleteMultipartUploadOutput::default()
     }
 }
@@ -333,6 +335,9 @@ pub(in super::super) async fn complete(
     })?;
     let version_id = version_made(&context.bucket, &committed);
     Ok(S3Response::new(output(
-        &context, input, etag, version_id, &checksums,
+        &context,
+        input,
+        (etag, version_id),
+        (&upload.head, &checksums),
     )))
 }

@@ -17,12 +17,13 @@ use crate::storage::{
         caller::bucket_session,
         context::BucketContext,
         digest::{self, Algorithm},
+        encryption::{self, Cipher, CustomerKey, NONCE, customer, plain, source_customer},
         fault,
         flow::{self, Intake, Whole},
         object::{
             copy::{Original, source_conditions},
             head::timestamp,
-            write::{expected, refuse_encryption},
+            write::expected,
         },
         operations::Operations,
         store::Sink,
@@ -56,16 +57,44 @@ struct Made {
     committed: Committed,
 }
 
+/// How a part is encrypted, if its upload is: each with a nonce of its own, also
+/// when one is put again.
+struct Sealing {
+    cipher: Option<Cipher>,
+    nonce: u64,
+}
+
+impl Sealing {
+    fn begin(
+        operations: &Operations,
+        upload: &Upload,
+        customer: Option<&CustomerKey>,
+    ) -> S3Result<Self> {
+        let sealing = operations.sealing();
+        Ok(Self {
+            cipher: encryption::open(&upload.head, customer, sealing, upload.version)?,
+            nonce: rand::random(),
+        })
+    }
+
+    fn intake(&self, sink: Sink, algorithms: impl IntoIterator<Item = Algorithm>) -> Intake {
+        Intake::new(sink, algorithms).encrypted(self.cipher.clone(), self.nonce)
+    }
+}
+
 async fn finish(
     operations: &Operations,
     upload: &Upload,
     number: u16,
-    whole: Whole,
+    (whole, sealing): (Whole, &Sealing),
 ) -> S3Result<Made> {
     let taken = whole.finish().await?;
     let etag = hex::encode(taken.digested.md5);
-    let checksums = digest::to_metadata(&taken.digested.checksums);
+    let mut checksums = digest::to_metadata(&taken.digested.checksums);
     let told = digest::to_dto(&checksums);
+    if sealing.cipher.is_some() {
+        checksums.insert(NONCE.to_owned(), format!("{:x}", sealing.nonce));
+    }
     let committed = operations
         .store
         .commit(Change::PartPut(PartPut {
@@ -94,14 +123,7 @@ pub(in super::super) async fn put(
 ) -> S3Result<S3Response<UploadPartOutput>> {
     let (_, context) = bucket_session(&request)?;
     let input = &request.input;
-    refuse_encryption(
-        None,
-        [
-            &input.sse_customer_algorithm,
-            &input.sse_customer_key,
-            &input.sse_customer_key_md5,
-        ],
-    )?;
+    let customer = CustomerKey::read(customer!(input))?;
     let number = number(input.part_number)?;
     let length = input
         .content_length
@@ -122,11 +144,14 @@ pub(in super::super) async fn put(
         ));
     }
     let expected = expected.with(wanted);
-    let mut intake = Intake::new(sink(operations, &context, &upload)?, expected.algorithms());
+    let sealing = Sealing::begin(operations, &upload, customer.as_ref())?;
+    let sink = sink(operations, &context, &upload)?;
+    let mut intake = sealing.intake(sink, expected.algorithms());
     intake.take_body(request.input.body.take()).await?;
     let whole = intake.whole();
     expected.check(&whole.digested)?;
-    let made = finish(operations, &upload, number, whole).await?;
+    let made = finish(operations, &upload, number, (whole, &sealing)).await?;
+    let told = encryption::told(&upload.head, customer.as_ref());
     Ok(S3Response::new(UploadPartOutput {
         checksum_crc32: made.checksums.checksum_crc32,
         checksum_crc32c: made.checksums.checksum_crc32c,
@@ -134,6 +159,9 @@ pub(in super::super) async fn put(
         checksum_sha1: made.checksums.checksum_sha1,
         checksum_sha256: made.checksums.checksum_sha256,
         e_tag: Some(ETag::Strong(made.etag)),
+        server_side_encryption: told.server,
+        sse_customer_algorithm: told.algorithm,
+        sse_customer_key_md5: told.md5,
         ..UploadPartOutput::default()
     }))
 }
@@ -173,25 +201,20 @@ pub(in super::super) async fn copy(
 ) -> S3Result<S3Response<UploadPartCopyOutput>> {
     let (session, context) = bucket_session(&request)?;
     let input = request.input;
-    refuse_encryption(
-        None,
-        [
-            &input.sse_customer_algorithm,
-            &input.sse_customer_key,
-            &input.copy_source_sse_customer_key,
-        ],
-    )?;
+    let customer = CustomerKey::read(customer!(input))?;
+    let source_key = CustomerKey::read(source_customer!(input))?;
     let number = number(input.part_number)?;
     let upload = required(&operations.store, &context, &input.key, &input.upload_id).await?;
     let conditions = source_conditions!(input);
     let original = Original::find(operations, &session, &input.copy_source, &conditions).await?;
     let range = source_range(input.copy_source_range.as_deref(), original.version.size)?;
     let algorithms: Option<Algorithm> = algorithm(&upload);
-    let mut intake = Intake::new(sink(operations, &context, &upload)?, algorithms);
-    intake
-        .take_source(operations.store.read_data(&original.version, range)?)
-        .await?;
-    let made = finish(operations, &upload, number, intake.whole()).await?;
+    let sealing = Sealing::begin(operations, &upload, customer.as_ref())?;
+    let source = plain(operations, &original.version, range, source_key.as_ref()).await?;
+    let mut intake = sealing.intake(sink(operations, &context, &upload)?, algorithms);
+    intake.take_source(source).await?;
+    let made = finish(operations, &upload, number, (intake.whole(), &sealing)).await?;
+    let told = encryption::told(&upload.head, customer.as_ref());
     Ok(S3Response::new(UploadPartCopyOutput {
         copy_part_result: Some(CopyPartResult {
             checksum_crc32: made.checksums.checksum_crc32,
@@ -203,6 +226,9 @@ pub(in super::super) async fn copy(
             last_modified: Some(timestamp(made.committed.time)),
         }),
         copy_source_version_id: original.version_told(),
+        server_side_encryption: told.server,
+        sse_customer_algorithm: told.algorithm,
+        sse_customer_key_md5: told.md5,
         ..UploadPartCopyOutput::default()
     }))
 }
