@@ -26,6 +26,7 @@ mod encryption;
 mod facts;
 mod fault;
 mod flow;
+mod form;
 mod gate;
 mod guard;
 mod lifecycle;

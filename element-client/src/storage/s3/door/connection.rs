@@ -16,7 +16,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{S3Limits, body::PacedBody, io::StallCut, serve::Place};
-use crate::storage::s3::{caller::Remote, cors, guard, settings, store::Store};
+use crate::storage::s3::{caller::Remote, cors, form, guard, settings, store::Store};
 
 /// What answers requests. Clones share everything.
 #[derive(Clone)]
@@ -122,7 +122,7 @@ impl Answering {
         if let Err(error) = guard::check(&request) {
             return refused(&error, "");
         }
-        let Ok(_form) = self.form_permit(&request).await else {
+        let Ok(form) = self.form_permit(&request).await else {
             return refused(&s3_error!(SlowDown, "Please reduce your request rate."), "");
         };
         let is_chunked = request
@@ -134,6 +134,9 @@ impl Answering {
             request.map(|body| Body::http_body_unsync(PacedBody::new(body, &limits, is_chunked)));
         request.extensions_mut().insert(remote);
         match self.service.call(request).await {
+            Ok(response) if form.is_some() => {
+                form::answered(response).unwrap_or_else(|error| refused(&error, ""))
+            }
             Ok(response) => response,
             Err(error) => {
                 let error = s3s::StdError::from(error);
