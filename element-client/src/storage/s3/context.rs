@@ -4,7 +4,7 @@ use gridmart_schemas::scalar::BucketName;
 use rusqlite::Connection;
 use s3s::{S3Result, dto::PublicAccessBlockConfiguration, s3_error};
 
-use super::{acl::Acl, fault, policy::Policy, settings, store::Store};
+use super::{acl::Acl, fault, lifecycle::Notices, policy::Policy, settings, store::Store};
 use crate::storage::{
     bucket::RuledBucket,
     metadata::{Bucket, DocumentKind, StoreError, query},
@@ -25,6 +25,8 @@ pub(super) struct BucketContext {
     pub(super) is_owner_preferred: bool,
     /// New objects are encrypted though nobody asks for it.
     pub(super) is_encrypted: bool,
+    /// When objects are over.
+    pub(super) notices: Notices,
 }
 
 /// The documents of a bucket as they are kept.
@@ -35,6 +37,7 @@ struct Kept {
     public_access: Option<String>,
     ownership: Option<String>,
     encryption: Option<String>,
+    lifecycle: Option<String>,
 }
 
 fn kept(connection: &Connection, name: &BucketName) -> Result<Option<Kept>, StoreError> {
@@ -48,6 +51,7 @@ fn kept(connection: &Connection, name: &BucketName) -> Result<Option<Kept>, Stor
         public_access: document(DocumentKind::PublicAccessBlock)?,
         ownership: document(DocumentKind::Ownership)?,
         encryption: document(DocumentKind::Encryption)?,
+        lifecycle: document(DocumentKind::Lifecycle)?,
         ruled: RuledBucket::of(connection, bucket.clone())?,
     }))
 }
@@ -74,6 +78,7 @@ impl BucketContext {
             public_access,
             ownership,
             encryption,
+            lifecycle,
         } = kept;
         let RuledBucket { bucket, rules } = ruled;
         let unreadable = |what: &str| {
@@ -102,6 +107,12 @@ impl BucketContext {
             is_owner_enforced: has_ownership("BucketOwnerEnforced"),
             is_owner_preferred: has_ownership("BucketOwnerPreferred"),
             is_encrypted: encryption.is_some(),
+            notices: lifecycle
+                .as_deref()
+                .map(settings::read)
+                .transpose()?
+                .map(Notices::of)
+                .unwrap_or_default(),
             bucket,
         })
     }

@@ -2,7 +2,8 @@
 
 mod check;
 mod keep;
+mod notice;
 mod rule;
 mod walk;
 
-pub(super) use self::{check::check, keep::keep};
+pub(super) use self::{check::check, keep::keep, notice::Notices};

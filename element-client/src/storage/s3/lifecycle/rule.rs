@@ -19,11 +19,16 @@ pub(super) enum When {
 impl When {
     /// Whether it is over for what began then.
     pub(super) fn is_over(self, since: OffsetDateTime, now: OffsetDateTime) -> bool {
+        self.over(since).is_some_and(|over| now >= over)
+    }
+
+    /// When it is over for what began then; none: beyond all calendars.
+    pub(super) fn over(self, since: OffsetDateTime) -> Option<OffsetDateTime> {
         match self {
-            Self::Date(date) => now >= date,
+            Self::Date(date) => Some(date),
             Self::Days(days) => since
                 .checked_add(Duration::days(i64::from(days) + 1))
-                .is_some_and(|over| now >= over.replace_time(Time::MIDNIGHT)),
+                .map(|over| over.replace_time(Time::MIDNIGHT)),
         }
     }
 }
@@ -31,6 +36,7 @@ impl When {
 /// A rule that is enabled.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Rule {
+    pub(super) id: String,
     pub(super) prefix: String,
     pub(super) tags: BTreeMap<String, String>,
     pub(super) larger_than: Option<i64>,
@@ -56,6 +62,7 @@ impl Rule {
             return None;
         }
         let mut read = Self {
+            id: rule.id.unwrap_or_default(),
             prefix: rule.prefix.unwrap_or_default(),
             ..Self::default()
         };
@@ -92,13 +99,18 @@ impl Rule {
 
     /// Whether it is about a version.
     pub(super) fn is_about(&self, version: &ObjectVersion) -> bool {
-        let size = i64::try_from(version.size).unwrap_or(i64::MAX);
-        version.key.as_str().starts_with(&self.prefix)
+        self.covers(version.key.as_str(), version.size, &version.head.tags)
+    }
+
+    /// The same for an object that is just put.
+    pub(super) fn covers(&self, key: &str, size: u64, tags: &BTreeMap<String, String>) -> bool {
+        let size = i64::try_from(size).unwrap_or(i64::MAX);
+        key.starts_with(&self.prefix)
             && self.larger_than.is_none_or(|least| size > least)
             && self.smaller_than.is_none_or(|most| size < most)
             && self
                 .tags
                 .iter()
-                .all(|(key, value)| version.head.tags.get(key) == Some(value))
+                .all(|(key, value)| tags.get(key) == Some(value))
     }
 }

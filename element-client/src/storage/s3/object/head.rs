@@ -114,7 +114,8 @@ fn without_chunked(text: &str) -> Option<String> {
     (!codings.is_empty()).then(|| codings.join(","))
 }
 
-fn http_date(time: &Timestamp) -> String {
+/// A moment as HTTP has it.
+pub(in super::super) fn http_date(time: &Timestamp) -> String {
     let mut text = Vec::new();
     // Writing to memory does not fail.
     let _ = time.format(TimestampFormat::HttpDate, &mut text);

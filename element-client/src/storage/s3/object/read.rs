@@ -163,6 +163,11 @@ macro_rules! answer {
             server_side_encryption: $encryption.server,
             sse_customer_algorithm: $encryption.algorithm,
             sse_customer_key_md5: $encryption.md5,
+            expiration: $context.notices.text(
+                (version.key.as_str(), version.size),
+                &told.tags,
+                version.created.to_offset_date_time(),
+            ),
             expires: $input.response_expires.clone().or_else(|| expires(told)),
             last_modified: Some(timestamp(version.created)),
             metadata: metadata(told),

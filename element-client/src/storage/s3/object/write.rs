@@ -302,6 +302,10 @@ async fn finish(
     let taken = whole.finish().await?;
     let etag = hex::encode(taken.digested.md5);
     let mut head = object.head;
+    let named = (object.key.as_str(), taken.size);
+    let expiration = context
+        .notices
+        .text(named, &head.tags, time::OffsetDateTime::now_utc());
     head.checksums = digest::to_metadata(&taken.digested.checksums);
     let checksums = digest::to_dto(&head.checksums);
     let committed = operations
@@ -328,6 +332,7 @@ async fn finish(
         checksum_sha256: checksums.checksum_sha256,
         checksum_type: checksums.checksum_type,
         e_tag: Some(ETag::Strong(etag)),
+        expiration,
         version_id: version_made(&context.bucket, &committed),
         ..PutObjectOutput::default()
     }))
