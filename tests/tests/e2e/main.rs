@@ -31,6 +31,7 @@ mod refused;
 mod relay;
 mod renewal;
 mod s3;
+mod s3_clients;
 mod sandbox;
 mod soak;
 mod storage;

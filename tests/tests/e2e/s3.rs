@@ -15,10 +15,10 @@ use crate::{
 const LARGE_BYTES: usize = 20 * 1024 * 1024;
 
 /// An access key, as `gridmart key create --json` gives it.
-struct Key(Value);
+pub(super) struct Key(Value);
 
 impl Key {
-    fn create(market: &Supermarket, token: &str) -> Self {
+    pub(super) fn create(market: &Supermarket, token: &str) -> Self {
         Self(
             market
                 .cli_as(token, &["key", "create", "--json"])
@@ -27,21 +27,25 @@ impl Key {
         )
     }
 
-    fn id(&self) -> &str {
+    pub(super) fn id(&self) -> &str {
         self.0["id"].as_str().unwrap()
     }
 
+    /// One of its fields: `secret`, `endpoint`, `region`.
+    pub(super) fn text(&self, name: &str) -> &str {
+        self.0[name].as_str().unwrap()
+    }
+
     /// Runs `aws` with this key.
-    fn aws(&self, words: &[&str]) -> Run {
-        let text = |name: &str| self.0[name].as_str().unwrap().to_owned();
+    pub(super) fn aws(&self, words: &[&str]) -> Run {
         let mut command = Command::new("aws");
         command
             .args(words)
             .env("AWS_ACCESS_KEY_ID", self.id())
-            .env("AWS_SECRET_ACCESS_KEY", text("secret"))
-            .env("AWS_ENDPOINT_URL", text("endpoint"))
-            .env("AWS_REGION", text("region"))
-            .env("AWS_DEFAULT_REGION", text("region"))
+            .env("AWS_SECRET_ACCESS_KEY", self.text("secret"))
+            .env("AWS_ENDPOINT_URL", self.text("endpoint"))
+            .env("AWS_REGION", self.text("region"))
+            .env("AWS_DEFAULT_REGION", self.text("region"))
             .env("AWS_CONFIG_FILE", "/dev/null")
             .env("AWS_EC2_METADATA_DISABLED", "true")
             .env("AWS_MAX_ATTEMPTS", "1");
