@@ -14,6 +14,7 @@ mod meter;
 mod million;
 mod sample;
 mod start;
+mod storage;
 mod swarm;
 mod topology;
 
@@ -76,6 +77,8 @@ enum Group {
     Start,
     /// What it costs to do nothing.
     Idle,
+    /// Objects, and repair.
+    Storage,
     /// Thousands of simulated Hosts.
     Swarm,
 }
@@ -192,6 +195,7 @@ impl Bench {
             Group::Topology => topology::measure(self),
             Group::Start => start::measure(self),
             Group::Idle => idle::measure(self),
+            Group::Storage => storage::measure(self),
             Group::Swarm => swarm::measure(self),
         }
     }
