@@ -93,6 +93,32 @@ fn what_was_on_its_way_to_a_removed_host_is_taken() {
 }
 
 #[test]
+fn blocks_of_a_host_are_listed_by_id_without_garbage() {
+    let mut store = Store::with_bucket(false);
+    for (number, name) in (1..).zip(["a", "b", "c"]) {
+        store
+            .take(Change::ObjectPut(put(number, name, 20)))
+            .unwrap();
+    }
+    store.take(delete("b", DeleteTarget::Null)).unwrap();
+    let between =
+        |after, until| query::blocks_between(&store.connection, node(2), after, until, 1).unwrap();
+    // Page by page, as small as they can be.
+    let (mut found, mut after) = (Vec::new(), None);
+    while let Some(last) = between(after, None).last().copied() {
+        found.extend(between(after, None));
+        after = Some(last);
+    }
+    let ids = [1000, 1001, 3000, 3001].map(|number| BlockId {
+        stripe: stripe_id(number),
+        position: 2,
+    });
+    assert_eq!(found, ids);
+    assert_eq!(between(Some(ids[0]), Some(ids[1])), [ids[1]]);
+    assert!(between(Some(ids[3]), None).is_empty());
+}
+
+#[test]
 fn young_garbage_is_left_alone() {
     let mut store = Store::with_bucket(false);
     store.take(Change::ObjectPut(put(1, "a", 20))).unwrap();
