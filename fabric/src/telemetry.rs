@@ -60,13 +60,13 @@ pub fn init(format: Format, default_filter: &str) -> Result<(), TelemetryError> 
         .unwrap_or_else(|| default_filter.to_owned());
     // The S3 library calls everything that it refuses an error: strangers could
     // fill a disk with it. What matters of it, its door logs itself.
-    let filter = if filter.contains(S3_LIBRARY) {
-        filter
+    let whole = if filter.contains(S3_LIBRARY) {
+        filter.clone()
     } else {
         format!("{filter},{S3_LIBRARY}=off")
     };
     let filter =
-        EnvFilter::try_new(&filter).map_err(|source| TelemetryError::Filter { filter, source })?;
+        EnvFilter::try_new(whole).map_err(|source| TelemetryError::Filter { filter, source })?;
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)

