@@ -26,8 +26,8 @@ pub use self::{
     },
     stripe::{Fault, KnownStripe, StripeError, StripeRead, StripeReader, build_stripe},
     transfer::{
-        BlockHosts, PIECE_BYTES, StoredBlock, encode_stripe, fetch_stripe, piece_end, read_stripe,
-        store_stripe,
+        BlockHosts, PIECE_BYTES, encode_stripe, fetch_stripe, hosts_of, known_stripe, piece_end,
+        read_stripe, reader_around, store_stripe,
     },
 };
 

@@ -13,14 +13,12 @@ use std::{
 
 use bytes::Bytes;
 use futures_util::{Stream, TryStreamExt as _, stream};
-use gridmart_fabric::block::{Fault, KnownStripe, StripeReader, piece_end, read_stripe};
+use gridmart_fabric::block::{Fault, hosts_of, piece_end, read_stripe, reader_around};
 use gridmart_schemas::{
     id::{NodeId, VersionId},
     problem::{Code, Problem},
-    storage::BlockRoot,
     wire::storage::{
-        BlockFault, BlockPlace, HostDoor, ObjectOpen, ObjectOpened, ObjectView, StripeManifest,
-        StripeView,
+        BlockFault, HostDoor, ObjectOpen, ObjectOpened, ObjectView, StripeManifest, StripeView,
     },
 };
 use tokio::io::AsyncRead;
@@ -28,7 +26,7 @@ use tokio_util::{io::StreamReader, task::AbortOnDropHandle};
 
 use super::{
     access::Use,
-    hosts::{Doors, HostClients},
+    hosts::Doors,
     plane::{Plane, odd, passes_by, rest},
     progress::Meter,
 };
@@ -290,12 +288,8 @@ async fn fetch_once(
 ) -> Result<Vec<Bytes>, Problem> {
     let clients = &origin.plane.hosts;
     let manifest = &place.stripe.manifest;
-    let placed: BTreeMap<u8, NodeId> = manifest
-        .blocks
-        .iter()
-        .map(|block| (block.position, block.host))
-        .collect();
-    let reader = reader(clients, manifest, range)?;
+    let placed = hosts_of(manifest);
+    let reader = reader_around(manifest, range, |host| clients.is_away(host))?;
     let doors = Doors::new(clients, &place.doors);
     let read = read_stripe(&doors, &placed, reader).await?;
     for (position, fault) in &read.faults {
@@ -325,46 +319,4 @@ async fn report(origin: &Origin, manifest: &StripeManifest, position: u8, host: 
         };
         origin.plane.tell(pass.element.element, &fault);
     }
-}
-
-/// A reader that asks first those who can answer.
-fn reader(
-    clients: &HostClients,
-    manifest: &StripeManifest,
-    range: Range<u64>,
-) -> Result<StripeReader, Problem> {
-    let StripeManifest {
-        stripe,
-        data_length,
-        redundancy,
-        blocks,
-    } = manifest;
-    let none = BlockRoot::new([0; 32]);
-    let mut roots = vec![none; redundancy.blocks().into()];
-    for block in blocks {
-        if let Some(root) = roots.get_mut(usize::from(block.position)) {
-            *root = block.root;
-        }
-    }
-    let known = KnownStripe::new(*stripe, *redundancy, *data_length, roots)?;
-    let (away, there): (Vec<&BlockPlace>, Vec<&BlockPlace>) =
-        blocks.iter().partition(|block| clients.is_away(block.host));
-    // Readers of the same copy spread over its Hosts.
-    let turn = rand::random_range(0..there.len().max(1));
-    let mut preferred: Vec<u8> = there.iter().map(|block| block.position).collect();
-    preferred.rotate_left(turn);
-    let mut reader = StripeReader::new(known, range, &preferred);
-    for position in 0..redundancy.blocks() {
-        if !blocks.iter().any(|block| block.position == position) {
-            reader.on_fault(position, Fault::Missing);
-        }
-    }
-    let mut without = reader.clone();
-    for block in away {
-        without.on_fault(block.position, Fault::Away(Code::HostDown));
-    }
-    if without.can_go_on() {
-        reader = without;
-    }
-    Ok(reader)
 }

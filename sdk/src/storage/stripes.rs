@@ -14,8 +14,7 @@ use gridmart_schemas::{
     problem::{Code, Problem},
     storage::Redundancy,
     wire::storage::{
-        BlockPlace, BlockReplace, HostDoor, StripeManifest, StripePlan, StripesAllocate,
-        StripesAllocated,
+        BlockReplace, HostDoor, StripeManifest, StripePlan, StripesAllocate, StripesAllocated,
     },
 };
 use tokio_util::task::AbortOnDropHandle;
@@ -284,14 +283,7 @@ async fn store_once(
             stripe,
             data_length: planned.bytes,
             redundancy,
-            blocks: blocks
-                .into_iter()
-                .map(|block| BlockPlace {
-                    position: block.position,
-                    host: block.host,
-                    root: block.root,
-                })
-                .collect(),
+            blocks,
         },
         receipts: doors.into_receipts(),
     })

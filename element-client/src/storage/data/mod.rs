@@ -18,11 +18,7 @@ use gridmart_schemas::{
 };
 use tokio::sync::{Semaphore, mpsc};
 
-pub(crate) use self::{
-    hosts::Hosts,
-    read::{DataReader, known_stripe},
-    write::DataWriter,
-};
+pub(crate) use self::{hosts::Hosts, read::DataReader, write::DataWriter};
 
 /// Bytes of objects that are being coded and written at a time, by all writers
 /// together; of each, about three times as many are held meanwhile.

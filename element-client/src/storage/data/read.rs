@@ -7,16 +7,16 @@ use std::{
 };
 
 use bytes::Bytes;
-use gridmart_fabric::block::{Fault, KnownStripe, StripeReader, piece_end, read_stripe};
+use gridmart_fabric::block::{Fault, hosts_of, piece_end, read_stripe, reader_around};
 use gridmart_schemas::{
     id::NodeId,
     problem::{Code, Problem},
-    storage::BlockRoot,
+    wire::storage::{StripeManifest, StripeView},
 };
 use tokio_util::task::AbortOnDropHandle;
 
 use super::{Damage, DataPlane};
-use crate::storage::metadata::{LayoutStripe, ObjectVersion, PlacedBlock, Readers, query};
+use crate::storage::metadata::{LayoutStripe, ObjectVersion, Readers, query};
 
 /// Pieces that are fetched ahead of whoever reads.
 const AHEAD_MAX: usize = 6;
@@ -33,7 +33,7 @@ pub(crate) struct DataReader {
     /// What is not asked for yet.
     range: Range<u64>,
     /// Stripes that hold the beginning of it.
-    stripes: VecDeque<Arc<LayoutStripe>>,
+    stripes: VecDeque<Arc<StripeView>>,
     fetching: VecDeque<Fetching>,
     ready: VecDeque<Bytes>,
 }
@@ -90,8 +90,12 @@ impl DataReader {
         while self.fetching.len() < AHEAD_MAX && self.range.start < self.range.end {
             let stripe = self.stripe().await?;
             let from = self.range.start - stripe.start;
-            let to = piece_end(stripe.redundancy, stripe.data_length, from)
-                .min(self.range.end - stripe.start);
+            let StripeManifest {
+                redundancy,
+                data_length,
+                ..
+            } = stripe.manifest;
+            let to = piece_end(redundancy, data_length, from).min(self.range.end - stripe.start);
             self.range.start = stripe.start + to;
             let fetching = fetch(Arc::clone(&self.plane), stripe, from..to);
             let task = tokio::spawn(fetching);
@@ -101,10 +105,10 @@ impl DataReader {
     }
 
     /// The stripe in which the next byte is.
-    async fn stripe(&mut self) -> Result<Arc<LayoutStripe>, Problem> {
+    async fn stripe(&mut self) -> Result<Arc<StripeView>, Problem> {
         let at = self.range.start;
         while let Some(stripe) = self.stripes.front() {
-            if at < stripe.start + stripe.data_length {
+            if at < stripe.start + stripe.manifest.data_length {
                 return Ok(Arc::clone(stripe));
             }
             self.stripes.pop_front();
@@ -114,10 +118,13 @@ impl DataReader {
             .readers
             .read(move |connection| query::layout(connection, &version, range, LAYOUT_MAX))
             .await?;
-        self.stripes = layout.stripes.into_iter().map(Arc::new).collect();
+        let stripes = layout.stripes.iter().map(LayoutStripe::view);
+        self.stripes = stripes.map(Arc::new).collect();
         let first = self.stripes.front().cloned();
         first
-            .filter(|stripe| (stripe.start..stripe.start + stripe.data_length).contains(&at))
+            .filter(|stripe| {
+                (stripe.start..stripe.start + stripe.manifest.data_length).contains(&at)
+            })
             .ok_or_else(|| {
                 // Between two pages the version was deleted and collected.
                 Problem::new(
@@ -128,69 +135,35 @@ impl DataReader {
     }
 }
 
-/// What the metadata say of a stripe; positions that are nowhere have no root
-/// that anything could have.
-pub(crate) fn known_stripe(stripe: &LayoutStripe) -> Result<KnownStripe, Problem> {
-    let none = BlockRoot::new([0; 32]);
-    let mut roots = vec![none; stripe.redundancy.blocks().into()];
-    for block in &stripe.blocks {
-        if let Some(root) = roots.get_mut(usize::from(block.position)) {
-            *root = block.root;
-        }
-    }
-    let known = KnownStripe::new(stripe.id, stripe.redundancy, stripe.data_length, roots)?;
-    Ok(known)
-}
-
 async fn fetch(
     plane: Arc<DataPlane>,
-    stripe: Arc<LayoutStripe>,
+    stripe: Arc<StripeView>,
     range: Range<u64>,
 ) -> Result<Vec<Bytes>, Problem> {
-    let placed: BTreeMap<u8, NodeId> = stripe
-        .blocks
-        .iter()
-        .map(|block| (block.position, block.host))
-        .collect();
-    let reader = plane.reader(&stripe, range)?;
+    let manifest = &stripe.manifest;
+    let placed = hosts_of(manifest);
+    let reader = reader_around(manifest, range, |host| !plane.hosts.is_readable(host))?;
     let read = read_stripe(&*plane.hosts, &placed, reader).await?;
-    plane.report(&stripe, &placed, &read.faults);
+    plane.report(manifest, &placed, &read.faults);
     Ok(read.pieces)
 }
 
 impl DataPlane {
-    /// A reader that asks first those that can answer.
-    fn reader(&self, stripe: &LayoutStripe, range: Range<u64>) -> Result<StripeReader, Problem> {
-        let known = known_stripe(stripe)?;
-        let (there, away): (Vec<&PlacedBlock>, Vec<&PlacedBlock>) = stripe
-            .blocks
-            .iter()
-            .partition(|block| self.hosts.is_readable(block.host));
-        // Readers of the same copy spread over its Hosts.
-        let turn = rand::random_range(0..there.len().max(1));
-        let mut preferred: Vec<u8> = there.iter().map(|block| block.position).collect();
-        preferred.rotate_left(turn);
-        let mut reader = StripeReader::new(known, range, &preferred);
-        let mut without = reader.clone();
-        for block in away {
-            without.on_fault(block.position, Fault::Away(Code::HostDown));
-        }
-        if without.can_go_on() {
-            reader = without;
-        }
-        Ok(reader)
-    }
-
     /// Has it noted which blocks are lost.
-    fn report(&self, stripe: &LayoutStripe, placed: &BTreeMap<u8, NodeId>, faults: &[(u8, Fault)]) {
+    fn report(
+        &self,
+        manifest: &StripeManifest,
+        placed: &BTreeMap<u8, NodeId>,
+        faults: &[(u8, Fault)],
+    ) {
         for (position, fault) in faults {
             let (Some(host), false) = (placed.get(position), matches!(fault, Fault::Away(_)))
             else {
                 continue;
             };
-            tracing::warn!(stripe = %stripe.id, position, %host, %fault, "a block is lost");
+            tracing::warn!(stripe = %manifest.stripe, position, %host, %fault, "a block is lost");
             self.suspect(Damage {
-                stripe: stripe.id,
+                stripe: manifest.stripe,
                 position: *position,
                 host: *host,
             });

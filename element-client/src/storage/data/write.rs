@@ -4,19 +4,20 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use bytes::Bytes;
 use gridmart_fabric::block::{
-    PREFIX_BYTES_MAX, StoredBlock, StripeIdentity, encode_stripe, payload_bytes, store_stripe,
-    stripe_bytes_max, stripe_redundancy,
+    PREFIX_BYTES_MAX, StripeIdentity, encode_stripe, payload_bytes, store_stripe, stripe_bytes_max,
+    stripe_redundancy,
 };
 use gridmart_schemas::{
     id::{BlockId, NodeId, StripeId},
     problem::{Code, Problem},
+    wire::storage::BlockPlace,
 };
 use tokio::task::JoinHandle;
 
 use super::{BUDGET_UNIT, DataPlane, DataTarget, STORING_BYTES_MAX};
 use crate::storage::{
     metadata::{PlacedBlock, Stripe},
-    placement::{TooFewHosts, choose, choose_for_repair},
+    placement::{choose, choose_for_repair},
 };
 
 /// Stripes of one writer that are on their way at a time.
@@ -166,41 +167,25 @@ async fn store(
         identity.redundancy.blocks().into(),
         encoded,
         rand::random(),
-    )
-    .map_err(|error| too_few(&error))?;
+    )?;
     let blocks = encode_stripe(identity, pieces).await?;
     let replace = |_, used: Vec<NodeId>| {
         let hosts = plane.hosts.candidates();
         let other = choose_for_repair(&hosts, &used, encoded, rand::random());
-        std::future::ready(other.map_err(|error| too_few(&error)))
+        std::future::ready(other.map_err(Problem::from))
     };
-    let stripe = |stored: &[StoredBlock]| Stripe {
+    let stripe = |stored: Vec<BlockPlace>| Stripe {
         id: identity.stripe,
         data_length: identity.stripe_bytes,
         redundancy: identity.redundancy,
         payload_length: payload as u64,
-        blocks: stored.iter().map(placed).collect(),
+        blocks: stored.into_iter().map(PlacedBlock::from).collect(),
     };
     match store_stripe(&*plane.hosts, blocks, chosen, replace).await {
-        Ok(stored) => Ok(stripe(&stored)),
+        Ok(stored) => Ok(stripe(stored)),
         Err((stored, problem)) => {
-            plane.discard(&[stripe(&stored)]).await;
+            plane.discard(&[stripe(stored)]).await;
             Err(problem)
         }
     }
-}
-
-fn placed(stored: &StoredBlock) -> PlacedBlock {
-    PlacedBlock {
-        position: stored.position,
-        host: stored.host,
-        root: stored.root,
-    }
-}
-
-fn too_few(error: &TooFewHosts) -> Problem {
-    Problem::new(
-        Code::StorageDegraded,
-        format!("There is no room for the data as its bucket wants it kept: {error}."),
-    )
 }

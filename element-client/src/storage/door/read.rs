@@ -8,9 +8,8 @@ use gridmart_schemas::{
     problem::{Code, Problem},
     role::Operation,
     wire::storage::{
-        BlockFault, BlockPlace, LINES_MAX, ObjectCommitted, ObjectCopy, ObjectHeaders, ObjectList,
-        ObjectOpen, ObjectOpened, ObjectView, ObjectsListed, STRIPES_MAX, StripeManifest,
-        StripeView,
+        BlockFault, LINES_MAX, ObjectCommitted, ObjectCopy, ObjectHeaders, ObjectList, ObjectOpen,
+        ObjectOpened, ObjectView, ObjectsListed, STRIPES_MAX,
     },
 };
 
@@ -63,7 +62,7 @@ impl StorageStream {
         let hosts = self.doors(&admitted, written, BlockOperation::Get, &payloads)?;
         Ok(ObjectOpened {
             object: view_of(object),
-            stripes: layout.iter().map(stripe_view).collect(),
+            stripes: layout.iter().map(LayoutStripe::view).collect(),
             hosts,
         })
     }
@@ -199,23 +198,6 @@ fn view_of(object: ObjectVersion) -> ObjectView {
         head: ObjectHeaders {
             headers: object.head.headers,
             metadata: object.head.metadata,
-        },
-    }
-}
-
-fn stripe_view(stripe: &LayoutStripe) -> StripeView {
-    let place = |block: &crate::storage::metadata::PlacedBlock| BlockPlace {
-        position: block.position,
-        host: block.host,
-        root: block.root,
-    };
-    StripeView {
-        start: stripe.start,
-        manifest: StripeManifest {
-            stripe: stripe.id,
-            data_length: stripe.data_length,
-            redundancy: stripe.redundancy,
-            blocks: stripe.blocks.iter().map(place).collect(),
         },
     }
 }

@@ -35,7 +35,7 @@ use crate::storage::{
         Applied, Change, Condition, DeleteTarget, EtagMatch, KeyError, ObjectHead, ObjectKey,
         ObjectPut, PartPut, PlacedBlock, Stripe,
     },
-    placement::{Candidate, TooFewHosts, choose, choose_for_repair},
+    placement::{Candidate, choose, choose_for_repair},
 };
 
 /// How often the bytes of a plan may go over a ticket: blocks that are sent
@@ -97,8 +97,7 @@ impl StorageStream {
         let payload = payload_of(stripe_redundancy(policy, stripe_bytes), stripe_bytes)?;
         let candidates = admitted.service.data().hosts.candidates();
         let bytes = payload + PREFIX_BYTES_MAX as u64;
-        let host = choose_for_repair(&candidates, &used, bytes, rand::random())
-            .map_err(|error| too_few(&error))?;
+        let host = choose_for_repair(&candidates, &used, bytes, rand::random())?;
         let payloads = BTreeMap::from([(host, payload)]);
         let mut doors = self.doors(&admitted, version, BlockOperation::Put, &payloads)?;
         let door = doors.remove(&host).ok_or_else(|| away(host))?;
@@ -300,14 +299,7 @@ fn chosen(
 ) -> Result<Vec<NodeId>, Problem> {
     let bytes = payload + PREFIX_BYTES_MAX as u64;
     let blocks = redundancy.blocks().into();
-    choose(candidates, blocks, bytes, rand::random()).map_err(|error| too_few(&error))
-}
-
-fn too_few(error: &TooFewHosts) -> Problem {
-    Problem::new(
-        Code::StorageDegraded,
-        format!("There is no room for the data as its bucket wants it kept: {error}."),
-    )
+    Ok(choose(candidates, blocks, bytes, rand::random())?)
 }
 
 fn away(host: NodeId) -> Problem {
@@ -354,17 +346,12 @@ fn manifest(
                     return Err(Problem::new(Code::InvalidRequest, detail));
                 }
             }
-            let place = |block: &gridmart_schemas::wire::storage::BlockPlace| PlacedBlock {
-                position: block.position,
-                host: block.host,
-                root: block.root,
-            };
             Ok(Stripe {
                 id: stripe,
                 data_length,
                 redundancy,
                 payload_length: payload_of(redundancy, data_length)?,
-                blocks: blocks.iter().map(place).collect(),
+                blocks: blocks.into_iter().map(PlacedBlock::from).collect(),
             })
         })
         .collect()

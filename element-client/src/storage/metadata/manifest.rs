@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use gridmart_schemas::{
     id::{NodeId, StripeId},
     storage::{BlockRoot, Redundancy},
+    wire::storage::BlockPlace,
 };
 use serde::{Deserialize, Serialize};
 
@@ -48,6 +49,36 @@ pub struct PlacedBlock {
     /// What it must be.
     #[serde(with = "root_bytes")]
     pub root: BlockRoot,
+}
+
+impl From<BlockPlace> for PlacedBlock {
+    fn from(place: BlockPlace) -> Self {
+        let BlockPlace {
+            position,
+            host,
+            root,
+        } = place;
+        Self {
+            position,
+            host,
+            root,
+        }
+    }
+}
+
+impl From<PlacedBlock> for BlockPlace {
+    fn from(placed: PlacedBlock) -> Self {
+        let PlacedBlock {
+            position,
+            host,
+            root,
+        } = placed;
+        Self {
+            position,
+            host,
+            root,
+        }
+    }
 }
 
 impl Stripe {

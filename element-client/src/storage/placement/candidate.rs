@@ -2,7 +2,11 @@
 
 use std::{collections::BTreeMap, fmt};
 
-use gridmart_schemas::{id::NodeId, scalar::FailureLabel};
+use gridmart_schemas::{
+    id::NodeId,
+    problem::{Code, Problem},
+    scalar::FailureLabel,
+};
 
 /// A Host that may get blocks.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -103,6 +107,15 @@ pub struct TooFewHosts {
     pub bytes: u64,
     /// The others.
     pub refused: Vec<(NodeId, Unfit)>,
+}
+
+impl From<TooFewHosts> for Problem {
+    fn from(error: TooFewHosts) -> Self {
+        Self::new(
+            Code::StorageDegraded,
+            format!("There is no room for the data as its bucket wants it kept: {error}."),
+        )
+    }
 }
 
 fn reasons(refused: &[(NodeId, Unfit)]) -> String {

@@ -7,14 +7,16 @@
 
 mod apart;
 mod fetch;
+mod manifest;
 mod store;
 
 use bytes::Bytes;
-use gridmart_schemas::{id::NodeId, problem::Problem, storage::BlockRoot, wire::block::BlockRead};
+use gridmart_schemas::{id::NodeId, problem::Problem, wire::block::BlockRead};
 
 pub use self::{
     apart::{PIECE_BYTES, encode_stripe, piece_end, read_stripe},
     fetch::fetch_stripe,
+    manifest::{hosts_of, known_stripe, reader_around},
     store::store_stripe,
 };
 use super::EncodedBlock;
@@ -35,17 +37,6 @@ pub trait BlockHosts: Send + Sync {
         host: NodeId,
         reads: Vec<BlockRead>,
     ) -> impl Future<Output = Vec<(BlockRead, Result<Bytes, Problem>)>> + Send;
-}
-
-/// A block that a Host has durably.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct StoredBlock {
-    /// Which one of its stripe.
-    pub position: u8,
-    /// Where it is.
-    pub host: NodeId,
-    /// What it is.
-    pub root: BlockRoot,
 }
 
 #[cfg(test)]

@@ -3,9 +3,9 @@
 use std::collections::VecDeque;
 
 use futures_util::{StreamExt as _, stream::FuturesUnordered};
-use gridmart_schemas::{id::NodeId, problem::Problem};
+use gridmart_schemas::{id::NodeId, problem::Problem, wire::storage::BlockPlace};
 
-use super::{super::EncodedBlock, BlockHosts, StoredBlock};
+use super::{super::EncodedBlock, BlockHosts};
 
 /// Hosts that are tried for one block, at most.
 const TRIES_MAX: usize = 4;
@@ -20,7 +20,7 @@ pub async fn store_stripe<H, R, F>(
     blocks: Vec<EncodedBlock>,
     chosen: Vec<NodeId>,
     mut replace: R,
-) -> Result<Vec<StoredBlock>, (Vec<StoredBlock>, Problem)>
+) -> Result<Vec<BlockPlace>, (Vec<BlockPlace>, Problem)>
 where
     H: BlockHosts,
     R: FnMut(u8, Vec<NodeId>) -> F,
@@ -89,8 +89,8 @@ impl Tried {
         self.block.prefix().header().position()
     }
 
-    fn stored(&self) -> StoredBlock {
-        StoredBlock {
+    fn stored(&self) -> BlockPlace {
+        BlockPlace {
             position: self.position(),
             host: self.host,
             root: *self.block.prefix().root(),

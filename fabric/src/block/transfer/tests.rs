@@ -4,11 +4,12 @@ use gridmart_schemas::{
     id::{BucketId, StripeId, VersionId},
     problem::Code,
     storage::Redundancy,
+    wire::storage::{BlockPlace, StripeManifest},
 };
 use parking_lot::Mutex;
 
 use super::*;
-use crate::block::{CHUNK_BYTES, KnownStripe, StripeIdentity, StripeReader, build_stripe};
+use crate::block::{CHUNK_BYTES, StripeIdentity, build_stripe};
 
 /// Hosts in memory.
 #[derive(Default)]
@@ -104,7 +105,7 @@ fn scene() -> Scene {
 }
 
 impl Scene {
-    async fn store(&self) -> Result<Vec<StoredBlock>, (Vec<StoredBlock>, Problem)> {
+    async fn store(&self) -> Result<Vec<BlockPlace>, (Vec<BlockPlace>, Problem)> {
         let chosen = self.ids[..6].to_vec();
         store_stripe(&self.hosts, self.blocks.clone(), chosen, |_, used| {
             let free = self.ids.iter().find(|host| !used.contains(host));
@@ -114,18 +115,25 @@ impl Scene {
         .await
     }
 
-    async fn fetch(&self, stored: &[StoredBlock]) -> Result<(Vec<u8>, usize), Problem> {
-        let roots = self
-            .blocks
-            .iter()
-            .map(|block| *block.prefix().root())
-            .collect();
-        let known = KnownStripe::new(self.stripe, rs(), self.data.len() as u64, roots).unwrap();
-        let placed = stored
-            .iter()
-            .map(|block| (block.position, block.host))
-            .collect();
-        let reader = StripeReader::new(known, 0..self.data.len() as u64, &[]);
+    async fn fetch(&self, stored: &[BlockPlace]) -> Result<(Vec<u8>, usize), Problem> {
+        self.fetch_around(stored, &[]).await
+    }
+
+    /// Some Hosts are thought to be away.
+    async fn fetch_around(
+        &self,
+        stored: &[BlockPlace],
+        away: &[NodeId],
+    ) -> Result<(Vec<u8>, usize), Problem> {
+        let manifest = StripeManifest {
+            stripe: self.stripe,
+            data_length: self.data.len() as u64,
+            redundancy: rs(),
+            blocks: stored.to_vec(),
+        };
+        let range = 0..manifest.data_length;
+        let reader = reader_around(&manifest, range, |host| away.contains(&host))?;
+        let placed = hosts_of(&manifest);
         let read = fetch_stripe(&self.hosts, &placed, reader).await?.finish()?;
         Ok((read.pieces.concat(), read.faults.len()))
     }
@@ -158,6 +166,19 @@ async fn others_take_the_place_of_hosts_that_refuse() {
     scene.hosts.refusing.insert(scene.ids[0]);
     let (stored, problem) = scene.store().await.unwrap_err();
     assert_eq!((stored.len(), problem.code), (5, Code::StorageDegraded));
+}
+
+#[tokio::test]
+async fn hosts_that_seem_away_are_asked_where_nobody_else_is_left() {
+    let scene = scene();
+    let mut stored = scene.store().await.unwrap();
+    let away = [scene.ids[2]];
+    let around = scene.fetch_around(&stored, &away).await.unwrap();
+    assert_eq!(around, (scene.data.to_vec(), 1), "read without it");
+    // Two positions that are nowhere are all that the stripe bears.
+    stored.retain(|block| block.position != 0 && block.position != 5);
+    let around = scene.fetch_around(&stored, &away).await.unwrap();
+    assert_eq!(around, (scene.data.to_vec(), 2), "it answers after all");
 }
 
 #[tokio::test]

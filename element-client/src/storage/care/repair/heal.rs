@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use gridmart_fabric::block::{BlockHosts as _, EncodedBlock, StripeReader, fetch_stripe};
+use gridmart_fabric::block::{
+    BlockHosts as _, EncodedBlock, StripeReader, fetch_stripe, known_stripe,
+};
 use gridmart_schemas::{
     id::{BlockId, NodeId},
     problem::{Code, Problem},
@@ -12,7 +14,6 @@ use gridmart_schemas::{
 
 use super::Lost;
 use crate::storage::{
-    data::known_stripe,
     metadata::{Change, LayoutStripe},
     placement::choose_for_repair,
     service::Service,
@@ -44,7 +45,7 @@ pub(super) async fn heal(service: &Service, lost: &Lost) -> Result<Vec<Healed>, 
             .is_some_and(|host| hosts.is_readable(*host))
     };
     let preferred: Vec<u8> = sources.keys().copied().filter(readable).collect();
-    let reader = StripeReader::repair(known_stripe(stripe)?, positions, &preferred);
+    let reader = StripeReader::repair(known_stripe(&stripe.manifest())?, positions, &preferred);
     let reader = fetch_stripe(&**hosts, &sources, reader).await?;
     let work = tokio::task::spawn_blocking(move || reader.finish_repair());
     let made = work.await.map_err(|error| {

@@ -5,6 +5,7 @@ use std::ops::Range;
 use gridmart_schemas::{
     id::{BucketId, StripeId, VersionId},
     storage::Redundancy,
+    wire::storage::{BlockPlace, StripeManifest, StripeView},
 };
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
@@ -145,6 +146,26 @@ pub struct LayoutStripe {
     pub payload_length: u64,
     /// Its blocks, by position; some may be missing.
     pub blocks: Vec<PlacedBlock>,
+}
+
+impl LayoutStripe {
+    /// The same as programs are told.
+    pub fn manifest(&self) -> StripeManifest {
+        StripeManifest {
+            stripe: self.id,
+            data_length: self.data_length,
+            redundancy: self.redundancy,
+            blocks: self.blocks.iter().copied().map(BlockPlace::from).collect(),
+        }
+    }
+
+    /// The same, with where it is in its object.
+    pub fn view(&self) -> StripeView {
+        StripeView {
+            start: self.start,
+            manifest: self.manifest(),
+        }
+    }
 }
 
 /// Reads where the bytes of a range are: at most `limit` stripes, one at least.
