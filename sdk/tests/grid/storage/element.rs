@@ -56,6 +56,8 @@ pub(crate) struct State {
     /// Streams are cut before these kinds are answered, once each; the bool:
     /// after they were done.
     pub(crate) cut_at: BTreeMap<String, bool>,
+    /// Parts with a greater number are refused.
+    pub(crate) parts_until: Option<u16>,
     peers: Vec<Peer>,
 }
 
@@ -250,9 +252,13 @@ impl Element {
             } => self.show(key, head, &condition, version, stripes),
             Committed::Part { upload, number } => {
                 let mut state = self.state.lock();
+                let parts_until = state.parts_until;
                 let gone = || Problem::new(Code::NotFound, "No such upload.");
                 let upload = state.uploads.get_mut(&upload).ok_or_else(gone)?;
                 assert_eq!(upload.version, version);
+                if parts_until.is_some_and(|until| number > until) {
+                    return Err(Problem::new(Code::NotAuthorized, "Not beyond this part."));
+                }
                 let etag = format!("part-{number}-{}", stripes.len());
                 upload.parts.insert(number, (etag.clone(), stripes));
                 Ok(ObjectCommitted { version, etag })
