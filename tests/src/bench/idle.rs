@@ -34,7 +34,6 @@ struct AtRest {
 pub(super) fn measure(bench: &Bench) -> anyhow::Result<Vec<Figure>> {
     let settle = bench.time(Duration::from_mins(1), Duration::from_secs(3));
     let watch = bench.time(Duration::from_secs(30), Duration::from_secs(3));
-    let bare = bare_memory();
     let market = Supermarket::builder().hosts(HOSTS).slots(None).start();
     pass(settle)?;
     let rested = at_rest(&market, watch)?;
@@ -46,7 +45,7 @@ pub(super) fn measure(bench: &Bench) -> anyhow::Result<Vec<Figure>> {
     let figures = rested
         .iter()
         .zip(&worked)
-        .flat_map(|(rested, worked)| figures(rested, worked, bare));
+        .flat_map(|(rested, worked)| figures(rested, worked, bench.bare_memory));
     Ok(figures.collect())
 }
 
@@ -125,8 +124,10 @@ fn work(bench: &Bench, market: &Supermarket) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Memory of the binary when it does nothing, in megabytes.
-fn bare_memory() -> f64 {
+/// Memory of the binary when it does nothing, in megabytes. To be measured
+/// before anything else: what Linux calls the peak of a process is that of whoever
+/// forked it, if that was more.
+pub(super) fn bare_memory() -> f64 {
     let mut command = Command::new(gridmart());
     command.arg("--version");
     let (run, usage) = run_measured(command);

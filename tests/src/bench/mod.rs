@@ -90,6 +90,8 @@ struct Bench {
     hosts: Option<usize>,
     /// Its simulated Elements.
     elements: Option<usize>,
+    /// Of the binary when it does nothing, in megabytes.
+    bare_memory: f64,
     runtime: Runtime,
 }
 
@@ -131,6 +133,7 @@ fn run(arguments: &Arguments) -> anyhow::Result<()> {
         quick: arguments.quick,
         hosts: arguments.hosts,
         elements: arguments.elements,
+        bare_memory: idle::bare_memory(),
         runtime,
     };
     let (mut figures, mut failures) = (Vec::new(), Vec::new());
