@@ -7,6 +7,7 @@
 
 pub mod authority;
 pub mod block;
+pub mod causes;
 pub mod clock;
 pub mod disk;
 pub mod door;

@@ -1,8 +1,7 @@
 //! Why an operation of the controller did not happen, and the one place that
 //! turns it into what the caller is told.
 
-use std::fmt::Write as _;
-
+use gridmart_fabric::causes::with_causes;
 use gridmart_schemas::problem::{Code, Problem};
 
 use crate::store::StoreError;
@@ -38,7 +37,7 @@ impl Failure {
     pub fn internal(what: &'static str, error: &(dyn std::error::Error + 'static)) -> Self {
         Self::Internal {
             what,
-            cause: chain(error),
+            cause: with_causes(error),
         }
     }
 
@@ -57,7 +56,7 @@ impl Failure {
         match self {
             Self::Refused(problem) => *problem,
             Self::Store(error) => {
-                tracing::error!(error = chain(&error), "the store failed");
+                tracing::error!(error = with_causes(&error), "the store failed");
                 Problem::new(Code::StorageFailed, "The controller could not record it.")
             }
             Self::Group { .. } => {
@@ -76,16 +75,4 @@ impl From<Problem> for Failure {
     fn from(problem: Problem) -> Self {
         Self::Refused(Box::new(problem))
     }
-}
-
-/// An error and all its causes in one line.
-pub fn chain(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        // Writing to a String cannot fail.
-        let _ = write!(text, ": {error}");
-        cause = error.source();
-    }
-    text
 }

@@ -10,7 +10,7 @@ use std::{
     sync::Arc,
 };
 
-use gridmart_fabric::fault::FaultPoint;
+use gridmart_fabric::{causes::with_causes, fault::FaultPoint};
 use gridmart_schemas::{
     id::{Digest, NodeId, PersonName, TokenId},
     problem::{Code, Problem},
@@ -29,7 +29,7 @@ use super::{
     snapshot::GENERATION,
 };
 use crate::{
-    failure::{Failure, chain},
+    failure::Failure,
     store::{self, During as _, StoreError},
 };
 
@@ -155,7 +155,7 @@ fn apply(connection: &mut Connection, shared: &Shared, mut group: impl Iterator<
         Ok(None) => {}
         Err(error) => {
             shared.health.on_failure(&error);
-            let cause = chain(&error);
+            let cause = with_causes(&error);
             let failure = || Failure::Group {
                 cause: cause.clone(),
             };

@@ -67,9 +67,9 @@ fn what_is_damaged_is_named() {
         panic!("it was read")
     };
     assert!(
-        crate::failure::chain(&error).contains("Not A Name"),
+        gridmart_fabric::causes::with_causes(&error).contains("Not A Name"),
         "{}",
-        crate::failure::chain(&error)
+        gridmart_fabric::causes::with_causes(&error)
     );
     std::fs::write(
         &path,

@@ -3,9 +3,11 @@
 
 use std::{sync::Arc, time::Duration};
 
+use gridmart_fabric::causes::with_causes;
+
 use crate::{
     app::Control,
-    failure::{Failure, chain},
+    failure::Failure,
     store::record::{self, Retention},
 };
 
@@ -30,7 +32,7 @@ pub(crate) async fn run(control: Arc<Control>, call_records_max: u64) {
     {
         let result = retain(&control, call_records_max)
             .await
-            .map_err(|error| chain(&error));
+            .map_err(|error| with_causes(&error));
         if let Err(error) = &result {
             tracing::error!(error, "old rows could not be removed");
         }

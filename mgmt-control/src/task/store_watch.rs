@@ -2,7 +2,9 @@
 
 use std::{sync::Arc, time::Duration};
 
-use crate::{app::Control, failure::chain};
+use gridmart_fabric::causes::with_causes;
+
+use crate::app::Control;
 
 /// Name on the task board.
 const NAME: &str = "store_watch";
@@ -23,7 +25,7 @@ pub(crate) async fn run(control: Arc<Control>) {
             let tried = control.catalogue.try_write().await;
             let result = tried
                 .map(|()| "the database takes changes again".to_owned())
-                .map_err(|error| chain(&error));
+                .map_err(|error| with_causes(&error));
             control.tasks.on_run(NAME, &result);
         }
     }

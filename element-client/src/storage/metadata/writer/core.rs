@@ -9,7 +9,7 @@
 
 use std::sync::{Arc, atomic::Ordering};
 
-use gridmart_fabric::fault::FaultPoint;
+use gridmart_fabric::{causes::with_causes, fault::FaultPoint};
 use rusqlite::{Connection, Transaction, TransactionBehavior, ffi};
 
 use super::{Committed, Progress, WriteError};
@@ -271,7 +271,7 @@ impl Core {
     }
 
     fn on_store_failure(&mut self, error: &StoreError) -> WriteError {
-        let why = chain(error);
+        let why = with_causes(error);
         tracing::error!(why, "the database of the metadata has failed");
         if is_failed_sync(error) {
             self.standing = Standing::SyncFailed;
@@ -365,16 +365,6 @@ fn is_failed_sync(error: &StoreError) -> bool {
         error.extended_code,
         ffi::SQLITE_IOERR_FSYNC | ffi::SQLITE_IOERR_DIR_FSYNC
     )
-}
-
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text = format!("{text}: {cause}");
-        source = cause.source();
-    }
-    text
 }
 
 impl Step {

@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use gridmart_fabric::stream::Backoff;
+use gridmart_fabric::{causes::with_causes, stream::Backoff};
 use gridmart_schemas::{id::NodeId, resource::se_doc::SeDocument, scalar::UtcTime};
 use rusqlite::Connection;
 use tokio::{runtime::Handle, time::timeout};
@@ -18,7 +18,7 @@ use super::{
     members::{Followed, Members, first_members},
     rebuilder::carry_out,
     replica::Ways,
-    snapshots::{Bounds, Snapshots, chain},
+    snapshots::{Bounds, Snapshots},
     standing::{Errand, Log, Watched},
 };
 use crate::{
@@ -126,7 +126,7 @@ async fn start(
     log_hosts: &LogHosts,
     mut connection: Connection,
 ) -> Result<Begun, String> {
-    let told = |error: StoreError| chain(&error);
+    let told = |error: StoreError| with_causes(&error);
     let membership = Membership::read(&connection).map_err(told)?;
     let is_new = membership.sets().is_empty();
     let hosts = hosts_return(se, &membership).await;
@@ -136,7 +136,7 @@ async fn start(
             require_unused(&replicas)?;
         }
         let recovered = recover(&mut connection, &replicas, WriterMark::random())
-            .map_err(|error| chain(&error))?;
+            .map_err(|error| with_causes(&error))?;
         Ok::<_, String>((connection, recovered))
     });
     let (connection, recovered) = recovering.await.map_err(|error| error.to_string())??;
@@ -283,7 +283,7 @@ pub(super) async fn mark_begun(se: &Arc<Se>) -> Result<(), String> {
         })
     });
     let marked = marked.await.map_err(|problem| problem.detail)?;
-    marked.map_err(|error| chain(&error))
+    marked.map_err(|error| with_causes(&error))
 }
 
 /// Writes the very first record. The Hosts are chosen once: a try that failed may

@@ -3,6 +3,7 @@
 
 use std::{collections::BTreeSet, path::Path, sync::Arc};
 
+use gridmart_fabric::causes::with_causes;
 use gridmart_schemas::id::NodeId;
 use serde::Serialize;
 use tokio::{
@@ -11,10 +12,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{
-    keeper::{LOOK_PAUSE, mark_begun, store_path, ways_of},
-    snapshots::chain,
-};
+use super::keeper::{LOOK_PAUSE, mark_begun, store_path, ways_of};
 use crate::{
     run::ElementError,
     storage::{
@@ -140,7 +138,7 @@ async fn hosts_come(se: &Arc<Se>) -> BTreeSet<NodeId> {
 }
 
 fn report(path: &Path, rebuilt: Rebuilt) -> Result<RebuildReport, RebuildFailure> {
-    let unusable = |error| RebuildFailure::Store(chain(&error));
+    let unusable = |error| RebuildFailure::Store(with_causes(&error));
     let store = open_writer(path).map_err(unusable)?;
     let buckets = query::buckets(&store).map_err(unusable)?;
     let away = rebuilt.away.into_iter().map(|(host, why)| AwayHost {

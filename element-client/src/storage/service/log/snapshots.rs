@@ -9,6 +9,7 @@ use std::{
     time::Duration,
 };
 
+use gridmart_fabric::causes::with_causes;
 use gridmart_schemas::id::NodeId;
 
 use super::{hosts::LogHosts, members::Members};
@@ -138,7 +139,7 @@ impl Snapshots {
         let sending = tokio::task::spawn_blocking(move || {
             let file = store.with_file_name(FILE);
             discard(&file).map_err(|error| format!("{}: {error}", file.display()))?;
-            let head = snapshot_export(&store, &file).map_err(|error| chain(&error))?;
+            let head = snapshot_export(&store, &file).map_err(|error| with_causes(&error))?;
             let have = to.into_iter().filter(|host| {
                 let replica = (hosts.replica)(*host);
                 match put(&*replica, &writer, &head, &file) {
@@ -165,7 +166,7 @@ fn put(
     head: &SnapshotHead,
     file: &Path,
 ) -> Result<(), String> {
-    let mut content = snapshot_read(file, head).map_err(|error| chain(&error))?;
+    let mut content = snapshot_read(file, head).map_err(|error| with_causes(&error))?;
     let epoch = writer.progress().epoch();
     let sent = replica.snapshot_put(epoch, head, &mut content);
     sent.map_err(|error| error.to_string())
@@ -176,15 +177,4 @@ fn discard(file: &Path) -> io::Result<()> {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
         _ => Ok(()),
     }
-}
-
-/// An error and what caused it, in one line.
-pub(super) fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text = format!("{text}: {cause}");
-        source = cause.source();
-    }
-    text
 }
