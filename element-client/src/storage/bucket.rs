@@ -3,7 +3,10 @@
 
 use std::sync::Arc;
 
-use gridmart_fabric::stream::{Incoming, reply};
+use gridmart_fabric::{
+    rule::bucket::BucketRules,
+    stream::{Incoming, reply},
+};
 use gridmart_schemas::{
     id::BucketId,
     problem::{Code, Problem},
@@ -30,7 +33,6 @@ use super::{
     metadata::{
         Bucket, BucketCreate, BucketUpdate, Change, DocumentKind, Quota, StoreError, query,
     },
-    rights::BucketRules,
     service::Service,
     state::host_counts,
 };

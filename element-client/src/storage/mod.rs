@@ -9,8 +9,7 @@
 //! blocks go; `service` brings them together over real Hosts. `door` is for
 //! programs with the SDK, which write and read blocks on the Hosts themselves;
 //! `data` does that for those who come to the Element's other doors. `bucket`
-//! answers the controller, `rights` says who may, and `care` looks after what
-//! is kept.
+//! answers the controller, and `care` looks after what is kept.
 
 mod bucket;
 mod care;
@@ -25,7 +24,6 @@ pub mod metadata;
 mod people;
 pub mod placement;
 pub mod pool;
-mod rights;
 mod s3;
 mod service;
 pub mod state;

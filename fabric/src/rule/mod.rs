@@ -5,6 +5,8 @@
 //! application) are asked one after the other by the caller: all must allow.
 //! Roles of people are not looked at here, except where a rule names one.
 
+pub mod bucket;
+
 use gridmart_schemas::{
     id::PersonName,
     resource::common::{AccessRule, Who},
@@ -66,12 +68,7 @@ pub fn evaluate(
                 "the rule for {} does not allow {operation}",
                 rule.who
             ));
-        } else if !covers(
-            rule.part
-                .as_ref()
-                .map(gridmart_schemas::scalar::Text::as_str),
-            part,
-        ) {
+        } else if !covers(part_of(rule), part) {
             named = Some(format!(
                 "the rule for {} does not cover {}",
                 rule.who,
@@ -103,6 +100,13 @@ fn names(who: &Who, subject: &Subject<'_>) -> bool {
         // People here have neither certificates nor organisations of their own.
         Who::Dn(_) | Who::Vo(_) => false,
     }
+}
+
+/// The part of the resource that a rule is about; `None`: the whole.
+fn part_of(rule: &AccessRule) -> Option<&str> {
+    rule.part
+        .as_ref()
+        .map(gridmart_schemas::scalar::Text::as_str)
 }
 
 /// Whether a rule's part holds the part that is asked for. A part that ends in

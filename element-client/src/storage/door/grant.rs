@@ -3,7 +3,10 @@
 use std::sync::Arc;
 
 use gridmart_fabric::{
-    rule::{Subject, evaluate},
+    rule::{
+        Subject,
+        bucket::{judge, judge_somewhere},
+    },
     ticket::AccessClaims,
 };
 use gridmart_schemas::{
@@ -17,7 +20,6 @@ use time::OffsetDateTime;
 use super::{BUCKETS_MAX, StorageStream};
 use crate::storage::{
     bucket::{RuledBucket, unknown},
-    rights::{enter, judge},
     service::Service,
 };
 
@@ -148,21 +150,7 @@ impl StorageStream {
         let element = &document.element.access.rules;
         let ruling = match part {
             Part::Keys(keys) => judge(element, &found.rules, &subject, operation, Some(keys)),
-            Part::Some => {
-                let whole = judge(element, &found.rules, &subject, operation, None);
-                let some = found.rules.access.rules.iter().any(|rule| {
-                    let part = rule
-                        .part
-                        .as_ref()
-                        .map(gridmart_schemas::scalar::Text::as_str);
-                    evaluate(std::slice::from_ref(rule), &subject, operation, part).allowed
-                });
-                if !whole.allowed && some {
-                    enter(element, &subject, operation)
-                } else {
-                    whole
-                }
-            }
+            Part::Some => judge_somewhere(element, &found.rules, &subject, operation),
         };
         if ruling.allowed {
             return Ok(());

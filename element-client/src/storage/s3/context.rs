@@ -1,5 +1,6 @@
 //! A bucket with what decides about requests to it.
 
+use gridmart_fabric::rule::bucket::BucketRules;
 use gridmart_schemas::scalar::BucketName;
 use rusqlite::Connection;
 use s3s::{S3Result, dto::PublicAccessBlockConfiguration, s3_error};
@@ -8,7 +9,6 @@ use super::{acl::Acl, fault, lifecycle::Notices, policy::Policy, settings, store
 use crate::storage::{
     bucket::RuledBucket,
     metadata::{Bucket, DocumentKind, StoreError, query},
-    rights::BucketRules,
 };
 
 /// A bucket, whose it is, and whom its owner allows in which words.

@@ -8,7 +8,10 @@
 
 use std::sync::Arc;
 
-use gridmart_fabric::rule::Subject;
+use gridmart_fabric::rule::{
+    Subject,
+    bucket::{enter, judge},
+};
 use gridmart_schemas::{
     id::PersonName,
     resource::common::{AccessRule, Who},
@@ -31,7 +34,6 @@ use super::{
     facts, fault,
     policy::{Facts, Query, Verdict},
 };
-use crate::storage::rights::{enter, judge};
 
 /// The Element's own rules, as they are now.
 pub(super) type ElementRules = Arc<dyn Fn() -> Vec<AccessRule> + Send + Sync>;
