@@ -27,7 +27,7 @@ use super::{Disk, DiskFile, Secrecy};
 pub enum Fault {
     /// The power is cut: this operation and all later ones fail.
     Crash,
-    /// No room from here on.
+    /// No room from here on, but for what files have already.
     Full,
     /// Nothing can be changed from here on.
     ReadOnly,
@@ -221,10 +221,14 @@ impl Inner {
 
     /// Writes at a position, all of it or, with an error, a piece.
     fn write(&mut self, number: usize, bytes: &[u8], at: usize, met: Meeting) -> io::Result<()> {
+        let needs_room = at + bytes.len() > self.contents[number].now.len();
         let (kept, outcome) = match met {
+            Meeting::Torn(error) if error.kind() == io::ErrorKind::StorageFull && !needs_room => {
+                (bytes.len(), Ok(()))
+            }
             Meeting::Torn(error) => (self.part_of(bytes.len()), Err(error)),
             Meeting::LostSync(error) => return Err(error),
-            Meeting::Nothing if self.full && !bytes.is_empty() => {
+            Meeting::Nothing if self.full && needs_room && !bytes.is_empty() => {
                 return Err(io::ErrorKind::StorageFull.into());
             }
             Meeting::Nothing => (bytes.len(), Ok(())),

@@ -3,6 +3,9 @@
 //! takes none. Nothing here is synced: against a power cut stands the journal,
 //! a moment later.
 //!
+//! The files have room of their own from the start, so that a disk that is full
+//! takes records still.
+//!
 //! Two files in turn: while what is in one is being brought to the journal, new
 //! records go to the other. A record that is found in both after a kill is told
 //! twice and known by the controller.
@@ -17,12 +20,70 @@ use gridmart_schemas::wire::record::CallRecord;
 
 /// A larger file is not ours: what one batch holds, many times over.
 const SHEET_BYTES_MAX: u64 = 64 * 1024 * 1024;
+/// What each file takes of the disk, whatever is in it: some thousand records.
+const SHEET_ROOM: u64 = 1024 * 1024;
+/// Written at a time where nothing is to stand.
+const BLANK: [u8; 64 * 1024] = [0; 64 * 1024];
 
-/// One of the files.
+/// One of the files: lines, and behind them zeros.
 struct Sheet {
     path: PathBuf,
     file: Box<dyn DiskFile>,
+    /// Of the lines.
     length: u64,
+}
+
+impl Sheet {
+    /// Opens the file; gives the lines that are in it.
+    fn open(disk: &dyn Disk, path: PathBuf) -> io::Result<(Self, Vec<u8>)> {
+        let mut bytes = disk
+            .read_bounded(&path, SHEET_BYTES_MAX)?
+            .unwrap_or_default();
+        let file = disk.open(&path, Secrecy::Secret)?;
+        let end = bytes.iter().rposition(|byte| *byte != 0);
+        bytes.truncate(end.map_or(0, |last| last + 1));
+        let sheet = Self {
+            path,
+            file,
+            length: bytes.len() as u64,
+        };
+        sheet.make_room();
+        Ok((sheet, bytes))
+    }
+
+    /// Takes its room of the disk, if there is any.
+    fn make_room(&self) {
+        let taken = self.file.length().and_then(|length| {
+            if length < SHEET_ROOM {
+                self.blank(length, SHEET_ROOM)?;
+            }
+            Ok(())
+        });
+        if let Err(error) = taken {
+            tracing::warn!(path = %self.path.display(), %error, "records of calls have no room of their own");
+        }
+    }
+
+    fn blank(&self, from: u64, to: u64) -> io::Result<()> {
+        let mut at = from;
+        while at < to {
+            let piece = usize::try_from(to - at).map_or(BLANK.len(), |left| left.min(BLANK.len()));
+            self.file.write_at(&BLANK[..piece], at)?;
+            at += piece as u64;
+        }
+        Ok(())
+    }
+
+    /// Takes the lines away, and keeps the room.
+    fn clear(&mut self) -> io::Result<()> {
+        if self.file.length()? > SHEET_ROOM {
+            self.file.set_length(SHEET_ROOM)?;
+        }
+        self.blank(0, self.length.min(SHEET_ROOM))?;
+        self.length = 0;
+        self.make_room();
+        Ok(())
+    }
 }
 
 /// See the module.
@@ -37,16 +98,11 @@ impl Draft {
     pub(crate) fn open(disk: &dyn Disk, folder: &Path) -> io::Result<(Self, Vec<CallRecord>)> {
         let mut left = Vec::new();
         let mut sheet = |name: &str| {
-            let path = folder.join(name);
-            let bytes = disk.read_bounded(&path, SHEET_BYTES_MAX)?;
+            let (sheet, bytes) = Sheet::open(disk, folder.join(name))?;
             // A line that a kill has cut off has not been told to anybody.
-            let lines = bytes
-                .iter()
-                .flat_map(|bytes| bytes.split(|byte| *byte == b'\n'));
+            let lines = bytes.split(|byte| *byte == b'\n');
             left.extend(lines.filter_map(|line| serde_json::from_slice(line).ok()));
-            let file = disk.open(&path, Secrecy::Secret)?;
-            let length = file.length()?;
-            Ok::<_, io::Error>(Sheet { path, file, length })
+            Ok::<_, io::Error>(sheet)
         };
         let sheets = [sheet("draft-1.jsonl")?, sheet("draft-2.jsonl")?];
         let mut draft = Self { sheets, current: 0 };
@@ -98,12 +154,9 @@ impl Draft {
         if sheet.length == 0 {
             return;
         }
-        match sheet.file.set_length(0) {
-            Ok(()) => sheet.length = 0,
-            // What stays is told twice at worst.
-            Err(error) => {
-                tracing::warn!(path = %sheet.path.display(), %error, "a draft of records cannot be cleared");
-            }
+        // What stays is told twice at worst.
+        if let Err(error) = sheet.clear() {
+            tracing::warn!(path = %sheet.path.display(), %error, "a draft of records cannot be cleared");
         }
     }
 }

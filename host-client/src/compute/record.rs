@@ -219,6 +219,8 @@ impl Recorder {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use gridmart_fabric::disk::test_disk::{Fault, TestDisk};
     use gridmart_schemas::{
         id::{CallId, Digest, NodeId},
@@ -372,6 +374,33 @@ mod tests {
         // What is in the journal is in no draft any more.
         drop(next);
         assert!(recorder(&disk).gathered.lock().records.is_empty());
+    }
+
+    #[test]
+    fn a_kill_takes_no_record_though_the_disk_is_full() {
+        let disk = TestDisk::new();
+        let killed = recorder(&disk);
+        let mut journal = killed.journal();
+        disk.fail_at(0, Fault::Full);
+        // More than a batch, and again after what could not be brought away.
+        let calls: Vec<CallId> = (0..1200)
+            .map(|_| {
+                let record = record(None, 0);
+                let call = record.call;
+                killed.add(record);
+                killed.keep(&mut journal);
+                call
+            })
+            .collect();
+        assert!(journal.has_unsaved());
+        drop((killed, journal));
+        disk.mend();
+        let next = recorder(&disk);
+        let left: BTreeSet<CallId> = {
+            let gathered = next.gathered.lock();
+            gathered.records.iter().map(|record| record.call).collect()
+        };
+        assert!(calls.iter().all(|call| left.contains(call)));
     }
 
     #[test]

@@ -68,6 +68,11 @@ fn a_full_one_takes_a_piece_and_then_nothing_until_there_is_room() {
     assert_eq!(kind(disk.append(path, &[1; 1000], Secrecy::Open)), full);
     assert!(disk.read(path).unwrap().len() < 1000);
     assert_eq!(kind(disk.append(path, &[1; 10], Secrecy::Open)), full);
+    let file = disk.open(path, Secrecy::Open).unwrap();
+    let length = file.length().unwrap();
+    file.write_at(&vec![2; usize::try_from(length).unwrap()], 0)
+        .unwrap();
+    assert_eq!(kind(file.write_at(&[2], length)), full);
     assert!(disk.remove(path).is_ok(), "to make room has to be possible");
     disk.mend();
     disk.append(path, &[1; 10], Secrecy::Open).unwrap();
