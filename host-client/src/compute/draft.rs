@@ -23,7 +23,7 @@ const SHEET_BYTES_MAX: u64 = 64 * 1024 * 1024;
 /// What each file takes of the disk, whatever is in it: some thousand records.
 const SHEET_ROOM: u64 = 1024 * 1024;
 /// Written at a time where nothing is to stand.
-const BLANK: [u8; 64 * 1024] = [0; 64 * 1024];
+static BLANK: [u8; 64 * 1024] = [0; 64 * 1024];
 
 /// One of the files: lines, and behind them zeros.
 struct Sheet {

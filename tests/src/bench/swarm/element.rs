@@ -23,7 +23,7 @@ use super::{
     },
     Limits, Watch, float,
     market::{APPLICATION, Market},
-    mebibytes,
+    mebibytes, reads,
 };
 use crate::swarm::{Arrivals, Heard, Person, QueueClient, Role, SimulatedHost};
 
@@ -232,6 +232,25 @@ impl Half<'_> {
                 milliseconds(sample.median())
             ));
         self.tell([figure]);
+        self.reads()
+    }
+
+    fn reads(&mut self) -> anyhow::Result<()> {
+        let document = self.element.folder().join("CEDoc.xml");
+        let lasting = self
+            .bench
+            .time(Duration::from_secs(3), Duration::from_millis(300));
+        let reads = reads::measure(&document, lasting)?;
+        let figures = [
+            self.figure("its LIB opened", milliseconds(reads.opened), "ms")
+                .note("read from the disk, parsed and checked"),
+            self.figure("reads of its LIB, two threads", reads.alone, "1/s")
+                .note(format!(
+                    "{:.0} while it is written all the time",
+                    reads.beside_writes
+                )),
+        ];
+        self.tell(figures);
         Ok(())
     }
 

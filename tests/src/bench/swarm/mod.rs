@@ -5,6 +5,7 @@ mod control;
 mod element;
 mod limit;
 mod market;
+mod reads;
 
 use std::time::{Duration, Instant};
 
