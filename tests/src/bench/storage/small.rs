@@ -1,0 +1,123 @@
+//! Many small objects.
+
+use std::time::Instant;
+
+use anyhow::ensure;
+use bytes::Bytes;
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+
+use super::{
+    super::{
+        Figure,
+        sample::{Sample, milliseconds, rate},
+    },
+    LARGE_MAX, SMALL, Scene,
+    door::Door,
+    noise,
+};
+
+/// How many are on their way at a time.
+const AT_A_TIME: [usize; 3] = [1, 16, 64];
+/// Lines of a page.
+const PAGE: usize = 1000;
+
+pub(super) fn measure(scene: &Scene, door: &Door, policy: &str) -> anyhow::Result<Vec<Figure>> {
+    let bytes = noise(SMALL);
+    let mut figures = Vec::new();
+    for at_a_time in AT_A_TIME {
+        let count = scene.bench.count(200, 30) * at_a_time.isqrt() * 2;
+        let key = |number: usize| format!("{}/{at_a_time}/{number:06}", door.name());
+        let name = |what: &str| {
+            format!(
+                "{}: {what} 4 KiB objects, {policy}, {at_a_time} at a time",
+                door.name()
+            )
+        };
+        let put = run(scene, at_a_time, count, |number| {
+            let (key, bytes) = (key(number), bytes.clone());
+            async move { door.put(&key, bytes).await }
+        })?;
+        let get = run(scene, at_a_time, count, |number| {
+            let (key, expected) = (key(number), bytes.clone());
+            async move { get_one(door, &key, &expected).await }
+        })?;
+        figures.push(
+            put.figure(name("put"))
+                .beside("4 KiB appended and synced", scene.machine.synced),
+        );
+        figures.push(get.figure(name("get")));
+    }
+    Ok(figures)
+}
+
+async fn get_one(door: &Door, key: &str, expected: &Bytes) -> anyhow::Result<()> {
+    let mut read = Vec::with_capacity(SMALL);
+    door.get(key, |piece| {
+        read.extend_from_slice(piece);
+        Ok(())
+    })
+    .await?;
+    ensure!(read == expected[..], "other bytes came back");
+    Ok(())
+}
+
+struct Many {
+    rate: f64,
+    sample: Sample,
+}
+
+impl Many {
+    fn figure(&self, name: String) -> Figure {
+        Figure::new(name, self.rate, "1/s").note(format!(
+            "p50 {:.1} ms, p99 {:.1} ms",
+            milliseconds(self.sample.median()),
+            milliseconds(self.sample.quantile(0.99))
+        ))
+    }
+}
+
+fn run<F>(
+    scene: &Scene,
+    at_a_time: usize,
+    count: usize,
+    one: impl Fn(usize) -> F,
+) -> anyhow::Result<Many>
+where
+    F: Future<Output = anyhow::Result<()>>,
+{
+    let began = Instant::now();
+    let timed = |number| {
+        let one = one(number);
+        async move {
+            let began = Instant::now();
+            one.await.map(|()| began.elapsed())
+        }
+    };
+    let all = stream::iter(0..count).map(timed);
+    let sample: Vec<_> = scene
+        .bench
+        .wait_within(LARGE_MAX, all.buffer_unordered(at_a_time).try_collect())?;
+    Ok(Many {
+        rate: rate(count, began.elapsed()),
+        sample: sample.into_iter().collect(),
+    })
+}
+
+/// Lists all that is there.
+pub(super) fn list(scene: &Scene, doors: &[Door]) -> anyhow::Result<Vec<Figure>> {
+    doors
+        .iter()
+        .map(|door| {
+            let (mut objects, mut pages) = (0, 0);
+            let began = Instant::now();
+            for _ in 0..scene.bench.count(20, 2) {
+                objects = scene.bench.wait_within(LARGE_MAX, door.count("SDK"))?;
+                pages += objects.div_ceil(PAGE);
+            }
+            let value = rate(pages, began.elapsed());
+            let name = format!("{}: pages of lists", door.name());
+            Ok(Figure::new(name, value, "1/s")
+                .note(format!("of {objects} objects, {PAGE} to a page at most")))
+        })
+        .collect()
+}
