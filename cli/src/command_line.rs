@@ -11,7 +11,7 @@ use crate::{
     output::Output,
     people, resources, role, show,
     storage::{self, copy::Then},
-    token, up, upload,
+    token, transfers, up, upload,
 };
 
 /// Told at the end of the help.
@@ -78,7 +78,7 @@ enum Command {
     Start(manage::Arguments),
     /// Let an Element, a Host or an application take no new work; what runs may end
     Stop(manage::Arguments),
-    /// End what runs now, and take no new work; also ends one call or one map
+    /// End what runs now, and take no new work; also ends one call, one map or one transfer
     Kill(manage::Arguments),
     /// Nodes and their certificates
     Nodes {
@@ -113,6 +113,7 @@ enum Command {
     /// Move an object to another key or bucket: copy it, then delete it
     Mv(storage::copy::Arguments),
     Sync(storage::sync::Arguments),
+    Transfers(transfers::Arguments),
     Completions(completions::Arguments),
 }
 
@@ -170,6 +171,7 @@ fn run(command: Command, output: Output) -> Result<(), Failure> {
         Command::Cp(arguments) => storage::copy::run(&arguments, Then::Keep, output),
         Command::Mv(arguments) => storage::copy::run(&arguments, Then::Delete, output),
         Command::Sync(arguments) => storage::sync::run(&arguments, output),
+        Command::Transfers(arguments) => transfers::run(&arguments, output),
         Command::Completions(arguments) => completions::run(&arguments, output),
     }
 }

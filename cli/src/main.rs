@@ -40,6 +40,7 @@ mod resources;
 mod show;
 mod storage;
 mod token;
+mod transfers;
 mod upload;
 
 use std::process::ExitCode;

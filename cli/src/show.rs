@@ -1,4 +1,4 @@
-//! `gridmart show ID`: one resource, application, call or map.
+//! `gridmart show ID`: one resource, application, call, map or transfer.
 
 use gridmart_schemas::{
     api::{
@@ -6,6 +6,7 @@ use gridmart_schemas::{
         application::ApplicationView,
         explain::Explanation,
         resource::{Description, ResourceView},
+        transfer::TransferShown,
     },
     problem::Code,
     role::NodeKind,
@@ -22,6 +23,7 @@ use crate::{
     remote,
     resources::{free, serving},
     size::Size,
+    transfers,
 };
 
 /// Ended calls that are shown of an application.
@@ -31,10 +33,10 @@ const HEALS_SHOWN: usize = 10;
 /// Running and waiting calls that are shown of an application.
 const ACTIVITIES_SHOWN: u32 = 50;
 
-/// Show one Element, Host, application, call or map.
+/// Show one Element, Host, application, call, map or transfer.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
-    /// Name or id (its beginning is enough) of an Element or Host, NAME[@VERSION] of an application, id of a call or map
+    /// Name or id (its beginning is enough) of an Element or Host, NAME[@VERSION] of an application, id of a call, map or transfer
     #[arg(value_name = "ID")]
     id: String,
     /// Print the description as XML (Elements and Hosts)
@@ -48,6 +50,7 @@ enum Shown {
     Resource(Box<ResourceShown>),
     Application(Box<ApplicationShown>),
     Job(JobView),
+    Transfer(Box<TransferShown>),
     Explained(Explanation),
 }
 
@@ -83,6 +86,7 @@ pub(crate) fn run(arguments: &Arguments, output: Output) -> Result<(), Failure> 
         Shown::Resource(view) => resource(page, view),
         Shown::Application(view) => application(page, view),
         Shown::Job(view) => job(page, view),
+        Shown::Transfer(shown) => transfers::details(page, shown),
         Shown::Explained(explanation) => explain::page(page, explanation),
     })
 }
@@ -113,6 +117,14 @@ async fn find(client: &Client, text: &str) -> Result<Shown, Failure> {
             Ok(view) if !view.hosts.is_empty() => return Ok(Shown::Job(view)),
             Err(error) if !is_unknown(&error) => return Err(error.into()),
             _ => {}
+        }
+        if let Ok(transfer) = id.parse() {
+            match client.transfers().get(transfer).await {
+                Ok(shown) => return Ok(Shown::Transfer(Box::new(shown))),
+                // It may be of something else that is known.
+                Err(error) if is_unknown(&error) || error.code() == Some(Code::ElementDown) => {}
+                Err(error) => return Err(error.into()),
+            }
         }
         return Ok(Shown::Explained(client.explanations().get(&id).await?));
     }

@@ -96,6 +96,9 @@ uuid_id!(
     /// An upload in parts that is not an object version yet.
     UploadId, "upload id");
 uuid_id!(
+    /// Object bytes on their way: one put, get or copy.
+    TransferId, "transfer id");
+uuid_id!(
     /// One request of a person or program, followed through all tiers.
     RequestId, "request id");
 uuid_id!(

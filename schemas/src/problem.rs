@@ -135,7 +135,7 @@ codes! {
     /// No such call is known here, or its results have expired.
     UnknownCall = "unknown-call", 404, false, "List calls with `gridmart show APP`.";
     /// Ended by `kill`, or because its caller went away.
-    Terminated = "terminated", 409, false, "Call again if it was not you who ended it.";
+    Terminated = "terminated", 409, false, "Call, put or get again if it was not you who ended it.";
     /// A limit of the application's or the owner's Policy was hit.
     LimitExceeded = "limit-exceeded", 409, false, "Raise the limit that the message names, in the AEDoc or the Policy, or ask less.";
     /// The program could not be started.

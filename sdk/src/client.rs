@@ -13,7 +13,7 @@ use crate::{
     grid::Grid,
     http::{Http, Query},
     people::{AccessKeys, ApiTokens, Audit, Nodes, People},
-    resources::{Activities, Calls, Commands, Explanations, JoinTokens, Resources},
+    resources::{Activities, Calls, Commands, Explanations, JoinTokens, Resources, Transfers},
     settings::Settings,
     storage::Storage,
 };
@@ -120,6 +120,11 @@ impl Client {
     /// What runs and waits now.
     pub fn activities(&self) -> Activities {
         Activities(self.clone())
+    }
+
+    /// Object bytes that are under way, or were.
+    pub fn transfers(&self) -> Transfers {
+        Transfers(self.clone())
     }
 
     /// Applications: list, upload, call, map, logs.

@@ -52,6 +52,7 @@ pub use map::{
 pub use people::{AccessKeys, ApiTokens, Audit, Nodes, People};
 pub use resources::{
     Activities, Calls, Command, Commands, Explanations, JoinTokens, Resources, Target,
+    TransferFilter, Transfers,
 };
 pub use settings::Settings;
 pub use storage::{

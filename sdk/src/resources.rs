@@ -10,8 +10,9 @@ use gridmart_schemas::{
         join_token::{JoinTokenRequest, JoinTokenRow, JoinTokenView},
         layout::LayoutRequest,
         resource::{ResourceRow, ResourceView},
+        transfer::{TransferRecordsPage, TransferShown, TransfersView},
     },
-    id::{CallId, JobId},
+    id::{CallId, JobId, TransferId},
     problem::Code,
     role::NodeKind,
     wire::{bucket::HealsTold, layout::LayoutTold},
@@ -96,6 +97,8 @@ pub enum Target {
     Call(CallId),
     /// One map (kill only).
     Job(JobId),
+    /// One transfer (kill only).
+    Transfer(TransferId),
 }
 
 /// `client.commands()`.
@@ -135,12 +138,17 @@ impl Commands {
                 only_kill("map")?;
                 self.0.post(&format!("jobs/{id}/kill"), &[], &()).await
             }
+            Target::Transfer(id) => {
+                only_kill("transfer")?;
+                let path = format!("transfers/{id}/kill");
+                self.0.post(&path, &[], &()).await
+            }
         }
     }
 
     /// Gives a command to whatever `text` names: a resource, an application
     /// (`NAME` or `NAME@VERSION`, on `host` only if given), and for `kill` a
-    /// call or a map.
+    /// call, a map or a transfer.
     pub async fn give_any(
         &self,
         command: Command,
@@ -184,6 +192,7 @@ fn candidates(command: Command, text: &str, host: Option<&str>) -> Vec<Target> {
     if command == Command::Kill {
         targets.extend(text.parse().map(Target::Call));
         targets.extend(text.parse().map(Target::Job));
+        targets.extend(text.parse().map(Target::Transfer));
     }
     if text.parse::<CallId>().is_err() {
         targets.push(application);
@@ -275,6 +284,62 @@ impl Activities {
     }
 }
 
+/// `client.transfers()`: object bytes that are under way, or were. People see
+/// their own, operators all.
+#[derive(Clone, Debug)]
+pub struct Transfers(pub(crate) Client);
+
+/// Which transfers are meant; of each field, absent: all.
+#[derive(Clone, Debug, Default)]
+pub struct TransferFilter {
+    /// Of the bucket of this name.
+    pub bucket: Option<String>,
+    /// Of this person.
+    pub owner: Option<String>,
+    /// At most so many.
+    pub limit: Option<u32>,
+}
+
+impl TransferFilter {
+    fn query(&self) -> [(&'static str, Option<String>); 3] {
+        [
+            ("bucket", self.bucket.clone()),
+            ("owner", self.owner.clone()),
+            ("limit", self.limit.map(|limit| limit.to_string())),
+        ]
+    }
+}
+
+impl Transfers {
+    /// Lists what is under way, the oldest first.
+    pub async fn list(&self, filter: &TransferFilter) -> Result<TransfersView, Error> {
+        self.0.get("transfers", &filter.query()).await
+    }
+
+    /// Reads one page of those that have ended, newest first; `after` is an
+    /// earlier page's `next`.
+    pub async fn records(
+        &self,
+        filter: &TransferFilter,
+        after: Option<String>,
+    ) -> Result<TransferRecordsPage, Error> {
+        let [bucket, owner, limit] = filter.query();
+        let query = [bucket, owner, limit, ("after", after)];
+        self.0.get("transfer-records", &query).await
+    }
+
+    /// Shows one.
+    pub async fn get(&self, id: TransferId) -> Result<TransferShown, Error> {
+        self.0.get(&format!("transfers/{id}"), &[]).await
+    }
+
+    /// Ends one: nothing of it becomes visible any more.
+    pub async fn kill(&self, id: TransferId) -> Result<CommandView, Error> {
+        let target = Target::Transfer(id);
+        self.0.commands().give(Command::Kill, &target).await
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -284,7 +349,7 @@ mod tests {
         assert_eq!(candidates(Command::Stop, "ce1", None).len(), 2);
         let id = CallId::generate().to_string();
         assert_eq!(candidates(Command::Stop, &id, None).len(), 1);
-        assert_eq!(candidates(Command::Kill, &id, None).len(), 3);
+        assert_eq!(candidates(Command::Kill, &id, None).len(), 4);
         let on_host = candidates(Command::Stop, "app@1.0", Some("h1"));
         assert_eq!(
             on_host,

@@ -42,7 +42,6 @@ use super::{
     late::Late,
     measure::Measures,
     queue::{Queue, pool::HostArrival},
-    record::RecordDesk,
     relay::RelayDesk,
     state::{ServiceTimes, element_state},
 };
@@ -50,6 +49,7 @@ use crate::{
     config::Config,
     element::{
         goods::{Goods, KnownHost, Opening},
+        record::RecordDesk,
         start::disk_fault,
     },
     run::ElementError,

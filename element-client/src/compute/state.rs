@@ -209,6 +209,7 @@ mod tests {
             told: None,
             records: Vec::new(),
             jobs: vec![job],
+            transfers: Vec::new(),
         }
     }
 

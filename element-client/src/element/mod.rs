@@ -16,6 +16,7 @@ mod host_table;
 pub(crate) mod link;
 mod measure;
 pub mod probe;
+pub mod record;
 pub mod standing;
 pub(crate) mod start;
 mod token;

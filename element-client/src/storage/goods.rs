@@ -38,12 +38,15 @@ use super::{
     s3::{self, S3Standing},
     service::{Errand, Log, LogMeasures, RebuildOrder, Service, keep, open_store, require_lost},
     state::{element_state, host_counts},
+    transfers::{Transfers, keep_records},
 };
 use crate::{
     config::Config,
     element::{
         goods::{Goods, KnownHost, Opening},
         probe::Verdict,
+        record::RecordDesk,
+        start::disk_fault,
     },
     run::ElementError,
 };
@@ -59,6 +62,10 @@ pub(crate) struct Storage {
     pub(super) collection: Collection,
     /// What an applied layout waits for.
     pub(super) carrying: Mutex<Option<String>>,
+    /// What is under way.
+    pub(super) transfers: Arc<Transfers>,
+    /// What has ended, on its way to the controller.
+    pub(super) records: RecordDesk,
     pub(super) metrics: Measures,
     pub(super) log_metrics: LogMeasures,
 }
@@ -74,8 +81,16 @@ impl Storage {
     }
 
     fn opened(opening: &Opening<'_, SeDocument>, errand: Errand) -> Result<Self, ElementError> {
+        let pool: Arc<Mutex<Pool>> = Arc::default();
+        let folder = opening.folder;
+        let element = opening.identity.current().node();
+        let transfers = Transfers::open(element, Arc::clone(&pool), folder);
+        let records_path = folder.join("records.journal");
+        let records = RecordDesk::open(&records_path);
         Ok(Self {
-            pool: Arc::default(),
+            transfers: transfers.map_err(disk_fault("read", folder))?,
+            records: records.map_err(disk_fault("open", &records_path))?,
+            pool,
             log: Arc::new(Log::new(errand)),
             host_keys: RwLock::default(),
             s3: S3Standing::open(opening)?,
@@ -129,10 +144,13 @@ impl Goods for Storage {
             keep(Arc::clone(se)).boxed(),
             care::keep(Arc::clone(se)).boxed(),
             s3::serve(Arc::clone(se)).boxed(),
+            keep_records(Arc::clone(se)).boxed(),
+            send_records(Arc::clone(se)).boxed(),
         ]
     }
 
     fn on_tick(se: &Arc<Se>) {
+        se.goods.transfers.on_tick();
         let floor = se.base.read().configuration.common.response_time_floor;
         let due = {
             let mut pool = se.goods.pool.lock();
@@ -170,11 +188,14 @@ impl Goods for Storage {
 
     fn state(se: &Se, validity: Seconds) -> AnyElementState {
         let log = se.goods.log.shown();
-        element_state(&se.goods.pool.lock(), &log, se.started_at, validity).into()
+        let is_idle = se.goods.transfers.is_idle();
+        let pool = se.goods.pool.lock();
+        element_state(&pool, &log, is_idle, se.started_at, validity).into()
     }
 
     fn on_desired(se: &Arc<Se>, desired: &ElementDesired) {
         se.goods.pool.lock().on_desired(desired);
+        se.goods.transfers.on_desired();
         se.goods.s3.people.on_desired(desired);
     }
 
@@ -203,6 +224,7 @@ impl Goods for Storage {
             hello.incarnation,
             Instant::now(),
         );
+        se.tell_killed(id);
         // Storage is not leased: whatever a Host holds is none of this Element's.
         hello.leases.into_iter().map(|held| held.lease).collect()
     }
@@ -253,10 +275,18 @@ impl Goods for Storage {
         if let Some(answered) = se.on_layout_request(&incoming).await {
             return answered;
         }
+        if let Some(answered) = se.on_transfer_request(&incoming).await {
+            return answered;
+        }
         match incoming.kind.as_str() {
             // The question is for all Elements: no calls run or wait here.
             ActivityList::KIND => reply(&Activities::default()),
             _ => Err(incoming.unknown()),
         }
     }
+}
+
+/// Sends on records of what has ended.
+async fn send_records(se: Arc<Se>) {
+    se.goods.records.send(&se.stop, &se.links).await;
 }

@@ -9,7 +9,8 @@
 //! blocks go; `service` brings them together over real Hosts. `door` is for
 //! programs with the SDK, which write and read blocks on the Hosts themselves;
 //! `data` does that for those who come to the Element's other doors. `bucket`
-//! answers the controller, and `care` looks after what is kept.
+//! answers the controller, and `care` looks after what is kept. `transfers`
+//! knows what is under way at all doors.
 
 mod bucket;
 mod care;
@@ -27,6 +28,7 @@ pub mod pool;
 mod s3;
 mod service;
 pub mod state;
+mod transfers;
 
 use gridmart_schemas::resource::se_doc::SeDocument;
 use tokio::sync::oneshot;

@@ -100,18 +100,20 @@ impl Room {
     }
 }
 
-/// The State as it is now. `validity`: for how long it is a fact.
+/// The State as it is now. `is_idle`: no transfer is under way. `validity`: for
+/// how long it is a fact.
 ///
 /// Sizes are what the Hosts have, divided as the redundancy divides it with
 /// which a new bucket of this pool begins.
 pub(super) fn element_state(
     pool: &Pool,
     log: &LogShown,
+    is_idle: bool,
     started: UtcTime,
     validity: Seconds,
 ) -> SeState {
     let counts = host_counts(pool);
-    let common = common_state(pool, log, counts, started);
+    let common = common_state(pool, log, (counts, is_idle), started);
     let mut state = SeState::new(UtcTime::now(), validity, common);
     let (redundancy, _) = Redundancy::default_for(counts.all);
     let room = Room::of(pool);
@@ -140,11 +142,17 @@ fn io_load<'a>(states: impl Iterator<Item = &'a StorageHostState>) -> Option<Per
     Percent::new(u8::try_from(mean).ok()?).ok()
 }
 
-fn common_state(pool: &Pool, log: &LogShown, counts: HostCounts, started: UtcTime) -> CommonState {
+fn common_state(
+    pool: &Pool,
+    log: &LogShown,
+    (counts, is_idle): (HostCounts, bool),
+    started: UtcTime,
+) -> CommonState {
     let usable = counts.all > counts.unavailable;
     let is_open = usable && matches!(log, LogShown::Ready | LogShown::Degraded(_));
     let serving = match pool.wish().desired {
-        Desired::Closed => ServingState::Closed,
+        Desired::Closed if is_idle => ServingState::Closed,
+        Desired::Closed => ServingState::Draining,
         Desired::Production if is_open => ServingState::Production,
         Desired::Production => ServingState::Queueing,
     };
@@ -215,9 +223,14 @@ mod tests {
     use crate::storage::scene::{self, pool};
 
     fn state(pool: &Pool) -> SeState {
+        state_while(pool, true)
+    }
+
+    fn state_while(pool: &Pool, is_idle: bool) -> SeState {
         let state = element_state(
             pool,
             &LogShown::Ready,
+            is_idle,
             UtcTime::now(),
             Seconds::from_secs(15),
         );
@@ -289,6 +302,8 @@ mod tests {
             ..ElementDesired::default()
         });
         assert_eq!(state(&pool).common.serving_state, ServingState::Closed);
+        let draining = state_while(&pool, false).common.serving_state;
+        assert_eq!(draining, ServingState::Draining);
     }
 
     #[test]

@@ -254,6 +254,7 @@ async fn a_restarted_element_works_on_without_its_controller() {
         told: None,
         records: Vec::new(),
         jobs: vec![progress.clone()],
+        transfers: Vec::new(),
     };
     pool.host.peer().ask(&batch, PATIENCE).await.unwrap();
     pool.host.peer().ask(&batch, PATIENCE).await.unwrap();

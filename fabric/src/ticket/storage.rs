@@ -3,7 +3,7 @@
 use std::{fmt, time::Duration};
 
 use gridmart_schemas::{
-    id::{BlockId, Incarnation, KeyHash, NodeId, PersonName, VersionId},
+    id::{BlockId, Incarnation, KeyHash, NodeId, PersonName, TransferId, VersionId},
     problem::{Code, Problem},
     storage::BlockRoot,
 };
@@ -59,6 +59,10 @@ pub struct BlockClaims {
     pub presenter: KeyHash,
     /// The object version whose blocks these are, as their headers name it.
     pub version: VersionId,
+    /// The transfer that it is for, with which it ends; an older Element does not
+    /// say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub transfer: Option<TransferId>,
     /// What may be done.
     pub operation: BlockOperation,
     /// The most bytes of payload, over all requests with this ticket.
@@ -127,6 +131,10 @@ pub struct ReceiptClaims {
     pub incarnation: Incarnation,
     /// The object version whose blocks these are.
     pub version: VersionId,
+    /// The epochs of the ticket under which they were written; an older Host
+    /// does not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cut: Option<BlockCut>,
     /// The blocks.
     pub blocks: Vec<ReceiptBlock>,
     /// Not before, seconds since 1970.

@@ -29,6 +29,7 @@ fn put() -> BlockClaims {
         aud: grid.host,
         presenter: grid.presenter.clone(),
         version: VersionId::generate(),
+        transfer: None,
         operation: BlockOperation::Put,
         bytes: 1 << 20,
         cut: BlockCut {
@@ -63,6 +64,7 @@ fn receipt(blocks: usize) -> ReceiptClaims {
         presenter: grid.presenter.clone(),
         incarnation: Incarnation::generate(),
         version: VersionId::generate(),
+        cut: None,
         blocks: (0..blocks).map(block).collect(),
         nbf,
         iat,

@@ -257,6 +257,7 @@ impl Site {
             aud: self.expected.0,
             presenter: presenter.clone(),
             version,
+            transfer: None,
             operation: BlockOperation::Put,
             bytes: 1 << 30,
             cut: BlockCut::default(),

@@ -80,6 +80,7 @@ mod tests {
             aud: NodeId::generate(),
             presenter: "01".repeat(32).parse().unwrap(),
             version: VersionId::generate(),
+            transfer: None,
             operation: BlockOperation::Put,
             bytes,
             cut: BlockCut::default(),

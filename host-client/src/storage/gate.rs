@@ -9,7 +9,7 @@ use gridmart_fabric::{
     ticket::{BlockClaims, BlockOperation},
 };
 use gridmart_schemas::{
-    id::{BlockId, KeyHash, VersionId},
+    id::{BlockId, VersionId},
     problem::{Code, Problem},
 };
 use parking_lot::Mutex;
@@ -157,7 +157,8 @@ impl Gate {
             .judge(|keys, now| keys.verify_block(ticket, member.node, key, now))?;
         claims.permit_operation(operation)?;
         let desired = || member.commands.desired();
-        let transfer = self.transfers.begin(claims.cut, key, desired)?;
+        let ticket = (claims.cut, claims.transfer);
+        let transfer = self.transfers.begin(ticket, key, desired)?;
         Ok(Pass {
             claims,
             transfer,
@@ -196,12 +197,11 @@ impl Visit {
         }
     }
 
-    /// Whose receipt it is, and for which object version; the own Element needs
-    /// none.
-    pub(super) fn receipt_for(&self) -> Option<(&KeyHash, VersionId)> {
+    /// What a receipt is given for; the own Element needs none.
+    pub(super) fn receipt_for(&self) -> Option<&BlockClaims> {
         match &self.visitor {
             Visitor::Element => None,
-            Visitor::Program(pass) => Some((&pass.claims.presenter, pass.claims.version)),
+            Visitor::Program(pass) => Some(&pass.claims),
         }
     }
 }

@@ -1,20 +1,22 @@
 //! Storage as a Host's goods: what the Element is told of it, and what is behind
 //! the door.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Instant};
 
 use futures_util::future::BoxFuture;
 use gridmart_fabric::{
     door::{BodyPieces, Request, Response},
     identity::PeerIdentity,
+    stream::{Incoming, reply},
     ticket::BlockOperation,
 };
 use gridmart_schemas::{
     problem::Problem,
     resource::any::{AnyHost, AnyHostState},
     role::NodeKind,
-    wire::block::BODY_BYTES_MAX,
+    wire::{Done, Request as _, block::BODY_BYTES_MAX, transfer::TransfersEnd},
 };
+use serde_json::value::RawValue;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
@@ -102,6 +104,19 @@ impl Goods for Storage {
     fn follow_wishes(&self) {
         let desired = self.member.commands.desired();
         self.gate.transfers.end_cut(in_force(&desired));
+    }
+
+    fn on_request(&self, incoming: Incoming) -> BoxFuture<'_, Result<Box<RawValue>, Problem>> {
+        Box::pin(async move {
+            match incoming.kind.as_str() {
+                TransfersEnd::KIND => {
+                    let TransfersEnd { transfers } = incoming.read()?;
+                    self.gate.transfers.end(&transfers, Instant::now());
+                    reply(&Done {})
+                }
+                _ => Err(incoming.unknown()),
+            }
+        })
     }
 
     fn on_visit(

@@ -161,7 +161,7 @@ fn receipt(
     visit: &Visit,
     stored: &[BlockStored],
 ) -> Result<Option<String>, Problem> {
-    let Some((presenter, version)) = visit.receipt_for() else {
+    let Some(claims) = visit.receipt_for() else {
         return Ok(None);
     };
     let blocks: Vec<_> = stored
@@ -181,9 +181,10 @@ fn receipt(
     let claims = ReceiptClaims {
         iss: member.node,
         aud: member.element.1.0,
-        presenter: presenter.clone(),
+        presenter: claims.presenter.clone(),
         incarnation: member.incarnation,
-        version,
+        version: claims.version,
+        cut: Some(claims.cut),
         blocks,
         nbf,
         iat,

@@ -34,13 +34,14 @@ pub fn may_some(actor: &Actor, told: &BucketTold, operation: Operation) -> Rulin
     rules.allow_somewhere(&actor.subject(None), operation)
 }
 
-/// Decides whether the actor may use the bucket, with the reasons.
+/// Decides whether the actor may use the bucket, with the reasons. `going_on`:
+/// they say that they have used it before.
 pub fn decide(
     view: &View,
     actor: &Actor,
     node: &Node,
     told: &BucketTold,
-    operations: &[Operation],
+    (operations, going_on): (&[Operation], bool),
 ) -> Result<Explanation, Problem> {
     let name = format!("{}/{}", node.name, told.area.name);
     let mut checks = Vec::new();
@@ -55,7 +56,8 @@ pub fn decide(
         ));
     }
     let refused = checks.iter().any(|check| !check.met);
-    let in_service = node.wish.desired == Desired::Production;
+    // What is under way there may end; whether it is, the Element knows.
+    let in_service = going_on || node.wish.desired == Desired::Production;
     checks.push(Check {
         name: "desired".to_owned(),
         met: in_service,

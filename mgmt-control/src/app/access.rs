@@ -108,6 +108,7 @@ pub async fn bucket_access(
         bucket,
         operations,
         presenter,
+        going_on,
     } = request;
     bounds_check(operations, &[])?;
     let found = explained(
@@ -117,7 +118,7 @@ pub async fn bucket_access(
     )?;
     let FoundBucket { node, told } = found;
     let view = control.catalogue.view();
-    let decided = bucket::decide(&view, &context.actor, &node, &told, operations);
+    let decided = bucket::decide(&view, &context.actor, &node, &told, (operations, *going_on));
     let explanation = explained(control, context, decided)?;
     let id = told.area.bucket().ok_or_else(|| {
         Problem::new(

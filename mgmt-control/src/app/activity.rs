@@ -15,7 +15,10 @@ use gridmart_schemas::{
 use super::{Control, ELEMENT_ANSWER_MAX, context::Context};
 use crate::{
     failure::Failure,
-    store::record::{self, StoredRecord},
+    store::{
+        record::{self, StoredRecord},
+        transfer,
+    },
 };
 
 /// Rows in an answer.
@@ -110,8 +113,13 @@ pub async fn record_batch(
         sequence,
         records,
         jobs,
+        mut transfers,
         told: _,
     } = batch;
+    for record in &mut transfers {
+        // Nobody tells of others' transfers.
+        record.subject.element = element;
+    }
     let ended = records.len() as u64;
     control
         .catalogue
@@ -122,6 +130,9 @@ pub async fn record_batch(
             }
             for record in &records {
                 record::call_record_insert(store, record)?;
+            }
+            for record in &transfers {
+                transfer::transfer_record_insert(store, record)?;
             }
             for progress in &jobs {
                 record::job_progress_add(store, progress, update.now())?;

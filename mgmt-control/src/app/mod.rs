@@ -24,6 +24,7 @@ pub mod password;
 pub mod person;
 pub mod resource;
 pub mod session;
+pub mod transfer;
 
 use std::{sync::Arc, time::Duration};
 

@@ -130,6 +130,10 @@ table! {
     CallKill = "POST" "/api/v1/calls/{id}/kill" From(User);
     JobView = "GET" "/api/v1/jobs/{id}" From(Viewer);
     JobKill = "POST" "/api/v1/jobs/{id}/kill" From(User);
+    TransferList = "GET" "/api/v1/transfers" From(Viewer);
+    TransferRecordList = "GET" "/api/v1/transfer-records" From(Viewer);
+    TransferView = "GET" "/api/v1/transfers/{id}" From(Viewer);
+    TransferKill = "POST" "/api/v1/transfers/{id}/kill" From(Viewer);
     AuditList = "GET" "/api/v1/audit" From(Operator);
     TaskList = "GET" "/api/v1/tasks" From(Operator);
 }

@@ -23,6 +23,7 @@ mod person;
 mod resource;
 mod session;
 mod task;
+mod transfer;
 
 use std::sync::Arc;
 
@@ -148,6 +149,10 @@ fn endpoints(config: &mut ServiceConfig<'_>) {
         .service(activity::activity_list)
         .service(activity::call_list)
         .service(command::call_kill)
+        .service(transfer::transfer_list)
+        .service(transfer::transfer_record_list)
+        .service(transfer::transfer_view)
+        .service(transfer::transfer_kill)
         .service(activity::job_view)
         .service(command::job_kill)
         .service(audit::audit_list)

@@ -84,7 +84,7 @@ impl ElementStream {
             )?),
             CallRecords::KIND => {
                 let batch: CallRecords = incoming.read()?;
-                if batch.records.len() + batch.jobs.len() > BATCH_RECORDS_MAX {
+                if batch.rows() > BATCH_RECORDS_MAX {
                     let detail = format!("A batch has {BATCH_RECORDS_MAX} records at most.");
                     return Err(Problem::new(Code::TooLarge, detail));
                 }

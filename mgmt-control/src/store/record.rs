@@ -215,7 +215,7 @@ pub(crate) fn job_progress_of(
 /// What the store keeps, at most.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Retention {
-    /// Records of ended calls.
+    /// Records of ended calls; and as many of ended transfers.
     pub(crate) call_records: u64,
     /// Rows of map progress (one per map and Host).
     pub(crate) job_rows: u64,
@@ -231,6 +231,11 @@ pub(crate) fn retain(connection: &Connection, retention: Retention) -> Result<u6
                  (SELECT sequence FROM call_record ORDER BY sequence DESC LIMIT 1 OFFSET ?1)",
             [number(retention.call_records)],
         )?;
+        let transfers = connection.execute(
+            "DELETE FROM transfer_record WHERE sequence <=
+                 (SELECT sequence FROM transfer_record ORDER BY sequence DESC LIMIT 1 OFFSET ?1)",
+            [number(retention.call_records)],
+        )?;
         let jobs = connection.execute(
             "DELETE FROM job_progress WHERE rowid IN
                  (SELECT rowid FROM job_progress ORDER BY updated DESC LIMIT -1 OFFSET ?1)",
@@ -244,7 +249,7 @@ pub(crate) fn retain(connection: &Connection, retention: Retention) -> Result<u6
             "DELETE FROM job_report WHERE received < ?1",
             [retention.batches_since.unix_timestamp()],
         )?;
-        Ok(records + jobs + batches + reports)
+        Ok(records + transfers + jobs + batches + reports)
     };
     remove().during("retain").map(|rows| rows as u64)
 }

@@ -90,6 +90,10 @@ pub struct BucketAccessRequest {
     pub operations: Vec<Operation>,
     /// Hash of the key with which the asker will open TLS.
     pub presenter: KeyHash,
+    /// The asker had access before, and may have transfers under way: those may
+    /// end although the Element was stopped meanwhile, which judges it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub going_on: bool,
 }
 
 /// What an SDK has to know of a bucket to use it.

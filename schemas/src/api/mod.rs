@@ -15,6 +15,7 @@ pub mod layout;
 pub mod person;
 pub mod resource;
 pub mod task;
+pub mod transfer;
 
 use serde::{Deserialize, Serialize};
 

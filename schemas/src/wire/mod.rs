@@ -18,6 +18,7 @@ pub mod ledger;
 pub mod queue;
 pub mod record;
 pub mod storage;
+pub mod transfer;
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::value::RawValue;
@@ -27,7 +28,7 @@ use crate::{id::RequestId, problem::Problem};
 /// The protocol's major version: another one cannot be talked to.
 pub const MAJOR: u16 = 1;
 /// The protocol's minor version: grows with each addition.
-pub const MINOR: u16 = 2;
+pub const MINOR: u16 = 3;
 /// The most bytes that one message between tiers may have.
 pub const MESSAGE_BYTES_MAX: usize = 8 * 1024 * 1024;
 

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::transfer::TransferRecord;
 use crate::{
     id::{CallId, Digest, JobId, LeaseId, NodeId, PersonName, ReportId, RequestId},
     problem::Code,
@@ -165,6 +166,16 @@ pub struct CallRecords {
     /// Progress of maps.
     #[serde(default)]
     pub jobs: Vec<JobProgress>,
+    /// Ended transfers, of a Storage Element.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub transfers: Vec<TransferRecord>,
+}
+
+impl CallRecords {
+    /// How many rows there are.
+    pub const fn rows(&self) -> usize {
+        self.records.len() + self.jobs.len() + self.transfers.len()
+    }
 }
 
 super::requests! { CallRecords = "call-records" => super::Done }

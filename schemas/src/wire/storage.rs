@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
-use super::{Done, notices, requests};
+use super::{Done, notices, requests, transfer::TransferMark};
 use crate::{
     id::{BucketId, NodeId, StripeId, UploadId, VersionId},
     scalar::BucketName,
@@ -56,6 +56,12 @@ pub struct StripesAllocate {
     pub version: Option<VersionId>,
     /// Bytes of data of each stripe; at most [`STRIPES_MAX`].
     pub stripes: Vec<u64>,
+    /// Of which key; an older program does not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
+    /// Which transfer this belongs to, once it is named.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub transfer: Option<TransferMark>,
 }
 
 /// Answer to [`StripesAllocate`].
@@ -69,6 +75,9 @@ pub struct StripesAllocated {
     pub stripes: Vec<StripePlan>,
     /// The Hosts that are named.
     pub hosts: BTreeMap<NodeId, HostDoor>,
+    /// Which transfer it belongs to; to be said from here on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub transfer: Option<TransferMark>,
 }
 
 /// Where the blocks of a stripe go.
@@ -104,6 +113,9 @@ pub struct BlockReplace {
     pub stripe_bytes: u64,
     /// Hosts that have, or were to have, a block of the stripe.
     pub used: Vec<NodeId>,
+    /// Which transfer this belongs to, once it is named.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub transfer: Option<TransferMark>,
 }
 
 /// Answer to [`BlockReplace`].
@@ -174,6 +186,9 @@ pub struct ObjectCommit {
     pub stripes: Vec<StripeManifest>,
     /// What Hosts have signed: every block is in one.
     pub receipts: Vec<String>,
+    /// Which transfer this belongs to, once it is named.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub transfer: Option<TransferMark>,
 }
 
 /// What is committed.
@@ -226,6 +241,9 @@ pub struct UploadBegun {
     pub upload: UploadId,
     /// The version that the blocks of its parts name.
     pub version: VersionId,
+    /// Which transfer it belongs to; to be said from here on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub transfer: Option<TransferMark>,
 }
 
 /// What is there of an upload that was broken off.
@@ -246,6 +264,9 @@ pub struct UploadViewed {
     pub version: VersionId,
     /// Its parts, by number.
     pub parts: Vec<PartView>,
+    /// Which transfer this goes on as; to be said from here on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub transfer: Option<TransferMark>,
 }
 
 /// A part of an upload.
@@ -270,6 +291,9 @@ pub struct UploadEnd {
     pub parts: Vec<(u16, String)>,
     /// What must hold of the key.
     pub condition: ObjectCondition,
+    /// Which transfer this belongs to, once it is named.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub transfer: Option<TransferMark>,
 }
 
 /// Forget an upload and its parts.
@@ -295,6 +319,12 @@ pub struct ObjectOpen {
     pub from: u64,
     /// Stripes to tell of at most; 0: only what the object is.
     pub stripes: u32,
+    /// The end of what is wanted, not included; an older program does not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub to: Option<u64>,
+    /// Which transfer this belongs to, once it is named.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub transfer: Option<TransferMark>,
 }
 
 /// Answer to [`ObjectOpen`].
@@ -306,6 +336,9 @@ pub struct ObjectOpened {
     pub stripes: Vec<StripeView>,
     /// The Hosts that are named.
     pub hosts: BTreeMap<NodeId, HostDoor>,
+    /// Which transfer reads it; to be said from here on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub transfer: Option<TransferMark>,
 }
 
 /// A stripe, and where it is in its object.

@@ -109,11 +109,17 @@ impl Passes {
 
     /// Whether there was a pass for it, even if it has ended.
     pub(super) fn was_known(&self, bucket: &str) -> bool {
+        self.last(bucket).is_some()
+    }
+
+    /// A pass for it, even if it has ended.
+    pub(super) fn last(&self, bucket: &str) -> Option<Arc<Pass>> {
         let known = self.known.lock();
-        let asked = [Use::Read, Use::Write];
-        asked
+        let asked = [Use::Write, Use::Read];
+        let mut passes = asked
             .iter()
-            .any(|usage| known.contains_key(&(bucket.to_owned(), *usage)))
+            .filter_map(|usage| known.get(&(bucket.to_owned(), *usage)));
+        passes.next().cloned()
     }
 
     fn known(&self, bucket: &str, usage: Use) -> Option<Arc<Pass>> {
@@ -139,11 +145,28 @@ impl Passes {
         }
     }
 
+    /// A stopped Element lets end what is under way, and only that: whoever used
+    /// it before asks for it once more.
     async fn ask_for(&self, bucket: &str, operations: Vec<Operation>) -> Result<Pass, Error> {
+        match self.ask_once(bucket, operations.clone(), false).await {
+            Err(error) if error.code() == Some(Code::NotAccepting) && self.was_known(bucket) => {
+                self.ask_once(bucket, operations, true).await
+            }
+            answer => answer,
+        }
+    }
+
+    async fn ask_once(
+        &self,
+        bucket: &str,
+        operations: Vec<Operation>,
+        going_on: bool,
+    ) -> Result<Pass, Error> {
         let request = BucketAccessRequest {
             bucket: bucket.to_owned(),
             operations: operations.clone(),
             presenter: self.presenter.clone(),
+            going_on,
         };
         let asked = Instant::now();
         let decision: AccessDecision = self

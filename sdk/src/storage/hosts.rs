@@ -146,7 +146,8 @@ impl<'a> Doors<'a> {
     }
 
     fn on_problem(&self, host: NodeId, problem: &Problem) {
-        if is_of_ticket(problem.code) || problem.code == Code::LimitExceeded {
+        let is_of_all = matches!(problem.code, Code::LimitExceeded | Code::Terminated);
+        if is_of_ticket(problem.code) || is_of_all {
             self.ticket_refused.store(true, Ordering::Relaxed);
         } else if matches!(
             problem.code,

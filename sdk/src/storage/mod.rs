@@ -28,6 +28,7 @@ mod element;
 mod get;
 mod hosts;
 mod list;
+mod moving;
 mod note;
 mod plane;
 mod progress;
@@ -141,6 +142,8 @@ impl Storage {
             version: None,
             from: 0,
             stripes: 0,
+            to: None,
+            transfer: None,
         };
         let plane = self.plane().await?;
         Ok(plane.ask(bucket, Use::Read, request).await?.object)

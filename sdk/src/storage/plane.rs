@@ -172,6 +172,13 @@ impl Plane {
         }
     }
 
+    /// The same for the Element of a bucket that was used before.
+    pub(super) fn tell_of<N: Notice>(&self, bucket: &str, notice: &N) {
+        if let Some(pass) = self.passes.last(bucket) {
+            self.tell(pass.element.element, notice);
+        }
+    }
+
     /// Waits until so much memory may be held.
     pub(super) async fn hold(&self, bytes: usize) -> Result<OwnedSemaphorePermit, Error> {
         let units = bytes

@@ -4,7 +4,7 @@
 //! length and longer than a stripe, goes as an upload in parts, which may be
 //! gone on with when it was broken off.
 
-use std::{io, path::PathBuf, time::Duration};
+use std::{io, path::PathBuf, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use futures_util::Stream;
@@ -20,6 +20,7 @@ use tokio::{fs::File, io::AsyncRead};
 use super::{
     Storage,
     access::Use,
+    moving::Moving,
     note::FileState,
     progress::{Meter, TransferProgress},
     source::Source,
@@ -147,22 +148,30 @@ impl PutBuilder {
         let mut this = self;
         this.meter.expect(Some(length));
         let target = this.target().await?;
-        if length <= part_bytes(target.redundancy, Some(length))? {
-            return this.put_whole(target, source, Bytes::new(), length).await;
-        }
-        Upload::begin(this, target, Some(state))
-            .await?
-            .of_file(source)
-            .await
+        let moving = Arc::clone(&target.moving);
+        let putting = async {
+            if length <= part_bytes(target.redundancy, Some(length))? {
+                return this.put_whole(target, source, Bytes::new(), length).await;
+            }
+            let upload = Upload::begin(this, target, Some(state)).await?;
+            upload.of_file(source).await
+        };
+        moving.told(putting.await)
     }
 
-    async fn put(
-        mut self,
+    async fn put(mut self, source: Source, length: Option<u64>) -> Result<ObjectCommitted, Error> {
+        self.meter.expect(length);
+        let target = self.target().await?;
+        let moving = Arc::clone(&target.moving);
+        moving.told(self.put_to(target, source, length).await)
+    }
+
+    async fn put_to(
+        self,
+        target: Target,
         mut source: Source,
         length: Option<u64>,
     ) -> Result<ObjectCommitted, Error> {
-        self.meter.expect(length);
-        let target = self.target().await?;
         let known = match length {
             Some(length) if length <= part_bytes(target.redundancy, length.into())? => {
                 return self.put_whole(target, source, Bytes::new(), length).await;
@@ -185,8 +194,10 @@ impl PutBuilder {
         let pass = plane.pass(&self.bucket, Use::Write).await?;
         Ok(Target {
             redundancy: pass.bucket.redundancy,
+            moving: Moving::put(&plane, &self.bucket),
             plane,
             bucket: self.bucket.clone(),
+            key: self.key.clone(),
             meter: self.meter.clone(),
         })
     }
@@ -253,6 +264,7 @@ async fn commit(
         version,
         stripes: written.stripes.clone(),
         receipts: written.receipts.clone(),
+        transfer: target.moving.mark(),
     };
     let mut failures = 0;
     loop {
@@ -287,6 +299,8 @@ pub(super) async fn committed(
         version: Some(version),
         from: 0,
         stripes: 0,
+        to: None,
+        transfer: target.moving.mark(),
     };
     match target.plane.ask(&target.bucket, Use::Read, request).await {
         Ok(opened) => Ok(Some(ObjectCommitted {

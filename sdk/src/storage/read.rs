@@ -27,6 +27,7 @@ use tokio_util::{io::StreamReader, task::AbortOnDropHandle};
 use super::{
     access::Use,
     hosts::Doors,
+    moving::Moving,
     plane::{Plane, odd, passes_by, rest},
     progress::Meter,
 };
@@ -53,6 +54,10 @@ struct Origin {
     plane: Arc<Plane>,
     bucket: String,
     key: String,
+    /// Where what is wanted ends.
+    to: u64,
+    /// As the Element knows it.
+    moving: Arc<Moving>,
 }
 
 /// Reads a range of an object. Dropping it ends what is on its way.
@@ -89,7 +94,13 @@ impl ObjectReader {
         range: Range<u64>,
         mut meter: Meter,
     ) -> Result<Self, Error> {
-        let origin = Origin { plane, bucket, key };
+        let origin = Origin {
+            moving: Moving::get(&plane, &bucket),
+            plane,
+            bucket,
+            key,
+            to: range.end,
+        };
         let opened = origin.opened(version, range.start, STRIPES_ASKED).await?;
         let (object, places) = places(opened);
         let range = range.start.min(object.size)..range.end.min(object.size);
@@ -122,11 +133,17 @@ impl ObjectReader {
         let next = self.advance().await;
         match &next {
             Ok(Some(piece)) => {
-                self.left = self.left.saturating_sub(piece.len() as u64);
-                self.meter.add(piece.len() as u64);
+                let bytes = piece.len() as u64;
+                self.left = self.left.saturating_sub(bytes);
+                self.meter.add(bytes);
+                self.origin.moving.add(bytes);
+                if self.left == 0 {
+                    self.origin.moving.complete();
+                }
             }
-            Ok(None) => {}
-            Err(_) => {
+            Ok(None) => self.origin.moving.complete(),
+            Err(error) => {
+                self.origin.moving.fail(error);
                 self.range.start = self.range.end;
                 self.fetching.clear();
             }
@@ -218,6 +235,7 @@ fn places(opened: ObjectOpened) -> (ObjectView, VecDeque<Arc<Place>>) {
         object,
         stripes,
         hosts,
+        transfer: _,
     } = opened;
     let doors = Arc::new(hosts);
     let place = |stripe| {
@@ -242,11 +260,14 @@ impl Origin {
             version,
             from,
             stripes,
+            to: Some(self.to),
+            transfer: self.moving.mark(),
         };
         let opened = self.plane.ask(&self.bucket, Use::Read, request).await?;
         if version.is_some_and(|version| version != opened.object.version) {
             return Err(odd("it is of another version than was asked for").into());
         }
+        self.moving.named(opened.transfer);
         Ok(opened)
     }
 }

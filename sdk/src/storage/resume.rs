@@ -1,5 +1,7 @@
 //! Going on with uploads that were broken off.
 
+use std::sync::Arc;
+
 use gridmart_schemas::{
     id::UploadId,
     problem::Code,
@@ -9,6 +11,7 @@ use gridmart_schemas::{
 use super::{
     BrokenUpload, Storage, TransferProgress,
     access::Use,
+    moving::Moving,
     note::{FileState, Note},
     progress::Meter,
     source::Source,
@@ -69,15 +72,18 @@ impl Storage {
         meter.expect(Some(note.file.length));
         let plane = self.plane().await?;
         let pass = plane.pass(&note.bucket, Use::Write).await?;
+        let moving = Moving::put(&plane, &note.bucket);
         let target = Target {
             redundancy: pass.bucket.redundancy,
             plane,
             bucket: note.bucket.clone(),
+            key: note.key.clone(),
             meter,
+            moving: Arc::clone(&moving),
         };
         let notes = self.notes()?;
         match Upload::resume(&note, target, notes.clone()).await {
-            Ok(upload) => upload.of_file(Source::File(path, file)).await,
+            Ok(upload) => moving.told(upload.of_file(Source::File(path, file)).await),
             Err(error) => {
                 if error.code() == Some(Code::NotFound) {
                     // The Element has forgotten it: so does this machine.

@@ -22,6 +22,7 @@ use tokio_util::task::AbortOnDropHandle;
 use super::{
     access::Use,
     hosts::Doors,
+    moving::Moving,
     plane::{Plane, odd, passes_by, rest},
     progress::Meter,
 };
@@ -63,8 +64,11 @@ struct Stored {
 pub(super) struct Target {
     pub(super) plane: Arc<Plane>,
     pub(super) bucket: String,
+    pub(super) key: String,
     pub(super) redundancy: Redundancy,
     pub(super) meter: Meter,
+    /// As the Element knows it.
+    pub(super) moving: Arc<Moving>,
 }
 
 /// Writes the stripes of one content, an object or a part of an upload. What
@@ -188,6 +192,8 @@ async fn allocate(
         bucket,
         version,
         stripes: stripes.clone(),
+        key: Some(target.key.clone()),
+        transfer: target.moving.mark(),
     };
     let allocated = target
         .plane
@@ -198,6 +204,7 @@ async fn allocate(
     {
         return Err(odd("it has planned other stripes than were asked for").into());
     }
+    target.moving.named(allocated.transfer);
     Ok(allocated)
 }
 
@@ -207,6 +214,7 @@ fn planned(allocated: StripesAllocated, stripes: &[u64]) -> Vec<Planned> {
         epoch,
         stripes: plans,
         hosts,
+        transfer: _,
     } = allocated;
     let doors = Arc::new(hosts);
     let one = |(plan, bytes): (StripePlan, &u64)| Planned {
@@ -307,6 +315,7 @@ async fn replacement(
         version: planned.version,
         stripe_bytes: planned.bytes,
         used: used.clone(),
+        transfer: target.moving.mark(),
     };
     // Once: if it fails, the whole stripe is planned anew.
     let asked = target

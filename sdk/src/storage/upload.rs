@@ -95,7 +95,12 @@ impl Upload {
             .plane
             .ask(&target.bucket, Use::Write, request)
             .await?;
-        let UploadBegun { upload, version } = begun;
+        let UploadBegun {
+            upload,
+            version,
+            transfer,
+        } = begun;
+        target.moving.named(transfer);
         let mut this = Self {
             target,
             key,
@@ -134,6 +139,7 @@ impl Upload {
             .plane
             .ask(&target.bucket, Use::Write, request)
             .await?;
+        target.moving.named(viewed.transfer);
         let there = viewed.parts.into_iter().filter(|part| {
             let start = u64::from(part.number.saturating_sub(1)).saturating_mul(note.part_bytes);
             part.size == note.part_bytes.min(note.file.length.saturating_sub(start))
@@ -274,6 +280,7 @@ impl Upload {
             upload: self.id,
             parts: parts.clone(),
             condition: self.condition.clone(),
+            transfer: self.target.moving.mark(),
         };
         let (plane, bucket) = (Arc::clone(&self.target.plane), self.target.bucket.clone());
         let mut failures = 0;
@@ -334,6 +341,7 @@ async fn commit_part(
         version: written.version,
         stripes: written.stripes.clone(),
         receipts: written.receipts.clone(),
+        transfer: target.moving.mark(),
     };
     let committed = target
         .plane

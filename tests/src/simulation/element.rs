@@ -13,7 +13,6 @@ use std::{
 
 use gridmart_element::{
     compute::{
-        journal::record::RecordJournal,
         lease::LeaseState,
         queue::{
             LeaseIds, Queue, Settings,
@@ -25,6 +24,7 @@ use gridmart_element::{
     },
     element::{
         probe::{Course, Probes},
+        record::journal::RecordJournal,
         standing::{HostWishes, StandingFile, host_desired, merge},
     },
     monitor::Monitor,

@@ -37,6 +37,7 @@ mod soak;
 mod storage;
 mod swarm;
 mod tickets;
+mod transfers;
 
 use std::sync::{Arc, Mutex, Weak};
 

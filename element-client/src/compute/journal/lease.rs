@@ -21,11 +21,11 @@ use gridmart_schemas::id::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::{read_lines, write_line};
 use crate::compute::{
     lease::{LeaseState, Stage},
     queue::entry::Epochs,
 };
+use crate::element::record::lines::{read_lines, write_line};
 
 /// The file is written anew when it has grown to so many bytes beyond what is
 /// in force.

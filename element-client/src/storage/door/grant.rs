@@ -13,7 +13,10 @@ use gridmart_schemas::{
     id::BucketId,
     problem::{Code, Problem},
     role::{Desired, Operation},
-    wire::storage::{StorageOpen, StorageOpened},
+    wire::{
+        storage::{StorageOpen, StorageOpened},
+        transfer::TransferMark,
+    },
 };
 use time::OffsetDateTime;
 
@@ -73,7 +76,10 @@ impl StorageStream {
             .first()
             .copied()
             .unwrap_or(Operation::Read);
-        let admitted = self.admit(bucket, operation, Part::Some).await?;
+        // What is begun may go on while the Element is stopped.
+        let admitted = self
+            .admit_while(bucket, operation, Part::Some, true)
+            .await?;
         let bucket = admitted.bucket.bucket;
         Ok(StorageOpened {
             bucket: bucket.id,
@@ -82,12 +88,36 @@ impl StorageStream {
         })
     }
 
-    /// Judges a request.
+    /// Judges a request that begins something, or is done with its answer.
     pub(super) async fn admit(
         &self,
         bucket: BucketId,
         operation: Operation,
         part: Part<'_>,
+    ) -> Result<Admitted, Problem> {
+        self.admit_while(bucket, operation, part, false).await
+    }
+
+    /// Judges a request of a transfer, which may be under way.
+    pub(super) async fn admit_moving(
+        &self,
+        bucket: BucketId,
+        operation: Operation,
+        part: Part<'_>,
+        mark: Option<&TransferMark>,
+    ) -> Result<Admitted, Problem> {
+        let transfers = &self.se.goods.transfers;
+        transfers.check(mark)?;
+        let goes_on = transfers.is_present(mark);
+        self.admit_while(bucket, operation, part, goes_on).await
+    }
+
+    async fn admit_while(
+        &self,
+        bucket: BucketId,
+        operation: Operation,
+        part: Part<'_>,
+        goes_on: bool,
     ) -> Result<Admitted, Problem> {
         let claims = self.grants.lock().get(&bucket).cloned();
         let claims = claims.ok_or_else(|| {
@@ -96,7 +126,7 @@ impl StorageStream {
                 format!("The bucket {bucket} is not open on this stream: show a ticket for it."),
             )
         })?;
-        self.in_force(&claims, operation)?;
+        self.in_force(&claims, operation, goes_on)?;
         let service = self.se.goods.service()?;
         let read = service.read(move |connection| RuledBucket::read(connection, bucket));
         let found = read.await?.ok_or_else(|| unknown(bucket))?;
@@ -108,7 +138,12 @@ impl StorageStream {
         })
     }
 
-    fn in_force(&self, claims: &AccessClaims, operation: Operation) -> Result<(), Problem> {
+    fn in_force(
+        &self,
+        claims: &AccessClaims,
+        operation: Operation,
+        goes_on: bool,
+    ) -> Result<(), Problem> {
         let now = OffsetDateTime::now_utc().unix_timestamp();
         if claims.exp <= now {
             return Err(Problem::new(
@@ -127,7 +162,7 @@ impl StorageStream {
                 "The ticket was made before transfers were ended here; ask for a new one.",
             ));
         }
-        if wish.desired != Desired::Production {
+        if wish.desired != Desired::Production && !goes_on {
             return Err(Problem::new(Code::NotAccepting, "The Element is stopped."));
         }
         Ok(())

@@ -5,6 +5,7 @@
 //! in force, and each request is judged anew by the rules as they are now.
 
 mod grant;
+mod moving;
 mod read;
 mod upload;
 mod write;
@@ -28,13 +29,14 @@ use gridmart_schemas::{
             ObjectOpen, StorageOpen, StripesAllocate, UploadBegin, UploadEnd, UploadForget,
             UploadView,
         },
+        transfer::TransferOver,
     },
 };
 use http::Method;
 use parking_lot::Mutex;
 use serde_json::value::RawValue;
 
-use super::Se;
+use super::{Se, transfers::StreamNumber};
 use crate::element::unknown_path;
 
 /// Where programs come.
@@ -56,6 +58,7 @@ impl Se {
             se: Arc::clone(self),
             presenter: peer.require_key()?.clone(),
             grants: Mutex::default(),
+            number: self.goods.transfers.stream(),
         });
         self.begin_stream(request, peer, handler, StreamLimits::programs())
     }
@@ -67,6 +70,14 @@ struct StorageStream {
     presenter: KeyHash,
     /// What it has shown tickets for.
     grants: Mutex<BTreeMap<BucketId, Arc<AccessClaims>>>,
+    /// By which transfers know it.
+    number: StreamNumber,
+}
+
+impl Drop for StorageStream {
+    fn drop(&mut self) {
+        self.se.goods.transfers.on_stream_lost(self.number);
+    }
 }
 
 impl StorageStream {
@@ -105,6 +116,9 @@ impl Handler for StorageStream {
                     Ok(fault) => self.on_fault(&fault).await,
                     Err(problem) => Err(problem),
                 },
+                TransferOver::KIND => incoming.read().map(|over: TransferOver| {
+                    self.se.goods.transfers.on_over(self.number, &over);
+                }),
                 _ => Err(incoming.unknown()),
             };
             if let Err(problem) = taken {

@@ -4,12 +4,15 @@ use std::collections::BTreeMap;
 
 use gridmart_fabric::ticket::BlockOperation;
 use gridmart_schemas::{
-    id::{NodeId, VersionId},
+    id::{NodeId, TransferId, VersionId},
     problem::{Code, Problem},
     role::Operation,
-    wire::storage::{
-        BlockFault, LINES_MAX, ObjectCommitted, ObjectCopy, ObjectHeaders, ObjectList, ObjectOpen,
-        ObjectOpened, ObjectView, ObjectsListed, STRIPES_MAX,
+    wire::{
+        storage::{
+            BlockFault, LINES_MAX, ObjectCommitted, ObjectCopy, ObjectHeaders, ObjectList,
+            ObjectOpen, ObjectOpened, ObjectView, ObjectsListed, STRIPES_MAX,
+        },
+        transfer::{TransferDirection, TransferDoor},
     },
 };
 
@@ -21,6 +24,7 @@ use crate::storage::{
         ObjectVersion, Page, VersionChoice, query,
     },
     service::Service,
+    transfers::{Cargo, Running},
 };
 
 impl StorageStream {
@@ -31,9 +35,11 @@ impl StorageStream {
             version,
             from,
             stripes,
+            to,
+            transfer,
         } = open;
         let admitted = self
-            .admit(bucket, Operation::Read, Part::Keys(&key))
+            .admit_moving(bucket, Operation::Read, Part::Keys(&key), transfer.as_ref())
             .await?;
         let choice = version.map_or(VersionChoice::Current, VersionChoice::Id);
         let object_key = object_key(&key)?;
@@ -59,8 +65,25 @@ impl StorageStream {
         }
         // The blocks' headers name the version under which they were written.
         let written = object.id;
-        let hosts = self.doors(&admitted, written, BlockOperation::Get, &payloads)?;
+        // What has no bytes to be read is no transfer.
+        let mark = match payloads.is_empty() {
+            true => None,
+            false => Some(self.getting(&admitted, &key, transfer, to.is_some())?),
+        };
+        let ticketed = (written, mark.map(|mark| mark.transfer), BlockOperation::Get);
+        let hosts = self.doors(&admitted, ticketed, &payloads)?;
+        if let Some(mark) = mark {
+            let end = to.unwrap_or(u64::MAX).min(object.size);
+            let reached = layout
+                .last()
+                .map_or(0, |last| last.start + last.data_length);
+            self.se
+                .goods
+                .transfers
+                .on_reached(mark, from, (reached, end));
+        }
         Ok(ObjectOpened {
+            transfer: mark,
             object: view_of(object),
             stripes: layout.iter().map(LayoutStripe::view).collect(),
             hosts,
@@ -132,7 +155,26 @@ impl StorageStream {
             version: VersionId::generate(),
             redundancy: to.bucket.bucket.redundancy,
         };
-        copied(&to.service, source, target, object_key(&key)?).await
+        let cargo = Cargo::new(
+            Some(&to.claims.sub),
+            &to.bucket.bucket,
+            &key,
+            TransferDirection::Copy,
+        );
+        let running = self.se.goods.transfers.begin(
+            TransferId::generate(),
+            cargo,
+            TransferDoor::Sdk,
+            Some(source.size),
+            None,
+        )?;
+        let copying = copied(&to.service, source, target, object_key(&key)?, &running);
+        let copied = running.run(copying).await.flatten();
+        match &copied {
+            Ok(_) => running.finish(),
+            Err(problem) => running.fail(problem.code, problem.detail.clone()),
+        }
+        copied
     }
 
     pub(super) async fn on_fault(&self, fault: &BlockFault) -> Result<(), Problem> {
@@ -154,14 +196,21 @@ async fn copied(
     source: ObjectVersion,
     target: DataTarget,
     key: ObjectKey,
+    running: &Running,
 ) -> Result<ObjectCommitted, Problem> {
     let (size, head, etag) = (source.size, source.head.clone(), source.etag.clone());
     let mut reader: DataReader = service.read_data(source, 0..size);
     let mut writer: DataWriter = service.write_data(target);
     while let Some(piece) = reader.next().await {
-        writer.push(piece?).await?;
+        let piece = piece?;
+        running.count(piece.len());
+        writer.push(piece).await?;
     }
     let stripes = writer.finish().await?;
+    if let Err(problem) = running.committing() {
+        service.data().discard(&stripes).await;
+        return Err(problem);
+    }
     let put = ObjectPut {
         bucket: target.bucket,
         key,

@@ -12,6 +12,7 @@ use gridmart_schemas::{
             ObjectCommitted, PartView, UploadBegin, UploadBegun, UploadEnd, UploadForget,
             UploadView, UploadViewed,
         },
+        transfer::TransferMark,
     },
 };
 
@@ -34,6 +35,7 @@ impl StorageStream {
             .admit(bucket, Operation::Write, Part::Keys(&key))
             .await?;
         let (upload, version) = (UploadId::generate(), VersionId::generate());
+        let mark = self.uploading(&admitted, &key, (upload, version), None)?;
         let create = UploadCreate {
             upload,
             bucket,
@@ -48,7 +50,11 @@ impl StorageStream {
             .service
             .commit(Change::UploadCreate(create))
             .await?;
-        Ok(UploadBegun { upload, version })
+        Ok(UploadBegun {
+            upload,
+            version,
+            transfer: Some(mark),
+        })
     }
 
     /// Judges who goes on with an upload: whoever began it, or the bucket's
@@ -57,8 +63,11 @@ impl StorageStream {
         &self,
         bucket: BucketId,
         upload: UploadId,
+        mark: Option<&TransferMark>,
     ) -> Result<(Admitted, Upload), Problem> {
-        let admitted = self.admit(bucket, Operation::Write, Part::Some).await?;
+        let admitted = self
+            .admit_moving(bucket, Operation::Write, Part::Some, mark)
+            .await?;
         let read = admitted.service.read(move |connection| {
             let found = query::upload(connection, upload)?;
             let of = query::bucket(connection, bucket)?;
@@ -71,13 +80,15 @@ impl StorageStream {
             return Err(gone(upload));
         }
         let part = Part::Keys(found.key.as_str());
-        let admitted = self.admit(bucket, Operation::Write, part).await?;
-        Ok((admitted, found))
+        let admitted = self.admit_moving(bucket, Operation::Write, part, mark);
+        Ok((admitted.await?, found))
     }
 
     pub(super) async fn on_upload_view(&self, view: UploadView) -> Result<UploadViewed, Problem> {
         let UploadView { bucket, upload } = view;
-        let (admitted, found) = self.admit_upload(bucket, upload).await?;
+        let (admitted, found) = self.admit_upload(bucket, upload, None).await?;
+        let named = (upload, found.version);
+        let mark = self.uploading(&admitted, found.key.as_str(), named, None)?;
         let number = found.number;
         let read = admitted.service.read(move |connection| {
             let mut parts = Vec::new();
@@ -101,6 +112,7 @@ impl StorageStream {
             key: found.key.as_str().to_owned(),
             version: found.version,
             parts: parts.collect(),
+            transfer: Some(mark),
         })
     }
 
@@ -110,8 +122,12 @@ impl StorageStream {
             upload,
             parts,
             condition,
+            transfer,
         } = end;
-        let (admitted, found) = self.admit_upload(bucket, upload).await?;
+        let mark = transfer.as_ref();
+        let (admitted, found) = self.admit_upload(bucket, upload, mark).await?;
+        let named = (upload, found.version);
+        let mark = self.uploading(&admitted, found.key.as_str(), named, transfer)?;
         let mut hasher = blake3::Hasher::new();
         for (_, part) in &parts {
             hasher.update(part.as_bytes());
@@ -126,7 +142,10 @@ impl StorageStream {
             condition: condition_of(condition),
         };
         let change = Change::UploadComplete(complete);
-        let committed = admitted.service.commit(change).await?;
+        let bytes = self.se.goods.transfers.bytes(mark);
+        let committed = self
+            .showing(mark, bytes, admitted.service.commit(change))
+            .await?;
         let version: VersionId = match committed.applied {
             Applied::Version(outcome) => outcome.version,
             Applied::Done => found.version,
@@ -136,7 +155,7 @@ impl StorageStream {
 
     pub(super) async fn on_upload_forget(&self, forget: UploadForget) -> Result<Done, Problem> {
         let UploadForget { bucket, upload } = forget;
-        let (admitted, _) = self.admit_upload(bucket, upload).await?;
+        let (admitted, _) = self.admit_upload(bucket, upload, None).await?;
         admitted
             .service
             .commit(Change::UploadAbort { upload })

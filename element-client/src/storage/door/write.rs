@@ -10,7 +10,7 @@ use gridmart_fabric::{
     ticket::{BlockClaims, BlockCut, BlockOperation, LIFE_MAX, Times},
 };
 use gridmart_schemas::{
-    id::{BlockId, NodeId, StripeId, VersionId},
+    id::{BlockId, BucketId, NodeId, StripeId, TransferId, VersionId},
     problem::{Code, Problem},
     role::Operation,
     storage::{BlockRoot, Redundancy},
@@ -55,11 +55,18 @@ impl StorageStream {
             bucket,
             version,
             stripes,
+            key,
+            transfer,
         } = wanted;
-        let admitted = self.admit(bucket, Operation::Write, Part::Some).await?;
+        let part = key.as_deref().map_or(Part::Some, Part::Keys);
+        let admitted = self
+            .admit_moving(bucket, Operation::Write, part, transfer.as_ref())
+            .await?;
         let policy = admitted.bucket.bucket.redundancy;
         lengths_check(policy, &stripes)?;
         let version = version.unwrap_or_else(VersionId::generate);
+        let mark = self.putting(&admitted, key, transfer, version)?;
+        let bytes = stripes.iter().sum();
         let candidates = admitted.service.data().hosts.candidates();
         let mut plans = Vec::with_capacity(stripes.len());
         let mut payloads: BTreeMap<NodeId, u64> = BTreeMap::new();
@@ -76,11 +83,16 @@ impl StorageStream {
                 hosts,
             });
         }
+        let ticketed = (version, Some(mark.transfer), BlockOperation::Put);
+        let hosts = self.doors(&admitted, ticketed, &payloads)?;
+        let planned = plans.iter().map(|plan| (plan.stripe, plan.hosts.clone()));
+        self.se.goods.transfers.on_planned(mark, bytes, planned);
         Ok(StripesAllocated {
             version,
             epoch: admitted.service.epoch(),
             stripes: plans,
-            hosts: self.doors(&admitted, version, BlockOperation::Put, &payloads)?,
+            hosts,
+            transfer: Some(mark),
         })
     }
 
@@ -90,8 +102,12 @@ impl StorageStream {
             version,
             stripe_bytes,
             used,
+            transfer,
         } = wanted;
-        let admitted = self.admit(bucket, Operation::Write, Part::Some).await?;
+        let admitted = self
+            .admit_moving(bucket, Operation::Write, Part::Some, transfer.as_ref())
+            .await?;
+        let mark = self.putting(&admitted, None, transfer, version)?;
         let policy = admitted.bucket.bucket.redundancy;
         lengths_check(policy, &[stripe_bytes])?;
         let payload = payload_of(stripe_redundancy(policy, stripe_bytes), stripe_bytes)?;
@@ -99,7 +115,8 @@ impl StorageStream {
         let bytes = payload + PREFIX_BYTES_MAX as u64;
         let host = choose_for_repair(&candidates, &used, bytes, rand::random())?;
         let payloads = BTreeMap::from([(host, payload)]);
-        let mut doors = self.doors(&admitted, version, BlockOperation::Put, &payloads)?;
+        let ticketed = (version, Some(mark.transfer), BlockOperation::Put);
+        let mut doors = self.doors(&admitted, ticketed, &payloads)?;
         let door = doors.remove(&host).ok_or_else(|| away(host))?;
         Ok(BlockReplaced { host, door })
     }
@@ -109,8 +126,7 @@ impl StorageStream {
     pub(super) fn doors(
         &self,
         admitted: &Admitted,
-        version: VersionId,
-        operation: BlockOperation,
+        (version, transfer, operation): (VersionId, Option<TransferId>, BlockOperation),
         payloads: &BTreeMap<NodeId, u64>,
     ) -> Result<BTreeMap<NodeId, HostDoor>, Problem> {
         let times = Times::starting(OffsetDateTime::now_utc(), TICKET_LIFE);
@@ -127,6 +143,7 @@ impl StorageStream {
                 aud: *host,
                 presenter: self.presenter.clone(),
                 version,
+                transfer,
                 operation,
                 bytes: payload.saturating_mul(REPEATS),
                 cut,
@@ -163,47 +180,39 @@ impl StorageStream {
             version,
             stripes,
             receipts,
+            transfer,
         } = commit;
-        let admitted = match &content {
+        let (admitted, key) = match &content {
             Committed::Object { key, .. } => {
-                self.admit(bucket, Operation::Write, Part::Keys(key))
-                    .await?
+                let part = Part::Keys(key);
+                let admitted = self.admit_moving(bucket, Operation::Write, part, transfer.as_ref());
+                (admitted.await?, key.clone())
             }
-            Committed::Part { upload, .. } => self.admit_upload(bucket, *upload).await?.0,
+            Committed::Part { upload, .. } => {
+                let (admitted, found) = self
+                    .admit_upload(bucket, *upload, transfer.as_ref())
+                    .await?;
+                (admitted, found.key.as_str().to_owned())
+            }
         };
         let policy = admitted.bucket.bucket.redundancy;
         let stored = self.receipts_check(version, receipts)?;
         let etag = etag_of(&stripes);
         let size = stripes.iter().map(|stripe| stripe.data_length);
         let size = size.fold(0, u64::saturating_add);
+        let written: Vec<StripeId> = stripes.iter().map(|stripe| stripe.stripe).collect();
         let stripes = manifest(policy, stripes, &stored)?;
-        let change = match content {
-            Committed::Object {
-                key,
-                head,
-                condition,
-            } => Change::ObjectPut(ObjectPut {
-                bucket,
-                key: object_key(&key)?,
-                version,
-                size,
-                etag: etag.clone(),
-                head: head_of(head)?,
-                retention: None,
-                legal_hold: false,
-                stripes,
-                condition: condition_of(condition),
-            }),
-            Committed::Part { upload, number } => Change::PartPut(PartPut {
-                upload,
-                number,
-                size,
-                etag: etag.clone(),
-                checksums: BTreeMap::new(),
-                stripes,
-            }),
+        let is_part = matches!(content, Committed::Part { .. });
+        let change = change_of(content, (bucket, version), (size, etag.clone()), stripes)?;
+        let mark = self.putting(&admitted, Some(key), transfer, version)?;
+        let committed = if is_part {
+            let committed = admitted.service.commit(change).await?;
+            self.se.goods.transfers.on_part(mark, &written);
+            committed
+        } else {
+            self.showing(mark, size, admitted.service.commit(change))
+                .await?
         };
-        let committed = admitted.service.commit(change).await?;
         let version = match committed.applied {
             Applied::Version(outcome) => outcome.version,
             Applied::Done => version,
@@ -222,10 +231,17 @@ impl StorageStream {
             return Err(Problem::new(Code::TooLarge, detail));
         }
         let now = OffsetDateTime::now_utc();
+        let cut = self.se.goods.pool.lock().wish().cut_epoch;
         let mut stored = HashMap::new();
         let keys = self.se.goods.host_keys.read();
         for receipt in receipts {
             let claims = keys.verify_receipt(&receipt, self.se.id, &self.presenter, now)?;
+            if claims.cut.is_some_and(|written| written.element < cut) {
+                return Err(Problem::new(
+                    Code::Terminated,
+                    "The Element was killed after a block of this was written; put it again.",
+                ));
+            }
             if claims.version != version {
                 return Err(Problem::new(
                     Code::TicketForeign,
@@ -268,6 +284,41 @@ impl StorageStream {
             other => other.map(|_| Done {}),
         }
     }
+}
+
+/// The change that shows an object or a part.
+fn change_of(
+    content: Committed,
+    (bucket, version): (BucketId, VersionId),
+    (size, etag): (u64, String),
+    stripes: Vec<Stripe>,
+) -> Result<Change, Problem> {
+    Ok(match content {
+        Committed::Object {
+            key,
+            head,
+            condition,
+        } => Change::ObjectPut(ObjectPut {
+            bucket,
+            key: object_key(&key)?,
+            version,
+            size,
+            etag,
+            head: head_of(head)?,
+            retention: None,
+            legal_hold: false,
+            stripes,
+            condition: condition_of(condition),
+        }),
+        Committed::Part { upload, number } => Change::PartPut(PartPut {
+            upload,
+            number,
+            size,
+            etag,
+            checksums: BTreeMap::new(),
+            stripes,
+        }),
+    })
 }
 
 fn lengths_check(policy: Redundancy, lengths: &[u64]) -> Result<(), Problem> {

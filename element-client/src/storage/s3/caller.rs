@@ -2,8 +2,12 @@
 
 use std::{net::SocketAddr, sync::Arc};
 
-use gridmart_schemas::{id::PersonName, role::Role};
+use gridmart_schemas::{
+    id::{PersonName, TransferId},
+    role::Role,
+};
 use s3s::{S3Request, S3Result};
+use tokio_util::sync::CancellationToken;
 
 use super::{context::BucketContext, fault, policy::Facts};
 
@@ -46,6 +50,15 @@ pub(super) struct Remote {
     pub(super) is_secure: bool,
 }
 
+/// By what one request is known and ended.
+#[derive(Clone, Debug)]
+pub(super) struct Handle {
+    /// Its `x-amz-request-id`.
+    pub(super) id: TransferId,
+    /// Cuts its connection.
+    pub(super) connection: CancellationToken,
+}
+
 /// What the gate has found out of a request that it let in.
 #[derive(Clone, Debug)]
 pub(super) struct Session {
@@ -55,6 +68,8 @@ pub(super) struct Session {
     pub(super) bucket: Option<Arc<BucketContext>>,
     /// What policies may ask about.
     pub(super) facts: Arc<Facts>,
+    /// By what it is known and ended.
+    pub(super) handle: Option<Handle>,
 }
 
 /// The session of a request.

@@ -11,6 +11,7 @@ pub(super) fn of(problem: &Problem) -> S3Error {
         Code::AlreadyExists => S3ErrorCode::BucketAlreadyExists,
         Code::Retained | Code::NotAuthorized => S3ErrorCode::AccessDenied,
         Code::LimitExceeded => return limit(problem),
+        Code::Terminated => return killed(problem),
         Code::TooLarge => S3ErrorCode::EntityTooLarge,
         Code::NotFound => S3ErrorCode::NoSuchKey,
         Code::InvalidRequest => S3ErrorCode::InvalidRequest,
@@ -23,6 +24,24 @@ pub(super) fn of(problem: &Problem) -> S3Error {
         tracing::error!(%problem, "a request at the S3 door has failed");
     }
     S3Error::with_message(code, problem.detail.clone())
+}
+
+/// The Element was stopped: programs try again later.
+pub(super) fn stopped() -> S3Error {
+    s3_error!(
+        SlowDown,
+        "The Storage Element is stopped: it takes no new requests."
+    )
+}
+
+/// Somebody has ended the transfer: no program should try it again by itself.
+fn killed(problem: &Problem) -> S3Error {
+    let mut error = S3Error::with_message(
+        S3ErrorCode::Custom("TransferKilled".into()),
+        problem.detail.clone(),
+    );
+    error.set_status_code(http::StatusCode::CONFLICT);
+    error
 }
 
 /// A quota of the bucket: S3 has none, other stores answer so.
@@ -106,6 +125,7 @@ mod tests {
             (Code::NotEmpty, "BucketNotEmpty", 409),
             (Code::LimitExceeded, "QuotaExceeded", 403),
             (Code::Retained, "AccessDenied", 403),
+            (Code::Terminated, "TransferKilled", 409),
             (Code::Internal, "InternalError", 500),
         ] {
             let error = of(&Problem::new(code, "Words."));

@@ -3,11 +3,13 @@
 
 use std::{
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll},
 };
 
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt as _, stream::BoxStream};
+use gridmart_schemas::problem::Problem;
 use parking_lot::Mutex;
 use s3s::{
     S3Result, StdError, dto::StreamingBlob, s3_error, stream::ByteStream, stream::RemainingLength,
@@ -19,7 +21,7 @@ use super::{
     fault,
     store::Sink,
 };
-use crate::storage::metadata::Stripe;
+use crate::storage::{metadata::Stripe, transfers::Running};
 
 /// The most bytes that are put in one request, as S3 has it: 5 GiB.
 pub(super) const PUT_BYTES_MAX: u64 = 5 * 1024 * 1024 * 1024;
@@ -34,6 +36,7 @@ pub(super) struct Taken {
 /// Takes bytes as they come, computes over them, and writes them.
 pub(super) struct Intake {
     sink: Sink,
+    running: Arc<Running>,
     digests: Digests,
     size: u64,
     /// With its nonce.
@@ -41,9 +44,14 @@ pub(super) struct Intake {
 }
 
 impl Intake {
-    pub(super) fn new(sink: Sink, algorithms: impl IntoIterator<Item = Algorithm>) -> Self {
+    pub(super) fn new(
+        sink: Sink,
+        running: &Arc<Running>,
+        algorithms: impl IntoIterator<Item = Algorithm>,
+    ) -> Self {
         Self {
             sink,
+            running: Arc::clone(running),
             digests: Digests::new(algorithms),
             size: 0,
             cipher: None,
@@ -62,6 +70,7 @@ impl Intake {
         if self.size > PUT_BYTES_MAX {
             return Err(too_large());
         }
+        self.running.count(bytes.len());
         self.digests.update(&bytes);
         let bytes = match &self.cipher {
             Some((cipher, nonce)) => Bytes::from(cipher.apply(*nonce, offset, &bytes)?),
@@ -98,6 +107,7 @@ impl Intake {
     pub(super) fn whole(self) -> Whole {
         Whole {
             sink: self.sink,
+            running: self.running,
             size: self.size,
             digested: self.digests.finish(),
         }
@@ -107,18 +117,25 @@ impl Intake {
 /// All bytes are there; they are not durable yet.
 pub(super) struct Whole {
     sink: Sink,
+    running: Arc<Running>,
     pub(super) size: u64,
     pub(super) digested: Digested,
 }
 
 impl Whole {
+    /// Where the bytes are, once they are durable; from here on the transfer
+    /// cannot be killed any more.
     pub(super) async fn finish(self) -> S3Result<Taken> {
         let Self {
             sink,
+            running,
             size,
             digested,
         } = self;
         let stripes = sink.finish().await.map_err(|problem| fault::of(&problem))?;
+        running
+            .committing()
+            .map_err(|problem| fault::of(&problem))?;
         Ok(Taken {
             size,
             digested,
@@ -135,18 +152,32 @@ pub(super) fn too_large() -> s3s::S3Error {
 }
 
 /// The body of an answer: an object's bytes as they are read.
-pub(super) fn blob(source: Plain, length: u64) -> StreamingBlob {
-    let stream = futures_util::stream::unfold(Some(source), |source| async move {
-        let mut source = source?;
-        match source.next().await? {
-            Ok(bytes) => Some((Ok(bytes), Some(source))),
+pub(super) fn blob(source: Plain, length: u64, running: Arc<Running>) -> StreamingBlob {
+    let moving = Arc::clone(&running);
+    let stream = futures_util::stream::unfold(Some(source), move |source| {
+        let running = Arc::clone(&moving);
+        async move {
+            let mut source = source?;
+            let next = running.run(source.next()).await;
             // The connection is cut: an answer that is not whole must not look so.
-            Err(problem) => Some((Err(StdError::from(problem.to_string())), None)),
+            let cut = |problem: Problem| {
+                running.fail(problem.code, problem.detail.clone());
+                Some((Err(StdError::from(problem.to_string())), None))
+            };
+            match next {
+                Ok(None) => None,
+                Ok(Some(Ok(bytes))) => Some((Ok(bytes), Some(source))),
+                Ok(Some(Err(problem))) | Err(problem) => cut(problem),
+            }
         }
     });
+    if length == 0 {
+        running.finish();
+    }
     StreamingBlob::new(Outflow {
         stream: Mutex::new(stream.boxed()),
         left: length,
+        running,
     })
 }
 
@@ -154,6 +185,7 @@ struct Outflow {
     /// Never locked: the lock makes it `Sync`, which the S3 library asks for.
     stream: Mutex<BoxStream<'static, Result<Bytes, StdError>>>,
     left: u64,
+    running: Arc<Running>,
 }
 
 impl Stream for Outflow {
@@ -163,6 +195,10 @@ impl Stream for Outflow {
         let polled = self.stream.get_mut().poll_next_unpin(cx);
         if let Poll::Ready(Some(Ok(bytes))) = &polled {
             self.left = self.left.saturating_sub(bytes.len() as u64);
+            self.running.count(bytes.len());
+            if self.left == 0 {
+                self.running.finish();
+            }
         }
         if let Poll::Ready(None) = &polled
             && self.left > 0

@@ -28,7 +28,7 @@ use s3s::{
 use super::{
     acl::Permission,
     authentication::Authentication,
-    caller::{Caller, Remote, Session, bucket_session},
+    caller::{Caller, Handle, Remote, Session, bucket_session},
     context::{BucketContext, bucket_context},
     deed::{self, Deed, Need},
     facts, fault,
@@ -43,6 +43,8 @@ pub(super) type ElementRules = Arc<dyn Fn() -> Vec<AccessRule> + Send + Sync>;
 pub(super) struct Gate {
     pub(super) authentication: Authentication,
     pub(super) rules: ElementRules,
+    /// Whether the Element is stopped, now.
+    pub(super) is_stopped: Arc<dyn Fn() -> bool + Send + Sync>,
 }
 
 impl Need {
@@ -171,6 +173,7 @@ impl Gate {
             caller,
             bucket: None,
             facts: Arc::new(facts),
+            handle: cx.extensions_mut().get::<Handle>().cloned(),
         })
     }
 }
@@ -248,6 +251,9 @@ impl BucketContext {
 #[async_trait::async_trait]
 impl S3Access for Gate {
     async fn check(&self, cx: &mut S3AccessContext<'_>) -> S3Result<()> {
+        if (self.is_stopped)() {
+            return Err(fault::stopped());
+        }
         let mut session = self.session(cx).await?;
         let has_version = facts::query_value(cx.uri(), "versionId").is_some();
         let operation = cx.s3_op().name().to_owned();

@@ -31,6 +31,7 @@ mod gate;
 mod guard;
 mod lifecycle;
 mod list;
+mod moving;
 mod object;
 mod operations;
 mod policy;

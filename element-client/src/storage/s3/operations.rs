@@ -52,7 +52,7 @@ use super::{
     store::Store,
     upload,
 };
-use crate::storage::{keys::SealingKey, metadata::DocumentKind};
+use crate::storage::{keys::SealingKey, metadata::DocumentKind, transfers::Transfers};
 
 /// What the operations work on.
 #[derive(Clone)]
@@ -60,6 +60,8 @@ pub(super) struct Operations {
     pub(super) store: Store,
     /// For what the gate cannot decide before a request is read.
     pub(super) gate: Gate,
+    /// What is under way.
+    pub(super) transfers: Arc<Transfers>,
     /// How the stripes of a new bucket are kept.
     pub(super) redundancy: Arc<dyn Fn() -> Redundancy + Send + Sync>,
 }

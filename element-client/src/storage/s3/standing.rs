@@ -150,6 +150,7 @@ pub(in crate::storage) async fn serve(se: Arc<Se>) {
         store: Store::Log(Arc::clone(&se.goods.log)),
         sealing: Arc::clone(&se.goods.s3.sealing),
         people: Arc::clone(&se.goods.s3.people),
+        transfers: Arc::clone(&se.goods.transfers),
         rules: Arc::new(move || ruled.base.read().element.access.rules.clone()),
         redundancy: Arc::new(move || {
             let hosts = host_counts(&pooled.goods.pool.lock()).all;

@@ -16,7 +16,7 @@ use super::{
     operations::Operations,
     store::Store,
 };
-use crate::storage::{keys::SealingKey, people::People};
+use crate::storage::{keys::SealingKey, people::People, transfers::Transfers};
 
 /// The most bytes of XML in a request: the list of 10,000 parts with their
 /// checksums.
@@ -40,6 +40,8 @@ pub(in super::super) struct Parts {
     pub(in super::super) people: Arc<People>,
     /// The Element's own rules, as they are now.
     pub(in super::super) rules: ElementRules,
+    /// What is under way.
+    pub(in super::super) transfers: Arc<Transfers>,
     /// How the stripes of a bucket are kept that nobody said it of.
     pub(in super::super) redundancy: Arc<dyn Fn() -> Redundancy + Send + Sync>,
 }
@@ -51,11 +53,14 @@ pub(in super::super) fn answering(parts: Parts, limits: S3Limits) -> Answering {
         sealing: parts.sealing,
         people: parts.people,
     };
+    let transfers = Arc::clone(&parts.transfers);
     let gate = Gate {
         authentication: authentication.clone(),
         rules: parts.rules,
+        is_stopped: Arc::new(move || transfers.is_stopped()),
     };
     let operations = Operations {
+        transfers: parts.transfers,
         store: parts.store.clone(),
         gate: gate.clone(),
         redundancy: parts.redundancy,

@@ -109,6 +109,7 @@ impl Journal {
             told: None,
             records,
             jobs,
+            transfers: Vec::new(),
         }));
         self.waiting.push_back(Waiting { number, unsaved });
         while self.waiting.len() > BATCHES_KEPT {

@@ -125,6 +125,7 @@ impl Pool {
             aud: self.host.id,
             presenter: presenter.clone(),
             version,
+            transfer: None,
             operation,
             bytes: 1 << 30,
             cut: BlockCut {

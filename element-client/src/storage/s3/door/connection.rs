@@ -4,6 +4,7 @@
 use std::{convert::Infallible, io, net::SocketAddr, sync::Arc};
 
 use bytes::Bytes;
+use gridmart_schemas::id::TransferId;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -16,7 +17,11 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{S3Limits, body::PacedBody, io::StallCut, serve::Place};
-use crate::storage::s3::{caller::Remote, cors, form, guard, settings, store::Store};
+use crate::storage::s3::{
+    caller::{Handle, Remote},
+    cors, form, guard, settings,
+    store::Store,
+};
 
 /// What answers requests. Clones share everything.
 #[derive(Clone)]
@@ -43,9 +48,17 @@ pub(super) async fn connection<T: AsyncRead + AsyncWrite + Unpin + Send + 'stati
         address: remote,
         is_secure,
     };
-    let service = service_fn(move |request| {
+    let cut = CancellationToken::new();
+    let cutting = cut.clone();
+    let service = service_fn(move |mut request: Request<Incoming>| {
         let answering = answering.clone();
-        async move { Ok::<_, Infallible>(answering.answer(request, remote).await) }
+        let handle = Handle {
+            id: TransferId::generate(),
+            connection: cutting.clone(),
+        };
+        request.extensions_mut().insert(handle);
+        request.extensions_mut().insert(remote);
+        async move { Ok::<_, Infallible>(answering.answer(request).await) }
     });
     let served = http1::Builder::new()
         .timer(TokioTimer::new())
@@ -56,24 +69,30 @@ pub(super) async fn connection<T: AsyncRead + AsyncWrite + Unpin + Send + 'stati
             TokioIo::new(StallCut::new(transport, limits.stall)),
             service,
         );
-    tokio::pin!(served);
-    let ended = tokio::select! {
-        ended = &mut served => ended,
-        () = stop.cancelled() => {
-            served.as_mut().graceful_shutdown();
-            served.await
+    let ending = async {
+        tokio::pin!(served);
+        tokio::select! {
+            ended = &mut served => ended,
+            () = stop.cancelled() => {
+                served.as_mut().graceful_shutdown();
+                served.await
+            }
         }
     };
+    let ended = cut.run_until_cancelled(ending).await;
     drop(place);
-    ended.map_err(io::Error::other)
+    let killed = || Err(io::Error::other("the transfer on it was killed"));
+    ended.map_or_else(killed, |ended| ended.map_err(io::Error::other))
 }
 
 impl Answering {
-    async fn answer(&self, request: Request<Incoming>, remote: Remote) -> Response<Body> {
-        let id = uuid::Uuid::now_v7().simple().to_string();
+    async fn answer(&self, request: Request<Incoming>) -> Response<Body> {
+        let handle = request.extensions().get::<Handle>();
+        let id = handle.map_or_else(TransferId::generate, |handle| handle.id);
+        let id = id.to_string();
         let page = page_headers(self, &request).await;
         let mut response = match timeout(self.limits.request_wait, self.requests.acquire()).await {
-            Ok(Ok(_permit)) => self.answer_now(request, remote, page.as_ref()).await,
+            Ok(Ok(_permit)) => self.answer_now(request, page.as_ref()).await,
             _ => refused(
                 &s3_error!(SlowDown, "Please reduce your request rate."),
                 &id,
@@ -113,7 +132,6 @@ impl Answering {
     async fn answer_now(
         &self,
         request: Request<Incoming>,
-        remote: Remote,
         page: Option<&HeaderMap>,
     ) -> Response<Body> {
         if request.method() == Method::OPTIONS {
@@ -130,9 +148,8 @@ impl Answering {
             .get("x-amz-content-sha256")
             .is_some_and(|value| value.as_bytes().starts_with(b"STREAMING-"));
         let limits = self.limits;
-        let mut request =
+        let request =
             request.map(|body| Body::http_body_unsync(PacedBody::new(body, &limits, is_chunked)));
-        request.extensions_mut().insert(remote);
         match self.service.call(request).await {
             Ok(response) if form.is_some() => {
                 form::answered(response).unwrap_or_else(|error| refused(&error, ""))

@@ -1,6 +1,6 @@
 //! Copying objects.
 
-use gridmart_schemas::id::VersionId;
+use gridmart_schemas::{id::VersionId, wire::transfer::TransferDirection};
 use s3s::{
     S3Request, S3Response, S3Result,
     dto::{
@@ -26,6 +26,7 @@ use crate::storage::{
         digest::{self, Algorithm},
         encryption::{self, CustomerKey, Wanted, customer, plain, source_customer},
         flow::{self, Intake},
+        moving::{self, Move},
         operations::Operations,
     },
 };
@@ -214,9 +215,22 @@ pub(in super::super) async fn copy(
     let sink = operations
         .store
         .write_data(object.target(&context.bucket))?;
-    let mut intake = Intake::new(sink, algorithms).encrypted(cipher, 0);
-    intake.take_source(source).await?;
-    let mut response = finish(operations, &context, &original, object, intake).await?;
+    let running = moving::begin(
+        operations,
+        &Move {
+            session: &session,
+            context: &context,
+            key: object.key.as_str(),
+            direction: TransferDirection::Copy,
+            bytes: Some(size),
+        },
+    )?;
+    let mut intake = Intake::new(sink, &running, algorithms).encrypted(cipher, 0);
+    let work = async {
+        intake.take_source(source).await?;
+        finish(operations, &context, &original, object, intake).await
+    };
+    let mut response = moving::carry(running, work).await?;
     response.output.server_side_encryption = told.server;
     response.output.sse_customer_algorithm = told.algorithm;
     response.output.sse_customer_key_md5 = told.md5;

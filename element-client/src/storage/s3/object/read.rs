@@ -19,11 +19,13 @@ use crate::storage::{
         caller::bucket_session,
         digest,
         encryption::{self, CustomerKey, customer, plain},
-        fault,
+        fault, flow,
+        moving::{self, Move},
         operations::Operations,
         store::Store,
     },
 };
+use gridmart_schemas::wire::transfer::TransferDirection;
 
 /// What of an object is asked for.
 struct Asked {
@@ -226,10 +228,18 @@ pub(in super::super) async fn get(
         .ok()
         .filter(|count| *count > 0);
     let length = given.length();
-    output.body = Some(crate::storage::s3::flow::blob(
-        plain(operations, &found, given.range, customer.as_ref()).await?,
-        length,
-    ));
+    let running = moving::begin(
+        operations,
+        &Move {
+            session: &session,
+            context: &context,
+            key: key.as_str(),
+            direction: TransferDirection::Get,
+            bytes: Some(length),
+        },
+    )?;
+    let source = plain(operations, &found, given.range, customer.as_ref()).await?;
+    output.body = Some(flow::blob(source, length, running));
     Ok(S3Response::new(output))
 }
 

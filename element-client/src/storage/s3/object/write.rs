@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use gridmart_schemas::id::VersionId;
+use gridmart_schemas::{id::VersionId, wire::transfer::TransferDirection};
 use s3s::{
     S3Request, S3Response, S3Result, TrailingHeaders,
     dto::{ETag, PutObjectInput, PutObjectOutput},
@@ -27,6 +27,7 @@ use crate::storage::{
         encryption::{self, Cipher, Wanted, customer},
         fault,
         flow::{self, Intake},
+        moving::{self, Move},
         operations::Operations,
     },
 };
@@ -279,12 +280,26 @@ pub(in super::super) async fn put(
     let sink = operations
         .store
         .write_data(object.target(&context.bucket))?;
-    let mut intake = Intake::new(sink, expected.algorithms()).encrypted(cipher, 0);
-    intake.take_body(input.body.take()).await?;
-    let whole = intake.whole();
-    expected.check(&whole.digested)?;
+    let running = moving::begin(
+        operations,
+        &Move {
+            session: &session,
+            context: &context,
+            key: object.key.as_str(),
+            direction: TransferDirection::Put,
+            bytes: length,
+        },
+    )?;
     let told = encryption::told(&object.head, wanted.customer());
-    let mut response = finish(operations, &context, object, whole, condition).await?;
+    let mut intake = Intake::new(sink, &running, expected.algorithms()).encrypted(cipher, 0);
+    let body = input.body.take();
+    let work = async {
+        intake.take_body(body).await?;
+        let whole = intake.whole();
+        expected.check(&whole.digested)?;
+        finish(operations, &context, object, whole, condition).await
+    };
+    let mut response = moving::carry(running, work).await?;
     response.output.server_side_encryption = told.server;
     response.output.sse_customer_algorithm = told.algorithm;
     response.output.sse_customer_key_md5 = told.md5;

@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, sync::Arc};
 
 use gridmart_schemas::{
-    id::PersonName,
+    id::{NodeId, PersonName},
     resource::common::{AccessRule, Who},
     role::Role,
     storage::Redundancy,
@@ -20,6 +20,7 @@ use crate::storage::{
         start::{Parts, answering},
         store::Store,
     },
+    transfers::Transfers,
 };
 
 /// A door that is open.
@@ -46,6 +47,7 @@ impl Scene {
             store: store.clone(),
             sealing: Arc::clone(&sealing),
             people: Arc::clone(&people),
+            transfers: Transfers::open(NodeId::generate(), Arc::default(), folder.path()).unwrap(),
             rules: Arc::new(|| vec![AccessRule::new(Who::All)]),
             redundancy: Arc::new(|| Redundancy::replica(1).unwrap()),
         };

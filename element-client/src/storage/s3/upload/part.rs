@@ -1,5 +1,8 @@
 //! Parts: put, or copied of an object.
 
+use std::sync::Arc;
+
+use gridmart_schemas::wire::transfer::TransferDirection;
 use s3s::{
     S3Request, S3Response, S3Result,
     dto::{
@@ -14,12 +17,13 @@ use crate::storage::{
     data::DataTarget,
     metadata::{Change, Committed, PartPut, Upload},
     s3::{
-        caller::bucket_session,
+        caller::{Session, bucket_session},
         context::BucketContext,
         digest::{self, Algorithm},
         encryption::{self, Cipher, CustomerKey, NONCE, customer, plain, source_customer},
         fault,
         flow::{self, Intake, Whole},
+        moving::{self, Move},
         object::{
             copy::{Original, source_conditions},
             head::timestamp,
@@ -28,6 +32,7 @@ use crate::storage::{
         operations::Operations,
         store::Sink,
     },
+    transfers::Running,
 };
 
 fn number(asked: i32) -> S3Result<u16> {
@@ -77,9 +82,31 @@ impl Sealing {
         })
     }
 
-    fn intake(&self, sink: Sink, algorithms: impl IntoIterator<Item = Algorithm>) -> Intake {
-        Intake::new(sink, algorithms).encrypted(self.cipher.clone(), self.nonce)
+    fn intake(
+        &self,
+        sink: Sink,
+        running: &Arc<Running>,
+        algorithms: impl IntoIterator<Item = Algorithm>,
+    ) -> Intake {
+        Intake::new(sink, running, algorithms).encrypted(self.cipher.clone(), self.nonce)
     }
+}
+
+/// Begins the transfer that a request for a part is.
+fn begin(
+    operations: &Operations,
+    (session, context): (&Session, &BucketContext),
+    upload: &Upload,
+    (direction, bytes): (TransferDirection, Option<u64>),
+) -> S3Result<Arc<Running>> {
+    let moved = Move {
+        session,
+        context,
+        key: upload.key.as_str(),
+        direction,
+        bytes,
+    };
+    moving::begin(operations, &moved)
 }
 
 async fn finish(
@@ -121,7 +148,7 @@ pub(in super::super) async fn put(
     operations: &Operations,
     mut request: S3Request<UploadPartInput>,
 ) -> S3Result<S3Response<UploadPartOutput>> {
-    let (_, context) = bucket_session(&request)?;
+    let (session, context) = bucket_session(&request)?;
     let input = &request.input;
     let customer = CustomerKey::read(customer!(input))?;
     let number = number(input.part_number)?;
@@ -146,11 +173,22 @@ pub(in super::super) async fn put(
     let expected = expected.with(wanted);
     let sealing = Sealing::begin(operations, &upload, customer.as_ref())?;
     let sink = sink(operations, &context, &upload)?;
-    let mut intake = sealing.intake(sink, expected.algorithms());
-    intake.take_body(request.input.body.take()).await?;
-    let whole = intake.whole();
-    expected.check(&whole.digested)?;
-    let made = finish(operations, &upload, number, (whole, &sealing)).await?;
+    let direction = TransferDirection::Put;
+    let running = begin(
+        operations,
+        (&session, &context),
+        &upload,
+        (direction, length),
+    )?;
+    let mut intake = sealing.intake(sink, &running, expected.algorithms());
+    let body = request.input.body.take();
+    let work = async {
+        intake.take_body(body).await?;
+        let whole = intake.whole();
+        expected.check(&whole.digested)?;
+        finish(operations, &upload, number, (whole, &sealing)).await
+    };
+    let made = moving::carry(running, work).await?;
     let told = encryption::told(&upload.head, customer.as_ref());
     Ok(S3Response::new(UploadPartOutput {
         checksum_crc32: made.checksums.checksum_crc32,
@@ -208,12 +246,23 @@ pub(in super::super) async fn copy(
     let conditions = source_conditions!(input);
     let original = Original::find(operations, &session, &input.copy_source, &conditions).await?;
     let range = source_range(input.copy_source_range.as_deref(), original.version.size)?;
+    let length = Some(range.end - range.start);
     let algorithms: Option<Algorithm> = algorithm(&upload);
     let sealing = Sealing::begin(operations, &upload, customer.as_ref())?;
     let source = plain(operations, &original.version, range, source_key.as_ref()).await?;
-    let mut intake = sealing.intake(sink(operations, &context, &upload)?, algorithms);
-    intake.take_source(source).await?;
-    let made = finish(operations, &upload, number, (intake.whole(), &sealing)).await?;
+    let direction = TransferDirection::Copy;
+    let running = begin(
+        operations,
+        (&session, &context),
+        &upload,
+        (direction, length),
+    )?;
+    let mut intake = sealing.intake(sink(operations, &context, &upload)?, &running, algorithms);
+    let work = async {
+        intake.take_source(source).await?;
+        finish(operations, &upload, number, (intake.whole(), &sealing)).await
+    };
+    let made = moving::carry(running, work).await?;
     let told = encryption::told(&upload.head, customer.as_ref());
     Ok(S3Response::new(UploadPartCopyOutput {
         copy_part_result: Some(CopyPartResult {

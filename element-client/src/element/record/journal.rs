@@ -1,4 +1,5 @@
-//! Call records on their way from Hosts to the controller.
+//! Records of calls and transfers on their way from Hosts, or the Element itself,
+//! to the controller.
 //!
 //! Invariants: a Host's batch is acknowledged only when it is synced to the
 //! disk here; it is forgotten only when the controller has acknowledged it; a
@@ -23,7 +24,7 @@ use gridmart_schemas::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::{read_lines, write_line};
+use super::lines::{read_lines, write_line};
 
 /// The most batches that are kept for a controller that is away.
 pub const BATCHES_MAX: usize = 20_000;
@@ -166,7 +167,7 @@ impl RecordJournal {
         batch: &CallRecords,
         coming: usize,
     ) -> Result<bool, Problem> {
-        let rows = batch.records.len() + batch.jobs.len();
+        let rows = batch.rows();
         if rows > BATCH_ROWS_MAX {
             return Err(Problem::new(
                 Code::TooLarge,
@@ -203,14 +204,12 @@ impl RecordJournal {
             let mut batch = CallRecords::default();
             let mut count = 0;
             for kept in &self.kept {
-                let rows = batch.records.len() + batch.jobs.len();
-                if count > 0
-                    && rows + kept.batch.records.len() + kept.batch.jobs.len() > SENT_ROWS_MAX
-                {
+                if count > 0 && batch.rows() + kept.batch.rows() > SENT_ROWS_MAX {
                     break;
                 }
                 batch.records.extend(kept.batch.records.iter().cloned());
                 batch.jobs.extend(kept.batch.jobs.iter().cloned());
+                batch.transfers.extend(kept.batch.transfers.iter().cloned());
                 count += 1;
             }
             if count == 0 {
@@ -248,6 +247,11 @@ impl RecordJournal {
     /// How many batches wait.
     pub fn len(&self) -> usize {
         self.kept.len()
+    }
+
+    /// How many rows wait.
+    pub fn rows(&self) -> usize {
+        self.kept.iter().map(|kept| kept.batch.rows()).sum()
     }
 
     /// Whether none waits.
@@ -299,6 +303,7 @@ mod tests {
             told: None,
             records: Vec::new(),
             jobs: vec![progress],
+            transfers: Vec::new(),
         }
     }
 
