@@ -4,7 +4,7 @@
 
 use gridmart_schemas::wire::{
     Envelope, Notice, Request, call, control_element as control, desired, element_host as host,
-    enrol, queue, record,
+    enrol, queue, record, transfer,
 };
 use libfuzzer_sys::fuzz_target;
 use serde::{Serialize, de::DeserializeOwned};
@@ -63,6 +63,7 @@ fn message(kind: &str, body: &str) {
         host::HostHeartbeat,
         host::HostChanged,
         host::LeasesEnded,
+        transfer::TransferOver,
     );
     each!(
         request,
@@ -91,6 +92,9 @@ fn message(kind: &str, body: &str) {
         enrol::HostVouch,
         enrol::CertificateRenew,
         record::CallRecords,
+        transfer::TransferList,
+        transfer::TransferTerminate,
+        transfer::TransfersEnd,
     );
 }
 

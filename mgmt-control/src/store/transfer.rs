@@ -93,3 +93,79 @@ pub(crate) fn transfer_record_of(
         .during("transfer_record_of")?;
     rows.next().transpose().during("transfer_record_of")
 }
+
+#[cfg(test)]
+mod tests {
+    use gridmart_schemas::{
+        id::{BucketId, NodeId},
+        wire::{
+            record::CallState,
+            transfer::{TransferDirection, TransferDoor, TransferEnd, TransferSubject},
+        },
+    };
+    use time::OffsetDateTime;
+
+    use super::*;
+    use crate::store::{open_writer, record};
+
+    fn ended(owner: Option<&str>, bucket: &str, bytes: u64) -> TransferRecord {
+        let now = OffsetDateTime::from_unix_timestamp(1_760_000_000).unwrap();
+        TransferRecord {
+            subject: TransferSubject {
+                transfer: TransferId::generate(),
+                owner: owner.map(|owner| owner.parse().unwrap()),
+                element: NodeId::generate(),
+                bucket: BucketId::generate(),
+                bucket_name: bucket.to_owned(),
+                key: Some("key".to_owned()),
+                direction: TransferDirection::Put,
+                door: TransferDoor::S3,
+                started: now,
+            },
+            bytes,
+            ended: now,
+            end: TransferEnd {
+                state: CallState::Finished,
+                code: None,
+                reason: None,
+            },
+        }
+    }
+
+    #[test]
+    fn records_count_once_are_found_by_whom_and_where_and_are_bounded() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = open_writer(&folder.path().join("control.sqlite")).unwrap();
+        let records = [
+            ended(Some("ada"), "maps", 1),
+            ended(Some("ada"), "films", 2),
+            ended(Some("eve"), "maps", 3),
+            ended(None, "maps", 4),
+        ];
+        for record in records.iter().chain(&records) {
+            transfer_record_insert(&store, record).unwrap();
+        }
+        let found = |owner: Option<&str>, bucket: Option<&str>| {
+            let filter = TransferFilter {
+                owner: owner.map(str::to_owned),
+                bucket: bucket.map(str::to_owned),
+            };
+            let page = transfer_record_page(&store, &filter, None, 10).unwrap();
+            page.iter().map(|row| row.record.bytes).collect::<Vec<_>>()
+        };
+        assert_eq!(found(None, None), [4, 3, 2, 1]);
+        assert_eq!(found(Some("ada"), None), [2, 1]);
+        assert_eq!(found(None, Some("maps")), [4, 3, 1]);
+        assert_eq!(found(Some("ada"), Some("maps")), [1]);
+        let of = |id| transfer_record_of(&store, id).unwrap();
+        assert_eq!(of(records[2].subject.transfer).as_ref(), Some(&records[2]));
+        assert_eq!(of(TransferId::generate()), None);
+        let retention = record::Retention {
+            call_records: 2,
+            job_rows: 0,
+            batches_since: OffsetDateTime::UNIX_EPOCH,
+        };
+        record::retain(&store, retention).unwrap();
+        assert_eq!(found(None, None), [4, 3]);
+    }
+}

@@ -97,8 +97,9 @@ pub struct TransferView {
     pub subject: TransferSubject,
     /// BES state and our sub-state: `Running:Moving`, `Running:Committing`.
     pub state: String,
-    /// Bytes so far. Where they go through the Element: those that have. Where
-    /// they go between a program and the Hosts: those for which the Element has
+    /// Bytes so far. Where they go through the Element: those that it has taken
+    /// in, or has handed to the connection (which holds some of them). Where they
+    /// go between a program and the Hosts: those for which the Element has
     /// given out the places, of which the last ones may still be on their way.
     pub bytes: u64,
     /// All that will be, if that is known.

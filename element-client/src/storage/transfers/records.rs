@@ -20,7 +20,7 @@ const BATCH_PAUSE: Duration = Duration::from_millis(500);
 /// Pause after the disk has refused, or while no more can be kept.
 const REFUSED_PAUSE: Duration = Duration::from_secs(1);
 /// When the Element ends, what is under way has so long to end.
-const END_PATIENCE: Duration = Duration::from_secs(1);
+const END_PATIENCE: Duration = Duration::from_secs(2);
 /// How often it is looked whether it has.
 const END_STEP: Duration = Duration::from_millis(50);
 
