@@ -25,11 +25,7 @@ use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 
-use super::{
-    metrics::StorageMetrics,
-    room::FileSystem,
-    volume::{Maintenance, Volume},
-};
+use super::{blocks::Blocks, metrics::StorageMetrics, volume::Maintenance};
 use crate::member::Member;
 
 /// How often the room is looked at, and whether there is something to do.
@@ -93,7 +89,7 @@ impl ScrubPace {
 /// See the module.
 pub(super) struct Care {
     member: Arc<Member>,
-    volume: Arc<Volume>,
+    volume: Arc<Blocks>,
     metrics: StorageMetrics,
     max_used_space: Option<u64>,
     scrub_pace: ScrubPace,
@@ -106,7 +102,7 @@ pub(super) struct Care {
 impl Care {
     pub(super) fn new(
         member: Arc<Member>,
-        volume: Arc<Volume>,
+        volume: Arc<Blocks>,
         metrics: StorageMetrics,
         max_used_space: Option<u64>,
         scrub_pace: ScrubPace,
@@ -163,10 +159,9 @@ impl Care {
     /// Lets blocks take what the Policy allows and the disk has room for.
     pub(super) fn look_at_room(&self) {
         let used = self.volume.space().used;
-        match FileSystem::of(&self.member.data_dir) {
-            Ok(found) => self
-                .volume
-                .set_quota(found.quota(self.max_used_space, used)),
+        let folder = &self.member.data_dir;
+        match self.volume.room(folder, self.max_used_space) {
+            Ok((quota, _)) => self.volume.set_quota(quota),
             Err(error) => {
                 tracing::warn!(%error, "the room on the Host's disk cannot be told");
             }
@@ -243,7 +238,7 @@ impl Care {
 }
 
 /// Puts an empty block of an object that nobody has, and deletes it again.
-fn try_disk(volume: &Volume) {
+fn try_disk(volume: &Blocks) {
     let Some(block) = trial_block() else { return };
     if let [Ok(())] = &volume.put(std::slice::from_ref(&block))[..] {
         // One that stays is deleted by the Element, which knows nothing of it.
@@ -270,7 +265,7 @@ mod tests {
     use gridmart_fabric::disk::test_disk::{Fault, TestDisk};
 
     use super::*;
-    use crate::storage::volume::VolumeSettings;
+    use crate::storage::volume::{Volume, VolumeSettings};
 
     #[test]
     fn a_disk_that_has_refused_is_tried_until_it_does_not() {
@@ -280,6 +275,7 @@ mod tests {
             ..VolumeSettings::new("/data/volume", 1 << 20)
         };
         let (volume, _) = Volume::open(Arc::new(disk.clone()), &settings).unwrap();
+        let volume = Blocks::Disk(volume);
         disk.fail_at(0, Fault::Full);
         while volume.complaint().is_none() {
             try_disk(&volume);

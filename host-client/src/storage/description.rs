@@ -13,11 +13,7 @@ use gridmart_schemas::{
     scalar::{FailureLabel, LocalId, Text, UtcTime},
 };
 
-use super::{
-    care::Care,
-    room::{FileSystem, device_type},
-    volume::Volume,
-};
+use super::{blocks::Blocks, care::Care};
 use crate::{
     facts::MachineFacts,
     member::{COMPLAINT, HostError, Member, Profile},
@@ -34,14 +30,14 @@ pub(super) struct Description {
     policy: StorageHostPolicy,
     device: LocalId,
     member: Arc<Member>,
-    volume: Arc<Volume>,
+    volume: Arc<Blocks>,
     care: Arc<Care>,
 }
 
 impl Description {
     pub(super) fn new(
         member: Arc<Member>,
-        volume: Arc<Volume>,
+        volume: Arc<Blocks>,
         care: Arc<Care>,
         policy: StorageHostPolicy,
         failure_labels: Vec<FailureLabel>,
@@ -50,11 +46,12 @@ impl Description {
         let fault = HostError::system("describing", &folder);
         let device = LocalId::new(DEVICE).map_err(std::io::Error::other);
         let described = device.and_then(|device| {
+            let (kind, root, size) = volume.device(&member.data_dir, policy.max_used_space)?;
             let storage_device = StorageDevice {
                 name: device.clone(),
-                kind: device_type(&member.data_dir),
-                root: Text::new(&folder.to_string()).map_err(std::io::Error::other)?,
-                size: FileSystem::of(&member.data_dir)?.size,
+                kind,
+                root: Text::new(&root).map_err(std::io::Error::other)?,
+                size,
                 transfer_rate: None,
             };
             Ok((device, storage_device))
@@ -103,12 +100,10 @@ impl Description {
 
     fn device(&self) -> StorageDeviceState {
         let space = self.volume.space();
-        let file_system = FileSystem::of(&self.member.data_dir).ok();
-        let quota = file_system.map_or(0, |found| {
-            found.quota(self.policy.max_used_space, space.used)
-        });
-        let read_only =
-            self.volume.complaint().is_some() || file_system.is_none_or(|found| found.is_read_only);
+        let folder = &self.member.data_dir;
+        let room = self.volume.room(folder, self.policy.max_used_space);
+        let (quota, is_read_only) = room.unwrap_or((0, true));
+        let read_only = self.volume.complaint().is_some() || is_read_only;
         StorageDeviceState {
             name: self.device.clone(),
             available_space: if read_only {

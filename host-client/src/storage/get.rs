@@ -17,16 +17,17 @@ use gridmart_schemas::{
 use tokio::task::JoinHandle;
 
 use super::{
+    blocks::Blocks,
     gate::Visit,
     goods::Storage,
     metrics::StorageMetrics,
-    volume::{BlockRange, Volume, VolumeError},
+    volume::{BlockRange, VolumeError},
 };
 
 /// A request's reads, on their way to who asked. It holds one block that is
 /// sent and one that is read ahead.
 struct Reading {
-    volume: Arc<Volume>,
+    volume: Arc<Blocks>,
     metrics: StorageMetrics,
     visit: Visit,
     reads: vec::IntoIter<BlockRead>,

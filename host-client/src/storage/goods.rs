@@ -20,8 +20,8 @@ use serde_json::value::RawValue;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
-    care::Care, description::Description, gate::Gate, get::get, ledger::Ledger, ledger_door,
-    manage, metrics::StorageMetrics, put::put, transfers::in_force, volume::Volume,
+    blocks::Blocks, care::Care, description::Description, gate::Gate, get::get, ledger::Ledger,
+    ledger_door, manage, metrics::StorageMetrics, put::put, transfers::in_force,
 };
 use crate::member::{Goods, Member, Shape, nothing_there};
 
@@ -35,7 +35,7 @@ pub(super) const SHAPE: Shape = Shape {
 /// See the module.
 pub(super) struct Storage {
     pub(super) member: Arc<Member>,
-    pub(super) volume: Arc<Volume>,
+    pub(super) volume: Arc<Blocks>,
     pub(super) ledger: Arc<Ledger>,
     pub(super) ledger_places: ledger_door::Places,
     pub(super) gate: Gate,

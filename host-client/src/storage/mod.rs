@@ -3,6 +3,7 @@
 //!
 //! Map: `volume` has the blocks on the disk and `ledger` the log; these know no
 //! network, all their calls block for the disk and may come from many threads.
+//! `bucket` has blocks in a bucket of another object store instead.
 //! `run` wires them to what every Host is (`crate::member`), to which `goods`
 //! gives what is storage's. At the door, `gate` says who may do what (`transfers`
 //! and `allowance` decide, without I/O), `put`, `get`, `manage` and `ledger_door`
@@ -15,6 +16,8 @@
 //! the requests.
 
 mod allowance;
+mod blocks;
+pub mod bucket;
 mod care;
 mod config;
 mod description;

@@ -16,7 +16,7 @@ use http::StatusCode;
 use time::OffsetDateTime;
 use tokio::task::JoinHandle;
 
-use super::{gate::Visit, goods::Storage, volume::Volume};
+use super::{blocks::Blocks, gate::Visit, goods::Storage};
 use crate::member::Member;
 
 /// From so many bytes on, blocks that have come are written. With a block that
@@ -138,7 +138,7 @@ impl Intake<'_> {
 }
 
 /// Writes blocks; blocks for the disk.
-fn write_batch(volume: &Volume, batch: &[EncodedBlock]) -> Vec<BlockStored> {
+fn write_batch(volume: &Blocks, batch: &[EncodedBlock]) -> Vec<BlockStored> {
     let outcomes = volume.put(batch).into_iter();
     let stored = batch.iter().zip(outcomes).map(|(block, outcome)| {
         let (id, root) = (block.prefix().header().id(), *block.prefix().root());

@@ -5,6 +5,8 @@ use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
 use super::{
+    blocks::Blocks,
+    bucket::{BucketSettings, BucketVolume},
     care::{Care, ScrubPace},
     config::Config,
     description::Description,
@@ -38,27 +40,20 @@ fn open(member: &Arc<Member>, config: Config) -> Result<Storage, HostError> {
         policy,
         failure_labels,
         scrub_time,
+        bucket,
         ..
     } = config;
     let folder = member.data_dir.display();
     let disk = || Arc::clone(&member.disk_watch.disk);
-    let refused = |error: VolumeError| std::io::Error::other(error);
-    // Nothing is put before the room is looked at.
-    let settings = VolumeSettings::new(member.folder("volume"), 0);
-    let (volume, report) = Volume::open(disk(), &settings)
-        .map_err(refused)
-        .map_err(HostError::system("opening the blocks in", &folder))?;
-    tracing::info!(
-        blocks = report.blocks,
-        segments_read = report.segments_read,
-        damage = report.damage.len(),
-        "the Host's blocks are found"
-    );
+    let blocks = match &bucket {
+        Some(bucket) => open_bucket(member, bucket)?,
+        None => open_volume(member)?,
+    };
     let refused = |error: LedgerError| std::io::Error::other(error);
     let ledger = Ledger::open(disk(), LedgerSettings::new(member.folder("ledger")))
         .map_err(refused)
         .map_err(HostError::system("opening the ledger in", &folder))?;
-    let volume = Arc::new(volume);
+    let volume = Arc::new(blocks);
     let metrics = StorageMetrics::register(&member.metrics);
     let care = Arc::new(Care::new(
         Arc::clone(member),
@@ -86,4 +81,38 @@ fn open(member: &Arc<Member>, config: Config) -> Result<Storage, HostError> {
         care,
         metrics,
     })
+}
+
+/// Opens the blocks on the disk.
+fn open_volume(member: &Member) -> Result<Blocks, HostError> {
+    let folder = member.data_dir.display();
+    let refused = |error: VolumeError| std::io::Error::other(error);
+    // Nothing is put before the room is looked at.
+    let settings = VolumeSettings::new(member.folder("volume"), 0);
+    let disk = Arc::clone(&member.disk_watch.disk);
+    let (volume, report) = Volume::open(disk, &settings)
+        .map_err(refused)
+        .map_err(HostError::system("opening the blocks in", &folder))?;
+    tracing::info!(
+        blocks = report.blocks,
+        segments_read = report.segments_read,
+        damage = report.damage.len(),
+        "the Host's blocks are found"
+    );
+    Ok(Blocks::Disk(volume))
+}
+
+/// Opens the blocks in a bucket of another store.
+fn open_bucket(member: &Member, bucket: &BucketSettings) -> Result<Blocks, HostError> {
+    let shown = bucket.shown();
+    let opened = BucketVolume::open(bucket, member.node);
+    let volume = opened
+        .map_err(std::io::Error::other)
+        .map_err(HostError::system("opening the blocks in", &shown))?;
+    tracing::info!(
+        blocks = volume.blocks(),
+        place = shown,
+        "the Host's blocks are found in a bucket"
+    );
+    Ok(Blocks::Bucket(volume))
 }

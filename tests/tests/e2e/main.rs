@@ -8,6 +8,7 @@
     reason = "a test tells a broken premise by a panic, and its inputs are small"
 )]
 
+mod bucket_volume;
 mod calls;
 mod children;
 mod commands;

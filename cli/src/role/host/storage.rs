@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeSet, net::SocketAddr, path::PathBuf, time::Duration};
 
+use gridmart_host::storage::bucket::{BucketSettings, Credentials};
 use gridmart_schemas::{resource::host::StorageHostPolicy, scalar::FailureLabel};
 
 use super::{
@@ -43,6 +44,18 @@ settings! {
         /// What it shares with others when it fails, as in rack=r1; may be repeated
         #[arg(long, value_name = "KEY=VALUE")]
         failure_label: Vec<FailureLabel>,
+        /// Keep blocks in a bucket of another object store, s3://BUCKET[/PREFIX], which is this Host's alone; needs --max-used-space
+        #[arg(long, value_name = "URL")]
+        volume_url: String,
+        /// Where that store is, as in http://127.0.0.1:9000 [default: $AWS_ENDPOINT_URL, else Amazon S3]
+        #[arg(long, value_name = "URL")]
+        volume_endpoint: String,
+        /// Region of the bucket [default: $AWS_REGION, else us-east-1]
+        #[arg(long, value_name = "REGION")]
+        volume_region: String,
+        /// File with AWS_ACCESS_KEY_ID=… and AWS_SECRET_ACCESS_KEY=… [default: from the environment]
+        #[arg(long, value_name = "FILE")]
+        volume_credentials: PathBuf,
         /// In which time every block is read again; for tests
         #[arg(long, hide = true, value_name = "PERIOD")]
         scrub_time: Period,
@@ -58,6 +71,7 @@ settings! {
 /// Runs the Host until it is told to end.
 pub(super) fn run(arguments: Arguments<Settings>) -> Result<(), Failure> {
     let (frame, settings) = arguments.settled()?;
+    let bucket = bucket(&settings)?;
     let failure_labels = settings.failure_label.unwrap_or_default();
     let mut keys = BTreeSet::new();
     if let Some(again) = failure_labels
@@ -87,9 +101,40 @@ pub(super) fn run(arguments: Arguments<Settings>) -> Result<(), Failure> {
             ..StorageHostPolicy::default()
         },
         failure_labels,
+        bucket,
         scrub_time: settings
             .scrub_time
             .map(|time| Duration::from_secs(time.seconds())),
     };
     frame.serve(|shutdown| gridmart_host::storage::run(config, shutdown))
+}
+
+/// The bucket that keeps blocks, if one is to.
+fn bucket(settings: &Settings) -> Result<Option<BucketSettings>, Failure> {
+    let Some(url) = &settings.volume_url else {
+        return Ok(None);
+    };
+    if settings.max_used_space.is_none() {
+        return Err(Failure::Usage(
+            "--volume-url needs --max-used-space: nobody else can tell how much room there is"
+                .to_owned(),
+        ));
+    }
+    let variable = |name: &str| std::env::var(name).ok();
+    let endpoint = settings.volume_endpoint.clone();
+    let region = settings.volume_region.clone();
+    let made = match &settings.volume_credentials {
+        Some(path) => Credentials::of_file(path),
+        None => Credentials::read(variable),
+    };
+    let made = made.and_then(|credentials| {
+        BucketSettings::new(
+            url,
+            endpoint.or_else(|| variable("AWS_ENDPOINT_URL")),
+            region.or_else(|| variable("AWS_REGION")),
+            credentials,
+        )
+    });
+    made.map(Some)
+        .map_err(|error| Failure::Usage(error.to_string()))
 }

@@ -45,6 +45,7 @@ impl RealHost {
             relayed: false,
         };
         let config = storage::Config {
+            bucket: None,
             scrub_time: None,
             member,
             policy: StorageHostPolicy::default(),

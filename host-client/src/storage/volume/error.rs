@@ -74,6 +74,18 @@ pub enum VolumeError {
         /// What the disk said.
         source: Arc<io::Error>,
     },
+    /// The object store that keeps the blocks refused this, or was not reached.
+    #[error(
+        "{doing} {what} in the object store has failed ({why}); see whether it is there, has room and lets the Host in"
+    )]
+    Remote {
+        /// What was done.
+        doing: &'static str,
+        /// On which object.
+        what: String,
+        /// What the store said.
+        why: String,
+    },
 }
 
 impl VolumeError {
@@ -96,7 +108,9 @@ impl VolumeError {
             Self::Conflict { .. } => Code::BlockConflict,
             Self::Damaged { .. } => Code::BlockDamaged,
             Self::NoSuchChunk { .. } => Code::InvalidRequest,
-            Self::Full { .. } | Self::ReadOnly { .. } | Self::Disk { .. } => Code::StorageFailed,
+            Self::Full { .. } | Self::ReadOnly { .. } | Self::Disk { .. } | Self::Remote { .. } => {
+                Code::StorageFailed
+            }
         }
     }
 

@@ -52,6 +52,9 @@ pub use self::{
     compaction::Maintenance, error::VolumeError, open::OpenReport, read::BlockRange,
     scrub::ScrubStep, space::SpaceUse,
 };
+pub(super) use self::{read::Layout, scrub::PAGE_BLOCKS};
+pub(super) type VolumeSpace = Space;
+pub(super) type VolumeStanding = Standing;
 
 /// Payloads from this size on have a file of their own.
 pub const FILE_PAYLOAD_BYTES_MIN: usize = 512 * 1024;
@@ -200,6 +203,6 @@ mod damage_tests;
 #[cfg(test)]
 mod model_tests;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 #[cfg(test)]
 mod throughput;

@@ -57,16 +57,16 @@ impl From<FormatError> for ReadError {
 
 /// Where the parts of an encoded block of a known length are.
 #[derive(Clone, Copy, Debug)]
-struct Layout {
-    bytes: usize,
-    chunks: usize,
-    prefix: usize,
+pub(crate) struct Layout {
+    pub(crate) bytes: usize,
+    pub(crate) chunks: usize,
+    pub(crate) prefix: usize,
 }
 
 impl Layout {
     /// Every length is that of at most one block; whether it is one, its
     /// header tells.
-    fn new(bytes: u32) -> Self {
+    pub(crate) fn new(bytes: u32) -> Self {
         let bytes = bytes as usize;
         let after_header = bytes.saturating_sub(HEADER_BYTES);
         let chunks = after_header.div_ceil(CHUNK_BYTES + HASH_BYTES).max(1);
@@ -78,7 +78,7 @@ impl Layout {
     }
 
     /// Where a chunk begins in the encoded block, or the block ends.
-    fn chunk_at(&self, chunk: usize) -> usize {
+    pub(crate) fn chunk_at(&self, chunk: usize) -> usize {
         (self.prefix + chunk.saturating_mul(CHUNK_BYTES)).min(self.bytes)
     }
 }

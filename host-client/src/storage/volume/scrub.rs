@@ -5,7 +5,7 @@ use gridmart_schemas::id::BlockId;
 use super::{Volume, VolumeError, index::State};
 
 /// Blocks that are looked up at once.
-const PAGE_BLOCKS: usize = 64;
+pub(crate) const PAGE_BLOCKS: usize = 64;
 
 /// What one step of scrubbing has found.
 #[derive(Clone, Debug, Default)]

@@ -19,7 +19,7 @@ use super::*;
 /// A payload that has a file of its own.
 pub(super) const LARGE: usize = FILE_PAYLOAD_BYTES_MIN;
 
-pub(super) fn id(number: u64) -> BlockId {
+pub(crate) fn id(number: u64) -> BlockId {
     BlockId {
         stripe: StripeId::from_uuid(Uuid::from_u128(
             u128::from(number) << 64 | u128::from(number),
@@ -29,7 +29,7 @@ pub(super) fn id(number: u64) -> BlockId {
 }
 
 /// The block of a number, with this many bytes of payload.
-pub(super) fn block_of(number: u64, payload: usize, fill: u8) -> EncodedBlock {
+pub(crate) fn block_of(number: u64, payload: usize, fill: u8) -> EncodedBlock {
     let identity = StripeIdentity {
         redundancy: Redundancy::replica(1).unwrap(),
         bucket: BucketId::from_uuid(Uuid::from_u128(1)),

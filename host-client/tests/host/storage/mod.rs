@@ -64,6 +64,7 @@ async fn pool_with(policy: StorageHostPolicy) -> Pool {
 
 async fn start(place: &TempDir, element: &Element, policy: &StorageHostPolicy) -> Host {
     let config = Config {
+        bucket: None,
         scrub_time: None,
         member: Host::member_config(&place.path().join("host"), &element.address()),
         policy: policy.clone(),

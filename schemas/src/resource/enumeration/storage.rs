@@ -99,5 +99,7 @@ open!(
         Tape = "tape",
         /// Flash.
         Ssd = "ssd",
+        /// A bucket of another object store.
+        ObjectStore = "object-store",
     }
 );
