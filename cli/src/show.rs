@@ -118,13 +118,8 @@ async fn find(client: &Client, text: &str) -> Result<Shown, Failure> {
             Err(error) if !is_unknown(&error) => return Err(error.into()),
             _ => {}
         }
-        if let Ok(transfer) = id.parse() {
-            match client.transfers().get(transfer).await {
-                Ok(shown) => return Ok(Shown::Transfer(Box::new(shown))),
-                // It may be of something else that is known.
-                Err(error) if is_unknown(&error) || error.code() == Some(Code::ElementDown) => {}
-                Err(error) => return Err(error.into()),
-            }
+        if let Some(shown) = transfer(client, &id).await? {
+            return Ok(shown);
         }
         return Ok(Shown::Explained(client.explanations().get(&id).await?));
     }
@@ -153,6 +148,18 @@ async fn find(client: &Client, text: &str) -> Result<Shown, Failure> {
         activities,
         calls,
     })))
+}
+
+/// The transfer of that id; nothing, if it may be of something else.
+async fn transfer(client: &Client, id: &str) -> Result<Option<Shown>, Failure> {
+    let Ok(id) = id.parse() else {
+        return Ok(None);
+    };
+    match client.transfers().get(id).await {
+        Ok(shown) => Ok(Some(Shown::Transfer(Box::new(shown)))),
+        Err(error) if is_unknown(&error) || error.code() == Some(Code::ElementDown) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
 }
 
 fn is_unknown(error: &Error) -> bool {

@@ -66,9 +66,10 @@ impl StorageStream {
         // The blocks' headers name the version under which they were written.
         let written = object.id;
         // What has no bytes to be read is no transfer.
-        let mark = match payloads.is_empty() {
-            true => None,
-            false => Some(self.getting(&admitted, &key, transfer, to.is_some())?),
+        let mark = if payloads.is_empty() {
+            None
+        } else {
+            Some(self.getting(&admitted, &key, transfer, to.is_some())?)
         };
         let ticketed = (written, mark.map(|mark| mark.transfer), BlockOperation::Get);
         let hosts = self.doors(&admitted, ticketed, &payloads)?;
@@ -169,7 +170,7 @@ impl StorageStream {
             None,
         )?;
         let copying = copied(&to.service, source, target, object_key(&key)?, &running);
-        let copied = running.run(copying).await.flatten();
+        let copied = running.run(Box::pin(copying)).await.flatten();
         match &copied {
             Ok(_) => running.finish(),
             Err(problem) => running.fail(problem.code, problem.detail.clone()),

@@ -22,7 +22,7 @@ use serde_json::value::RawValue;
 use super::{
     Transfers,
     killed::Killed,
-    register::{Kill, Leftover},
+    present::{Kill, Leftover},
 };
 use crate::storage::{Se, metadata::Change};
 

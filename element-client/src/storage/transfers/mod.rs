@@ -11,6 +11,7 @@
 
 mod control;
 mod killed;
+mod present;
 mod records;
 mod register;
 mod running;
@@ -43,12 +44,13 @@ use tokio_util::sync::CancellationToken;
 
 use self::{
     killed::Killed,
+    present::{ended, finished},
     records::Outbox,
-    register::{Register, ended, finished},
+    register::Register,
 };
 pub(super) use self::{
+    present::{Ends, StreamNumber, Word},
     records::keep_records,
-    register::{Ends, StreamNumber, Word},
     running::Running,
 };
 use super::{metadata::Bucket, pool::Pool};

@@ -15,19 +15,20 @@ use std::{
 };
 
 use gridmart_schemas::{
-    id::{NodeId, PersonName, StripeId, TransferId, UploadId, VersionId},
+    id::{NodeId, PersonName, StripeId, TransferId, VersionId},
     problem::{Code, Problem},
     role::Desired,
     wire::{
         desired::Wish,
-        record::CallState,
         transfer::{TransferEnd, TransferMark, TransferRecord, TransferSubject, TransferView},
     },
 };
 use time::OffsetDateTime;
-use tokio_util::sync::CancellationToken;
 
-use super::killed::Killed;
+use super::{
+    killed::Killed,
+    present::{Carrier, Ends, Kill, Leftover, Present, Program, StreamNumber, Word, ended},
+};
 
 /// Transfers at a time, of all doors.
 const PRESENT_MAX: usize = 65_536;
@@ -41,89 +42,6 @@ const SILENCE_MAX: Duration = Duration::from_mins(6);
 /// Stripes of one put whose places are remembered, to be cleared after a kill;
 /// the collection finds the others.
 const PLANNED_MAX: usize = 512;
-
-/// Which stream a program's word came on.
-pub(in crate::storage) type StreamNumber = u64;
-
-/// What ends a request that the Element itself serves.
-#[derive(Clone, Debug, Default)]
-pub(in crate::storage) struct Ends {
-    /// The work.
-    pub(in crate::storage) work: CancellationToken,
-    /// The connection, where an answer is on its way already.
-    pub(in crate::storage) connection: Option<CancellationToken>,
-}
-
-/// Who carries the bytes.
-#[derive(Debug)]
-enum Carrier {
-    /// The Element, for one request.
-    Element(Ends),
-    /// A program and Hosts.
-    Program(Program),
-}
-
-/// What is known of a program's transfer.
-#[derive(Debug)]
-struct Program {
-    stream: StreamNumber,
-    /// Since when its stream is lost.
-    lost: Option<Instant>,
-    heard: Instant,
-    /// The program names it, and so says when it is over.
-    is_named: bool,
-    version: Option<VersionId>,
-    upload: Option<UploadId>,
-    planned: Vec<(StripeId, Vec<NodeId>)>,
-    /// What became of a commit is not known.
-    is_doubtful: bool,
-}
-
-#[derive(Debug)]
-struct Present {
-    subject: TransferSubject,
-    cut: u64,
-    bytes: Arc<AtomicU64>,
-    total: Option<u64>,
-    is_committing: bool,
-    carrier: Carrier,
-}
-
-/// A program says something of a transfer.
-#[derive(Debug)]
-pub(in crate::storage) struct Word {
-    /// What it is, if it begins with this.
-    pub(in crate::storage) subject: TransferSubject,
-    pub(in crate::storage) mark: Option<TransferMark>,
-    /// Of a put: the version that the blocks name.
-    pub(in crate::storage) version: Option<VersionId>,
-    pub(in crate::storage) upload: Option<UploadId>,
-    pub(in crate::storage) stream: StreamNumber,
-    /// The program knows of transfers, and says when this one is over.
-    pub(in crate::storage) is_named: bool,
-}
-
-/// What a kill leaves to be done.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Leftover {
-    /// Its parts are to be forgotten.
-    pub(super) upload: Option<UploadId>,
-    /// Stripes that were planned and not committed, by position.
-    pub(super) planned: Vec<(StripeId, Vec<NodeId>)>,
-}
-
-/// What became of a kill.
-#[derive(Debug)]
-pub(super) enum Kill {
-    /// There is no such transfer, or it is not theirs who ask.
-    Unknown,
-    /// It is being committed, or has ended by itself.
-    TooLate,
-    /// A request of the Element's own; all is done.
-    Request(TransferRecord),
-    /// A program's: it is in the list of killed ones, which has to be kept.
-    Program(TransferRecord, Leftover),
-}
 
 /// See the module.
 #[derive(Debug, Default)]
@@ -559,55 +477,9 @@ impl Register {
     }
 }
 
-impl Present {
-    fn view(&self) -> TransferView {
-        let doing = match (self.is_committing, &self.carrier) {
-            (true, _) => "Running:Committing",
-            (false, Carrier::Program(program)) if program.lost.is_some() => "Running:Silent",
-            (false, _) => "Running:Moving",
-        };
-        TransferView {
-            subject: self.subject.clone(),
-            state: doing.to_owned(),
-            bytes: self.bytes.load(Ordering::Relaxed),
-            bytes_total: self.total,
-        }
-    }
-}
-
-impl Ends {
-    fn end(&self) {
-        self.work.cancel();
-        if let Some(connection) = &self.connection {
-            connection.cancel();
-        }
-    }
-}
-
 fn foreign(id: TransferId) -> Problem {
     Problem::new(
         Code::NotAuthorized,
         format!("The transfer {id} is not one of this person with this bucket."),
     )
-}
-
-/// How what went well ends.
-pub(super) const fn finished() -> TransferEnd {
-    TransferEnd {
-        state: CallState::Finished,
-        code: None,
-        reason: None,
-    }
-}
-
-/// How what did not go well ends.
-pub(super) fn ended(code: Code, reason: String) -> TransferEnd {
-    TransferEnd {
-        state: match code {
-            Code::Terminated => CallState::Terminated,
-            _ => CallState::Failed,
-        },
-        code: Some(code),
-        reason: Some(reason),
-    }
 }

@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     Transfers,
-    register::{ended, finished},
+    present::{ended, finished},
 };
 
 /// See the module. When it is dropped, the transfer is over, as was said last.

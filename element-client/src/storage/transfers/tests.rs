@@ -18,7 +18,10 @@ use gridmart_schemas::{
 use proptest::prelude::*;
 use time::OffsetDateTime;
 
-use super::register::{Ends, Kill, Leftover, Register, Word, finished};
+use super::{
+    present::{Ends, Kill, Leftover, Word, finished},
+    register::Register,
+};
 
 fn wish(desired: Desired, cut_epoch: u64) -> Wish {
     Wish {

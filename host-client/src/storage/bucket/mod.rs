@@ -271,13 +271,13 @@ impl BucketVolume {
         first: usize,
         chunks: usize,
     ) -> Result<BlockRange, VolumeError> {
-        let held = self.index.read().get(id).copied();
-        let held = held.ok_or(VolumeError::NotFound(*id))?;
-        if held.is_damaged {
+        let known = self.index.read().get(id).copied();
+        let known = known.ok_or(VolumeError::NotFound(*id))?;
+        if known.is_damaged {
             let reason = "it was found damaged before".to_owned();
             return Err(VolumeError::Damaged { id: *id, reason });
         }
-        let layout = Layout::new(held.bytes);
+        let layout = Layout::new(known.bytes);
         if first >= layout.chunks && chunks > 0 {
             return Err(VolumeError::NoSuchChunk {
                 id: *id,
@@ -289,12 +289,12 @@ impl BucketVolume {
         let (head, payload) = match self.pieces(id, layout, (first, count)).await {
             Ok(pieces) => pieces,
             Err(object_store::Error::NotFound { .. }) => {
-                return Err(self.set_apart(id, held, "its object is gone".to_owned()));
+                return Err(self.set_apart(id, known, "its object is gone".to_owned()));
             }
             Err(error) => return Err(remote("reading", &self.key(id))(error)),
         };
         let verified = verify(id, layout, &head, (first, count, &payload));
-        let prefix = verified.map_err(|reason| self.set_apart(id, held, reason))?;
+        let prefix = verified.map_err(|reason| self.set_apart(id, known, reason))?;
         Ok(BlockRange {
             prefix,
             first_chunk: first,

@@ -79,7 +79,7 @@ pub(super) async fn connection<T: AsyncRead + AsyncWrite + Unpin + Send + 'stati
             }
         }
     };
-    let ended = cut.run_until_cancelled(ending).await;
+    let ended = cut.run_until_cancelled(Box::pin(ending)).await;
     drop(place);
     let killed = || Err(io::Error::other("the transfer on it was killed"));
     ended.map_or_else(killed, |ended| ended.map_err(io::Error::other))

@@ -141,6 +141,36 @@ fn algorithms(input: &CopyObjectInput, original: &ObjectVersion) -> S3Result<Vec
     Ok(Algorithm::ALL.into_iter().filter(had).collect())
 }
 
+/// Refuses a copy of an object to itself that changes nothing of it.
+fn check_change(
+    input: &CopyObjectInput,
+    (original, context): (&Original, &BucketContext),
+    wanted: &Wanted,
+    key: Option<&CustomerKey>,
+) -> S3Result<()> {
+    let changes_nothing = original.context.bucket.id == context.bucket.id
+        && original.version.key.as_str() == input.key
+        && original.version.is_latest
+        && input
+            .metadata_directive
+            .as_ref()
+            .is_none_or(|word| word.as_str() == "COPY")
+        && input.storage_class.is_none()
+        && input.server_side_encryption.is_none()
+        && wanted.customer().is_none()
+        && key.is_none()
+        && input.website_redirect_location.is_none();
+    if changes_nothing {
+        return Err(s3_error!(
+            InvalidRequest,
+            "This copy request is illegal because it is trying to copy an object to itself without \
+             changing the object's metadata, storage class, website redirect location or encryption \
+             attributes."
+        ));
+    }
+    Ok(())
+}
+
 pub(in super::super) async fn copy(
     operations: &Operations,
     mut request: S3Request<CopyObjectInput>,
@@ -162,26 +192,7 @@ pub(in super::super) async fn copy(
             "The specified copy source is larger than the maximum allowable size for a copy source: 5368709120"
         ));
     }
-    let changes_nothing = original.context.bucket.id == context.bucket.id
-        && original.version.key.as_str() == input.key
-        && original.version.is_latest
-        && input
-            .metadata_directive
-            .as_ref()
-            .is_none_or(|word| word.as_str() == "COPY")
-        && input.storage_class.is_none()
-        && input.server_side_encryption.is_none()
-        && wanted.customer().is_none()
-        && key.is_none()
-        && input.website_redirect_location.is_none();
-    if changes_nothing {
-        return Err(s3_error!(
-            InvalidRequest,
-            "This copy request is illegal because it is trying to copy an object to itself without \
-             changing the object's metadata, storage class, website redirect location or encryption \
-             attributes."
-        ));
-    }
+    check_change(input, (&original, &context), &wanted, key.as_ref())?;
     let mut head = head_of(input, &original.version)?;
     let list = acl::of_input(
         &session,
@@ -230,7 +241,7 @@ pub(in super::super) async fn copy(
         intake.take_source(source).await?;
         finish(operations, &context, &original, object, intake).await
     };
-    let mut response = moving::carry(running, work).await?;
+    let mut response = moving::carry(running, Box::pin(work)).await?;
     response.output.server_side_encryption = told.server;
     response.output.sse_customer_algorithm = told.algorithm;
     response.output.sse_customer_key_md5 = told.md5;

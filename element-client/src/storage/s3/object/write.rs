@@ -299,7 +299,7 @@ pub(in super::super) async fn put(
         expected.check(&whole.digested)?;
         finish(operations, &context, object, whole, condition).await
     };
-    let mut response = moving::carry(running, work).await?;
+    let mut response = moving::carry(running, Box::pin(work)).await?;
     response.output.server_side_encryption = told.server;
     response.output.sse_customer_algorithm = told.algorithm;
     response.output.sse_customer_key_md5 = told.md5;

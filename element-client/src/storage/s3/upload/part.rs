@@ -188,7 +188,7 @@ pub(in super::super) async fn put(
         expected.check(&whole.digested)?;
         finish(operations, &upload, number, (whole, &sealing)).await
     };
-    let made = moving::carry(running, work).await?;
+    let made = moving::carry(running, Box::pin(work)).await?;
     let told = encryption::told(&upload.head, customer.as_ref());
     Ok(S3Response::new(UploadPartOutput {
         checksum_crc32: made.checksums.checksum_crc32,
@@ -262,7 +262,7 @@ pub(in super::super) async fn copy(
         intake.take_source(source).await?;
         finish(operations, &upload, number, (intake.whole(), &sealing)).await
     };
-    let made = moving::carry(running, work).await?;
+    let made = moving::carry(running, Box::pin(work)).await?;
     let told = encryption::told(&upload.head, customer.as_ref());
     Ok(S3Response::new(UploadPartCopyOutput {
         copy_part_result: Some(CopyPartResult {
