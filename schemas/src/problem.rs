@@ -140,8 +140,8 @@ codes! {
     LimitExceeded = "limit-exceeded", 409, false, "Raise the limit that the message names, in the AEDoc or the Policy, or ask less.";
     /// The program could not be started.
     StartFailed = "start-failed", 422, false, "Check Executable and its mode in the package; `gridmart logs APP` shows more.";
-    /// The package could not be brought to the Host.
-    StagingFailed = "staging-failed", 502, true, "Try again; `gridmart show` of the Host tells its disk space.";
+    /// A package, or a file of a bucket, could not be brought to the Host, or stored from there.
+    StagingFailed = "staging-failed", 502, true, "Try again; the message names what was not moved, `gridmart resources` who is away, `gridmart show` of the Host its disk space.";
     /// The machine cannot make the sandbox.
     SandboxUnavailable = "sandbox-unavailable", 503, false, "Install bubblewrap and allow user namespaces, or start the Host with --allow-unsandboxed.";
     /// The sandbox ended while a call ran in it: somebody killed it, or the machine had no memory left.

@@ -56,5 +56,6 @@ pub use resources::{
 };
 pub use settings::Settings;
 pub use storage::{
-    BrokenUpload, GetBuilder, ObjectPages, ObjectReader, PutBuilder, Storage, TransferProgress,
+    AccessSource, BrokenUpload, DelegatedStorage, GetBuilder, ObjectPages, ObjectReader,
+    PutBuilder, Storage, TransferMemory, TransferProgress,
 };

@@ -70,6 +70,19 @@ impl ClientTls {
         Self::new(root, Own::Program(key.certified()), Revocations::new())
     }
 
+    /// Dials as a program with its own key, with the trust of a node: its root, and
+    /// whoever it has heard to be revoked.
+    pub fn as_program(&self, key: &EphemeralKey) -> Result<Self, TlsError> {
+        let node = self.node.as_ref();
+        let node = node.ok_or_else(|| TlsError::Root("only a node has one to lend".to_owned()))?;
+        let root = node.current().root().clone();
+        Self::new(
+            &root,
+            Own::Program(key.certified()),
+            self.revocations.clone(),
+        )
+    }
+
     fn new(
         root: &CertificateDer<'static>,
         own: Own,

@@ -108,5 +108,7 @@ pub(crate) const fn failed(state: CallState, code: Code, reason: String) -> Call
         max_resident_bytes: 0,
         stdout_bytes: 0,
         stderr_bytes: 0,
+        staged_in_bytes: 0,
+        staged_out_bytes: 0,
     }
 }

@@ -156,6 +156,8 @@ mod tests {
             max_resident_bytes: 0,
             stdout_bytes: 0,
             stderr_bytes: 0,
+            staged_in_bytes: 0,
+            staged_out_bytes: 0,
         }
     }
 

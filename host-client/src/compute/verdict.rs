@@ -53,6 +53,8 @@ pub(crate) fn judge(
         max_resident_bytes: end.max_resident_bytes,
         stdout_bytes: 0,
         stderr_bytes: 0,
+        staged_in_bytes: 0,
+        staged_out_bytes: 0,
     };
     if cut == Some(&Cut::BytesLost) {
         // However it ended: what it has read or said is not whole.

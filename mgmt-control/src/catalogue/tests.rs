@@ -169,6 +169,8 @@ fn call_record(call: CallId, host: NodeId) -> CallRecord {
             max_resident_bytes: 1,
             stdout_bytes: 0,
             stderr_bytes: 0,
+            staged_in_bytes: 0,
+            staged_out_bytes: 0,
         },
     }
 }

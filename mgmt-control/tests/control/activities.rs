@@ -45,6 +45,8 @@ fn record(call: CallId, host: NodeId) -> CallRecord {
             max_resident_bytes: 3,
             stdout_bytes: 2,
             stderr_bytes: 1,
+            staged_in_bytes: 0,
+            staged_out_bytes: 0,
         },
     }
 }

@@ -2,11 +2,13 @@
 //! each with the lexical form that `xsd/common.xsd` states for it.
 //!
 //! Invariant: a value of these types always has a lexical form that the XSD
-//! accepts and that reads back as the same value. Reading follows XSD: white
+//! accepts and that reads back as the same value ([`WorkPath`] alone stands in no
+//! document). Reading follows XSD: white
 //! space (space, tab, CR, LF, nothing else) is collapsed first, except in
 //! [`Text`]; lengths count characters.
 
 mod number;
+mod path;
 mod storage;
 mod text;
 mod utc;
@@ -15,6 +17,7 @@ use std::borrow::Cow;
 
 pub(crate) use number::ascii_digits;
 pub use number::{Decimal, Percent, Seconds};
+pub use path::WorkPath;
 pub use storage::{BucketName, FailureLabel};
 pub use text::{LocalId, PrincipalName, Text, Token, TokenHash, Uri, VariableName};
 pub use utc::UtcTime;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::staging::Staged;
 use crate::id::{CallId, Incarnation, JobId, NodeId, RequestId};
 
 /// Opens a calls stream under one lease; repeated with a renewed ticket.
@@ -80,6 +81,10 @@ pub struct CallOpen {
     /// End it after so many seconds, if that is less than the limits say.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub wall_seconds_max: Option<u64>,
+    /// Files that it takes from buckets and leaves in them; only for Hosts of
+    /// [`STAGING_MINOR`](super::staging::STAGING_MINOR) and later.
+    #[serde(default, skip_serializing_if = "Staged::is_empty")]
+    pub staged: Staged,
     /// Go on with a call after a lost connection.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resume: Option<Resume>,

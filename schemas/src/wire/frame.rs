@@ -78,6 +78,13 @@ kinds! {
     /// SDK → Host, empty: the end has arrived and is kept; the Host forgets
     /// the call and its spooled output.
     Close = 15,
+    /// Host → SDK, channel 0, JSON
+    /// [`AccessQuestion`](super::staging::AccessQuestion): a bucket of a call's
+    /// files is to be used.
+    AccessQuestion = 16,
+    /// SDK → Host, channel 0, JSON
+    /// [`AccessAnswer`](super::staging::AccessAnswer).
+    AccessAnswer = 17,
 }
 
 /// A frame as it was read; the payload borrows from the message.

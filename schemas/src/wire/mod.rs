@@ -17,6 +17,7 @@ pub mod layout;
 pub mod ledger;
 pub mod queue;
 pub mod record;
+pub mod staging;
 pub mod storage;
 pub mod transfer;
 

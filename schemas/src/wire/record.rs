@@ -58,6 +58,20 @@ pub struct CallEnd {
     pub stdout_bytes: u64,
     /// Bytes the call wrote to stderr.
     pub stderr_bytes: u64,
+    /// Bytes of buckets' objects that were brought into its work folder.
+    #[serde(default, skip_serializing_if = "is_nothing")]
+    pub staged_in_bytes: u64,
+    /// Bytes of its work folder that were stored in buckets.
+    #[serde(default, skip_serializing_if = "is_nothing")]
+    pub staged_out_bytes: u64,
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde passes a reference"
+)]
+const fn is_nothing(bytes: &u64) -> bool {
+    *bytes == 0
 }
 
 impl CallEnd {

@@ -14,6 +14,7 @@ use time::OffsetDateTime;
 use super::{Done, notices, requests, transfer::TransferMark};
 use crate::{
     id::{BucketId, NodeId, StripeId, UploadId, VersionId},
+    role::Operation,
     scalar::BucketName,
     storage::{BlockRoot, Redundancy},
 };
@@ -424,6 +425,18 @@ pub struct ObjectCopy {
     pub from_key: String,
 }
 
+/// May I do this with this key, as the rules are now? Asked before work is begun
+/// whose result goes there; what is done then is judged again.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ObjectJudge {
+    /// In which bucket.
+    pub bucket: BucketId,
+    /// Which key.
+    pub key: String,
+    /// What is to be done.
+    pub operation: Operation,
+}
+
 /// A block was found missing or damaged.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct BlockFault {
@@ -453,4 +466,5 @@ requests! {
     ObjectList = "object-list" => ObjectsListed,
     ObjectDelete = "object-delete" => Done,
     ObjectCopy = "object-copy" => ObjectCommitted,
+    ObjectJudge = "object-judge" => Done,
 }

@@ -16,6 +16,7 @@ use gridmart_schemas::{
     wire::{
         call::{CallOpen, PartOf, Step},
         record::CallEnd,
+        staging::{Staged, StagedFile},
     },
 };
 use tokio::io::AsyncRead;
@@ -131,6 +132,7 @@ pub struct CallBuilder {
     output_limit: u64,
     step: Step,
     part_of: Option<PartOf>,
+    staged: Staged,
 }
 
 impl CallBuilder {
@@ -150,6 +152,7 @@ impl CallBuilder {
             output_limit: OUTPUT_BYTES_DEFAULT,
             step: Step::Run,
             part_of: None,
+            staged: Staged::default(),
         }
     }
 
@@ -189,6 +192,21 @@ impl CallBuilder {
         self
     }
 
+    /// Has the Host bring an object into the work folder before the program
+    /// starts, straight from the storage Hosts and with the caller's rights.
+    pub fn stage_in(mut self, input: StagedFile) -> Self {
+        self.staged.inputs.push(input);
+        self
+    }
+
+    /// Has the Host store a file that the program leaves in its work folder, if
+    /// it ends with exit code 0: the call has ended when the object is there.
+    /// Only regular files are stored; links are not followed.
+    pub fn stage_out(mut self, output: StagedFile) -> Self {
+        self.staged.outputs.push(output);
+        self
+    }
+
     /// Allows the call to be run again elsewhere when its Host is lost, even
     /// if the application does not say that it is retryable. Only what has
     /// handed out no output yet is run again.
@@ -225,6 +243,7 @@ impl CallBuilder {
 
     /// Waits for a slot, and starts the call.
     pub async fn start(self) -> Result<RunningCall, Error> {
+        self.staged.check()?;
         let grid = Arc::clone(self.client.grid().await?);
         let request = RequestId::generate();
         let (input, source) = match self.stdin {
@@ -240,6 +259,7 @@ impl CallBuilder {
             part_of: self.part_of,
             request: Some(request),
             wall_seconds_max: self.wall_limit.map(whole_seconds),
+            staged: self.staged,
             resume: None,
         };
         let plan = CallPlan {

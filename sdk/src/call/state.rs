@@ -19,6 +19,7 @@ use gridmart_schemas::{
         call::{CallCancel, CallOpen, CallStarted, Resume},
         frame::{Kind, push_json},
         record::CallEnd,
+        staging::Staged,
     },
 };
 use parking_lot::Mutex;
@@ -68,6 +69,15 @@ impl CallShared {
         self.plan.open.call
     }
 
+    /// The files that it takes from buckets and leaves in them.
+    pub(crate) const fn staged(&self) -> &Staged {
+        &self.plan.open.staged
+    }
+
+    pub(crate) const fn grid(&self) -> &Arc<Grid> {
+        &self.grid
+    }
+
     pub(crate) const fn request(&self) -> RequestId {
         self.plan.request
     }
@@ -85,6 +95,7 @@ impl CallShared {
             };
             let slot = self.grid.slot(&wanted).await?;
             let link = slot.link().clone();
+            link.require_staging(self.staged())?;
             let mut core = self.core.lock();
             if core.course.has_ended() {
                 drop(core);

@@ -19,14 +19,21 @@ use gridmart_fabric::{frames::FrameSource, tls::ClientTls};
 use gridmart_schemas::{
     id::{CallId, Incarnation, LeaseId, NodeId},
     problem::{Code, Problem},
-    wire::frame::{Frames, Kind, push},
+    wire::{
+        frame::{Frames, Kind, push},
+        staging::{AccessQuestion, QUESTIONS_MAX, Staged},
+    },
 };
 use parking_lot::Mutex;
-use tokio::{sync::Notify, time::MissedTickBehavior};
+use tokio::{
+    sync::{Notify, Semaphore},
+    time::MissedTickBehavior,
+};
 
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
+    grants,
     outbox::Outbox,
     pool::Pool,
     presence::{Finding, judge_probe},
@@ -50,6 +57,10 @@ struct Inner {
     host: NodeId,
     slots: u32,
     incarnation: Incarnation,
+    /// The version that the Host speaks.
+    version: [u16; 2],
+    /// Taken while a question of the Host is being answered.
+    questions: Arc<Semaphore>,
     tls: ClientTls,
     pool: Weak<Pool>,
     state: Mutex<State>,
@@ -93,6 +104,8 @@ impl Link {
             host: lease.host,
             slots: lease.slots.max(1),
             incarnation: attached.incarnation,
+            version: attached.v,
+            questions: Arc::new(Semaphore::new(QUESTIONS_MAX)),
             tls: tls.clone(),
             pool,
             state: Mutex::new(State {
@@ -117,6 +130,11 @@ impl Link {
 
     pub(crate) fn slots(&self) -> u32 {
         self.0.slots
+    }
+
+    /// Refuses calls whose files the Host would not bring.
+    pub(crate) fn require_staging(&self, staged: &Staged) -> Result<(), Problem> {
+        grants::require_staging(staged, self.0.host, self.0.version)
     }
 
     /// Takes new calls.
@@ -217,8 +235,10 @@ impl Link {
             if frame.channel == 0 {
                 match frame.kind {
                     Kind::Refused => return Err(frame.json::<Problem>()?),
-                    _ => continue,
+                    Kind::AccessQuestion => self.on_question(frame.json()?),
+                    _ => {}
                 }
+                continue;
             }
             // A call that was closed here may still get late frames.
             let Some(call) = self.call(frame.channel) else {
@@ -235,6 +255,28 @@ impl Link {
             }
         }
         Ok(())
+    }
+
+    /// The Host wants to use a bucket; after a cut it asks again.
+    fn on_question(&self, question: AccessQuestion) {
+        let needed = self.calls().into_iter().find(|(_, call)| {
+            let staged = call.staged();
+            staged.needs(&question.bucket, &question.operations)
+        });
+        let Some((_, call)) = needed else {
+            return self.push(grants::unneeded(&question));
+        };
+        let Ok(open) = Arc::clone(&self.0.questions).try_acquire_owned() else {
+            return self.push(grants::too_many(&question));
+        };
+        let (link, grid) = (self.clone(), Arc::clone(call.grid()));
+        grid.tasks().spawn({
+            let plane = Arc::clone(grid.storage());
+            async move {
+                link.push(grants::answer(plane, question).await);
+                drop(open);
+            }
+        });
     }
 
     /// Goes on with every call on the new stream.

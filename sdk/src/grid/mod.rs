@@ -9,12 +9,14 @@
 //! - `tries`: what follows from a lease that cannot be used, without I/O;
 //! - `stream`: dialling a Host and attaching under a lease, again after a cut;
 //! - `outbox`: frames on their way out, in order, never waited for;
+//! - `grants`: tickets for Hosts that move the files of calls;
 //! - `link`: the calls of one lease over its stream;
 //! - `pool`: leases kept for the next call, and who waits for a slot.
 
 mod access;
 mod avoided;
 mod entry;
+pub(crate) mod grants;
 mod link;
 mod outbox;
 mod placement;
@@ -46,7 +48,11 @@ pub(crate) use pool::{Slot, Wanted};
 pub(crate) use session::{LeaseHold, LeaseState};
 pub(crate) use stream::{CallsStream, attach, attach_frame, reattach};
 
-use crate::{error::Error, http::Http, storage::Plane};
+use crate::{
+    error::Error,
+    http::Http,
+    storage::{Plane, TransferMemory},
+};
 use access::AccessCache;
 use pool::Pool;
 use session::Session;
@@ -80,7 +86,13 @@ impl Grid {
         let stop = CancellationToken::new();
         let pool = Pool::start(&stop);
         let tasks = TaskTracker::new();
-        let storage = Plane::new(http.clone(), presenter.clone(), &tls, tasks.clone());
+        let storage = Plane::new(
+            Arc::new(http.clone()),
+            presenter.clone(),
+            &tls,
+            TransferMemory::default(),
+            tasks.clone(),
+        );
         Ok(Self {
             tls,
             access: AccessCache::new(http, presenter),

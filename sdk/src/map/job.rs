@@ -20,7 +20,7 @@ use std::{
 };
 
 use gridmart_fabric::disk::{RealDisk, Secrecy, durable_write};
-use gridmart_schemas::{api::access::ApplicationAccess, id::JobId};
+use gridmart_schemas::{api::access::ApplicationAccess, id::JobId, wire::staging::Staged};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use super::report::{FailedPart, JobSelect};
@@ -50,6 +50,9 @@ pub(crate) struct JobPlan {
     pub(crate) priority: i32,
     /// Overrides what the application says of itself.
     pub(crate) retry: Option<bool>,
+    /// Of each part. Absent in jobs of an older version.
+    #[serde(default)]
+    pub(crate) staged: Staged,
 }
 
 /// Where the parts come from.

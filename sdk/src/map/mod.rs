@@ -21,7 +21,7 @@ mod steps;
 use std::{fmt, path::PathBuf, sync::Arc};
 
 use bytes::Bytes;
-use gridmart_schemas::id::JobId;
+use gridmart_schemas::{id::JobId, wire::staging::StagedFile};
 
 pub use input::MapInput;
 pub use report::{FailedPart, HostShare, JobSelect, MapProgress, MapReport, MapResult, MapStage};
@@ -158,6 +158,22 @@ impl MapBuilder {
         self
     }
 
+    /// Has each part's Host bring an object into the part's work folder, as
+    /// [`CallBuilder::stage_in`](crate::CallBuilder::stage_in) does. Split and
+    /// merge take no files of buckets.
+    pub fn stage_in(mut self, input: StagedFile) -> Self {
+        self.plan.staged.inputs.push(input);
+        self
+    }
+
+    /// Has each part's Host store a file that the part leaves, as
+    /// [`CallBuilder::stage_out`](crate::CallBuilder::stage_out) does: `{part}`
+    /// in the key is the part's number, from 0, and has to be there.
+    pub fn stage_out(mut self, output: StagedFile) -> Self {
+        self.plan.staged.outputs.push(output);
+        self
+    }
+
     /// Gives an input; the application's split command makes parts of it.
     pub fn input(mut self, input: impl Into<MapInput>) -> Self {
         self.given = Given::Input(input.into());
@@ -227,6 +243,7 @@ impl MapBuilder {
     /// Runs the map to its end. Dropping the future stops it; what is done
     /// stays done, and [`Apps::map_resume`](crate::Apps::map_resume) goes on.
     pub async fn run(self) -> Result<MapResult, Error> {
+        self.plan.staged.check_for_map()?;
         run::run(self).await
     }
 }

@@ -266,6 +266,7 @@ impl Course {
             }),
             request: Some(request),
             wall_seconds_max: None,
+            staged: plan.staged.clone(),
             resume: None,
         };
         RunPlan {

@@ -15,6 +15,7 @@ use gridmart_schemas::{
         frame::{DATA_BYTES_MAX, Frame, Frames, Kind, push, push_json},
         queue::Lease,
         record::CallEnd,
+        staging::AccessQuestion,
     },
 };
 
@@ -58,6 +59,8 @@ pub(crate) enum News {
     },
     /// Input may be read on.
     Input { channel: u32 },
+    /// The Host wants to use a bucket.
+    Question(AccessQuestion),
 }
 
 /// A lease in use by a map.
@@ -74,6 +77,8 @@ pub(crate) struct MapSeat {
     pub(crate) last_sign: Instant,
     pub(crate) ask_after: Option<Instant>,
     pub(crate) probing: bool,
+    /// Questions of the Host that are being answered.
+    pub(crate) questions: usize,
     /// Absent: the stream is cut.
     outbox: Option<Outbox>,
     attempts: HashMap<u32, Attempt>,
@@ -110,6 +115,7 @@ impl MapSeat {
             last_sign: Instant::now(),
             ask_after: None,
             probing: false,
+            questions: 0,
             outbox: Some(outbox),
             attempts: HashMap::new(),
             last_channel: 0,
@@ -269,6 +275,7 @@ impl MapSeat {
             let frame = frame?;
             match (frame.kind, frame.channel) {
                 (Kind::Refused, 0) => return Err(frame.json::<Problem>()?),
+                (Kind::AccessQuestion, 0) => news.push(News::Question(frame.json()?)),
                 (_, 0) => {}
                 (Kind::Ended, _) => self.on_ended(frame, news)?,
                 (Kind::Refused, channel) => {
@@ -421,7 +428,13 @@ fn push_open(
         *part = Some(attempt.assignment.part);
         *number = attempt.assignment.attempt;
     }
+    if open.staged.outputs.is_empty() {
+        return write(frames, Kind::Open, channel, open);
+    }
+    let of_part = open.staged.of_part(attempt.assignment.part);
+    let of_all = std::mem::replace(&mut open.staged, of_part);
     write(frames, Kind::Open, channel, open);
+    open.staged = of_all;
 }
 
 fn push_cancel(frames: &mut Vec<u8>, channel: u32, reason: &str) {

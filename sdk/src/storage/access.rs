@@ -7,6 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use futures_util::future::BoxFuture;
 use gridmart_schemas::{
     api::{
         access::{AccessDecision, ElementAccess},
@@ -15,6 +16,7 @@ use gridmart_schemas::{
     id::{KeyHash, RequestId},
     problem::Code,
     role::Operation,
+    wire::staging::BucketGrant,
 };
 use parking_lot::Mutex;
 use reqwest::Method;
@@ -25,6 +27,50 @@ use crate::{error::Error, http::Http};
 const EXPIRY_MARGIN: Duration = Duration::from_secs(15);
 /// Passes that are kept at a time.
 const PASSES_MAX: usize = 1024;
+
+/// Who is asked whether a bucket may be used.
+pub trait AccessSource: Send + Sync + 'static {
+    /// Asks for a ticket that is good for the key of this hash. The bucket is
+    /// `NAME` or `ELEMENT/NAME`.
+    fn bucket_grant(
+        &self,
+        request: BucketAccessRequest,
+    ) -> BoxFuture<'_, Result<BucketGrant, Error>>;
+}
+
+/// The controller itself, asked with its user's token.
+impl AccessSource for Http {
+    fn bucket_grant(
+        &self,
+        request: BucketAccessRequest,
+    ) -> BoxFuture<'_, Result<BucketGrant, Error>> {
+        Box::pin(async move {
+            let decision: AccessDecision = self
+                .request(Method::POST, "access/buckets", &[], Some(&request))
+                .await?;
+            let AccessDecision {
+                request_id,
+                application: _,
+                bucket,
+                elements,
+                expires_in,
+                explanation: _,
+            } = decision;
+            let (Some(bucket), Some(element)) = (bucket, elements.into_iter().next()) else {
+                return Err(Error::refused(
+                    Code::VersionUnsupported,
+                    "the controller's decision names no bucket and Element",
+                ));
+            };
+            Ok(BucketGrant {
+                request: request_id,
+                bucket,
+                element,
+                expires_in,
+            })
+        })
+    }
+}
 
 /// What is to be done with a bucket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -62,7 +108,7 @@ impl Pass {
 
 /// Passes by the bucket, as the user names it, and what they were asked for.
 pub(super) struct Passes {
-    http: Http,
+    source: Arc<dyn AccessSource>,
     presenter: KeyHash,
     known: Mutex<HashMap<(String, Use), Arc<Pass>>>,
     /// One question at a time: a burst of transfers asks once.
@@ -70,9 +116,9 @@ pub(super) struct Passes {
 }
 
 impl Passes {
-    pub(super) fn new(http: Http, presenter: KeyHash) -> Self {
+    pub(super) fn new(source: Arc<dyn AccessSource>, presenter: KeyHash) -> Self {
         Self {
-            http,
+            source,
             presenter,
             known: Mutex::default(),
             asking: tokio::sync::Mutex::default(),
@@ -98,6 +144,11 @@ impl Passes {
             known.insert((bucket.to_owned(), usage), Arc::clone(&pass));
         }
         Ok(pass)
+    }
+
+    /// Asks for a ticket that somebody else will show.
+    pub(super) async fn grant(&self, request: BucketAccessRequest) -> Result<BucketGrant, Error> {
+        self.source.bucket_grant(request).await
     }
 
     /// The ticket was refused, or the Element is not there: ask anew.
@@ -169,27 +220,15 @@ impl Passes {
             going_on,
         };
         let asked = Instant::now();
-        let decision: AccessDecision = self
-            .http
-            .request(Method::POST, "access/buckets", &[], Some(&request))
-            .await?;
-        let AccessDecision {
-            request_id,
-            application: _,
+        let BucketGrant {
+            request,
             bucket,
-            elements,
+            element,
             expires_in,
-            explanation: _,
-        } = decision;
-        let (Some(bucket), Some(element)) = (bucket, elements.into_iter().next()) else {
-            return Err(Error::refused(
-                Code::VersionUnsupported,
-                "the controller's decision names no bucket and Element",
-            ));
-        };
+        } = self.source.bucket_grant(request).await?;
         let life = Duration::from_secs(expires_in.into());
         Ok(Pass {
-            request: request_id,
+            request,
             bucket,
             element,
             operations,

@@ -24,6 +24,7 @@
 //! for some twenty seconds; a put is shown once, even if the answer was lost.
 
 mod access;
+mod delegated;
 mod element;
 mod get;
 mod hosts;
@@ -52,8 +53,9 @@ use reqwest::Method;
 use self::access::Use;
 pub(crate) use self::plane::Plane;
 pub use self::{
-    get::GetBuilder, list::ObjectPages, note::BrokenUpload, progress::TransferProgress,
-    put::PutBuilder, read::ObjectReader,
+    access::AccessSource, delegated::DelegatedStorage, get::GetBuilder, list::ObjectPages,
+    note::BrokenUpload, plane::TransferMemory, progress::TransferProgress, put::PutBuilder,
+    read::ObjectReader,
 };
 use crate::{client::Client, error::Error};
 

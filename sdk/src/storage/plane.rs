@@ -5,11 +5,12 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use gridmart_fabric::{stream::Backoff, tls::ClientTls};
 use gridmart_schemas::{
-    api::access::ElementAccess,
+    api::{access::ElementAccess, bucket::BucketAccessRequest},
     id::{BucketId, KeyHash, NodeId},
     problem::{Code, Problem},
     wire::{
         Notice, Request,
+        staging::BucketGrant,
         storage::{ObjectCommitted, ObjectCopy},
     },
 };
@@ -18,11 +19,11 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::task::TaskTracker;
 
 use super::{
-    access::{Pass, Passes, Use},
+    access::{AccessSource, Pass, Passes, Use},
     element::ElementStream,
     hosts::HostClients,
 };
-use crate::{error::Error, http::Http};
+use crate::error::Error;
 
 /// Time for an answer of the Element: it waits for its Hosts to have a change.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
@@ -42,27 +43,65 @@ const STORING_BYTES_MAX: usize = 256 * 1024 * 1024;
 /// What memory is counted in.
 const MEMORY_UNIT: usize = 64 * 1024;
 
+/// Memory for what is on its way to Hosts; clones are the same.
+#[derive(Clone, Debug)]
+pub struct TransferMemory(Arc<Semaphore>, usize);
+
+impl TransferMemory {
+    /// So many bytes for all puts that share it; one stripe may be longer, alone.
+    pub fn new(bytes: usize) -> Self {
+        let units = (bytes / MEMORY_UNIT).max(1);
+        Self(Arc::new(Semaphore::new(units)), units)
+    }
+
+    /// Waits until so much memory may be held.
+    async fn hold(&self, bytes: usize) -> Result<OwnedSemaphorePermit, Error> {
+        let units = bytes.div_ceil(MEMORY_UNIT).min(self.1);
+        let units = u32::try_from(units).unwrap_or(u32::MAX);
+        let held = Arc::clone(&self.0).acquire_many_owned(units).await;
+        held.map_err(|_| Error::refused(Code::Terminated, "the client was closed"))
+    }
+}
+
+impl Default for TransferMemory {
+    /// What the puts of a client have.
+    fn default() -> Self {
+        Self::new(STORING_BYTES_MAX)
+    }
+}
+
 /// See the module.
 pub(crate) struct Plane {
     passes: Passes,
     tls: ClientTls,
     elements: Mutex<HashMap<NodeId, Arc<ElementStream>>>,
     pub(super) hosts: HostClients,
-    storing: Arc<Semaphore>,
+    storing: TransferMemory,
     /// What has last words to say when the client closes.
     pub(super) tasks: TaskTracker,
 }
 
 impl Plane {
-    pub(crate) fn new(http: Http, presenter: KeyHash, tls: &ClientTls, tasks: TaskTracker) -> Self {
+    pub(crate) fn new(
+        source: Arc<dyn AccessSource>,
+        presenter: KeyHash,
+        tls: &ClientTls,
+        memory: TransferMemory,
+        tasks: TaskTracker,
+    ) -> Self {
         Self {
-            passes: Passes::new(http, presenter),
+            passes: Passes::new(source, presenter),
             tls: tls.clone(),
             elements: Mutex::default(),
             hosts: HostClients::new(tls.clone()),
-            storing: Arc::new(Semaphore::new(STORING_BYTES_MAX / MEMORY_UNIT)),
+            storing: memory,
             tasks,
         }
+    }
+
+    /// Asks for a ticket that a Host of this client's calls will show.
+    pub(crate) async fn grant(&self, request: BucketAccessRequest) -> Result<BucketGrant, Error> {
+        self.passes.grant(request).await
     }
 
     /// What the bucket is, and where.
@@ -181,12 +220,7 @@ impl Plane {
 
     /// Waits until so much memory may be held.
     pub(super) async fn hold(&self, bytes: usize) -> Result<OwnedSemaphorePermit, Error> {
-        let units = bytes
-            .div_ceil(MEMORY_UNIT)
-            .min(STORING_BYTES_MAX / MEMORY_UNIT);
-        let units = u32::try_from(units).unwrap_or(u32::MAX);
-        let held = Arc::clone(&self.storing).acquire_many_owned(units).await;
-        held.map_err(|_| Error::refused(Code::Terminated, "the client was closed"))
+        self.storing.hold(bytes).await
     }
 
     fn element(&self, access: &ElementAccess) -> Arc<ElementStream> {

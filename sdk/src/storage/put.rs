@@ -20,7 +20,6 @@ use tokio::{fs::File, io::AsyncRead};
 use super::{
     Storage,
     access::Use,
-    moving::Moving,
     note::FileState,
     progress::{Meter, TransferProgress},
     source::Source,
@@ -36,12 +35,12 @@ const LOST_ANSWER_PAUSE: Duration = Duration::from_millis(200);
 #[derive(Debug)]
 #[must_use = "nothing happens before `bytes`, `file`, `reader` or `stream`"]
 pub struct PutBuilder {
-    pub(super) storage: Storage,
-    pub(super) bucket: String,
-    pub(super) key: String,
+    storage: Storage,
+    bucket: String,
+    key: String,
     pub(super) head: ObjectHeaders,
-    pub(super) condition: ObjectCondition,
-    pub(super) meter: Meter,
+    condition: ObjectCondition,
+    meter: Meter,
     resume: bool,
 }
 
@@ -145,75 +144,91 @@ impl PutBuilder {
 
     async fn put_file(self, source: Source, state: FileState) -> Result<ObjectCommitted, Error> {
         let length = state.length;
-        let mut this = self;
-        this.meter.expect(Some(length));
-        let target = this.target().await?;
-        let moving = Arc::clone(&target.moving);
+        let storage = self.storage.clone();
+        let plan = self.plan(Some(length)).await?;
+        let moving = Arc::clone(&plan.target.moving);
         let putting = async {
-            if length <= part_bytes(target.redundancy, Some(length))? {
-                return this.put_whole(target, source, Bytes::new(), length).await;
+            if length <= part_bytes(plan.target.redundancy, Some(length))? {
+                return plan.put_whole(source, Bytes::new(), length).await;
             }
-            let upload = Upload::begin(this, target, Some(state)).await?;
+            let upload = Upload::begin(plan, Some((storage.notes()?, state))).await?;
             upload.of_file(source).await
         };
         moving.told(putting.await)
     }
 
-    async fn put(mut self, source: Source, length: Option<u64>) -> Result<ObjectCommitted, Error> {
-        self.meter.expect(length);
-        let target = self.target().await?;
-        let moving = Arc::clone(&target.moving);
-        moving.told(self.put_to(target, source, length).await)
+    async fn put(self, source: Source, length: Option<u64>) -> Result<ObjectCommitted, Error> {
+        self.plan(length).await?.put(source, length).await
     }
 
-    async fn put_to(
+    async fn plan(mut self, length: Option<u64>) -> Result<PutPlan, Error> {
+        self.meter.expect(length);
+        let plane = self.storage.plane().await?;
+        Ok(PutPlan {
+            target: Target::of(plane, self.bucket, self.key, self.meter).await?,
+            head: self.head,
+            condition: self.condition,
+        })
+    }
+}
+
+/// What is to be put, and where.
+pub(super) struct PutPlan {
+    pub(super) target: Target,
+    pub(super) head: ObjectHeaders,
+    pub(super) condition: ObjectCondition,
+}
+
+impl PutPlan {
+    /// Puts what a source gives; of so many bytes, if that is known.
+    pub(super) async fn put(
         self,
-        target: Target,
+        source: Source,
+        length: Option<u64>,
+    ) -> Result<ObjectCommitted, Error> {
+        let moving = Arc::clone(&self.target.moving);
+        moving.told(self.put_from(source, length).await)
+    }
+
+    async fn put_from(
+        self,
         mut source: Source,
         length: Option<u64>,
     ) -> Result<ObjectCommitted, Error> {
+        let redundancy = self.target.redundancy;
         let known = match length {
-            Some(length) if length <= part_bytes(target.redundancy, length.into())? => {
-                return self.put_whole(target, source, Bytes::new(), length).await;
+            Some(length) if length <= part_bytes(redundancy, length.into())? => {
+                return self.put_whole(source, Bytes::new(), length).await;
             }
             Some(length) => Some(length),
             None => None,
         };
-        let most = stripe_bytes_max(target.redundancy);
+        let most = stripe_bytes_max(redundancy);
         let first = source.fill(most, known.is_some()).await?;
         if known.is_none() && first.len() < most {
             let length = first.len() as u64;
-            return self.put_whole(target, source, first, length).await;
+            return self.put_whole(source, first, length).await;
         }
-        let upload = Upload::begin(self, target, None).await?;
+        let upload = Upload::begin(self, None).await?;
         upload.of_stream(source, first, known).await
-    }
-
-    pub(super) async fn target(&self) -> Result<Target, Error> {
-        let plane = self.storage.plane().await?;
-        let pass = plane.pass(&self.bucket, Use::Write).await?;
-        Ok(Target {
-            redundancy: pass.bucket.redundancy,
-            moving: Moving::put(&plane, &self.bucket),
-            plane,
-            bucket: self.bucket.clone(),
-            key: self.key.clone(),
-            meter: self.meter.clone(),
-        })
     }
 
     /// Puts what fits into one commit; `first` has come of it already.
     async fn put_whole(
         self,
-        target: Target,
         mut source: Source,
         first: Bytes,
         length: u64,
     ) -> Result<ObjectCommitted, Error> {
+        let Self {
+            target,
+            head,
+            condition,
+        } = self;
         let mut writer = StripeWriter::new(target.clone(), None);
         write(&mut writer, &target, &mut source, first, length).await?;
         let written = writer.finish().await?;
-        commit(&target, self.key, self.head, self.condition, written).await
+        commit(&target, head, condition, written).await
     }
 }
 
@@ -248,7 +263,6 @@ pub(super) async fn write(
 /// before the object is shown again.
 async fn commit(
     target: &Target,
-    key: String,
     head: ObjectHeaders,
     condition: ObjectCondition,
     written: Written,
@@ -257,7 +271,7 @@ async fn commit(
     let request = |bucket| ObjectCommit {
         bucket,
         content: Committed::Object {
-            key: key.clone(),
+            key: target.key.clone(),
             head: head.clone(),
             condition: condition.clone(),
         },
@@ -280,7 +294,7 @@ async fn commit(
         if !target.plane.pause(&target.bucket, failures, &error).await {
             return Err(error);
         }
-        if let Some(committed) = committed(target, &key, version).await? {
+        if let Some(committed) = committed(target, &target.key, version).await? {
             return Ok(committed);
         }
     }

@@ -11,7 +11,6 @@ use gridmart_schemas::{
 use super::{
     BrokenUpload, Storage, TransferProgress,
     access::Use,
-    moving::Moving,
     note::{FileState, Note},
     progress::Meter,
     source::Source,
@@ -70,17 +69,9 @@ impl Storage {
             )));
         }
         meter.expect(Some(note.file.length));
-        let plane = self.plane().await?;
-        let pass = plane.pass(&note.bucket, Use::Write).await?;
-        let moving = Moving::put(&plane, &note.bucket);
-        let target = Target {
-            redundancy: pass.bucket.redundancy,
-            plane,
-            bucket: note.bucket.clone(),
-            key: note.key.clone(),
-            meter,
-            moving: Arc::clone(&moving),
-        };
+        let (bucket, key) = (note.bucket.clone(), note.key.clone());
+        let target = Target::of(self.plane().await?, bucket, key, meter).await?;
+        let moving = Arc::clone(&target.moving);
         let notes = self.notes()?;
         match Upload::resume(&note, target, notes.clone()).await {
             Ok(upload) => moving.told(upload.of_file(Source::File(path, file)).await),

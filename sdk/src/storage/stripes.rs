@@ -71,6 +71,26 @@ pub(super) struct Target {
     pub(super) moving: Arc<Moving>,
 }
 
+impl Target {
+    /// Finds out how the bucket keeps its stripes.
+    pub(super) async fn of(
+        plane: Arc<Plane>,
+        bucket: String,
+        key: String,
+        meter: Meter,
+    ) -> Result<Self, Error> {
+        let pass = plane.pass(&bucket, Use::Write).await?;
+        Ok(Self {
+            redundancy: pass.bucket.redundancy,
+            moving: Moving::put(&plane, &bucket),
+            plane,
+            bucket,
+            key,
+            meter,
+        })
+    }
+}
+
 /// Writes the stripes of one content, an object or a part of an upload. What
 /// was written is collected by the Element if nobody commits it.
 pub(super) struct StripeWriter {

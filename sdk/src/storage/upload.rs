@@ -20,7 +20,7 @@ use super::{
     access::Use,
     note::{FileState, Note, Notes},
     plane::Plane,
-    put::{PutBuilder, committed, write},
+    put::{PutPlan, committed, write},
     source::Source,
     stripes::{StripeWriter, Target},
 };
@@ -56,7 +56,6 @@ fn too_long(redundancy: Redundancy) -> Error {
 /// An upload that has begun.
 pub(super) struct Upload {
     target: Target,
-    key: String,
     condition: ObjectCondition,
     id: UploadId,
     version: VersionId,
@@ -71,24 +70,21 @@ pub(super) struct Upload {
 }
 
 impl Upload {
-    /// `file`: what is put, if it can be read again.
+    /// `file`: what is put, if it can be read again, and where that is noted.
     pub(super) async fn begin(
-        put: PutBuilder,
-        target: Target,
-        file: Option<FileState>,
+        plan: PutPlan,
+        file: Option<(Notes, FileState)>,
     ) -> Result<Self, Error> {
-        let length = file.as_ref().map(|file| file.length);
-        let part_bytes = part_bytes(target.redundancy, length)?;
-        let PutBuilder {
-            storage,
-            key,
+        let PutPlan {
+            target,
             head,
             condition,
-            ..
-        } = put;
+        } = plan;
+        let length = file.as_ref().map(|(_, file)| file.length);
+        let part_bytes = part_bytes(target.redundancy, length)?;
         let request = |bucket| UploadBegin {
             bucket,
-            key: key.clone(),
+            key: target.key.clone(),
             head: head.clone(),
         };
         let begun = target
@@ -103,7 +99,6 @@ impl Upload {
         target.moving.named(transfer);
         let mut this = Self {
             target,
-            key,
             condition,
             id: upload,
             version,
@@ -113,12 +108,11 @@ impl Upload {
             notes: None,
             done: false,
         };
-        if let Some(file) = file {
-            let notes = storage.notes()?;
+        if let Some((notes, file)) = file {
             let note = Note {
                 upload,
                 bucket: this.target.bucket.clone(),
-                key: this.key.clone(),
+                key: this.target.key.clone(),
                 file,
                 part_bytes,
                 condition: this.condition.clone(),
@@ -147,7 +141,6 @@ impl Upload {
         let parts: BTreeMap<u16, String> = there.map(|part| (part.number, part.etag)).collect();
         Ok(Self {
             target,
-            key: viewed.key,
             condition: note.condition.clone(),
             id: note.upload,
             version: viewed.version,
@@ -293,7 +286,7 @@ impl Upload {
             if !plane.pause(&bucket, failures, &error).await {
                 return Err(error);
             }
-            if let Some(done) = committed(&self.target, &self.key, self.version).await? {
+            if let Some(done) = committed(&self.target, &self.target.key, self.version).await? {
                 break done;
             }
         };

@@ -6,7 +6,7 @@ use std::{
     net::SocketAddr,
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicU16, AtomicU32, AtomicU64, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -16,7 +16,7 @@ use futures_util::future::BoxFuture;
 use gridmart_fabric::{
     door::{Request, Response, Service, problem_response, upgrade},
     frames::{FrameLimits, FrameSink, FrameSource, split},
-    identity::PeerIdentity,
+    identity::{EphemeralKey, PeerIdentity},
     socket::SocketLimits,
 };
 use gridmart_sdk::schemas::{
@@ -28,6 +28,7 @@ use gridmart_sdk::schemas::{
         call::{Attached, CallOpen, CallStarted, Step},
         frame::{DATA_BYTES_MAX, Frame, Frames, Kind, WINDOW_BYTES, push, push_json},
         record::{CallEnd, CallState},
+        staging::{AccessAnswer, AccessQuestion},
     },
 };
 use parking_lot::Mutex;
@@ -58,6 +59,14 @@ pub(crate) struct Host {
     pub(crate) picky: AtomicBool,
     /// So many attaches are refused, as if their leases were of another start.
     pub(crate) foreign: AtomicU32,
+    /// The minor version that it says.
+    pub(crate) minor: AtomicU16,
+    /// What the SDK has said about buckets.
+    answers: Mutex<HashMap<u64, AccessAnswer>>,
+    answered: Notify,
+    asked: AtomicU64,
+    /// Keys of the outputs of the calls that it was given.
+    pub(crate) keys: Mutex<Vec<String>>,
 }
 
 #[derive(Default)]
@@ -198,6 +207,8 @@ impl Call {
                 max_resident_bytes: 0,
                 stdout_bytes: data.stdout.len() as u64,
                 stderr_bytes: data.stderr.len() as u64,
+                staged_in_bytes: 0,
+                staged_out_bytes: 0,
             });
         }
         self.pump();
@@ -239,6 +250,11 @@ impl Host {
             dies_after: AtomicUsize::new(usize::MAX),
             picky: AtomicBool::new(false),
             foreign: AtomicU32::new(0),
+            minor: AtomicU16::new(MINOR),
+            answers: Mutex::default(),
+            answered: Notify::new(),
+            asked: AtomicU64::new(0),
+            keys: Mutex::default(),
         });
         let stop = host.door.lock().clone();
         let service = Arc::new(Door(Arc::clone(&host)));
@@ -349,9 +365,14 @@ impl Host {
                     host: self.id,
                     incarnation: self.incarnation(),
                     held,
-                    v: [MAJOR, MINOR],
+                    v: [MAJOR, self.minor.load(Ordering::SeqCst)],
                 };
                 sink.send_json(Kind::Attached, 0, &attached);
+            }
+            Kind::AccessAnswer => {
+                let answer: AccessAnswer = frame.json().unwrap();
+                self.answers.lock().insert(answer.question, answer);
+                self.answered.notify_waiters();
             }
             Kind::Open => self.open(frame.json().unwrap(), channel, sink),
             Kind::Close => {
@@ -458,6 +479,8 @@ impl Host {
 
     fn begin(self: &Arc<Self>, open: CallOpen, channel: u32, sink: &Line) {
         let (stdin, input) = mpsc::unbounded_channel();
+        let keys = open.staged.outputs.iter().map(|file| file.key.clone());
+        self.keys.lock().extend(keys);
         let call = Arc::new(Call {
             state: Mutex::new(CallData {
                 line: Some((sink.clone(), channel)),
@@ -507,6 +530,14 @@ impl Host {
             call.open.arguments.first().map(String::as_str),
         ) {
             (Step::Run, Some("hang")) => std::future::pending().await,
+            (Step::Run, Some("ask")) => {
+                for wanted in &call.open.arguments[1..] {
+                    let answer = self.ask(call, wanted).await;
+                    call.print(0, format!("{wanted} {answer}\n").as_bytes())
+                        .await;
+                }
+                0
+            }
             (Step::Run, Some("echo")) => {
                 while let Some(Some(data)) = input.recv().await {
                     call.print(0, &data).await;
@@ -527,6 +558,36 @@ impl Host {
                     self.step(call, &text).await
                 }
             }
+        }
+    }
+
+    /// Asks for `BUCKET:OPERATION+OPERATION`; gives the ticket, or the code.
+    async fn ask(&self, call: &Call, wanted: &str) -> String {
+        let (bucket, operations) = wanted.split_once(':').unwrap();
+        let number = self.asked.fetch_add(1, Ordering::SeqCst);
+        let key = EphemeralKey::generate().unwrap();
+        let question = AccessQuestion {
+            question: number,
+            bucket: bucket.to_owned(),
+            operations: operations
+                .split('+')
+                .map(|one| one.parse().unwrap())
+                .collect(),
+            presenter: key.key_hash().clone(),
+            going_on: false,
+        };
+        let line = call.state.lock().line.clone();
+        let (line, _) = line.expect("the call has a stream");
+        line.send_json(Kind::AccessQuestion, 0, &question);
+        loop {
+            let answered = self.answered.notified();
+            if let Some(answer) = self.answers.lock().remove(&number) {
+                return match answer.into_result() {
+                    Ok(grant) => grant.element.ticket,
+                    Err(problem) => problem.code.to_string(),
+                };
+            }
+            answered.await;
         }
     }
 

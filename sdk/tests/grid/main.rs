@@ -18,6 +18,7 @@ mod host;
 mod maps;
 mod nodes;
 mod shelf;
+mod staging;
 mod storage;
 
 use std::{path::PathBuf, sync::Arc, time::Duration};

@@ -674,6 +674,8 @@ fn finished(call: &RunCall) -> CallEnd {
         max_resident_bytes: 0,
         stdout_bytes: 0,
         stderr_bytes: 0,
+        staged_in_bytes: 0,
+        staged_out_bytes: 0,
     }
 }
 

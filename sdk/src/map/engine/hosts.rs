@@ -7,7 +7,10 @@ use std::{
 
 use gridmart_schemas::{
     problem::{Code, Problem},
-    wire::queue::OverdueAnswer,
+    wire::{
+        queue::OverdueAnswer,
+        staging::{AccessQuestion, QUESTIONS_MAX},
+    },
 };
 
 use super::{
@@ -18,7 +21,7 @@ use crate::{
     error::Error,
     grid::{
         CallsStream, Demand, LeaseHold, LeaseState, Outbox, Placement, ROUND_INTERVAL, Waited,
-        attach, attach_frame,
+        attach, attach_frame, grants,
         presence::{Finding, judge_probe},
         reattach,
         tries::Next,
@@ -83,8 +86,12 @@ impl Engine<'_> {
             Some(Ok(Placement::Lease(hold))) => {
                 self.position = None;
                 let tls = self.grid.tls().clone();
+                let staged = self.plan.open.staged.clone();
                 self.sides.push(Box::pin(async move {
-                    let stream = attach(&tls, &hold.lease()).await;
+                    let stream = attach(&tls, &hold.lease()).await.and_then(|stream| {
+                        grants::require_staging(&staged, hold.host(), stream.attached.v)?;
+                        Ok(stream)
+                    });
                     Side::Dialled { hold, stream }
                 }));
             }
@@ -127,13 +134,41 @@ impl Engine<'_> {
                 stream: Err(problem),
             } => self.on_lost(seat, &problem),
             Side::Probed { seat, verdict } => self.on_probed(seat, verdict.ok().as_ref()),
+            Side::Answered { seat, frame } => {
+                if let Some(seat) = self.lines.seats.get_mut(&seat) {
+                    seat.questions = seat.questions.saturating_sub(1);
+                    seat.push(&frame);
+                }
+            }
         }
         Ok(())
     }
 
+    /// A Host wants to use a bucket for the files of its parts.
+    pub(super) fn on_question(&mut self, id: Seat, question: AccessQuestion) {
+        let Some(seat) = self.lines.seats.get_mut(&id) else {
+            return;
+        };
+        let staged = &self.plan.open.staged;
+        if !staged.needs(&question.bucket, &question.operations) {
+            return seat.push(&grants::unneeded(&question));
+        }
+        if seat.questions >= QUESTIONS_MAX {
+            return seat.push(&grants::too_many(&question));
+        }
+        seat.questions += 1;
+        let plane = Arc::clone(self.grid.storage());
+        self.sides.push(Box::pin(async move {
+            let frame = grants::answer(plane, question).await;
+            Side::Answered { seat: id, frame }
+        }));
+    }
+
     fn on_undialled(&mut self, hold: &LeaseHold, problem: Problem) -> Result<(), Error> {
         let next = self.tries.on_unusable(&problem, Instant::now());
-        if next == Next::Over && self.lines.seats.is_empty() {
+        // Of an old Host there is nothing to wait for.
+        let hopeless = next == Next::Over || problem.code == Code::VersionUnsupported;
+        if hopeless && self.lines.seats.is_empty() {
             return Err(problem.into());
         }
         // The queue is entered again: without that Host, or a moment later.

@@ -93,6 +93,10 @@ enum Side {
         seat: Seat,
         verdict: Result<OverdueAnswer, Problem>,
     },
+    Answered {
+        seat: Seat,
+        frame: Vec<u8>,
+    },
 }
 
 /// A running map.

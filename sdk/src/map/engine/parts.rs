@@ -96,6 +96,7 @@ impl Engine<'_> {
                     spill,
                 } => self.record(assignment, serial, spill, false),
                 News::Input { channel } => self.read_on(seat, channel),
+                News::Question(question) => self.on_question(seat, question),
                 News::Refused {
                     assignment,
                     problem,

@@ -185,6 +185,7 @@ impl Element {
         }
         let named: HashSet<NodeId> = stripes.iter().flat_map(|plan| plan.hosts.clone()).collect();
         Ok(StripesAllocated {
+            transfer: None,
             version,
             epoch: 1,
             hosts: self.doors("put", version, named),
@@ -328,6 +329,7 @@ impl Element {
         let named = stripes.iter().flat_map(|stripe| &stripe.manifest.blocks);
         let named: HashSet<NodeId> = named.map(|block| block.host).collect();
         Ok(ObjectOpened {
+            transfer: None,
             hosts: self.doors("get", found.view.version, named),
             object: found.view,
             stripes,
@@ -430,7 +432,11 @@ impl Element {
                     parts: BTreeMap::new(),
                 };
                 self.state.lock().uploads.insert(upload, begun);
-                reply(&UploadBegun { upload, version })
+                reply(&UploadBegun {
+                    upload,
+                    version,
+                    transfer: None,
+                })
             }
             UploadView::KIND => {
                 let view: UploadView = incoming.read()?;
@@ -443,6 +449,7 @@ impl Element {
                         etag: etag.clone(),
                     };
                 reply(&UploadViewed {
+                    transfer: None,
                     key: upload.key.clone(),
                     version: upload.version,
                     parts: upload.parts.iter().map(part).collect(),

@@ -10,6 +10,7 @@ use gridmart_schemas::{
         call::{Attach, Attached, CallCancel, CallOpen, PartOf, Resume, Step},
         queue::{CallOverdue, Lease, OverdueAnswer},
         record::CallEnd,
+        staging::Staged,
     },
 };
 use gridmart_sdk::cores::{
@@ -286,6 +287,7 @@ impl Client {
             part_of,
             request: None,
             wall_seconds_max: None,
+            staged: Staged::default(),
             resume,
         };
         stage.tell(node, conn, Body::Open(channel, Box::new(open)));
