@@ -14,13 +14,14 @@ use gridmart_schemas::{
     problem::{Code, Problem},
     role::{Desired, Operation},
     wire::{
-        storage::{StorageOpen, StorageOpened},
+        Done,
+        storage::{ObjectJudge, StorageOpen, StorageOpened},
         transfer::TransferMark,
     },
 };
 use time::OffsetDateTime;
 
-use super::{BUCKETS_MAX, StorageStream};
+use super::{BUCKETS_MAX, StorageStream, write::object_key};
 use crate::storage::{
     bucket::{RuledBucket, unknown},
     service::Service,
@@ -86,6 +87,18 @@ impl StorageStream {
             name: bucket.name,
             redundancy: bucket.redundancy,
         })
+    }
+
+    /// Tells whether a request would be admitted now.
+    pub(super) async fn on_judge(&self, asked: ObjectJudge) -> Result<Done, Problem> {
+        let ObjectJudge {
+            bucket,
+            key,
+            operation,
+        } = asked;
+        self.admit(bucket, operation, Part::Keys(object_key(&key)?.as_str()))
+            .await?;
+        Ok(Done {})
     }
 
     /// Judges a request that begins something, or is done with its answer.

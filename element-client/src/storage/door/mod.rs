@@ -25,9 +25,9 @@ use gridmart_schemas::{
     wire::{
         Notice as _, Request as _,
         storage::{
-            BlockFault, BlockReplace, ObjectCommit, ObjectCopy, ObjectDelete, ObjectList,
-            ObjectOpen, StorageOpen, StripesAllocate, UploadBegin, UploadEnd, UploadForget,
-            UploadView,
+            BlockFault, BlockReplace, ObjectCommit, ObjectCopy, ObjectDelete, ObjectJudge,
+            ObjectList, ObjectOpen, StorageOpen, StripesAllocate, UploadBegin, UploadEnd,
+            UploadForget, UploadView,
         },
         transfer::TransferOver,
     },
@@ -95,6 +95,7 @@ impl StorageStream {
             ObjectList::KIND => reply(&self.on_list(incoming.read()?).await?),
             ObjectDelete::KIND => reply(&self.on_delete(incoming.read()?).await?),
             ObjectCopy::KIND => reply(&self.on_copy(incoming.read()?).await?),
+            ObjectJudge::KIND => reply(&self.on_judge(incoming.read()?).await?),
             _ => Err(incoming.unknown()),
         }
     }
