@@ -2,7 +2,7 @@
 
 use gridmart_schemas::{
     api::{
-        activity::{ActivitiesView, CallsPage, JobView},
+        activity::{ActivitiesView, CallView, CallsPage, JobView},
         application::ApplicationView,
         explain::Explanation,
         resource::{Description, ResourceView},
@@ -51,6 +51,7 @@ enum Shown {
     Application(Box<ApplicationShown>),
     Job(JobView),
     Transfer(Box<TransferShown>),
+    Call(CallView),
     Explained(Explanation),
 }
 
@@ -87,6 +88,7 @@ pub(crate) fn run(arguments: &Arguments, output: Output) -> Result<(), Failure> 
         Shown::Application(view) => application(page, view),
         Shown::Job(view) => job(page, view),
         Shown::Transfer(shown) => transfers::details(page, shown),
+        Shown::Call(view) => attempts(page, view),
         Shown::Explained(explanation) => explain::page(page, explanation),
     })
 }
@@ -120,6 +122,13 @@ async fn find(client: &Client, text: &str) -> Result<Shown, Failure> {
         }
         if let Some(shown) = transfer(client, &id).await? {
             return Ok(shown);
+        }
+        if let Ok(call) = id.parse() {
+            match client.calls().get(call).await {
+                Ok(view) => return Ok(Shown::Call(view)),
+                Err(error) if !is_unknown(&error) => return Err(error.into()),
+                Err(_) => {}
+            }
         }
         return Ok(Shown::Explained(client.explanations().get(&id).await?));
     }
@@ -335,6 +344,44 @@ fn call(record: &CallRecord) -> [String; 6] {
         format!("{:.3}", micros.as_secs_f64()),
         record.owner.to_string(),
     ]
+}
+
+fn attempts(page: &mut Page, view: &CallView) {
+    for record in &view.attempts {
+        let end = &record.end;
+        page.field("call", record.call.to_string());
+        page.field(
+            "application",
+            format!("{} {}", record.application, record.version),
+        );
+        page.field("owner", record.owner.to_string());
+        page.field("host", record.host.to_string());
+        page.field("ended", moment(record.ended));
+        let [_, _, state, exit, seconds, _] = call(record);
+        page.field("state", state);
+        if let Some(reason) = &end.reason {
+            page.field("reason", reason);
+        }
+        page.field("exit", exit);
+        page.field("seconds", seconds);
+        let printed = (end.stdout_bytes, end.stderr_bytes);
+        page.field(
+            "printed",
+            format!(
+                "{} on stdout, {} on stderr",
+                size(printed.0),
+                size(printed.1)
+            ),
+        );
+        if end.staged_in_bytes > 0 || end.staged_out_bytes > 0 {
+            page.field("files in", size(end.staged_in_bytes));
+            page.field("files out", size(end.staged_out_bytes));
+        }
+    }
+}
+
+fn size(bytes: u64) -> String {
+    Size::from_bytes(bytes).to_string()
 }
 
 fn job(page: &mut Page, view: &JobView) {

@@ -4,7 +4,7 @@
 pub use gridmart_schemas::api::command::Command;
 use gridmart_schemas::{
     api::{
-        activity::{ActivitiesView, CallsPage, JobView},
+        activity::{ActivitiesView, CallView, CallsPage, JobView},
         command::CommandView,
         explain::Explanation,
         join_token::{JoinTokenRequest, JoinTokenRow, JoinTokenView},
@@ -256,6 +256,11 @@ impl Calls {
             ("limit", limit.map(|l| l.to_string())),
         ];
         self.0.get("calls", &query).await
+    }
+
+    /// Shows one that has ended.
+    pub async fn get(&self, id: CallId) -> Result<CallView, Error> {
+        self.0.get(&format!("calls/{id}"), &[]).await
     }
 
     /// Ends one call.

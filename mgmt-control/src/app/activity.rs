@@ -3,9 +3,10 @@
 use gridmart_schemas::{
     api::{
         Page,
-        activity::{ActivitiesView, CallsPage, JobView},
+        activity::{ActivitiesView, CallView, CallsPage, JobView},
     },
-    id::{Incarnation, JobId, NodeId},
+    id::{CallId, Incarnation, JobId, NodeId},
+    problem::{Code, Problem},
     wire::{
         control_element::{Activities, ActivityList},
         record::CallRecords,
@@ -90,6 +91,19 @@ pub fn next_page<T>(rows: &[T], limit: u32, number: impl Fn(&T) -> u64) -> Optio
     rows.last()
         .filter(|_| full)
         .map(|last| number(last).to_string())
+}
+
+/// Shows all attempts of a call that has ended.
+pub async fn call_view(control: &Control, call: CallId) -> Result<CallView, Failure> {
+    let attempts = control
+        .catalogue
+        .read(move |store| record::call_record_of(store, call))
+        .await?;
+    if attempts.is_empty() {
+        let detail = format!("No record of the call {call} is here; it may run still.");
+        return Err(Problem::new(Code::UnknownCall, detail).into());
+    }
+    Ok(CallView { attempts })
 }
 
 /// Shows what is known of a map.

@@ -7,9 +7,9 @@ use actix_web::{
 use gridmart_schemas::{
     api::{
         Page,
-        activity::{ActivitiesView, JobView},
+        activity::{ActivitiesView, CallView, JobView},
     },
-    id::JobId,
+    id::{CallId, JobId},
     wire::record::CallRecord,
 };
 use serde::Deserialize;
@@ -71,6 +71,18 @@ pub(super) async fn call_list(
     Ok(Json(
         activity::call_list(&control, application, page.before()?, page.limit()).await?,
     ))
+}
+
+/// Shows a call that has ended: all of its attempts.
+#[utoipa::path(tag = "activities", security(("token" = [])), params(("id" = String, Path)),
+    responses((status = 200, body = CallView), Refusals))]
+#[get("/api/v1/calls/{id}")]
+pub(super) async fn call_view(
+    _: Allowed<allow::CallView>,
+    control: Data<Control>,
+    id: Path<CallId>,
+) -> Result<Json<CallView>, Refusal> {
+    Ok(Json(activity::call_view(&control, id.into_inner()).await?))
 }
 
 /// Shows what is known of a map.

@@ -127,6 +127,7 @@ table! {
     ExplanationView = "GET" "/api/v1/explanations/{id}" From(Viewer);
     ActivityList = "GET" "/api/v1/activities" From(Viewer);
     CallList = "GET" "/api/v1/calls" From(Viewer);
+    CallView = "GET" "/api/v1/calls/{id}" From(Viewer);
     CallKill = "POST" "/api/v1/calls/{id}/kill" From(User);
     JobView = "GET" "/api/v1/jobs/{id}" From(Viewer);
     JobKill = "POST" "/api/v1/jobs/{id}/kill" From(User);

@@ -148,6 +148,7 @@ fn endpoints(config: &mut ServiceConfig<'_>) {
         .service(explanation::explanation_view)
         .service(activity::activity_list)
         .service(activity::call_list)
+        .service(activity::call_view)
         .service(command::call_kill)
         .service(transfer::transfer_list)
         .service(transfer::transfer_record_list)

@@ -20,6 +20,13 @@ pub struct ActivitiesView {
 /// newest first; bounded by the controller's retention.
 pub type CallsPage = super::Page<CallRecord>;
 
+/// `GET /api/v1/calls/{id}`: a call that has ended.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct CallView {
+    /// Its attempts, oldest first.
+    pub attempts: Vec<CallRecord>,
+}
+
 /// `GET /api/v1/jobs/{id}`: totals of a map per Host.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct JobView {
