@@ -55,6 +55,7 @@ pub(crate) async fn serve(socket: Socket, peer: PeerIdentity, leases: Arc<Leases
                 channels: HashMap::new(),
                 leases,
                 presenter: attached.presenter,
+                has_spoken: false,
             };
             connection
                 .run(source, attached.expires, attached.rest)
@@ -146,6 +147,9 @@ struct Connection {
     channels: HashMap<u32, Arc<Call>>,
     leases: Arc<Leases>,
     presenter: KeyHash,
+    /// Questions that are open wait for that: what follows the answer to an
+    /// attach in one message is not read by every program.
+    has_spoken: bool,
 }
 
 impl Connection {
@@ -161,6 +165,7 @@ impl Connection {
             refuse(&self.outbound, 0, &problem).await;
         }
         self.outbound.sink.close();
+        self.lease.staging.desk.detach(&self.outbound);
         for call in self.channels.values() {
             call.detach(&self.outbound);
         }
@@ -206,6 +211,13 @@ impl Connection {
     /// Takes all frames of a message, then begins the calls that came with it:
     /// by then their input is here as well.
     async fn on_message(&mut self, message: &[u8]) -> Result<(), Problem> {
+        if !self.has_spoken && !message.is_empty() {
+            self.has_spoken = true;
+            let questions = self.lease.staging.desk.attach(&self.outbound);
+            if !questions.is_empty() {
+                let _ = self.outbound.sink.send(questions).await;
+            }
+        }
         let mut opened = Vec::new();
         let taken = Frames::of(message).try_for_each(|frame| self.on_frame(&frame?, &mut opened));
         let refused = self.begin(opened);
@@ -234,6 +246,10 @@ impl Connection {
         let channel = frame.channel;
         if frame.kind == Kind::Attach {
             return self.on_renewal(frame);
+        }
+        if frame.kind == Kind::AccessAnswer {
+            self.lease.staging.desk.on_answer(frame.json()?);
+            return Ok(());
         }
         if frame.kind == Kind::Open {
             let open: CallOpen = frame.json()?;

@@ -64,6 +64,10 @@ pub(crate) fn check(command: &Command, open: &CallOpen) -> Result<(), Problem> {
             return refusal("Variables that begin with GRIDMART_ are set by the Host.");
         }
     }
+    open.staged.check()?;
+    if open.step != Step::Run && !open.staged.is_empty() {
+        return refusal("Split and merge take no files of buckets.");
+    }
     let has_step = match open.step {
         Step::Run => true,
         Step::Split => command.split.is_some(),
@@ -153,7 +157,7 @@ mod tests {
     use gridmart_schemas::{
         id::{CallId, JobId},
         resource::ae,
-        wire::call::PartOf,
+        wire::{call::PartOf, staging::StagedFile},
     };
 
     use super::*;
@@ -220,6 +224,15 @@ mod tests {
         open.arguments = vec!["x".repeat(BYTES_MAX + 1)];
         assert_eq!(check(&command(), &open).unwrap_err().code, Code::TooLarge);
         open.arguments.clear();
+        let input = StagedFile::parse_input("bucket/key").unwrap();
+        open.staged.inputs = vec![input.clone()];
+        assert!(check(&command(), &open).is_ok());
+        open.step = Step::Split;
+        assert!(check(&command(), &open).is_err());
+        open.step = Step::Run;
+        open.staged.inputs.push(input);
+        assert!(check(&command(), &open).is_err());
+        open.staged.inputs.clear();
         open.step = Step::Merge;
         assert!(check(&command(), &open).is_err());
     }

@@ -37,6 +37,7 @@ use super::{
     roll::Tenant,
     services::Services,
     slot,
+    staging::Staging,
     tenure::{Tenure, Work},
     verdict::Cut,
 };
@@ -69,6 +70,7 @@ pub(crate) struct Lease {
     pub(crate) application: Arc<Application>,
     pub(crate) limits: Limits,
     pub(crate) services: Arc<Services>,
+    pub(crate) staging: Staging,
     /// Cancelled when the lease is over: its slots end.
     pub(crate) over: CancellationToken,
     work: Notify,
@@ -107,6 +109,11 @@ impl Lease {
             claims,
             application,
             limits,
+            staging: Staging::new(
+                services.member.tls.clone(),
+                services.memory.clone(),
+                services.tasks.clone(),
+            ),
             services,
             over: CancellationToken::new(),
             work: Notify::new(),

@@ -5,7 +5,7 @@
 //! `leases` → `lease` → `slot` → `sandbox` → `runner` is the way of a call
 //! inwards; `call` is where its bytes meet; what is decided on that way is in
 //! `roll` (leases), `tenure` (one lease) and `fate` (one call), which know no
-//! I/O. `deploy` brings applications, `record` and `log` keep what was.
+//! I/O. `staging` moves files of buckets. `deploy` brings applications, `record` and `log` keep what was.
 
 mod call;
 mod calls;
@@ -37,6 +37,7 @@ mod sandbox;
 mod services;
 mod slot;
 mod spool;
+mod staging;
 mod stores;
 pub mod tenure;
 mod verdict;

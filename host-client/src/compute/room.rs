@@ -31,8 +31,24 @@ pub(super) fn low(work: &Path, slots: u32) -> io::Result<Option<Share>> {
     let disk = statvfs(work)?;
     let total = disk.f_blocks.saturating_mul(disk.f_frsize);
     let free = disk.f_bavail.saturating_mul(disk.f_frsize);
-    let reserve = RESERVE_BYTES_MAX.min(total / RESERVE_PART);
+    let reserve = reserve(total);
     Ok((free < reserve).then(|| Share(reserve / u64::from(slots.max(1)))))
+}
+
+/// Whether so many bytes more fit on the disk, and leave the reserve free. A disk
+/// that cannot be asked says so when it is written to.
+pub(super) fn takes(work: &Path, bytes: u64) -> bool {
+    let Ok(disk) = statvfs(work) else {
+        return true;
+    };
+    let total = disk.f_blocks.saturating_mul(disk.f_frsize);
+    let free = disk.f_bavail.saturating_mul(disk.f_frsize);
+    free.checked_sub(bytes)
+        .is_some_and(|left| left >= reserve(total))
+}
+
+fn reserve(total: u64) -> u64 {
+    RESERVE_BYTES_MAX.min(total / RESERVE_PART)
 }
 
 /// Whether what lies below a folder is more than the share; blocks for the disk.
@@ -83,5 +99,6 @@ mod tests {
         // A path that the system does not take.
         assert!(is_over(&folder.path().join("x".repeat(5000)), Share(1)));
         assert!(low(&folder.path().join("absent"), 1).is_err());
+        assert!(takes(folder.path(), 1) && !takes(folder.path(), u64::MAX));
     }
 }

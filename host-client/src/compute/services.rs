@@ -9,6 +9,7 @@ use std::{
 };
 
 use gridmart_schemas::resource::host::HostPolicy;
+use gridmart_sdk::TransferMemory;
 use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 
@@ -17,6 +18,9 @@ use super::{
     sandbox::SandboxMaker, spool::SpoolRoom,
 };
 use crate::member::Member;
+
+/// Bytes that all calls of the Host may have on their way to storage Hosts.
+const STORING_BYTES_MAX: usize = 128 * 1024 * 1024;
 
 /// The parts of the Host that serve calls.
 pub(crate) struct Services {
@@ -30,6 +34,8 @@ pub(crate) struct Services {
     pub(crate) slots_total: u32,
     /// Taken by whoever counts a work folder: one at a time.
     pub(crate) counting: Arc<Semaphore>,
+    /// Shared by all calls that store files in buckets.
+    pub(crate) memory: TransferMemory,
     pub(crate) policy: HostPolicy,
     pub(crate) enforceable: Enforceable,
     pub(crate) recorder: Arc<Recorder>,
@@ -73,6 +79,7 @@ impl Services {
             slots: Arc::new(Semaphore::new(parts.slots_total as usize)),
             slots_total: parts.slots_total,
             counting: Arc::new(Semaphore::new(1)),
+            memory: TransferMemory::new(STORING_BYTES_MAX),
             policy: parts.policy,
             enforceable,
             recorder: parts.recorder,

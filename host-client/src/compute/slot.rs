@@ -5,6 +5,8 @@
 //! next one starts while this side still works on the last one's end; when the
 //! first turns out to be long, the others are taken back.
 
+mod staged;
+
 use std::{
     collections::VecDeque,
     io,
@@ -14,7 +16,10 @@ use std::{
 
 use gridmart_schemas::{
     problem::Code,
-    wire::{frame::WINDOW_BYTES, record::CallState},
+    wire::{
+        frame::WINDOW_BYTES,
+        record::{CallEnd, CallState},
+    },
 };
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -77,6 +82,9 @@ enum Broken {
     /// The runner runs nothing more in it.
     #[error("a call left something behind that cannot be cleared away")]
     Spoiled,
+    /// A call had files of buckets in it: what is left of them goes with it.
+    #[error("a call's files lie in it")]
+    Staged,
     /// A killed call, or one over its time, was not reported as ended.
     #[error("its runner did not end a call in time")]
     Late,
@@ -112,6 +120,8 @@ struct Slot {
     kill_deadline: Option<Instant>,
     hits: CgroupHits,
     counted_idle: bool,
+    /// A call that went well, whose files are to be stored.
+    leaving: Option<(Arc<Call>, CallEnd)>,
     /// A sandbox was lost with several calls in it: from now on its runners
     /// have one at a time, so that it is known which one it was.
     is_cautious: bool,
@@ -133,6 +143,7 @@ impl Slot {
             kill_deadline: None,
             hits: CgroupHits::default(),
             counted_idle: true,
+            leaving: None,
             is_cautious: false,
         }
     }
@@ -222,15 +233,20 @@ impl Slot {
 
     /// Runs `first`, and whatever waits behind it, until nothing waits.
     async fn run_calls(&mut self, sandbox: &mut Sandbox, first: Arc<Call>) -> Result<(), Broken> {
-        self.start(sandbox, first)?;
+        self.begin(sandbox, first).await?;
         loop {
+            if let Some((call, end)) = self.leaving.take() {
+                self.leave(sandbox, call, end).await;
+                return Err(Broken::Staged);
+            }
             if self.in_flight.is_empty() {
                 match self.lease.try_next_call() {
-                    Some(call) => self.start(sandbox, call)?,
+                    Some(call) => self.begin(sandbox, call).await?,
                     None => return Ok(()),
                 }
             }
             while !self.is_cautious
+                && !self.has_staged()
                 && self.in_flight.len() < CALLS_AHEAD_MAX
                 && let Some(call) = self.lease.try_call_ahead(self.in_flight.len())
             {
@@ -271,6 +287,12 @@ impl Slot {
         }
     }
 
+    /// Whether the first call has files of buckets: it is alone in its sandbox.
+    fn has_staged(&self) -> bool {
+        let first = self.in_flight.front();
+        first.is_some_and(|flying| !flying.call.open.staged.is_empty())
+    }
+
     // === to the runner ===
 
     fn start(&mut self, sandbox: &Sandbox, call: Arc<Call>) -> Result<(), Broken> {
@@ -280,8 +302,7 @@ impl Slot {
             pokes: self.poke.clone(),
             number,
         })?;
-        let waited = call.waiting_since.elapsed();
-        self.lease.services.recent.on_start(waited);
+        self.lease.services.recent.on_start(call.waited());
         let ahead = !self.in_flight.is_empty();
         if !ahead {
             self.begin_head();
@@ -300,6 +321,7 @@ impl Slot {
             window: u32::try_from(WINDOW_BYTES).unwrap_or(u32::MAX),
             linger_us: u32::try_from(linger.as_micros()).unwrap_or(u32::MAX),
             stdin_ended,
+            keep: !call.open.staged.outputs.is_empty(),
             stdin,
         };
         start.push(&mut self.outbox, number);
@@ -391,10 +413,12 @@ impl Slot {
             return Ok(self.give_back(flying)?);
         }
         let hits = self.new_hits(sandbox, end);
-        self.lease.finish(
-            &flying.call,
-            judge(end, cut.as_ref(), hits, &self.lease.limits),
-        );
+        let judged = judge(end, cut.as_ref(), hits, &self.lease.limits);
+        if judged.succeeded() && !flying.call.open.staged.outputs.is_empty() {
+            self.leaving = Some((flying.call, judged));
+            return Ok(());
+        }
+        self.lease.finish(&flying.call, judged);
         if end.spoiled {
             Err(Broken::Spoiled)
         } else {
@@ -511,10 +535,11 @@ impl Slot {
         self.outbox.clear();
         self.inbox.clear();
         self.kill_deadline = None;
+        self.on_left_lost(broken);
         let mut flying = std::mem::take(&mut self.in_flight);
         let head = match broken {
             // After a spoiled call the runner starts no other.
-            Broken::Spoiled => None,
+            Broken::Spoiled | Broken::Staged => None,
             Broken::Gone(_) if may_all_run_again(&flying) => {
                 self.is_cautious = true;
                 None

@@ -13,6 +13,7 @@ mod map;
 mod relay;
 mod sandbox;
 mod simulation;
+mod staging;
 mod storage;
 
 use std::sync::Arc;

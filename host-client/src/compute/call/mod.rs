@@ -9,10 +9,15 @@
 //! attachment, after the last byte; output of a part of a map is kept back
 //! until the part has ended.
 
+mod moved;
 mod outbound;
 mod outlet;
 
-use std::{io, sync::Arc, time::Instant};
+use std::{
+    io,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use gridmart_fabric::fault::FaultPoint;
 use gridmart_schemas::{
@@ -28,8 +33,11 @@ use parking_lot::Mutex;
 use time::OffsetDateTime;
 use tokio::sync::mpsc;
 
-pub(crate) use self::outbound::{Outbound, push_json};
 use self::outlet::Outlet;
+pub(crate) use self::{
+    moved::Moved,
+    outbound::{Outbound, push_json},
+};
 use super::{
     fate::Fate,
     log::CallLog,
@@ -117,6 +125,7 @@ pub(crate) struct Call {
     pub(crate) accepted: OffsetDateTime,
     /// The same moment, by a clock that nobody sets.
     pub(crate) waiting_since: Instant,
+    pub(crate) moved: Moved,
     incarnation: Incarnation,
     state: Mutex<State>,
 }
@@ -134,6 +143,7 @@ impl Call {
             id: open.call,
             accepted: OffsetDateTime::now_utc(),
             waiting_since: Instant::now(),
+            moved: Moved::default(),
             incarnation,
             state: Mutex::new(State {
                 inlet: Inlet {
@@ -163,7 +173,10 @@ impl Call {
     /// Tells whether a runner may have it before it can run.
     pub(crate) fn can_go_ahead(&self) -> bool {
         let state = self.state.lock();
-        self.is_part() && state.inlet.ended && state.inlet.spool.length() <= AHEAD_STDIN_MAX
+        self.is_part()
+            && self.open.staged.is_empty()
+            && state.inlet.ended
+            && state.inlet.spool.length() <= AHEAD_STDIN_MAX
     }
 
     /// Tells whether its end has been reached.
@@ -281,6 +294,7 @@ impl Call {
         let mut state = self.state.lock();
         let is_first = state.fate.cut(cut);
         if is_first {
+            self.moved.cut.cancel();
             state.poke();
         }
         is_first
@@ -292,11 +306,24 @@ impl Call {
     pub(crate) fn cut_for_lost_bytes(&self, cut: Cut) {
         let mut state = self.state.lock();
         if state.fate.cut_above_all(cut) {
+            self.moved.cut.cancel();
             state.poke();
         }
     }
 
     // === to and from the slot ===
+
+    /// A slot takes it, and brings its files first.
+    pub(crate) fn begin_staging(&self) {
+        self.state.lock().fate.begin();
+        let _ = self.moved.waited.set(self.waiting_since.elapsed());
+    }
+
+    /// How long it has waited for a slot.
+    pub(crate) fn waited(&self) -> Duration {
+        let waited = self.moved.waited.get().copied();
+        waited.unwrap_or_else(|| self.waiting_since.elapsed())
+    }
 
     /// A slot takes it; gives its first input, and whether that is all.
     pub(crate) fn begin(&self, slot: SlotLink) -> io::Result<(Vec<u8>, bool)> {
@@ -420,11 +447,12 @@ impl Call {
         self.state.lock().fate.cut_reason().cloned()
     }
 
-    /// Gives the end with the bytes of output counted.
+    /// Gives the end with the bytes counted that have gone in and out.
     pub(crate) fn counted(&self, mut end: CallEnd) -> CallEnd {
         let state = self.state.lock();
         end.stdout_bytes = state.outlets[Stream::Stdout as usize].spool.length();
         end.stderr_bytes = state.outlets[Stream::Stderr as usize].spool.length();
+        self.moved.count(&mut end);
         end
     }
 

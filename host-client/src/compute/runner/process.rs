@@ -68,6 +68,8 @@ pub(super) struct Process {
     pub(super) deadline: Option<Instant>,
     pub(super) linger: Duration,
     pub(super) by: EndedBy,
+    /// What it leaves is wanted.
+    pub(super) keep: bool,
 }
 
 impl Process {
@@ -125,6 +127,7 @@ impl Process {
             deadline: (start.wall_ms > 0).then(|| started + Duration::from_millis(start.wall_ms)),
             linger: Duration::from_micros(u64::from(start.linger_us)),
             by: EndedBy::Itself,
+            keep: start.keep,
         };
         process.write_stdin();
         Ok(process)

@@ -121,6 +121,9 @@ pub(crate) struct Start {
     pub(crate) linger_us: u32,
     /// No more stdin follows.
     pub(crate) stdin_ended: bool,
+    /// What it leaves is wanted: the folders are not cleared, and the sandbox is
+    /// spoiled with it.
+    pub(crate) keep: bool,
     /// Stdin so far.
     pub(crate) stdin: Vec<u8>,
 }
@@ -266,6 +269,7 @@ impl Start {
         out.extend_from_slice(&self.window.to_le_bytes());
         out.extend_from_slice(&self.linger_us.to_le_bytes());
         out.push(u8::from(self.stdin_ended));
+        out.push(u8::from(self.keep));
         push_count(out, self.arguments.len());
         for argument in &self.arguments {
             push_bytes(out, argument.as_encoded_bytes());
@@ -290,6 +294,7 @@ impl Start {
         let window = cursor.u32()?;
         let linger_us = cursor.u32()?;
         let stdin_ended = cursor.u8()? != 0;
+        let keep = cursor.u8()? != 0;
         let arguments = (0..cursor.u32()?)
             .map(|_| cursor.text())
             .collect::<Option<Vec<_>>>()?;
@@ -306,6 +311,7 @@ impl Start {
             window,
             linger_us,
             stdin_ended,
+            keep,
             stdin,
         })
     }
@@ -416,6 +422,7 @@ mod tests {
             window: 77,
             linger_us: 3,
             stdin_ended: true,
+            keep: true,
             stdin: vec![0, 1, 2],
         }
     }

@@ -413,7 +413,7 @@ impl Server {
 
     /// Leaves nothing of the call behind, and tells the Host of its end.
     fn finish(&mut self, process: Process) -> Result<(), RunnerError> {
-        let call = process.call;
+        let (call, keep) = (process.call, process.keep);
         let (mut end, outputs) = process.reap();
         if !Tree::is_alone() {
             // That may take its time: earlier ends do not wait for it.
@@ -429,7 +429,7 @@ impl Server {
         let cpu_us = children_cpu_us();
         end.cpu_us = end.cpu_us.max(cpu_us.saturating_sub(self.cpu_us));
         self.cpu_us = cpu_us;
-        end.spoiled |= !self.folders.clear();
+        end.spoiled |= keep || !self.folders.clear();
         self.spoiled |= end.spoiled;
         end.push(&mut self.outbox, call);
         if self.spoiled || self.waiting.len() <= CALLS_WAITING_CALM {

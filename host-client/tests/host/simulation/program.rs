@@ -18,6 +18,7 @@ use gridmart_schemas::{
         desired::ApplicationWish,
         frame::{DATA_BYTES_MAX, Frames, Kind, push, push_json},
         record::CallEnd,
+        staging::{AccessAnswer, AccessQuestion, Staged},
     },
 };
 
@@ -32,6 +33,8 @@ pub(crate) struct Channel {
     pub end: Option<CallEnd>,
     pub refused: Option<Problem>,
     pub stdin_credit: u64,
+    /// Of the stream itself: what the Host asks.
+    pub questions: Vec<AccessQuestion>,
 }
 
 impl Channel {
@@ -69,6 +72,7 @@ pub(crate) fn open(call: CallId, arguments: &[&str]) -> CallOpen {
         part_of: None,
         request: None,
         wall_seconds_max: None,
+        staged: Staged::default(),
         resume: None,
     }
 }
@@ -247,6 +251,23 @@ impl Program {
         self.finish(channel).await
     }
 
+    /// Waits for a question of the Host's.
+    pub(crate) async fn asked(&mut self) -> AccessQuestion {
+        let is_asked = |channels: &BTreeMap<u32, Channel>| {
+            let stream = channels.get(&0);
+            stream.is_some_and(|stream| !stream.questions.is_empty())
+        };
+        self.until("a question", is_asked).await;
+        self.channels.remove(&0).unwrap().questions.remove(0)
+    }
+
+    /// Says that a bucket may not be used.
+    pub(crate) async fn refuse(&self, question: &AccessQuestion, problem: Problem) {
+        let answer = AccessAnswer::new(question.question, Err(problem));
+        let payload = serde_json::to_vec(&answer).unwrap();
+        self.send(Kind::AccessAnswer, 0, &payload).await;
+    }
+
     /// The stream's own last word.
     pub(crate) async fn farewell(&mut self) -> Problem {
         self.until("the stream's last word", |channels| {
@@ -290,6 +311,10 @@ impl Program {
             Kind::Stderr => {
                 channel.stderr.extend_from_slice(payload);
                 credit = Some(Kind::StderrCredit);
+            }
+            Kind::AccessQuestion => {
+                let question = serde_json::from_slice(payload).unwrap();
+                channel.questions.push(question);
             }
             kind => panic!("a Host does not send {kind:?}"),
         }
