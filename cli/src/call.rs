@@ -13,7 +13,10 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use gridmart_schemas::{
     id::CallId,
     problem::{Code, Problem},
-    wire::record::{CallEnd, CallState},
+    wire::{
+        record::{CallEnd, CallState},
+        staging::StagedFile,
+    },
 };
 use gridmart_sdk::{CallBuilder, Client, OutputStream, Stdin};
 use serde::Serialize;
@@ -40,6 +43,12 @@ pub(crate) struct Arguments {
     /// File for the program's stdin, `-` for this stdin [default: this stdin, if it is no terminal]
     #[arg(long, value_name = "FILE")]
     input: Option<PathBuf>,
+    /// An object that the program finds in its work folder, at PATH [default: the last name of the key]
+    #[arg(long, value_name = "BUCKET/KEY[=PATH]", value_parser = StagedFile::parse_input)]
+    stage_in: Vec<StagedFile>,
+    /// A file that the program leaves in its work folder, stored as an object if it ends with exit code 0
+    #[arg(long, value_name = "PATH=BUCKET/KEY", value_parser = StagedFile::parse_output)]
+    stage_out: Vec<StagedFile>,
     /// A need: capability=spf/2.1, memory>=4GiB, cpus>=2, architecture=amd64, os=linux, domain=lab
     #[arg(long, value_name = "NEED")]
     need: Vec<String>,
@@ -88,6 +97,12 @@ async fn describe(client: &Client, arguments: &Arguments) -> Result<CallBuilder,
         .stdin(stdin(arguments.input.as_deref()).await?);
     for (name, value) in &arguments.env {
         call = call.env(name, value);
+    }
+    for input in &arguments.stage_in {
+        call = call.stage_in(input.clone());
+    }
+    for left in &arguments.stage_out {
+        call = call.stage_out(left.clone());
     }
     if arguments.retry {
         call = call.retry(true);
@@ -209,6 +224,8 @@ mod tests {
             max_resident_bytes: 0,
             stdout_bytes: 0,
             stderr_bytes: 0,
+            staged_in_bytes: 0,
+            staged_out_bytes: 0,
         }
     }
 

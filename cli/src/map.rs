@@ -7,7 +7,10 @@ use std::{
 };
 
 use anyhow::Context as _;
-use gridmart_schemas::problem::{Code, Problem};
+use gridmart_schemas::{
+    problem::{Code, Problem},
+    wire::staging::StagedFile,
+};
 use gridmart_sdk::{
     Client, Error, JobSelect, MapBuilder, MapInput, MapProgress, MapReport, MapResult, MapStage,
 };
@@ -55,6 +58,12 @@ pub(crate) struct Arguments {
     /// Argument of the merge command
     #[arg(long, value_name = "ARG", allow_hyphen_values = true)]
     merge_arg: Vec<String>,
+    /// An object that each part finds in its work folder, at PATH [default: the last name of the key]
+    #[arg(long, value_name = "BUCKET/KEY[=PATH]", value_parser = StagedFile::parse_input)]
+    stage_in: Vec<StagedFile>,
+    /// A file that each part leaves, stored as an object; `{part}` in the key is the part's number, from 0
+    #[arg(long, value_name = "PATH=BUCKET/KEY", value_parser = StagedFile::parse_output)]
+    stage_out: Vec<StagedFile>,
     /// A need: capability=spf/2.1, memory>=4GiB, cpus>=2, architecture=amd64, os=linux, domain=lab
     #[arg(long, value_name = "NEED")]
     need: Vec<String>,
@@ -136,6 +145,12 @@ fn describe(client: &Client, arguments: &Arguments) -> Result<MapBuilder, Failur
     }
     for (name, value) in &arguments.env {
         map = map.env(name, value);
+    }
+    for input in &arguments.stage_in {
+        map = map.stage_in(input.clone());
+    }
+    for left in &arguments.stage_out {
+        map = map.stage_out(left.clone());
     }
     if let Some(hosts) = arguments.hosts {
         map = map.hosts(hosts);
