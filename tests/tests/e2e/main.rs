@@ -35,6 +35,7 @@ mod s3;
 mod s3_clients;
 mod sandbox;
 mod soak;
+mod staging;
 mod storage;
 mod swarm;
 mod tickets;
