@@ -5,6 +5,8 @@
 //! next one starts while this side still works on the last one's end; when the
 //! first turns out to be long, the others are taken back.
 
+mod clock;
+mod lost;
 mod staged;
 
 use std::{
@@ -32,12 +34,11 @@ use super::{
     fate::failed,
     invocation,
     lease::Lease,
-    room,
     runner::protocol::{
-        self, CALLS_AHEAD_MAX, EndCause, EndedBy, Kind, Message, ProcessEnd, ProtocolError, Start,
+        CALLS_AHEAD_MAX, EndCause, EndedBy, Kind, Message, ProcessEnd, ProtocolError, Start,
     },
     sandbox::{Sandbox, SandboxError, SandboxPlan},
-    verdict::{Cut, judge},
+    verdict::judge,
 };
 
 /// Output of a call may wait this long for its end, to leave with it.
@@ -449,145 +450,6 @@ impl Slot {
         self.hits = hits;
         new
     }
-
-    // === the clock ===
-
-    fn deadline(&self) -> Option<Instant> {
-        let head = self.in_flight.front()?;
-        let wall = (head.wall_ms > 0)
-            .then(|| self.head_since + Duration::from_millis(head.wall_ms) + WALL_GRACE);
-        let ahead = self.in_flight.iter().skip(1).any(|flying| !flying.recalled);
-        let recall = ahead.then(|| self.head_since + AHEAD_TIME_MAX);
-        [wall, recall, self.kill_deadline, Some(self.look_at)]
-            .into_iter()
-            .flatten()
-            .min()
-    }
-
-    /// Another call is the first one now.
-    fn begin_head(&mut self) {
-        self.head_since = Instant::now();
-        self.look_at = self.head_since + room::LOOK_INTERVAL;
-    }
-
-    /// Ends the first call if it takes room that the Host needs.
-    fn look_after_room(&mut self, sandbox: &Sandbox) {
-        let now = Instant::now();
-        if now < self.look_at {
-            return;
-        }
-        self.look_at = now + room::LOOK_INTERVAL;
-        let services = &self.lease.services;
-        let low = room::low(&sandbox.work_folder, services.slots_total).unwrap_or_else(|error| {
-            tracing::debug!(%error, "the room on the disk cannot be looked at");
-            None
-        });
-        let (Some(share), Some(head)) = (low, self.in_flight.front()) else {
-            return;
-        };
-        // Counting may take its time: one call after the other, on a thread for it.
-        let Ok(counting) = Arc::clone(&services.counting).try_acquire_owned() else {
-            return;
-        };
-        let (lease, call) = (Arc::clone(&self.lease), Arc::clone(&head.call));
-        let folder = sandbox.work_folder.clone();
-        tokio::task::spawn_blocking(move || {
-            if room::is_over(&folder, share) {
-                tracing::warn!(call.id = %call.id, "a call fills the Host's disk and is ended");
-                lease.cut_call(&call, Cut::Limit(room::LIMIT));
-            }
-            drop(counting);
-        });
-    }
-
-    fn on_deadline(&mut self) -> Result<(), Broken> {
-        let now = Instant::now();
-        if self.kill_deadline.is_some_and(|at| at <= now) {
-            return Err(Broken::Late);
-        }
-        if let Some(head) = self.in_flight.front()
-            && head.wall_ms > 0
-            && now >= self.head_since + Duration::from_millis(head.wall_ms) + WALL_GRACE
-        {
-            return Err(Broken::Late);
-        }
-        if now < self.head_since + AHEAD_TIME_MAX {
-            return Ok(());
-        }
-        for flying in self
-            .in_flight
-            .iter_mut()
-            .skip(1)
-            .filter(|flying| !flying.recalled)
-        {
-            flying.recalled = true;
-            protocol::push(&mut self.outbox, Kind::Recall, flying.number, &[]);
-        }
-        Ok(())
-    }
-
-    // === a lost sandbox ===
-
-    /// The sandbox is not used any more: its first call has ended with it, the
-    /// others go elsewhere. Where it is not known which call it ended with,
-    /// since ends may have been kept back, all go elsewhere, once.
-    fn lose(&mut self, sandbox: &Sandbox, broken: &Broken) {
-        self.outbox.clear();
-        self.inbox.clear();
-        self.kill_deadline = None;
-        self.on_left_lost(broken);
-        let mut flying = std::mem::take(&mut self.in_flight);
-        let head = match broken {
-            // After a spoiled call the runner starts no other.
-            Broken::Spoiled | Broken::Staged => None,
-            Broken::Gone(_) if may_all_run_again(&flying) => {
-                self.is_cautious = true;
-                None
-            }
-            _ => flying.pop_front(),
-        };
-        for follower in flying.into_iter().rev() {
-            if let Err(error) = self.give_back(follower) {
-                tracing::error!(%error, "a call that did not start cannot be given back");
-            }
-        }
-        tracing::info!(lease.id = %self.lease.id(), reason = %broken, "a sandbox is replaced");
-        let Some(head) = head else { return };
-        let end = ProcessEnd {
-            cause: EndCause::Signalled,
-            by: EndedBy::Host,
-            spoiled: false,
-            value: 9,
-            wall_us: u64::try_from(self.head_since.elapsed().as_micros()).unwrap_or(u64::MAX),
-            cpu_us: 0,
-            max_resident_bytes: 0,
-            message: String::new(),
-        };
-        let hits = self.new_hits(sandbox, &end);
-        let cut = head.call.cut_reason().or_else(|| {
-            let over_time = head.wall_ms > 0 && matches!(broken, Broken::Late);
-            over_time.then_some(Cut::Limit("WallTimeLimit"))
-        });
-        let judged = if cut.is_some() || hits.memory > 0 {
-            judge(&end, cut.as_ref(), hits, &self.lease.limits)
-        } else {
-            failed(
-                CallState::Failed,
-                Code::SandboxLost,
-                format!("the sandbox was lost while the call ran: {broken}"),
-            )
-        };
-        self.lease.finish(&head.call, judged);
-    }
-}
-
-/// Tells whether there are several calls that can be given back, none of which
-/// is to be ended.
-fn may_all_run_again(flying: &VecDeque<InFlight>) -> bool {
-    flying.len() > 1
-        && flying
-            .iter()
-            .all(|flying| flying.stdin.is_some() && flying.call.cut_reason().is_none())
 }
 
 /// Tells whether the runner is still there; it says nothing by itself.
