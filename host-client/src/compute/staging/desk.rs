@@ -79,6 +79,7 @@ impl AccessDesk {
             bucket,
             operations,
             presenter,
+            going_on,
         } = request;
         let (answered, answer) = oneshot::channel();
         let mut state = self.state.lock();
@@ -88,6 +89,7 @@ impl AccessDesk {
             bucket,
             operations,
             presenter,
+            going_on,
         };
         let mut frame = Vec::new();
         push_json(&mut frame, Kind::AccessQuestion, 0, &question);
@@ -166,6 +168,7 @@ mod tests {
                 .unwrap()
                 .key_hash()
                 .clone(),
+            going_on: false,
         }
     }
 

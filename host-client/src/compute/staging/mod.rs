@@ -22,7 +22,7 @@ use gridmart_schemas::{
     problem::{Code, Problem},
     wire::staging::{Staged, StagedFile},
 };
-use gridmart_sdk::{Error, ObjectReader, TransferMemory, Transfers};
+use gridmart_sdk::{DelegatedStorage, Error, ObjectReader, TransferMemory};
 use parking_lot::Mutex;
 use tokio::{
     fs::File,
@@ -46,7 +46,7 @@ pub(crate) struct Staging {
     memory: TransferMemory,
     tasks: TaskTracker,
     /// Made with the first file.
-    transfers: Mutex<Option<Transfers>>,
+    transfers: Mutex<Option<DelegatedStorage>>,
 }
 
 impl Staging {
@@ -60,7 +60,7 @@ impl Staging {
         }
     }
 
-    fn transfers(&self) -> Result<Transfers, Error> {
+    fn transfers(&self) -> Result<DelegatedStorage, Error> {
         let mut transfers = self.transfers.lock();
         if let Some(transfers) = &*transfers {
             return Ok(transfers.clone());
@@ -76,7 +76,7 @@ impl Staging {
             .map_err(|error| unusable(&error))?;
         let source: Arc<AccessDesk> = Arc::clone(&self.desk);
         let memory = self.memory.clone();
-        let made = Transfers::new(source, &key, &tls, memory, self.tasks.clone());
+        let made = DelegatedStorage::new(source, &key, &tls, memory, self.tasks.clone());
         Ok(transfers.insert(made).clone())
     }
 
