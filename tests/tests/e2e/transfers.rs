@@ -136,6 +136,20 @@ fn client_of(market: &Supermarket, token: &str) -> Client {
     Client::connect(settings).unwrap()
 }
 
+fn records_are_for_their_owner(market: &Supermarket, ada: &str, eve: &str) {
+    let records = listed_as(market, ada, &["--ended", "--bucket", "shelf"]);
+    let whole = records
+        .iter()
+        .filter(|row| row["end"]["state"] == "Finished");
+    // The put of the program, and the fast get.
+    assert!(whole.count() >= 2, "{records:?}");
+    assert!(listed_as(market, eve, &["--ended"]).is_empty());
+    let refused = market.cli_as(eve, &["transfers", "--owner", "ada"]);
+    refused.exits(3);
+    let audit = market.cli(&["audit"]).ok().text();
+    assert!(audit.contains("transfer.kill"), "{audit}");
+}
+
 #[test]
 fn s3_transfers_are_listed_and_killed_one_by_one() {
     let market = market();
@@ -212,17 +226,7 @@ fn s3_transfers_are_listed_and_killed_one_by_one() {
         market.cli_as(&ada, &["kill", &id]).ok();
     }
     market.cli_as(&ada, &["get", "shelf/new", "-"]).exits(4);
-    let records = listed_as(&market, &ada, &["--ended", "--bucket", "shelf"]);
-    let whole = records
-        .iter()
-        .filter(|row| row["end"]["state"] == "Finished");
-    // The put of the program, and the fast get.
-    assert!(whole.count() >= 2, "{records:?}");
-    assert!(listed_as(&market, &eve, &["--ended"]).is_empty());
-    let refused = market.cli_as(&eve, &["transfers", "--owner", "ada"]);
-    refused.exits(3);
-    let audit = market.cli(&["audit"]).ok().text();
-    assert!(audit.contains("transfer.kill"), "{audit}");
+    records_are_for_their_owner(&market, &ada, &eve);
     run(client.close());
     market.stop();
 }

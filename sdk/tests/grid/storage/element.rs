@@ -190,6 +190,7 @@ impl Element {
             epoch: 1,
             hosts: self.doors("put", version, named),
             stripes,
+            transfer: None,
         })
     }
 
@@ -333,6 +334,7 @@ impl Element {
             hosts: self.doors("get", found.view.version, named),
             object: found.view,
             stripes,
+            transfer: None,
         })
     }
 
@@ -453,6 +455,7 @@ impl Element {
                     key: upload.key.clone(),
                     version: upload.version,
                     parts: upload.parts.iter().map(part).collect(),
+                    transfer: None,
                 })
             }
             UploadEnd::KIND => reply(&self.upload_end(&incoming.read()?)?),
