@@ -392,6 +392,38 @@ fn a_kill_ends_what_is_being_moved_and_leaves_no_half_object() {
 }
 
 #[test]
+fn inputs_for_which_the_host_has_no_room_are_refused() {
+    let market = Supermarket::builder()
+        .hosts(1)
+        .storage_hosts(3)
+        .small_disk("host-1", 64)
+        .start();
+    market.upload(&Application::script("shell", "exec sh -c \"$1\""));
+    run(async {
+        let client = market.client();
+        let storage = client.storage();
+        bucket(&storage, "data", None).await;
+        for (key, bytes) in [("big", 80 * MIB), ("small", MIB)] {
+            storage
+                .put("data", key)
+                .bytes(noise(bytes, 5))
+                .await
+                .unwrap();
+        }
+        let with = |file| shell(&client, "wc -c *").stage_in(input(file)).output();
+        let refused = with("data/big").await.unwrap();
+        assert_eq!(refused.end.code, Some(Code::LimitExceeded), "{refused:?}");
+        let reason = refused.end.reason.unwrap_or_default();
+        assert!(reason.contains("WorkingAreaFree"), "{reason}");
+        assert!(refused.stdout.is_empty(), "it began");
+        let served = with("data/small").await.unwrap();
+        assert_eq!(served.stdout.trim_ascii(), b"1048576 small");
+        client.close().await;
+    });
+    market.stop();
+}
+
+#[test]
 fn only_files_of_the_work_folder_itself_are_stored() {
     let market = market(3);
     run(async {
