@@ -33,6 +33,7 @@ use super::{
     Se,
     care::{self, Collection},
     document::first_document,
+    keys::SealingKey,
     measure::Measures,
     pool::Pool,
     s3::{self, S3Standing},
@@ -77,10 +78,16 @@ impl Storage {
         order: RebuildOrder,
     ) -> Result<Self, ElementError> {
         require_lost(opening.folder)?;
-        Self::opened(opening, Errand::Rebuild(order))
+        // A key that is gone with the store is missed by the next start.
+        let sealing = SealingKey::find_or_pass(opening.folder)?;
+        Self::opened(opening, sealing, Errand::Rebuild(order))
     }
 
-    fn opened(opening: &Opening<'_, SeDocument>, errand: Errand) -> Result<Self, ElementError> {
+    fn opened(
+        opening: &Opening<'_, SeDocument>,
+        sealing: SealingKey,
+        errand: Errand,
+    ) -> Result<Self, ElementError> {
         let pool: Arc<Mutex<Pool>> = Arc::default();
         let folder = opening.folder;
         let element = opening.identity.current().node();
@@ -93,7 +100,7 @@ impl Storage {
             pool,
             log: Arc::new(Log::new(errand)),
             host_keys: RwLock::default(),
-            s3: S3Standing::open(opening)?,
+            s3: S3Standing::open(opening, sealing)?,
             carrying: Mutex::default(),
             collection: Collection::after(opening.config.collect_after),
             metrics: Measures::register(opening.registry),
@@ -125,7 +132,9 @@ impl Goods for Storage {
 
     fn open(opening: &Opening<'_, SeDocument>) -> Result<Self, ElementError> {
         let store = open_store(opening.folder, opening.document)?;
-        Self::opened(opening, Errand::Serve(store))
+        let is_in_use = || Ok::<_, ElementError>(s3::is_sealed_under_element(&store)?);
+        let sealing = SealingKey::open(opening.folder, is_in_use)?;
+        Self::opened(opening, sealing, Errand::Serve(store))
     }
 
     fn take_up(se: &Arc<Se>, hosts: Vec<KnownHost<StorageHost>>, desired: &ElementDesired) {

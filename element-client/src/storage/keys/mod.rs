@@ -5,7 +5,9 @@
 //! reads a Host's disk learns no secret. The price: when that file is lost, the
 //! metadata that is rebuilt from Hosts holds keys that nobody can open. They are
 //! refused like unknown ones, and their persons make new ones; whoever wants to
-//! spare them that keeps a copy of the file `access-keys.key`.
+//! spare them that keeps a copy of the file `access-keys.key`. Where the file is gone
+//! and something is sealed under it, the Element does not start: a new key is made by
+//! who knows what is lost.
 
 mod desk;
 mod sealing;

@@ -25,6 +25,11 @@ pub(crate) enum SealingError {
         "the file {FILE} in the data folder is not 32 bytes long; put back its copy, or remove it: access keys must be made anew then, and objects encrypted under the Element's key are lost"
     )]
     NoKey,
+    /// The file is gone, and with it what was sealed under it.
+    #[error(
+        "the file {FILE} in the data folder is gone, under which access keys and objects of this Element are sealed; put back its copy. If there is none, write a new key there (`head -c 32 /dev/urandom > {FILE}; chmod 600 {FILE}`): access keys must be made anew then, and objects encrypted under the lost key cannot be read any more"
+    )]
+    Gone,
     /// Not sealed under this key, or for another id.
     #[error("the secret was not sealed under this Element's key")]
     Foreign,
@@ -43,24 +48,43 @@ impl From<SealingError> for ElementError {
 pub(crate) struct SealingKey(RandomizedNonceKey);
 
 impl SealingKey {
-    /// Opens the key of a data folder, or makes it. Blocks.
-    pub(crate) fn open(folder: &Path) -> Result<Self, SealingError> {
-        let path = folder.join(FILE);
-        let bytes = if let Some(bytes) = read_bounded(&path, READ_BYTES_MAX)? {
-            bytes
-        } else {
-            let bytes: [u8; KEY_BYTES] = rand::random();
-            durable_write(&RealDisk, &path, &bytes, Secrecy::Secret)?;
-            bytes.to_vec()
-        };
-        if bytes.len() != KEY_BYTES {
-            return Err(SealingError::NoKey);
+    /// Opens the key of a data folder, or makes it where nothing was sealed yet:
+    /// `is_in_use` tells, and is asked only where there is no key. Blocks.
+    pub(crate) fn open<E: From<SealingError>>(
+        folder: &Path,
+        is_in_use: impl FnOnce() -> Result<bool, E>,
+    ) -> Result<Self, E> {
+        if let Some(key) = Self::find(folder)? {
+            return Ok(key);
         }
-        Self::of(&bytes)
+        if is_in_use()? {
+            return Err(SealingError::Gone.into());
+        }
+        let bytes: [u8; KEY_BYTES] = rand::random();
+        durable_write(&RealDisk, &folder.join(FILE), &bytes, Secrecy::Secret)
+            .map_err(SealingError::from)?;
+        Ok(Self::of(&bytes)?)
+    }
+
+    /// The key of a data folder, or one for now that is kept nowhere: for who seals
+    /// nothing. Blocks.
+    pub(crate) fn find_or_pass(folder: &Path) -> Result<Self, SealingError> {
+        match Self::find(folder)? {
+            Some(key) => Ok(key),
+            None => Self::of(&rand::random::<[u8; KEY_BYTES]>()),
+        }
+    }
+
+    fn find(folder: &Path) -> Result<Option<Self>, SealingError> {
+        let bytes = read_bounded(&folder.join(FILE), READ_BYTES_MAX)?;
+        bytes.as_deref().map(Self::of).transpose()
     }
 
     /// Takes 32 bytes for a key.
     pub(crate) fn of(bytes: &[u8]) -> Result<Self, SealingError> {
+        if bytes.len() != KEY_BYTES {
+            return Err(SealingError::NoKey);
+        }
         let key = RandomizedNonceKey::new(&AES_256_GCM, bytes);
         key.map(Self).map_err(|_| SealingError::NoKey)
     }
@@ -96,19 +120,23 @@ mod tests {
 
     use super::*;
 
+    fn open(folder: &Path, is_in_use: bool) -> Result<SealingKey, SealingError> {
+        SealingKey::open(folder, || Ok(is_in_use))
+    }
+
     #[test]
     fn a_secret_opens_for_its_id_under_its_key_only() {
         let (folder, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-        let key = SealingKey::open(folder.path()).unwrap();
+        let key = open(folder.path(), false).unwrap();
         let sealed = key.seal("one", "secret").unwrap();
-        let again = SealingKey::open(folder.path()).unwrap();
+        let again = open(folder.path(), false).unwrap();
         assert_eq!(again.unseal("one", &sealed).unwrap(), "secret");
         assert_ne!(sealed, key.seal("one", "secret").unwrap());
         assert!(matches!(
             again.unseal("two", &sealed),
             Err(SealingError::Foreign)
         ));
-        let foreign = SealingKey::open(other.path()).unwrap();
+        let foreign = open(other.path(), false).unwrap();
         assert!(foreign.unseal("one", &sealed).is_err());
         for at in 0..sealed.len() {
             let mut damaged = sealed.clone();
@@ -121,14 +149,27 @@ mod tests {
     #[test]
     fn the_file_is_its_owners_and_another_one_is_refused() {
         let folder = tempfile::tempdir().unwrap();
-        SealingKey::open(folder.path()).unwrap();
+        open(folder.path(), false).unwrap();
         let path = folder.path().join(FILE);
         let mode = fs::metadata(&path).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
         fs::write(&path, [0; 31]).unwrap();
         assert!(matches!(
-            SealingKey::open(folder.path()),
+            open(folder.path(), false),
             Err(SealingError::NoKey)
         ));
+    }
+
+    #[test]
+    fn a_lost_key_is_not_made_anew_where_something_is_sealed_under_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(FILE);
+        let lost = open(folder.path(), true).err().unwrap();
+        assert!(matches!(lost, SealingError::Gone), "{lost}");
+        SealingKey::find_or_pass(folder.path()).unwrap();
+        assert!(!path.exists());
+        let sealed = open(folder.path(), false).unwrap().seal("one", "secret");
+        let again = open(folder.path(), true).unwrap();
+        assert_eq!(again.unseal("one", &sealed.unwrap()).unwrap(), "secret");
     }
 }

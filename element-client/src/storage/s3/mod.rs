@@ -41,7 +41,10 @@ mod start;
 mod store;
 mod upload;
 
-pub(super) use self::standing::{S3Standing, serve};
+pub(super) use self::{
+    encryption::is_sealed_under_element,
+    standing::{S3Standing, serve},
+};
 
 #[cfg(test)]
 mod fixture;

@@ -76,11 +76,11 @@ fn bind(opening: &Opening<'_, SeDocument>) -> Result<S3Door, ElementError> {
 }
 
 impl S3Standing {
-    /// Binds the door, and opens the key under which secrets are sealed. Blocks.
+    /// Binds the door. Blocks.
     pub(in crate::storage) fn open(
         opening: &Opening<'_, SeDocument>,
     ) -> Result<Self, ElementError> {
-        let sealing = SealingKey::open(opening.folder)?;
+        sealing: SealingKey,
         let door = bind(opening)?;
         let address = door.local_addr();
         let reached = if address.ip().is_loopback() {

@@ -156,6 +156,15 @@ pub fn access_key(connection: &Connection, id: &str) -> Result<Option<AccessKey>
         .during("access_key")
 }
 
+/// Whether anybody has an access key.
+pub fn has_access_keys(connection: &Connection) -> Result<bool, StoreError> {
+    connection
+        .query_row("SELECT EXISTS (SELECT 1 FROM access_key)", [], |row| {
+            row.get(0)
+        })
+        .during("has_access_keys")
+}
+
 /// Reads the access keys of a person, by id.
 pub fn access_keys_of(
     connection: &Connection,

@@ -45,10 +45,10 @@ pub mod query {
         },
         bucket::{
             access_key, access_keys_of, bucket, bucket_document, bucket_named, buckets,
-            losses_borne, setting,
+            has_access_keys, losses_borne, setting,
         },
         listing::{object_list, version_list},
-        object::{layout, object_current, object_version},
+        object::{has_header, layout, object_current, object_version},
         upload::{part_list, upload, upload_list},
     };
 }

@@ -254,3 +254,16 @@ pub(super) fn stripe_read(row: &Row<'_>) -> rusqlite::Result<LayoutStripe> {
         blocks: Vec::new(),
     })
 }
+
+/// Whether any object, or upload that goes on, has such a header. Reads all of them.
+pub fn has_header(connection: &Connection, name: &str, value: &str) -> Result<bool, StoreError> {
+    let path = format!("$.headers.\"{name}\"");
+    connection
+        .query_row(
+            "SELECT EXISTS (SELECT 1 FROM version WHERE json_extract(head, ?1) = ?2)
+                 OR EXISTS (SELECT 1 FROM upload WHERE json_extract(head, ?1) = ?2)",
+            [&*path, value],
+            |row| row.get(0),
+        )
+        .during("has_header")
+}

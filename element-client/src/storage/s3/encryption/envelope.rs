@@ -2,10 +2,14 @@
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use gridmart_schemas::id::VersionId;
+use rusqlite::Connection;
 use s3s::{S3Result, dto::ServerSideEncryption, s3_error};
 
 use super::{Cipher, CustomerKey, Wanted, cipher::KEY_BYTES, wanted::AES256};
-use crate::storage::{keys::SealingKey, metadata::ObjectHead};
+use crate::storage::{
+    keys::SealingKey,
+    metadata::{ObjectHead, StoreError, query},
+};
 
 /// In an object's metadata: under whose key its own is sealed.
 const SEALED_UNDER: &str = "x-gridmart-sealed-under";
@@ -97,6 +101,17 @@ pub(in super::super) fn open(
     Cipher::new(&key).map(Some)
 }
 
+/// Whether anything in a store can be used with the Element's key alone: access
+/// keys, or objects. Blocks.
+pub(in crate::storage) fn is_sealed_under_element(
+    connection: &Connection,
+) -> Result<bool, StoreError> {
+    Ok(
+        query::has_access_keys(connection)?
+            || query::has_header(connection, SEALED_UNDER, ELEMENT)?,
+    )
+}
+
 /// What answers tell.
 #[derive(Debug, Default)]
 pub(in super::super) struct Told {
@@ -135,7 +150,7 @@ mod tests {
     #[test]
     fn a_key_opens_with_what_it_was_sealed_under_and_for_its_version() {
         let folder = tempfile::tempdir().unwrap();
-        let element = SealingKey::open(folder.path()).unwrap();
+        let element = SealingKey::find_or_pass(folder.path()).unwrap();
         let (version, other) = (VersionId::generate(), VersionId::generate());
         let zeros = |cipher: &Cipher| cipher.apply(0, 0, &[0; 40]).unwrap();
         for wanted in [Wanted::Element, Wanted::Customer(customer(1))] {

@@ -40,7 +40,7 @@ impl Scene {
 
     pub(super) async fn open_with(listen: SocketAddr, limits: S3Limits) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let sealing = Arc::new(SealingKey::open(folder.path()).unwrap());
+        let sealing = Arc::new(SealingKey::find_or_pass(folder.path()).unwrap());
         let people = Arc::new(People::default());
         let store = Store::Fixture(Fixture::new().await);
         let parts = Parts {
