@@ -31,6 +31,9 @@ pub struct Config {
     /// shorter than a put takes, it takes away what is being put. Absent: as
     /// long as somebody may still read or name them.
     pub collect_after: Option<Duration>,
+    /// Of a Storage Element: how long a day is in the rules of buckets on how long
+    /// objects live, for tests. Absent: 24 hours.
+    pub lifecycle_day: Option<Duration>,
 }
 
 impl std::fmt::Debug for Config {

@@ -72,6 +72,9 @@ pub(crate) struct StorageArguments {
     /// How long blocks that nothing names stay; for tests
     #[arg(long, hide = true, value_name = "PERIOD")]
     collect_after: Option<Period>,
+    /// How long a day is in rules on how long objects live; for tests
+    #[arg(long, hide = true, value_name = "PERIOD")]
+    lifecycle_day: Option<Period>,
     /// Make its lost metadata.sqlite anew from its Hosts, tell what was made, and end
     #[arg(long)]
     rebuild: bool,
@@ -96,6 +99,9 @@ pub(crate) fn run(kind: Kind, output: Output) -> Result<(), Failure> {
             config.collect_after = storage
                 .collect_after
                 .map(|period| Duration::from_secs(period.seconds()));
+            config.lifecycle_day = storage
+                .lifecycle_day
+                .map(|day| Duration::from_secs(day.seconds()));
             if storage.rebuild {
                 return rebuild(&frame, config, storage.accept_loss, output);
             }
@@ -155,6 +161,7 @@ fn settled(role: NodeKind, arguments: Arguments<Settings>) -> Result<(Frame, Con
         restore_lib: settings.restore_lib.unwrap_or(false),
         repair_delay: None,
         collect_after: None,
+        lifecycle_day: None,
     };
     Ok((frame, config))
 }

@@ -70,6 +70,9 @@ pub(crate) struct Arguments {
     /// How long blocks that nothing names stay; for tests
     #[arg(long, hide = true, value_name = "PERIOD")]
     collect_after: Option<Period>,
+    /// How long a day is in rules on how long objects live; for tests
+    #[arg(long, hide = true, value_name = "PERIOD")]
+    lifecycle_day: Option<Period>,
     /// In which time storage Hosts read every block again; for tests
     #[arg(long, hide = true, value_name = "PERIOD")]
     scrub_time: Option<Period>,
@@ -124,6 +127,7 @@ async fn supervise(arguments: &Arguments, output: Output) -> Result<(), Failure>
         certificate_lifetime: arguments.certificate_lifetime,
         repair_delay: arguments.repair_delay,
         collect_after: arguments.collect_after,
+        lifecycle_day: arguments.lifecycle_day,
         scrub_time: arguments.scrub_time,
         restart: !arguments.no_restart,
         allow_unsandboxed: arguments.allow_unsandboxed,

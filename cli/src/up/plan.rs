@@ -46,6 +46,8 @@ pub(crate) struct Plan {
     pub(crate) repair_delay: Option<Period>,
     /// How long blocks stay that nothing names, if anything is said.
     pub(crate) collect_after: Option<Period>,
+    /// How long a day is in rules on how long objects live, if anything is said.
+    pub(crate) lifecycle_day: Option<Period>,
     /// In which time storage Hosts read every block again, if anything is said.
     pub(crate) scrub_time: Option<Period>,
     /// Whether dead roles are started again.
@@ -180,6 +182,7 @@ impl Plan {
         let periods = [
             ("--repair-delay", self.repair_delay),
             ("--collect-after", self.collect_after),
+            ("--lifecycle-day", self.lifecycle_day),
         ];
         for (flag, period) in periods {
             if let Some(period) = period
@@ -338,6 +341,7 @@ mod tests {
             certificate_lifetime: Some("1h30m".parse().unwrap()),
             repair_delay: None,
             collect_after: None,
+            lifecycle_day: None,
             scrub_time: None,
             restart: true,
             allow_unsandboxed: false,

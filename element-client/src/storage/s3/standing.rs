@@ -1,6 +1,6 @@
 //! The S3 door of a running Element: where it is, and serving at it.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use gridmart_fabric::{
     door::advertised::{endpoint, host_of},
@@ -37,6 +37,7 @@ pub(in crate::storage) struct S3Standing {
     is_secure: bool,
     pub(in crate::storage) sealing: Arc<SealingKey>,
     pub(in crate::storage) people: Arc<People>,
+    lifecycle_day: Option<Duration>,
 }
 
 /// The port of the last start.
@@ -79,8 +80,8 @@ impl S3Standing {
     /// Binds the door. Blocks.
     pub(in crate::storage) fn open(
         opening: &Opening<'_, SeDocument>,
-    ) -> Result<Self, ElementError> {
         sealing: SealingKey,
+    ) -> Result<Self, ElementError> {
         let door = bind(opening)?;
         let address = door.local_addr();
         let reached = if address.ip().is_loopback() {
@@ -95,6 +96,7 @@ impl S3Standing {
             door: Mutex::new(Some(door)),
             sealing: Arc::new(sealing),
             people: Arc::default(),
+            lifecycle_day: opening.config.lifecycle_day,
         })
     }
 
@@ -160,6 +162,7 @@ pub(in crate::storage) async fn serve(se: Arc<Se>) {
     tracing::info!(address = %door.local_addr(), tls = door.is_secure(), "the S3 door is open");
     let over = tokio_util::task::AbortOnDropHandle::new(tokio::spawn(lifecycle::keep(
         parts.store.clone(),
+        se.goods.s3.lifecycle_day,
     )));
     let answering = answering(parts, S3Limits::default());
     door.serve(answering, se.stop.clone()).await;

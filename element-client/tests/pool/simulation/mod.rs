@@ -64,6 +64,7 @@ impl Element {
             restore_lib: false,
             repair_delay: None,
             collect_after: None,
+            lifecycle_day: None,
         }
     }
 

@@ -10,7 +10,7 @@ use s3s::dto::BucketLifecycleConfiguration;
 use time::OffsetDateTime;
 
 use super::{
-    rule::{Rule, When},
+    rule::{Clock, Rule, When},
     walk::Walk,
 };
 use crate::storage::{
@@ -22,26 +22,34 @@ use crate::storage::{
 const PAUSE: Duration = Duration::from_hours(1);
 /// Pause before the first round, and after one that failed.
 const RETRY_PAUSE: Duration = Duration::from_mins(1);
+/// How often it goes round in a day that is shorter.
+const ROUNDS_OF_SHORT_DAY: u32 = 4;
 /// Versions that are looked at as one.
 const PAGE: usize = 1000;
 
-/// Goes round until it is dropped.
-pub(in super::super) async fn keep(store: Store) {
-    let mut pause = RETRY_PAUSE;
+/// Goes round until it is dropped. A day may be shorter, for tests.
+pub(in super::super) async fn keep(store: Store, day: Option<Duration>) {
+    let (whole, retry) = match day {
+        None => (PAUSE, RETRY_PAUSE),
+        Some(day) => (day / ROUNDS_OF_SHORT_DAY, day / ROUNDS_OF_SHORT_DAY),
+    };
+    let day = day.and_then(|day| day.try_into().ok());
+    let mut pause = retry;
     loop {
         tokio::time::sleep(pause).await;
-        pause = match round(&store, OffsetDateTime::now_utc()).await {
-            Ok(()) => PAUSE,
+        let now = OffsetDateTime::now_utc();
+        pause = match round(&store, Clock { now, day }).await {
+            Ok(()) => whole,
             Err(problem) => {
                 tracing::debug!(%problem, "what is over in buckets is looked at again soon");
-                RETRY_PAUSE
+                retry
             }
         };
     }
 }
 
 /// Looks at all buckets once.
-pub(super) async fn round(store: &Store, now: OffsetDateTime) -> Result<(), Problem> {
+pub(super) async fn round(store: &Store, clock: Clock) -> Result<(), Problem> {
     let documents = store.read(|connection| {
         let mut found = Vec::new();
         for bucket in query::buckets(connection)? {
@@ -59,8 +67,8 @@ pub(super) async fn round(store: &Store, now: OffsetDateTime) -> Result<(), Prob
             .into_iter()
             .filter_map(Rule::of)
             .collect();
-        versions(store, bucket, &rules, now).await?;
-        uploads(store, bucket, &rules, now).await?;
+        versions(store, bucket, &rules, clock).await?;
+        uploads(store, bucket, &rules, clock).await?;
     }
     Ok(())
 }
@@ -69,9 +77,9 @@ async fn versions(
     store: &Store,
     bucket: BucketId,
     rules: &[Rule],
-    now: OffsetDateTime,
+    clock: Clock,
 ) -> Result<(), Problem> {
-    let mut walk = Walk::new(bucket, rules, now);
+    let mut walk = Walk::new(bucket, rules, clock);
     let mut page = Some(Page::Start);
     while let Some(begin) = page.take() {
         let request = listing(bucket, begin);
@@ -94,7 +102,7 @@ async fn uploads(
     store: &Store,
     bucket: BucketId,
     rules: &[Rule],
-    now: OffsetDateTime,
+    clock: Clock,
 ) -> Result<(), Problem> {
     let mut page = Some(Page::Start);
     while let Some(begin) = page.take() {
@@ -107,7 +115,7 @@ async fn uploads(
                 upload.key.as_str().starts_with(&rule.prefix)
                     && rule
                         .uploads
-                        .is_some_and(|days| When::Days(days).is_over(since, now))
+                        .is_some_and(|days| When::Days(days).is_over(since, clock))
             });
             if is_over {
                 make(store, Change::UploadAbort { upload: upload.id }).await?;

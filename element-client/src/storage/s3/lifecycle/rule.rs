@@ -7,6 +7,14 @@ use time::{Duration, OffsetDateTime, Time};
 
 use crate::storage::metadata::ObjectVersion;
 
+/// What time it is, and how long a day.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Clock {
+    pub(super) now: OffsetDateTime,
+    /// For tests; none: a day of 24 hours that ends at midnight (UTC).
+    pub(super) day: Option<Duration>,
+}
+
 /// When something is over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum When {
@@ -18,8 +26,12 @@ pub(super) enum When {
 
 impl When {
     /// Whether it is over for what began then.
-    pub(super) fn is_over(self, since: OffsetDateTime, now: OffsetDateTime) -> bool {
-        self.over(since).is_some_and(|over| now >= over)
+    pub(super) fn is_over(self, since: OffsetDateTime, clock: Clock) -> bool {
+        let over = match (self, clock.day) {
+            (Self::Days(days), Some(day)) => since.checked_add(day * days),
+            _ => self.over(since),
+        };
+        over.is_some_and(|over| clock.now >= over)
     }
 
     /// When it is over for what began then; none: beyond all calendars.

@@ -4,7 +4,7 @@
 use gridmart_schemas::id::{BucketId, VersionId};
 use time::OffsetDateTime;
 
-use super::rule::{Rule, When};
+use super::rule::{Clock, Rule, When};
 use crate::storage::metadata::{
     Change, Condition, DeleteTarget, ObjectDelete, ObjectKey, ObjectVersion,
 };
@@ -21,18 +21,18 @@ struct Before {
 pub(super) struct Walk<'a> {
     bucket: BucketId,
     rules: &'a [Rule],
-    now: OffsetDateTime,
+    clock: Clock,
     before: Option<Before>,
     /// A marker that may turn out to hide nothing.
     marker: Option<ObjectVersion>,
 }
 
 impl<'a> Walk<'a> {
-    pub(super) const fn new(bucket: BucketId, rules: &'a [Rule], now: OffsetDateTime) -> Self {
+    pub(super) const fn new(bucket: BucketId, rules: &'a [Rule], clock: Clock) -> Self {
         Self {
             bucket,
             rules,
-            now,
+            clock,
             before: None,
             marker: None,
         }
@@ -89,7 +89,7 @@ impl<'a> Walk<'a> {
         let mut rules = self.rules.iter().filter(|rule| rule.is_about(version));
         rules.any(|rule| {
             rule.expires
-                .is_some_and(|when| when.is_over(created, self.now))
+                .is_some_and(|when| when.is_over(created, self.clock))
         })
     }
 
@@ -97,7 +97,7 @@ impl<'a> Walk<'a> {
         let mut rules = self.rules.iter().filter(|rule| rule.is_about(version));
         rules.any(|rule| {
             rule.old_versions.is_some_and(|(days, kept)| {
-                newer >= kept && When::Days(days).is_over(since, self.now)
+                newer >= kept && When::Days(days).is_over(since, self.clock)
             })
         })
     }
@@ -105,10 +105,14 @@ impl<'a> Walk<'a> {
     /// The marker before, if it hides nothing and a rule is for such.
     fn marker_over(&mut self) -> Option<Change> {
         let marker = self.marker.take()?;
-        let is_over = self
-            .rules
-            .iter()
-            .any(|rule| rule.lone_markers && marker.key.as_str().starts_with(&rule.prefix));
+        let created = marker.created.to_offset_date_time();
+        // Days count for them as for what was seen.
+        let is_old =
+            |when: When| matches!(when, When::Days(_)) && when.is_over(created, self.clock);
+        let is_over = self.rules.iter().any(|rule| {
+            marker.key.as_str().starts_with(&rule.prefix)
+                && (rule.lone_markers || rule.tags.is_empty() && rule.expires.is_some_and(is_old))
+        });
         let target = if marker.is_null {
             DeleteTarget::Null
         } else {
@@ -163,8 +167,19 @@ mod tests {
 
     /// The places in the list of those that go.
     fn gone(rule: Rule, versions: &[ObjectVersion]) -> Vec<String> {
+        gone_by(
+            Clock {
+                now: NOW,
+                day: None,
+            },
+            rule,
+            versions,
+        )
+    }
+
+    fn gone_by(clock: Clock, rule: Rule, versions: &[ObjectVersion]) -> Vec<String> {
         let rules = [rule];
-        let mut walk = Walk::new(BucketId::generate(), &rules, NOW);
+        let mut walk = Walk::new(BucketId::generate(), &rules, clock);
         let mut changes: Vec<Change> = versions.iter().flat_map(|one| walk.visit(one)).collect();
         changes.extend(walk.end());
         let told = changes.into_iter().map(|change| match change {
@@ -242,5 +257,32 @@ mod tests {
             ..Rule::default()
         };
         assert_eq!(gone(rule, &versions), ["a 0", "c 3"]);
+    }
+
+    #[test]
+    fn markers_that_hide_nothing_go_by_days_too() {
+        let versions = [
+            version("a", 10, true, true),
+            version("b", 11, true, true),
+            version("c", 11, true, true),
+            version("c", 12, false, false),
+        ];
+        let rule = Rule {
+            expires: Some(When::Days(10)),
+            ..Rule::default()
+        };
+        assert_eq!(gone(rule, &versions), ["b 1"]);
+    }
+
+    #[test]
+    fn a_day_may_be_made_short() {
+        let versions = [version("a", 1, true, false), version("b", 2, true, false)];
+        let rule = Rule {
+            expires: Some(When::Days(3)),
+            ..Rule::default()
+        };
+        let day = Some(Duration::hours(12));
+        let clock = Clock { now: NOW, day };
+        assert_eq!(gone_by(clock, rule, &versions), ["b hidden"]);
     }
 }
