@@ -116,6 +116,17 @@ fn decoded(text: &str) -> String {
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
+/// Names and values as [`pairs`] reads them.
+pub(super) fn encoded(text: &str) -> String {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte);
+    text.bytes()
+        .map(|byte| match byte {
+            byte if is_plain(byte) => char::from(byte).to_string(),
+            byte => format!("%{byte:02X}"),
+        })
+        .collect()
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -138,6 +149,7 @@ mod tests {
         #[test]
         fn no_text_is_too_much(text in "\\PC{0,40}") {
             let _ = pairs(&text);
+            prop_assert_eq!(decoded(&encoded(&text)), text);
         }
     }
 }

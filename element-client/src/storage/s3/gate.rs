@@ -31,7 +31,7 @@ use super::{
     caller::{Caller, Handle, Remote, Session, bucket_session},
     context::{BucketContext, bucket_context},
     deed::{self, Deed, Need},
-    facts, fault,
+    facts, fault, form,
     policy::{Facts, Query, Verdict},
 };
 
@@ -303,6 +303,10 @@ impl S3Access for Gate {
             deed::PUT_OBJECT,
             Some(&request.input.key),
         )
+        let head = request.extensions.get::<form::Head>().cloned();
+        if let Some(head) = head {
+            form::complete(&head, &mut request.input)?;
+        }
     }
 }
 

@@ -4,7 +4,7 @@
 //! | part | what |
 //! | --- | --- |
 //! | `door` | connections, within bounds |
-//! | `guard` | what is wrong with a request before it is looked at closer |
+//! | `guard`, `form`, `answer` | what the S3 library leaves out of requests and answers |
 //! | `authentication`, `gate`, `policy`, `acl` | who asks, and whether they may |
 //! | `operations` | what is done: `bucket`, `object`, `upload`, `list` |
 //!

@@ -74,11 +74,12 @@ pub(in super::super) fn answering(parts: Parts, limits: S3Limits) -> Answering {
     config.presigned_url_max_skew_time_secs = CLOCK_SKEW_SECONDS_MAX;
     let mut builder = S3ServiceBuilder::new(operations);
     builder.set_config(Arc::new(StaticConfigProvider::new(Arc::new(config))));
-    builder.set_auth(authentication);
+    builder.set_auth(authentication.clone());
     builder.set_access(gate);
     Answering {
         service: builder.build(),
         store: parts.store,
+        authentication,
         limits,
         requests: Arc::new(Semaphore::new(limits.requests)),
         forms: Arc::new(Semaphore::new(limits.forms)),

@@ -3,5 +3,6 @@
 mod client;
 mod encryption_test;
 mod object_test;
+mod form_test;
 mod scene;
 mod signature_test;

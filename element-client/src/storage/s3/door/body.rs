@@ -1,6 +1,7 @@
 //! The body of a request, no slower than it may be.
 
 use std::{
+    future::poll_fn,
     pin::Pin,
     task::{Context, Poll},
     time::Duration,
@@ -14,7 +15,7 @@ use super::{S3Limits, chunks::ChunkBound};
 
 /// Why a body is given up. The words are what `fault` knows them by.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum BodyError {
+pub(in super::super) enum BodyError {
     /// The connection.
     #[error("the body breaks off")]
     Connection(#[from] hyper::Error),
@@ -27,7 +28,7 @@ pub(super) enum BodyError {
 }
 
 /// See the module.
-pub(super) struct PacedBody {
+pub(in super::super) struct PacedBody {
     inner: Incoming,
     stall: Pin<Box<Sleep>>,
     stall_limit: Duration,
@@ -50,6 +51,19 @@ impl PacedBody {
             rate: limits.body_rate,
             bytes: 0,
             chunks: is_chunked.then(|| ChunkBound::new(limits.chunk_bytes)),
+        }
+    }
+
+    /// The next bytes; none: that was all.
+    pub(in super::super) async fn next_bytes(&mut self) -> Option<Result<Bytes, BodyError>> {
+        loop {
+            let frame = poll_fn(|cx| Pin::new(&mut *self).poll_frame(cx)).await?;
+            match frame.map(Frame::into_data) {
+                Ok(Ok(bytes)) => return Some(Ok(bytes)),
+                // Trailers of a form say nothing.
+                Ok(Err(_)) => {}
+                Err(error) => return Some(Err(error)),
+            }
         }
     }
 

@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{S3Limits, body::PacedBody, io::StallCut, serve::Place};
 use crate::storage::s3::{
+    authentication::Authentication,
     caller::{Handle, Remote},
     cors, form, guard, settings,
     store::Store,
@@ -29,6 +30,8 @@ pub(in super::super) struct Answering {
     pub(in super::super) service: S3Service,
     /// For what web pages may ask.
     pub(in super::super) store: Store,
+    /// For forms of web pages.
+    pub(in super::super) authentication: Authentication,
     pub(in super::super) limits: S3Limits,
     pub(in super::super) requests: Arc<Semaphore>,
     pub(in super::super) forms: Arc<Semaphore>,
@@ -148,8 +151,16 @@ impl Answering {
             .get("x-amz-content-sha256")
             .is_some_and(|value| value.as_bytes().starts_with(b"STREAMING-"));
         let limits = self.limits;
-        let request =
-            request.map(|body| Body::http_body_unsync(PacedBody::new(body, &limits, is_chunked)));
+        let request = request.map(|body| PacedBody::new(body, &limits, is_chunked));
+        let request = if form.is_some() {
+            form::begin(request, &self.authentication).await
+        } else {
+            Ok(request.map(Body::http_body_unsync))
+        };
+        let request = match request {
+            Ok(request) => request,
+            Err(error) => return refused(&error, ""),
+        };
         match self.service.call(request).await {
             Ok(response) if form.is_some() => {
                 form::answered(response).unwrap_or_else(|error| refused(&error, ""))

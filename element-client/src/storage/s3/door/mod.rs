@@ -13,6 +13,7 @@ mod serve;
 
 pub(super) use self::{
     connection::Answering,
+    body::PacedBody,
     limits::S3Limits,
     serve::{S3Door, Tls},
 };

@@ -7,7 +7,7 @@ use s3s::{Body, S3Error, s3_error};
 const ETAG: &str = "&etag=";
 
 /// The answer as S3 gives it.
-pub(super) fn answered(mut response: Response<Body>) -> Result<Response<Body>, S3Error> {
+pub(in super::super) fn answered(mut response: Response<Body>) -> Result<Response<Body>, S3Error> {
     if let Some(error) = refusal(&response) {
         return Err(error);
     }
