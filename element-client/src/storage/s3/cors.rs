@@ -60,10 +60,11 @@ impl<'a> Asked<'a> {
             |name: header::HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
         let origin = text(header::ORIGIN)?;
         let is_preflight = method == Method::OPTIONS;
-        let method = if is_preflight {
-            text(header::ACCESS_CONTROL_REQUEST_METHOD)?
-        } else {
-            method.as_str()
+        // A request itself may say for which method it was asked before.
+        let method = match text(header::ACCESS_CONTROL_REQUEST_METHOD) {
+            Some(asked) => asked,
+            None if is_preflight => return None,
+            None => method.as_str(),
         };
         let wanted = text(header::ACCESS_CONTROL_REQUEST_HEADERS).filter(|_| is_preflight);
         let headers = wanted.unwrap_or_default().split(',').map(str::trim);

@@ -3,13 +3,19 @@
 
 use std::collections::HashSet;
 
-use http::{HeaderMap, Request, Uri};
-use s3s::{S3Result, s3_error};
+use http::{HeaderMap, Method, Request, Uri};
+use s3s::{
+    S3Result,
+    dto::{Timestamp, TimestampFormat},
+    s3_error,
+};
+use time::{OffsetDateTime, macros::format_description};
 
 use super::{REGION, facts};
 
 /// How long a presigned URL may be valid, as S3 has it: seven days.
 const EXPIRY_SECONDS_MAX: u64 = 7 * 24 * 60 * 60;
+const AMZ_DATE: &str = "x-amz-date";
 /// Parameters of a request; S3 has no operation with as many.
 const PARAMETERS_MAX: usize = 64;
 /// Headers that need not be signed: they say nothing of the request, or are
@@ -126,6 +132,51 @@ fn check_presigned(uri: &Uri, headers: &HeaderMap) -> S3Result<()> {
     check_signed(headers, &value("X-Amz-SignedHeaders")?)
 }
 
+/// How an object is encrypted is said when it is put.
+fn check_encryption(method: &Method, headers: &HeaderMap) -> S3Result<()> {
+    let is_read = method == Method::GET || method == Method::HEAD;
+    let has = |name: &str| headers.contains_key(name);
+    let is_said =
+        has("x-amz-server-side-encryption") || has("x-amz-server-side-encryption-aws-kms-key-id");
+    if is_read && is_said {
+        return Err(s3_error!(
+            InvalidArgument,
+            "x-amz-server-side-encryption header is not supported for this operation."
+        ));
+    }
+    Ok(())
+}
+
+/// Some programs sign the header `Date` in place of the one that the S3 library
+/// reads: it is told there what they have signed.
+pub(super) fn complete_date<B>(request: &mut Request<B>) {
+    let headers = request.headers();
+    let text = |name: http::HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
+    let signs_date = text(http::header::AUTHORIZATION).is_some_and(|text| {
+        text.split_once("SignedHeaders=").is_some_and(|(_, rest)| {
+            let names = rest.split(',').next().unwrap_or_default();
+            names
+                .split(';')
+                .any(|name| name.eq_ignore_ascii_case("date"))
+        })
+    });
+    if !signs_date || headers.contains_key(AMZ_DATE) {
+        return;
+    }
+    let date = text(http::header::DATE)
+        // The zone may be written as e-mails do.
+        .map(|date| date.replace("-0000", "GMT").replace("+0000", "GMT"))
+        .and_then(|date| Timestamp::parse(TimestampFormat::HttpDate, &date).ok())
+        .and_then(|date| {
+            let form = format_description!("[year][month][day]T[hour][minute][second]Z");
+            OffsetDateTime::from(date).format(form).ok()
+        })
+        .and_then(|date| http::HeaderValue::try_from(date).ok());
+    if let Some(date) = date {
+        request.headers_mut().insert(AMZ_DATE, date);
+    }
+}
+
 /// Refuses what must not come to the S3 library.
 pub(super) fn check<B>(request: &Request<B>) -> S3Result<()> {
     let uri = request.uri();
@@ -163,6 +214,7 @@ pub(super) fn check<B>(request: &Request<B>) -> S3Result<()> {
             "The Content-MD5 you specified was invalid."
         ));
     }
+    check_encryption(request.method(), headers)?;
     let authorization = headers.get(http::header::AUTHORIZATION);
     if headers.get_all(http::header::AUTHORIZATION).iter().count() > 1 {
         return Err(s3_error!(
@@ -259,10 +311,37 @@ mod tests {
             "AccessDenied"
         );
         assert_eq!(code("/b/k", &[("content-md5", "")]), "InvalidDigest");
+        assert_eq!(
+            code("/b/k", &[("x-amz-server-side-encryption", "AES256")]),
+            "InvalidArgument"
+        );
         assert_eq!(code("/b?prefix=a&Prefix=", &[]), "InvalidArgument");
         assert_eq!(
             code("/b?AWSAccessKeyId=a&Signature=b&Expires=1", &[]),
             "InvalidRequest"
         );
+    }
+
+    #[test]
+    fn a_signed_date_counts_where_there_is_no_other() {
+        let complete = |signed: &str, date: &str| {
+            let text =
+                format!("AWS4-HMAC-SHA256 Credential=a, SignedHeaders={signed}, Signature=0");
+            let mut request = Request::builder()
+                .header("authorization", text)
+                .header("date", date)
+                .body(())
+                .unwrap();
+            complete_date(&mut request);
+            let told = request.headers().get(AMZ_DATE);
+            told.map(|date| date.to_str().unwrap().to_owned())
+        };
+        let date = "Sun, 22 Nov 2026 11:33:29 GMT";
+        let told = Some("20261122T113329Z".to_owned());
+        assert_eq!(complete("date;host", date), told);
+        let mailed = date.replace("GMT", "-0000");
+        assert_eq!(complete("date;host", &mailed), told);
+        assert_eq!(complete("host", date), None);
+        assert_eq!(complete("date;host", "today"), None);
     }
 }

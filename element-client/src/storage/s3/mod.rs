@@ -14,6 +14,7 @@
 //! readers and writers of data, as at every other door.
 
 mod acl;
+mod answer;
 mod authentication;
 mod bucket;
 mod caller;

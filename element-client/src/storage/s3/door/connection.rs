@@ -16,8 +16,9 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{S3Limits, body::PacedBody, io::StallCut, serve::Place};
+use super::{S3Limits, body::PacedBody, io::StallCut, serve::Place, sized::sized};
 use crate::storage::s3::{
+    answer,
     authentication::Authentication,
     caller::{Handle, Remote},
     cors, form, guard, settings,
@@ -94,6 +95,7 @@ impl Answering {
         let id = handle.map_or_else(TransferId::generate, |handle| handle.id);
         let id = id.to_string();
         let page = page_headers(self, &request).await;
+        let kind = answer::Kind::of(request.method(), request.uri());
         let mut response = match timeout(self.limits.request_wait, self.requests.acquire()).await {
             Ok(Ok(_permit)) => self.answer_now(request, page.as_ref()).await,
             _ => refused(
@@ -101,6 +103,7 @@ impl Answering {
                 &id,
             ),
         };
+        response = answer::completed(response, kind, &id);
         let headers = response.headers_mut();
         if let Some(page) = page {
             headers.extend(page);
@@ -138,7 +141,7 @@ impl Answering {
         page: Option<&HeaderMap>,
     ) -> Response<Body> {
         if request.method() == Method::OPTIONS {
-            return preflight(page);
+            return preflight(request.headers(), page);
         }
         if let Err(error) = guard::check(&request) {
             return refused(&error, "");
@@ -151,11 +154,12 @@ impl Answering {
             .get("x-amz-content-sha256")
             .is_some_and(|value| value.as_bytes().starts_with(b"STREAMING-"));
         let limits = self.limits;
-        let request = request.map(|body| PacedBody::new(body, &limits, is_chunked));
+        let mut request = request.map(|body| PacedBody::new(body, &limits, is_chunked));
+        guard::complete_date(&mut request);
         let request = if form.is_some() {
             form::begin(request, &self.authentication).await
         } else {
-            Ok(request.map(Body::http_body_unsync))
+            sized(request).await
         };
         let request = match request {
             Ok(request) => request,
@@ -222,9 +226,19 @@ async fn page_headers(answering: &Answering, request: &Request<Incoming>) -> Opt
 }
 
 /// The answer to a browser that asks before the page does.
-fn preflight(page: Option<&HeaderMap>) -> Response<Body> {
+fn preflight(headers: &HeaderMap, page: Option<&HeaderMap>) -> Response<Body> {
+    let has = |name: http::HeaderName| headers.contains_key(name);
+    let is_whole = has(http::header::ORIGIN) && has(http::header::ACCESS_CONTROL_REQUEST_METHOD);
     match page {
         Some(_) => Response::new(Body::empty()),
+        None if !is_whole => {
+            let mut error = s3s::S3Error::with_message(
+                s3s::S3ErrorCode::Custom("BadRequest".into()),
+                "Insufficient information. Origin and Access-Control-Request-Method headers needed.",
+            );
+            error.set_status_code(StatusCode::BAD_REQUEST);
+            refused(&error, "")
+        }
         None => refused(
             &s3_error!(
                 AccessDenied,

@@ -10,10 +10,11 @@ mod connection;
 mod io;
 mod limits;
 mod serve;
+mod sized;
 
 pub(super) use self::{
-    connection::Answering,
     body::PacedBody,
+    connection::Answering,
     limits::S3Limits,
     serve::{S3Door, Tls},
 };
