@@ -197,10 +197,12 @@ impl Acl {
         }))
     }
 
-    /// The grants as S3's XML has them.
+    /// The grants as S3's XML has them: those for many come first.
     pub(super) fn to_grants(&self) -> Vec<dto::Grant> {
-        self.grants
-            .iter()
+        let mut grants: Vec<_> = self.grants.iter().collect();
+        grants.sort_by_key(|(grantee, _)| matches!(grantee, Grantee::Person(_)));
+        grants
+            .into_iter()
             .map(|(grantee, permission)| dto::Grant {
                 grantee: Some(grantee_write(grantee)),
                 permission: Some(dto::Permission::from_static(permission.word())),
@@ -335,7 +337,7 @@ mod tests {
         let ada: PersonName = "ada".parse().unwrap();
         let headers = [
             (
-                Some(r#"id="bob", uri="http://acs.amazonaws.com/groups/global/AllUsers""#),
+                Some(r#"uri="http://acs.amazonaws.com/groups/global/AllUsers", id="bob""#),
                 Permission::Read,
             ),
             (None, Permission::Write),

@@ -202,8 +202,8 @@ fn is_person(caller: &Caller, person: &PersonName) -> bool {
 }
 
 impl BucketContext {
-    /// Whether the bucket's policy forbids a deed, whatever else allows it.
-    pub(super) fn denies(&self, session: &Session, deed: Deed, key: &str) -> bool {
+    /// What the bucket's policy says of a deed with an object.
+    fn verdict(&self, session: &Session, deed: Deed, key: &str) -> Verdict {
         let resource = format!("arn:aws:s3:::{}/{key}", self.bucket.name);
         let query = Query {
             person: session.caller.signed_name(),
@@ -213,7 +213,12 @@ impl BucketContext {
         };
         self.policy
             .as_ref()
-            .is_some_and(|policy| policy.judge(&query) == Verdict::Deny)
+            .map_or(Verdict::Silent, |policy| policy.judge(&query))
+    }
+
+    /// Whether the bucket's policy forbids a deed, whatever else allows it.
+    pub(super) fn denies(&self, session: &Session, deed: Deed, key: &str) -> bool {
+        self.verdict(session, deed, key) == Verdict::Deny
     }
 
     /// Whether its policy lets somebody in; a policy for everybody can be told to
@@ -279,10 +284,11 @@ impl S3Access for Gate {
                 }
             }
             _ => {
-                session.caller.person()?;
-                let operation = if operation == "ListBuckets" {
+                let is_list = operation == "ListBuckets";
+                let operation = if is_list {
                     Operation::Read
                 } else {
+                    session.caller.person()?;
                     Operation::Write
                 };
                 if !self.may_enter(&session.caller, operation) {
@@ -297,16 +303,16 @@ impl S3Access for Gate {
     /// The key stands in the form, which is read after the check above.
     async fn post_object(&self, request: &mut S3Request<PostObjectInput>) -> S3Result<()> {
         let (session, bucket) = bucket_session(request)?;
+        let head = request.extensions.get::<form::Head>().cloned();
+        if let Some(head) = head {
+            form::complete(&head, &mut request.input)?;
+        }
         self.permit(
             &session,
             &bucket,
             deed::PUT_OBJECT,
             Some(&request.input.key),
         )
-        let head = request.extensions.get::<form::Head>().cloned();
-        if let Some(head) = head {
-            form::complete(&head, &mut request.input)?;
-        }
     }
 }
 
@@ -333,6 +339,18 @@ impl Gate {
         super::object::ask::permit(self, session, bucket, &asked).await
     }
 
+    /// Whether the bucket's policy lets somebody in to an object.
+    pub(super) fn policy_lets_in(
+        &self,
+        session: &Session,
+        bucket: &BucketContext,
+        deed: Deed,
+        key: &str,
+    ) -> bool {
+        bucket.lets_in(&session.caller, bucket.verdict(session, deed, key))
+            && self.may_enter(&session.caller, deed.need.operation())
+    }
+
     /// Whether a list of an object lets somebody in, where lists count at all.
     pub(super) fn object_list_lets_in(
         &self,
@@ -351,6 +369,16 @@ impl Gate {
             acl.allows(&session.caller, wanted)
         };
         is_allowed && self.may_enter(&session.caller, deed.need.operation())
+    }
+}
+
+/// The same where nothing that the request says itself of it counts.
+pub(super) fn with_one_fact(session: &Session, key: &str, value: &str) -> Session {
+    let mut facts = Facts::clone(&session.facts);
+    facts.put(key, value);
+    Session {
+        facts: Arc::new(facts),
+        ..session.clone()
     }
 }
 

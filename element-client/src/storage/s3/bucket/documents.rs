@@ -21,8 +21,8 @@ use s3s::{
 use crate::storage::{
     metadata::{Change, DocumentKind, query},
     s3::{
-        caller::bucket_session, cors, encryption::Wanted, fault, lifecycle, operations::Operations,
-        settings,
+        acl::Acl, caller::bucket_session, cors, encryption::Wanted, fault, lifecycle,
+        operations::Operations, settings,
     },
 };
 
@@ -184,6 +184,17 @@ pub(in super::super) async fn put_ownership(
         return Err(s3_error!(
             MalformedXML,
             "One rule with a known ObjectOwnership is expected."
+        ));
+    }
+    let (_, context) = bucket_session(&request)?;
+    let is_enforced = rules
+        .iter()
+        .any(|rule| rule.object_ownership.as_str() == "BucketOwnerEnforced");
+    let private = Acl::private(context.rules.owner.clone());
+    if is_enforced && context.acl.as_ref().is_some_and(|acl| *acl != private) {
+        return Err(s3_error!(
+            InvalidBucketAclWithObjectOwnership,
+            "Bucket cannot have ACLs set with ObjectOwnership's BucketOwnerEnforced setting"
         ));
     }
     let text = settings::write(&request.input.ownership_controls)?;

@@ -8,7 +8,7 @@ use s3s::{
 
 use super::{head, version};
 use crate::storage::{
-    metadata::{Change, ObjectVersion},
+    metadata::{Change, ObjectHead},
     s3::{
         acl::{Acl, GrantHeaders},
         caller::{Caller, Session, bucket_session},
@@ -19,8 +19,14 @@ use crate::storage::{
 };
 
 /// The headers of an operation's input that grant. Writing means nothing for an
-/// object.
+/// object: it is noted where all headers are at hand.
 macro_rules! grants {
+    ($input:expr, $headers:expr) => {{
+        let mut grants = $crate::storage::s3::object::acl::grants!($input);
+        let write = $headers.get("x-amz-grant-write");
+        grants[1].0 = write.and_then(|value| value.to_str().ok());
+        grants
+    }};
     ($input:expr) => {{
         use $crate::storage::s3::acl::Permission;
         [
@@ -58,8 +64,16 @@ pub(in super::super) fn of_input(
             "Specifying both Canned ACLs and Header Grants is not allowed"
         ));
     }
+    let is_full_control = canned == Some("bucket-owner-full-control");
+    if context.is_owner_enforced {
+        return if is_full_control || (canned.is_none() && granted.is_none()) {
+            Ok(None)
+        } else {
+            Err(not_supported())
+        };
+    }
     let acl = match (canned, granted) {
-        (Some("bucket-owner-full-control"), _) if context.is_owner_preferred => return Ok(None),
+        (Some(_), _) if is_full_control && context.is_owner_preferred => return Ok(None),
         (Some(word), _) => Acl::canned(word, owner.clone(), bucket_owner)?,
         (None, Some(acl)) => acl,
         (None, None) if owner == bucket_owner => return Ok(None),
@@ -67,7 +81,14 @@ pub(in super::super) fn of_input(
     };
     check(context, &acl)?;
     let is_plain = acl == Acl::private(bucket_owner.clone());
-    Ok((!is_plain && !context.is_owner_enforced).then_some(acl))
+    Ok((!is_plain).then_some(acl))
+}
+
+fn not_supported() -> s3s::S3Error {
+    s3_error!(
+        AccessControlListNotSupported,
+        "The bucket does not allow ACLs"
+    )
 }
 
 /// Whether the bucket takes such a list.
@@ -75,22 +96,17 @@ pub(in super::super) fn check(context: &BucketContext, acl: &Acl) -> S3Result<()
     if acl.is_public() && context.public_access.block_public_acls == Some(true) {
         return Err(fault::denied());
     }
-    let is_plain = *acl == Acl::private(acl.owner.clone())
-        || acl.grants.iter().all(|(grantee, _)| {
-            *grantee == crate::storage::s3::acl::Grantee::Person(context.rules.owner.clone())
-        });
-    if context.is_owner_enforced && !is_plain {
-        return Err(s3_error!(
-            AccessControlListNotSupported,
-            "The bucket does not allow ACLs"
-        ));
+    if context.is_owner_enforced {
+        return Err(not_supported());
     }
     Ok(())
 }
 
-/// The list of an object as it counts.
-fn effective(context: &BucketContext, version: &ObjectVersion) -> Acl {
-    head::acl(&version.head).unwrap_or_else(|| Acl::private(context.rules.owner.clone()))
+/// The list of an object, or of an upload that becomes one, as it counts.
+pub(in super::super) fn effective(context: &BucketContext, head: &ObjectHead) -> Acl {
+    head::acl(head)
+        .filter(|_| !context.is_owner_enforced)
+        .unwrap_or_else(|| Acl::private(context.rules.owner.clone()))
 }
 
 pub(in super::super) async fn get(
@@ -102,7 +118,7 @@ pub(in super::super) async fn get(
     let choice = version::choice(input.version_id.as_deref())?;
     let key = version::key(&input.key)?;
     let found = version::required(&operations.store, &context.bucket, &key, choice).await?;
-    let acl = effective(&context, &found);
+    let acl = effective(&context, &found.head);
     Ok(S3Response::new(GetObjectAclOutput {
         grants: Some(acl.to_grants()),
         owner: Some(acl.to_owner()),
@@ -119,7 +135,7 @@ pub(in super::super) async fn put(
     let choice = version::choice(input.version_id.as_deref())?;
     let key = version::key(&input.key)?;
     let found = version::required(&operations.store, &context.bucket, &key, choice).await?;
-    let owner = effective(&context, &found).owner;
+    let owner = effective(&context, &found.head).owner;
     let canned = input.acl.as_ref().map(s3s::dto::ObjectCannedACL::as_str);
     let granted = Acl::from_headers(&grants!(input), &owner)?;
     let acl = match (canned, granted, &input.access_control_policy) {

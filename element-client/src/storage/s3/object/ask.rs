@@ -10,7 +10,8 @@ use crate::storage::s3::{
     caller::Session,
     context::BucketContext,
     deed::{Deed, LIST_BUCKET, Need},
-    gate::{Gate, with_fact},
+    fault,
+    gate::{Gate, with_fact, with_one_fact},
 };
 
 /// What is asked for.
@@ -27,9 +28,11 @@ fn absent(
     bucket: &Arc<BucketContext>,
     asked: &Asked<'_>,
 ) -> Option<()> {
+    // A list that begins with the key would tell.
+    let listing = with_one_fact(session, "s3:prefix", asked.key);
     let may_know = asked.deed.need == Need::Read
         && !bucket.denies(session, asked.deed, asked.key)
-        && gate.permit(session, bucket, LIST_BUCKET, None).is_ok();
+        && gate.permit(&listing, bucket, LIST_BUCKET, None).is_ok();
     may_know.then_some(())
 }
 
@@ -46,7 +49,8 @@ pub(in super::super) async fn permit(
         .is_some_and(crate::storage::s3::policy::Policy::asks_object_tags);
     let permitted = gate.permit(session, bucket, asked.deed, Some(asked.key));
     let may_have_list = matches!(asked.deed.need, Need::Read | Need::ReadAcl | Need::WriteAcl);
-    if !asks_tags && (permitted.is_ok() || !may_have_list) {
+    let is_about_list = matches!(asked.deed.need, Need::ReadAcl | Need::WriteAcl);
+    if !asks_tags && !is_about_list && (permitted.is_ok() || !may_have_list) {
         return permitted;
     }
     let key = version::key(asked.key)?;
@@ -63,10 +67,23 @@ pub(in super::super) async fn permit(
     } else {
         permitted
     };
+    let list = read::acl(&found);
+    // Whose bucket it is does not own the lists of what others put there.
+    let is_foreign = is_about_list
+        && !bucket.is_owner_enforced
+        && list
+            .as_ref()
+            .is_some_and(|list| list.owner != bucket.rules.owner);
+    let permitted = match permitted {
+        Ok(()) if is_foreign && !gate.policy_lets_in(session, bucket, asked.deed, asked.key) => {
+            Err(fault::denied())
+        }
+        permitted => permitted,
+    };
     if permitted.is_ok() || !may_have_list || bucket.denies(session, asked.deed, asked.key) {
         return permitted;
     }
-    match read::acl(&found) {
+    match list {
         Some(acl) if gate.object_list_lets_in(session, bucket, &acl, asked.deed) => Ok(()),
         _ => permitted,
     }

@@ -255,7 +255,7 @@ pub(in super::super) async fn put(
         &session,
         &context,
         input.acl.as_ref().map(s3s::dto::ObjectCannedACL::as_str),
-        &acl::grants!(input),
+        &acl::grants!(input, &request.headers),
     )?;
     if let Some(list) = list {
         head::acl_put(&mut head, &list)?;

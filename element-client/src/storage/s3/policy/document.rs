@@ -144,6 +144,9 @@ impl Statement {
         if self.principal.is_some() == self.not_principal.is_some() {
             return Some("Missing required field Principal".to_owned());
         }
+        if self.not_principal.is_some() && self.effect == Effect::Allow {
+            return Some("Allow with NotPrincipal is not allowed.".to_owned());
+        }
         if self.action.is_some() == self.not_action.is_some() {
             return Some("Missing required field Action".to_owned());
         }

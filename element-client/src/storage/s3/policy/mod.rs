@@ -47,6 +47,11 @@ impl Facts {
         values.push(value.into());
     }
 
+    /// Adds in place of all that was known of a key.
+    pub(super) fn put(&mut self, key: &str, value: impl Into<String>) {
+        self.0.insert(key.to_ascii_lowercase(), vec![value.into()]);
+    }
+
     /// What is known of a key.
     pub(super) fn get(&self, key: &str) -> Option<&[String]> {
         self.0.get(&key.to_ascii_lowercase()).map(Vec::as_slice)

@@ -18,7 +18,13 @@ async fn a_signature_is_of_its_key_its_time_its_region_and_its_request() {
     let at = scene.address;
     let get = || Request::new("GET", "/");
     get().signed(at, &key).send(at).await.ok();
-    get().send(at).await.refused(403, "AccessDenied");
+    // Who is not known owns nothing.
+    let nothing = get().send(at).await.ok().text();
+    assert!(nothing.contains("<Buckets></Buckets>"), "{nothing}");
+    Request::new("PUT", "/of-nobody")
+        .send(at)
+        .await
+        .refused(403, "AccessDenied");
     let wrong = NewKey {
         id: key.id.clone(),
         secret: NewKey::generate().secret,

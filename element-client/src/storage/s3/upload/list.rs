@@ -13,12 +13,11 @@ use super::{TYPE, algorithm, required};
 use crate::storage::{
     metadata::{ListingRequest, Page, Part, PartsOf, Upload, query},
     s3::{
-        acl::owner,
         caller::bucket_session,
         digest::{self, Algorithm},
         fault,
         list::{Encoding, LINES_MAX, check_prefix, limit, page_after},
-        object::head::timestamp,
+        object::{acl, head::timestamp},
         operations::Operations,
     },
 };
@@ -92,7 +91,7 @@ pub(in super::super) async fn parts(
         key: Some(input.key),
         max_parts: i32::try_from(limit).ok(),
         next_part_number_marker: next,
-        owner: Some(owner(&context.rules.owner)),
+        owner: Some(acl::effective(&context, &upload.head).to_owner()),
         part_number_marker: Some(after.into()),
         parts: Some(listed.into_iter().map(line).collect()),
         storage_class: Some(standard()),
@@ -150,7 +149,7 @@ pub(in super::super) async fn uploads(
         initiated: Some(timestamp(upload.created)),
         initiator: Some(initiator(upload)),
         key: Some(encoding.write(upload.key.as_str())),
-        owner: Some(owner(&context.rules.owner)),
+        owner: Some(acl::effective(&context, &upload.head).to_owner()),
         storage_class: Some(standard()),
         upload_id: Some(upload.id.to_string()),
     });
