@@ -119,6 +119,22 @@ pub(super) fn versioning(place: Place<'_>, id: BucketId, versioning: Versioning)
     Ok(())
 }
 
+/// Lets versions of a bucket be kept from deletion from now on, which only makes
+/// sense where there are versions.
+fn lock(place: Place<'_>, found: &Bucket) -> Outcome {
+    if found.versioning != Versioning::Enabled {
+        return Err(Refusal::NotLockable(found.name.to_string()).into());
+    }
+    place
+        .store
+        .execute(
+            "UPDATE bucket SET object_lock = TRUE WHERE number = ?1",
+            [Sql(found.number)],
+        )
+        .during("bucket_lock")?;
+    Ok(())
+}
+
 pub(super) fn document(
     place: Place<'_>,
     id: BucketId,
@@ -127,7 +143,7 @@ pub(super) fn document(
 ) -> Outcome {
     let found = required(place, id)?;
     if kind == DocumentKind::ObjectLock && !found.object_lock {
-        return Err(Refusal::NotLockable(found.name.to_string()).into());
+        lock(place, &found)?;
     }
     let number = Sql(found.number);
     match document {

@@ -11,7 +11,7 @@ use s3s::{
 
 use super::documents::{keep, kept};
 use crate::storage::{
-    metadata::DocumentKind,
+    metadata::{DocumentKind, Versioning},
     s3::{caller::bucket_session, operations::Operations, settings},
 };
 
@@ -43,10 +43,10 @@ pub(in super::super) async fn put(
     mut request: S3Request<PutObjectLockConfigurationInput>,
 ) -> S3Result<S3Response<PutObjectLockConfigurationOutput>> {
     let (_, context) = bucket_session(&request)?;
-    if !context.bucket.object_lock {
+    if context.bucket.versioning != Versioning::Enabled {
         return Err(s3_error!(
             InvalidBucketState,
-            "Object Lock configuration cannot be enabled on existing buckets"
+            "Versioning must be 'Enabled' on the bucket to apply a Object Lock configuration"
         ));
     }
     let configuration = request.input.object_lock_configuration.take();

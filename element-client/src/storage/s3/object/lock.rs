@@ -217,6 +217,12 @@ pub(in super::super) async fn put_retention(
             .gate
             .permit(&session, &context, BYPASS_GOVERNANCE, Some(&input.key))
             .is_ok();
+    let mode_of = |retention: Option<Retention>| retention.map(|retention| retention.mode);
+    let changes_mode = mode_of(found.retention) == Some(RetentionMode::Governance)
+        && mode_of(retention) == Some(RetentionMode::Compliance);
+    if changes_mode && !bypass {
+        return Err(fault::denied());
+    }
     lock(
         operations,
         &context,
