@@ -120,6 +120,19 @@ pub(in super::super) struct Told {
     pub(in super::super) md5: Option<String>,
 }
 
+impl Told {
+    /// For answers that the S3 library has no place in for them.
+    pub(in super::super) fn customer_headers(&self) -> http::HeaderMap {
+        let named = [("algorithm", &self.algorithm), ("key-md5", &self.md5)];
+        let told = named.into_iter().filter_map(|(what, value)| {
+            let name = format!("x-amz-server-side-encryption-customer-{what}");
+            let name = http::HeaderName::try_from(name).ok()?;
+            Some((name, http::HeaderValue::try_from(value.as_deref()?).ok()?))
+        });
+        told.collect()
+    }
+}
+
 /// What is told of an object's encryption to whoever brought its key.
 pub(in super::super) fn told(head: &ObjectHead, customer: Option<&CustomerKey>) -> Told {
     match head.headers.get(SEALED_UNDER).map(String::as_str) {

@@ -12,7 +12,13 @@ use s3s::{
 use super::{head::timestamp, version};
 use crate::storage::{
     metadata::{ObjectVersion, PartsOf, query},
-    s3::{caller::bucket_session, digest, fault, operations::Operations},
+    s3::{
+        caller::bucket_session,
+        digest,
+        encryption::{self, CustomerKey, customer},
+        fault,
+        operations::Operations,
+    },
 };
 
 /// Parts of a page.
@@ -27,6 +33,9 @@ pub(in super::super) async fn get(
     let choice = version::choice(input.version_id.as_deref())?;
     let key = version::key(&input.key)?;
     let found = version::required(&operations.store, &context.bucket, &key, choice).await?;
+    let customer = CustomerKey::read(customer!(input))?;
+    let sealing = operations.sealing();
+    encryption::open(&found.head, customer.as_ref(), sealing, found.id)?;
     // Several may stand in one header.
     let wanted: Vec<&str> = input
         .object_attributes

@@ -167,7 +167,7 @@ impl Expected {
 
 fn invalid(algorithm: Algorithm) -> s3s::S3Error {
     s3_error!(
-        InvalidRequest,
+        BadDigest,
         "Value for x-amz-checksum-{algorithm} header is invalid."
     )
 }
@@ -208,16 +208,12 @@ impl NewObject {
     }
 }
 
-/// How the version is called that a change made; none where versions are not
-/// spoken of.
+/// How the version is called that a change made; none where no versions are kept
+/// any more: it has no name of its own.
 pub(in super::super) fn version_made(bucket: &Bucket, committed: &Committed) -> Option<String> {
     match &committed.applied {
-        Applied::Version(outcome) if bucket.versioning != Versioning::Off => {
-            Some(if outcome.is_null {
-                version::NULL.to_owned()
-            } else {
-                outcome.version.to_string()
-            })
+        Applied::Version(outcome) if bucket.versioning == Versioning::Enabled => {
+            Some(outcome.version.to_string())
         }
         _ => None,
     }

@@ -21,7 +21,7 @@ use crate::storage::{
         caller::bucket_session,
         context::BucketContext,
         digest::{Algorithm, PartSum, combined, composite, multipart_etag, to_dto},
-        encryption::told,
+        encryption::{self, CustomerKey, customer},
         fault,
         object::{condition, version, write::version_made},
         operations::Operations,
@@ -75,12 +75,23 @@ fn told_checksum(part: &CompletedPart, algorithm: Algorithm) -> Option<&str> {
     }
 }
 
+/// Of a part that stands twice in a row the last one counts: it was put again.
+fn lasting(told: Vec<CompletedPart>) -> Vec<CompletedPart> {
+    let mut lasting: Vec<CompletedPart> = Vec::with_capacity(told.len());
+    for part in told {
+        if lasting
+            .last()
+            .is_some_and(|last| last.part_number == part.part_number)
+        {
+            lasting.pop();
+        }
+        lasting.push(part);
+    }
+    lasting
+}
+
 /// The parts that make the object, in order.
-fn chosen<'a>(
-    told: &[CompletedPart],
-    parts: &'a BTreeMap<u16, Part>,
-    upload: &Upload,
-) -> S3Result<Vec<&'a Part>> {
+fn chosen<'a>(told: &[CompletedPart], parts: &'a BTreeMap<u16, Part>) -> S3Result<Vec<&'a Part>> {
     if told.is_empty() {
         return Err(s3_error!(
             MalformedXML,
@@ -123,14 +134,6 @@ fn chosen<'a>(
             );
             if said.zip(known).is_some_and(|(said, known)| said != known) {
                 return Err(invalid_part());
-            }
-            let must_say = super::algorithm(upload) == Some(algorithm) && !is_full(upload);
-            if must_say && said.is_none() {
-                return Err(s3_error!(
-                    InvalidRequest,
-                    "The upload was created using a {algorithm} checksum. The complete request must \
-                     include the checksum for each part. It was missing for part {number} in the request."
-                ));
             }
         }
         chosen.push(found);
@@ -280,7 +283,7 @@ fn output(
         key: Some(input.key.clone()),
         location: Some(format!("/{}/{}", context.bucket.name, input.key)),
         version_id,
-        server_side_encryption: told(head, None).server,
+        server_side_encryption: encryption::told(head, None).server,
         ..CompleteMultipartUploadOutput::default()
     }
 }
@@ -290,13 +293,10 @@ pub(in super::super) async fn complete(
     mut request: S3Request<CompleteMultipartUploadInput>,
 ) -> S3Result<S3Response<CompleteMultipartUploadOutput>> {
     let (_, context) = bucket_session(&request)?;
-    let told = request
-        .input
-        .multipart_upload
-        .take()
-        .and_then(|told| told.parts)
-        .unwrap_or_default();
+    let told = request.input.multipart_upload.take();
+    let told = lasting(told.and_then(|told| told.parts).unwrap_or_default());
     let input = &request.input;
+    let customer = CustomerKey::read(customer!(input))?;
     let upload = match required(&operations.store, &context, &input.key, &input.upload_id).await {
         Err(error) if *error.code() == S3ErrorCode::NoSuchUpload => {
             let made = made(operations, &context, input, &told).await?;
@@ -304,8 +304,10 @@ pub(in super::super) async fn complete(
         }
         found => found?,
     };
+    let sealing = operations.sealing();
+    encryption::open(&upload.head, customer.as_ref(), sealing, upload.version)?;
     let parts = parts_of(&operations.store, &upload).await?;
-    let chosen = chosen(&told, &parts, &upload)?;
+    let chosen = chosen(&told, &parts)?;
     let checksums = checksum(&upload, &chosen)?;
     check_whole(input, &upload, &chosen, &checksums)?;
     let etag = multipart_etag(chosen.iter().map(|part| part.etag.as_str()));
@@ -334,10 +336,14 @@ pub(in super::super) async fn complete(
         _ => fault::of(&problem),
     })?;
     let version_id = version_made(&context.bucket, &committed);
-    Ok(S3Response::new(output(
+    let output = output(
         &context,
         input,
         (etag, version_id),
         (&upload.head, &checksums),
-    )))
+    );
+    let mut response = S3Response::new(output);
+    let told = encryption::told(&upload.head, customer.as_ref());
+    response.headers.extend(told.customer_headers());
+    Ok(response)
 }
