@@ -89,13 +89,18 @@ fn called(context: &BucketContext, outcome: &VersionOutcome) -> Option<String> {
     })
 }
 
-/// Conditions beyond the `ETag`, which S3 has for deleting alone.
+/// Conditions beyond the `ETag` of an object, which S3 has for deleting alone: a
+/// delete marker has none.
 async fn check_details(
     operations: &Operations,
     context: &BucketContext,
     input: &DeleteObjectInput,
 ) -> S3Result<()> {
-    if input.if_match_size.is_none() && input.if_match_last_modified_time.is_none() {
+    let names_etag = input
+        .if_match
+        .as_ref()
+        .is_some_and(|condition| condition.as_etag().is_some());
+    if !names_etag && input.if_match_size.is_none() && input.if_match_last_modified_time.is_none() {
         return Ok(());
     }
     let key = version::key(&input.key)?;
@@ -104,6 +109,9 @@ async fn check_details(
     let Some(found) = found else {
         return Ok(());
     };
+    if found.is_marker && names_etag {
+        return Err(condition::failed());
+    }
     let size = i64::try_from(found.size).ok();
     let seconds = found.created.to_offset_date_time().unix_timestamp();
     let time = input
@@ -213,6 +221,11 @@ async fn delete_of_many(
         bucket: context.bucket.name.to_string(),
         key: object.key.clone(),
         version_id: object.version_id.clone(),
+        if_match: object
+            .e_tag
+            .clone()
+            .filter(|etag| etag.value() != "*")
+            .map(s3s::dto::ETagCondition::ETag),
         if_match_size: object.size,
         if_match_last_modified_time: object.last_modified_time.clone(),
         ..DeleteObjectInput::default()

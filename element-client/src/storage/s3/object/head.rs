@@ -106,6 +106,9 @@ impl Told {
 
 /// How the body came is no property of the object.
 fn without_chunked(text: &str) -> Option<String> {
+    if !text.to_ascii_lowercase().contains(CHUNKED) {
+        return Some(text.to_owned()).filter(|text| !text.is_empty());
+    }
     let codings: Vec<&str> = text
         .split(',')
         .map(str::trim)
@@ -211,6 +214,7 @@ mod tests {
         assert_eq!(header(&head, "content-type"), None);
         assert_eq!(head.tags["b"], "/");
         assert_eq!(without_chunked("aws-chunked"), None);
+        assert_eq!(without_chunked("deflate, gzip").unwrap(), "deflate, gzip");
         let large = Told {
             metadata: Some([("k".to_owned(), "v".repeat(2048))].into()),
             ..Told::default()

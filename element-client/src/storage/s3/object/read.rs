@@ -1,6 +1,6 @@
 //! Reading objects.
 
-use std::ops::Range;
+use std::{collections::BTreeMap, ops::Range};
 
 use s3s::{
     S3Error, S3ErrorCode, S3Request, S3Response, S3Result,
@@ -39,6 +39,8 @@ struct Given {
     /// It is a part of the whole.
     is_partial: bool,
     parts: Option<i32>,
+    /// Of the part that it is; none: of the whole, or of no part.
+    checksums: Option<BTreeMap<String, String>>,
 }
 
 impl Given {
@@ -62,6 +64,7 @@ async fn given(store: &Store, version: &ObjectVersion, asked: &Asked) -> S3Resul
             range: 0..version.size,
             is_partial: false,
             parts: None,
+            checksums: None,
         }),
         (Some(range), None) => {
             let range = range
@@ -71,6 +74,7 @@ async fn given(store: &Store, version: &ObjectVersion, asked: &Asked) -> S3Resul
                 range,
                 is_partial: true,
                 parts: None,
+                checksums: None,
             })
         }
         (None, Some(number)) => part(store, version, number).await,
@@ -106,6 +110,7 @@ async fn part(store: &Store, version: &ObjectVersion, number: i32) -> S3Result<G
                 range: 0..version.size,
                 is_partial: true,
                 parts: None,
+                checksums: Some(version.head.checksums.clone()),
             }),
             _ => Err(unknown()),
         };
@@ -124,21 +129,38 @@ async fn part(store: &Store, version: &ObjectVersion, number: i32) -> S3Result<G
         range: part.start..part.start + part.size,
         is_partial: true,
         parts: Some(version.parts.into()),
+        checksums: Some(part.checksums),
     })
 }
 
-/// Whether the checksums of an object are to be told: they are of the whole.
-fn wants_checksums(mode: Option<&dto::ChecksumMode>, given: &Given) -> bool {
-    !given.is_partial && mode.is_some_and(|mode| mode.as_str().eq_ignore_ascii_case("ENABLED"))
+/// The checksums of what is given, where they are asked for: of the whole, or of a
+/// part.
+fn checksums(
+    mode: Option<&dto::ChecksumMode>,
+    version: &ObjectVersion,
+    given: &Given,
+) -> dto::Checksum {
+    let of_whole = &version.head.checksums;
+    let known = match &given.checksums {
+        Some(of_part) => Some(of_part),
+        None => (!given.is_partial).then_some(of_whole),
+    };
+    match known {
+        Some(known) if mode.is_some_and(|mode| mode.as_str().eq_ignore_ascii_case("ENABLED")) => {
+            dto::Checksum {
+                checksum_type: digest::type_of(of_whole),
+                ..digest::to_dto(known)
+            }
+        }
+        _ => dto::Checksum::default(),
+    }
 }
 
 /// Fills what GET and HEAD answer alike.
 macro_rules! answer {
     ($output:ident, $input:expr, $context:expr, $version:expr, $given:expr, $encryption:expr) => {{
         let (version, given) = ($version, $given);
-        let checksums = wants_checksums($input.checksum_mode.as_ref(), given)
-            .then(|| digest::to_dto(&version.head.checksums))
-            .unwrap_or_default();
+        let checksums = checksums($input.checksum_mode.as_ref(), version, given);
         let told = &version.head;
         let or_asked =
             |asked: &Option<String>, name: &str| asked.clone().or_else(|| header(told, name));
@@ -276,6 +298,10 @@ pub(in super::super) async fn head(
     let given = given(store, &found, &asked).await?;
     let output = answer!(HeadObjectOutput, input, context, &found, &given, told);
     let mut response = S3Response::new(output);
+    if !found.head.tags.is_empty() {
+        let count = http::HeaderValue::from(found.head.tags.len());
+        response.headers.insert("x-amz-tagging-count", count);
+    }
     if given.is_partial {
         response.status = Some(http::StatusCode::PARTIAL_CONTENT);
     }

@@ -77,8 +77,22 @@ pub(in super::super) async fn required(
     }
 }
 
+/// What is answered where nothing is, not even a delete marker.
 pub(in super::super) fn missing() -> S3Error {
-    s3_error!(NoSuchKey, "The specified key does not exist.")
+    let mut error = s3_error!(NoSuchKey, "The specified key does not exist.");
+    error.set_headers(marked("false"));
+    error
+}
+
+/// Whether a delete marker is why nothing is found.
+fn marked(word: &'static str) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    headers.insert("x-amz-delete-marker", HeaderValue::from_static(word));
+    headers.insert(
+        http::header::CONTENT_TYPE,
+        HeaderValue::from_static("application/xml"),
+    );
+    headers
 }
 
 /// What is answered for a delete marker.
@@ -90,12 +104,7 @@ fn hidden(bucket: &Bucket, marker: &ObjectVersion, choice: VersionChoice) -> S3E
             "The specified method is not allowed against this resource.",
         ),
     };
-    let mut headers = HeaderMap::new();
-    headers.insert("x-amz-delete-marker", HeaderValue::from_static("true"));
-    headers.insert(
-        http::header::CONTENT_TYPE,
-        HeaderValue::from_static("application/xml"),
-    );
+    let mut headers = marked("true");
     let version = told(bucket, marker).and_then(|version| HeaderValue::try_from(version).ok());
     if let Some(version) = version {
         headers.insert(HeaderName::from_static("x-amz-version-id"), version);
