@@ -32,6 +32,7 @@ mod refused;
 mod relay;
 mod renewal;
 mod s3;
+mod s3_boto3;
 mod s3_clients;
 mod sandbox;
 mod soak;

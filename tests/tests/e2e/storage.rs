@@ -9,9 +9,14 @@ use serde_json::Value;
 use crate::role;
 
 pub(crate) fn element(market: &Supermarket) -> Running {
+    element_with(market, &[])
+}
+
+/// An Element that is started with further words.
+pub(crate) fn element_with(market: &Supermarket, words: &[&str]) -> Running {
     let create = ["token", "create", "--kind", "se", "--domain", "lab"];
     let token = market.cli(&create).ok().text();
-    let more = ["--controller", &market.ready.nodes];
+    let more = [&["--controller", &market.ready.nodes], words].concat();
     let element = role(market, ["element", "storage"], "se-1", &token, &more);
     market.wait_resource("se-1", "connected", |row| row["connected"] == true);
     element
