@@ -1,4 +1,4 @@
-//! DelegatedStorage of a process that is no client of a controller: a Host that moves
+//! Transfers of a process that is no client of a controller: a Host that moves
 //! the files of its calls with the rights of their callers.
 
 use std::{fmt, sync::Arc};

@@ -185,7 +185,6 @@ impl Element {
         }
         let named: HashSet<NodeId> = stripes.iter().flat_map(|plan| plan.hosts.clone()).collect();
         Ok(StripesAllocated {
-            transfer: None,
             version,
             epoch: 1,
             hosts: self.doors("put", version, named),
@@ -330,7 +329,6 @@ impl Element {
         let named = stripes.iter().flat_map(|stripe| &stripe.manifest.blocks);
         let named: HashSet<NodeId> = named.map(|block| block.host).collect();
         Ok(ObjectOpened {
-            transfer: None,
             hosts: self.doors("get", found.view.version, named),
             object: found.view,
             stripes,
@@ -451,7 +449,6 @@ impl Element {
                         etag: etag.clone(),
                     };
                 reply(&UploadViewed {
-                    transfer: None,
                     key: upload.key.clone(),
                     version: upload.version,
                     parts: upload.parts.iter().map(part).collect(),
