@@ -143,6 +143,8 @@ impl TestDisk {
                 let kept = inner.part_of(content.now.len());
                 content.now[..kept].to_vec()
             });
+            // What a power cut has left is on the disk.
+            content.durable = Some(content.now.clone());
         }
         inner.contents = contents;
     }

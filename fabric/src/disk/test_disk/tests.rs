@@ -97,3 +97,15 @@ fn one_that_is_read_only_changes_nothing() {
     }
     assert_eq!(disk.read(path).unwrap(), b"there");
 }
+
+#[test]
+fn what_a_power_cut_has_left_is_left_by_the_next_as_well() {
+    let disk = TestDisk::seeded(3);
+    let path = Path::new("/d/f");
+    disk.write(path, &[1; 1000], Secrecy::Open).unwrap();
+    disk.sync_folder(Path::new("/d")).unwrap();
+    disk.restart();
+    let left = disk.read(path).unwrap();
+    disk.restart();
+    assert_eq!(disk.read(path).unwrap(), left);
+}
