@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::super::machine::own_and_childrens_cpu;
+use super::{super::machine::own_and_childrens_cpu, HOSTS};
 use crate::{Supermarket, processes::Identity};
 
 /// CPU times from here on.
@@ -39,18 +39,15 @@ impl<'a> Cost<'a> {
 /// Of this program, of the Element, of its Hosts together.
 fn used(market: &Supermarket) -> [Duration; 3] {
     let of = |name: &str| Identity::of(market.role_pid(name)).map_or(Duration::ZERO, Identity::cpu);
-    let hosts = storage_hosts(market);
     [
         own_and_childrens_cpu(),
         of("se-1"),
-        hosts.iter().map(|name| of(name)).sum(),
+        storage_hosts().map(|name| of(&name)).sum(),
     ]
 }
 
-fn storage_hosts(market: &Supermarket) -> Vec<String> {
-    let mut names = market.role_names();
-    names.retain(|name| name.starts_with("storage-"));
-    names
+fn storage_hosts() -> impl Iterator<Item = String> {
+    (1..=HOSTS).map(|number| format!("storage-{number}"))
 }
 
 /// The most memory, in MiB, that the Element and one of its Hosts ever had.
@@ -58,9 +55,6 @@ pub(super) fn peaks(market: &Supermarket) -> (u64, u64) {
     let of = |name: &str| {
         Identity::of(market.role_pid(name)).map_or(0, Identity::resident_peak) / (1024 * 1024)
     };
-    let hosts = storage_hosts(market);
-    (
-        of("se-1"),
-        hosts.iter().map(|name| of(name)).max().unwrap_or_default(),
-    )
+    let hosts = storage_hosts().map(|name| of(&name)).max();
+    (of("se-1"), hosts.unwrap_or_default())
 }

@@ -32,8 +32,11 @@ impl Door {
             .with_secret_access_key(&key.secret)
             .with_bucket_name(bucket)
             .with_unsigned_payload(true)
-            .with_allow_http(true)
-            .with_client_options(ClientOptions::new().with_timeout(REQUEST_MAX))
+            .with_client_options(
+                ClientOptions::new()
+                    .with_allow_http(true)
+                    .with_timeout(REQUEST_MAX),
+            )
             .with_retry(RetryConfig {
                 max_retries: 0,
                 ..RetryConfig::default()
