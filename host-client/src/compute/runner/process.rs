@@ -225,10 +225,11 @@ impl Process {
         (end, [self.stdout, self.stderr])
     }
 
-    /// Until when the pipes are left alone: most parts of maps end before, and
-    /// their output is drained with their end.
-    pub(super) fn quiet_until(&self) -> Option<Instant> {
-        (self.linger >= QUIET_LINGER).then(|| self.started + self.linger)
+    /// Until when the pipes are left alone, if they still are at this moment:
+    /// most parts of maps end before, and their output is drained with their end.
+    pub(super) fn quiet_until(&self, now: Instant) -> Option<Instant> {
+        let until = self.started + self.linger;
+        (self.linger >= QUIET_LINGER && until > now).then_some(until)
     }
 }
 
@@ -382,5 +383,36 @@ const fn resource(limit: ProcessLimit) -> Resource {
         ProcessLimit::OpenFiles => Resource::Nofile,
         ProcessLimit::Processes => Resource::Nproc,
         ProcessLimit::CpuSeconds => Resource::Cpu,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pipes_that_are_left_alone_are_watched_from_the_moment_that_is_waited_for() {
+        let null = OwnedFd::from(std::fs::File::open("/dev/null").unwrap());
+        let of = |linger_us: u32| {
+            let start = Start {
+                arguments: vec!["/bin/true".into()],
+                linger_us,
+                stdin_ended: true,
+                ..Start::default()
+            };
+            Process::spawn(1, start, &null, &Setup::default()).unwrap()
+        };
+        let mut part = of(2_000);
+        let until = part.quiet_until(part.started).unwrap();
+        assert_eq!(until - part.started, Duration::from_millis(2));
+        let before = until.checked_sub(Duration::from_nanos(1)).unwrap();
+        assert_eq!(part.quiet_until(before), Some(until));
+        // Neither left alone nor waited for: a full pipe would hold for ever.
+        assert_eq!(part.quiet_until(until), None);
+        let mut call = of(300);
+        assert_eq!(call.quiet_until(call.started), None);
+        for process in [&mut part, &mut call] {
+            process.child.wait().unwrap();
+        }
     }
 }

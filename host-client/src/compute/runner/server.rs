@@ -169,6 +169,9 @@ impl Server {
     // === waiting ===
 
     fn poll(&self) -> Result<Events, RunnerError> {
+        // One moment for all: by two, pipes could be left alone as for a while,
+        // and the end of the while not be waited for.
+        let now = Instant::now();
         let mut fds = Vec::with_capacity(5);
         let mut socket = PollFlags::IN;
         if !self.outbox.is_empty() && self.lingering.is_none() {
@@ -177,10 +180,7 @@ impl Server {
         fds.push(PollFd::from_borrowed_fd(self.socket.as_fd(), socket));
         let mut places = [None; 4];
         if let Some(process) = &self.process {
-            let read = self.outbox.len() < OUTBOX_BYTES_MAX
-                && process
-                    .quiet_until()
-                    .is_none_or(|until| until <= Instant::now());
+            let read = self.outbox.len() < OUTBOX_BYTES_MAX && process.quiet_until(now).is_none();
             let pipes = [
                 Some((self.signals.as_fd(), PollFlags::IN)),
                 process
@@ -206,7 +206,7 @@ impl Server {
                 }
             }
         }
-        let timeout = self.timeout();
+        let timeout = self.timeout(now);
         match rustix::event::poll(&mut fds, timeout.as_ref()) {
             Ok(_) | Err(Errno::INTR) => {}
             Err(error) => return Err(failed("waiting")(error)),
@@ -222,15 +222,13 @@ impl Server {
         })
     }
 
-    fn timeout(&self) -> Option<Timespec> {
+    fn timeout(&self, now: Instant) -> Option<Timespec> {
         let process = self.process.as_ref()?;
         if self.unlooked {
             return Some(Timespec::default());
         }
         let linger = self.lingering.map(|since| since + process.linger);
-        let now = Instant::now();
-        let quiet = process.quiet_until().filter(|until| *until > now);
-        let at = [process.deadline, linger, quiet]
+        let at = [process.deadline, linger, process.quiet_until(now)]
             .into_iter()
             .flatten()
             .min()?;
