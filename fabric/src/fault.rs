@@ -12,10 +12,14 @@
 //!
 //! If `GRIDMART_FAULTS_WHILE` names a file, faults happen only while it exists.
 //! What is done is the first word: `kill` (SIGKILL, as `kill -9` does it),
-//! `enospc`, `erofs`, `eio`. At a place of the disk a second word bounds it to
-//! files of that name.
+//! `enospc`, `erofs`, `eio`, or `slow` (it takes two seconds, and succeeds). At a
+//! place of the disk a second word bounds it to files of that name.
 
 use std::{io, path::Path};
+
+/// How long what is `slow` takes: as a disk that is about to die.
+#[cfg(feature = "fault-points")]
+const SLOW: std::time::Duration = std::time::Duration::from_secs(2);
 
 macro_rules! points {
     ($($(#[doc = $doc:literal])+ $variant:ident = $name:literal;)+) => {
@@ -44,6 +48,10 @@ points! {
     DiskWrite = "disk.write";
     /// Before a file is made durable.
     DiskSync = "disk.sync";
+    /// Before what was written to an open file is made durable.
+    DiskFileSync = "disk.file.sync";
+    /// Before the names in a folder are made durable.
+    DiskFolderSync = "disk.folder.sync";
     /// A file has the place of another one; the folder does not know it durably.
     DiskRenamed = "disk.renamed";
     /// The controller's changes are made, and are not committed.
@@ -135,6 +143,10 @@ impl FaultPoint {
             "enospc" => Err(Errno::NOSPC.into()),
             "erofs" => Err(Errno::ROFS.into()),
             "kill" => die(),
+            "slow" => {
+                std::thread::sleep(SLOW);
+                Ok(())
+            }
             _ => Err(Errno::IO.into()),
         }
     }
@@ -191,6 +203,17 @@ mod tests {
         assert!(FaultPoint::DiskWrite.pass().is_ok());
         scenario.teardown();
         assert!(sync("journal").is_ok());
+    }
+
+    #[test]
+    fn what_is_slow_takes_its_time_and_succeeds() {
+        let scenario = fail::FailScenario::setup();
+        let point = FaultPoint::DiskFolderSync;
+        fail::cfg(point.name(), "return(slow)").unwrap();
+        let began = std::time::Instant::now();
+        assert!(point.pass_file(Path::new("/data")).is_ok());
+        assert!(began.elapsed() >= SLOW);
+        scenario.teardown();
     }
 
     #[test]

@@ -111,7 +111,7 @@ pub struct Usage {
 /// Runs a command to its end without looking at it meanwhile, and tells what
 /// it has used. Its stdin is empty.
 #[track_caller]
-pub(crate) fn measure(mut command: Command) -> (Run, Usage) {
+pub fn measure(mut command: Command) -> (Run, Usage) {
     let line = line_of(&command);
     // Files do not have to be emptied while it runs.
     let [stdout, stderr] =
@@ -197,6 +197,13 @@ impl Running {
             stdout,
             stderr,
         }
+    }
+
+    /// Writes to its stdin, as much as it takes in.
+    #[track_caller]
+    pub fn feed(&mut self, bytes: &[u8]) {
+        let stdin = self.stdin.as_mut().expect("its stdin is open");
+        stdin.write_all(bytes).expect("it reads its stdin");
     }
 
     /// Ends its stdin.

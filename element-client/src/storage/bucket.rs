@@ -72,7 +72,8 @@ impl RuledBucket {
         Ok(Self { bucket, rules })
     }
 
-    fn told(self, free: u64) -> Result<BucketTold, Problem> {
+    /// `short`: versions that miss blocks.
+    fn told(self, free: u64, short: u64) -> Result<BucketTold, Problem> {
         let Self { bucket, rules } = self;
         let info = AreaInfo::new(bucket.redundancy);
         let mut area = StorageArea::new(bucket.id, bucket.name.clone(), info)
@@ -90,11 +91,15 @@ impl RuledBucket {
             free_online_size: free,
             reserved_online_size: 0,
             number_of_files: bucket.objects,
+            number_of_short_files: (short > 0).then_some(short),
             extensions: gridmart_schemas::resource::Extensions::default(),
         });
         area.policy = AreaPolicy {
             quota: bucket.quota.bytes,
             max_num_files: bucket.quota.objects,
+            allow_degraded: Some(bucket.losses_allowed.min(bucket.redundancy.parity()))
+                .filter(|losses| *losses > 0)
+                .map(u64::from),
             ..AreaPolicy::default()
         };
         area.access = rules.access;
@@ -142,7 +147,7 @@ impl Se {
         let BucketList { name, after, limit } = incoming.read()?;
         let limit = limit.clamp(1, BUCKETS_MAX) as usize;
         let service = self.goods.service()?;
-        let (found, more) = service
+        let (found, short, more) = service
             .read(move |connection| {
                 let found = match name {
                     Some(name) => query::bucket_named(connection, &name)?
@@ -159,17 +164,21 @@ impl Se {
                 let ruled = found
                     .into_iter()
                     .map(|bucket| RuledBucket::of(connection, bucket));
-                Ok((ruled.collect::<Result<Vec<_>, _>>()?, more))
+                let ruled = ruled.collect::<Result<Vec<_>, _>>()?;
+                Ok((ruled, query::short_versions(connection)?, more))
             })
             .await?;
-        let told = found.into_iter().map(|bucket| self.told(bucket));
+        let told = found.into_iter().map(|ruled| {
+            let short = short.get(&ruled.bucket.id).copied().unwrap_or_default();
+            self.told(ruled, short)
+        });
         reply(&BucketsTold {
             buckets: told.collect::<Result<_, _>>()?,
             more,
         })
     }
 
-    fn told(&self, bucket: RuledBucket) -> Result<BucketTold, Problem> {
+    fn told(&self, bucket: RuledBucket, short: u64) -> Result<BucketTold, Problem> {
         let redundancy = bucket.bucket.redundancy;
         let raw: u64 = self
             .goods
@@ -181,7 +190,7 @@ impl Se {
             .fold(0, u64::saturating_add);
         let free =
             u128::from(raw) * u128::from(redundancy.data()) / u128::from(redundancy.blocks());
-        bucket.told(u64::try_from(free).unwrap_or(u64::MAX))
+        bucket.told(u64::try_from(free).unwrap_or(u64::MAX), short)
     }
 
     async fn bucket_make(&self, incoming: &Incoming) -> Result<Box<RawValue>, Problem> {
@@ -191,6 +200,7 @@ impl Se {
             redundancy,
             quota_bytes,
             quota_objects,
+            allow_degraded,
         } = incoming.read()?;
         let service = self.goods.service()?;
         let hosts = host_counts(&self.goods.pool.lock()).all;
@@ -201,6 +211,8 @@ impl Se {
             (redundancy, Some(why))
         };
         bearable(redundancy, hosts)?;
+        let losses = allow_degraded.unwrap_or(0);
+        borne(redundancy, losses)?;
         let bucket = BucketId::generate();
         let create = BucketCreate {
             bucket,
@@ -214,6 +226,10 @@ impl Se {
             },
         };
         service.commit(Change::BucketCreate(create)).await?;
+        if losses > 0 {
+            let change = Change::BucketLosses { bucket, losses };
+            service.commit(change).await?;
+        }
         reply(&BucketMade {
             bucket: self.shown(&service, bucket).await?,
             why,
@@ -221,9 +237,13 @@ impl Se {
     }
 
     async fn shown(&self, service: &Service, bucket: BucketId) -> Result<BucketTold, Problem> {
-        let read = service.read(move |connection| RuledBucket::read(connection, bucket));
-        let found = read.await?.ok_or_else(|| unknown(bucket))?;
-        self.told(found)
+        let read = service.read(move |connection| {
+            let found = RuledBucket::read(connection, bucket)?;
+            Ok((found, query::short_versions(connection)?))
+        });
+        let (found, short) = read.await?;
+        let found = found.ok_or_else(|| unknown(bucket))?;
+        self.told(found, short.get(&bucket).copied().unwrap_or_default())
     }
 
     async fn bucket_change(&self, incoming: &Incoming) -> Result<Box<RawValue>, Problem> {
@@ -232,6 +252,7 @@ impl Se {
             redundancy,
             quota_bytes,
             quota_objects,
+            allow_degraded,
             access,
         } = incoming.read()?;
         let service = self.goods.service()?;
@@ -245,6 +266,9 @@ impl Se {
         if wanted != present.redundancy {
             bearable(wanted, host_counts(&self.goods.pool.lock()).all)?;
         }
+        if let Some(losses) = allow_degraded {
+            borne(wanted, losses)?;
+        }
         if wanted != present.redundancy || quota != present.quota {
             let update = BucketUpdate {
                 bucket,
@@ -252,6 +276,10 @@ impl Se {
                 quota,
             };
             service.commit(Change::BucketUpdate(update)).await?;
+        }
+        if let Some(losses) = allow_degraded.filter(|losses| *losses != present.losses_allowed) {
+            let change = Change::BucketLosses { bucket, losses };
+            service.commit(change).await?;
         }
         if let Some(access) = access {
             let document = serde_json::to_string(&access)
@@ -285,6 +313,21 @@ fn bearable(redundancy: Redundancy, hosts: u32) -> Result<(), Problem> {
         format!(
             "{redundancy} needs {} Hosts, and the pool has {hosts}: add Hosts, or choose {fitting}.",
             redundancy.blocks()
+        ),
+    ))
+}
+
+/// Refuses to allow more losses than there may be.
+fn borne(redundancy: Redundancy, losses: u8) -> Result<(), Problem> {
+    let most = redundancy.parity();
+    if losses <= most {
+        return Ok(());
+    }
+    Err(Problem::new(
+        Code::InvalidRequest,
+        format!(
+            "What is put as {redundancy} bears the loss of {most} blocks: no more than that may \
+             be missing at first."
         ),
     ))
 }

@@ -64,6 +64,9 @@ impl ElementDocument for SeDocument {
         if let Some(delay) = config.repair_delay {
             self.configuration.repair_delay = Seconds::from_duration(delay);
         }
+        if let Some(rate) = config.repair_rate {
+            self.configuration.repair_rate = rate;
+        }
     }
 
     fn common_configuration(&self) -> &CommonConfiguration {

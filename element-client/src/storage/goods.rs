@@ -5,7 +5,7 @@ use std::{net::SocketAddr, sync::Arc, time::Instant};
 use futures_util::{FutureExt as _, future::BoxFuture};
 use gridmart_fabric::{
     door::{Request, Response},
-    identity::{NodeIdentity, PeerIdentity},
+    identity::{DoorName, NodeIdentity, PeerIdentity},
     stream::{Incoming, reply},
     ticket::VerifyingKeys,
 };
@@ -189,6 +189,10 @@ impl Goods for Storage {
 
     fn doors(&self) -> Vec<(&'static str, String)> {
         vec![("s3", self.s3.endpoint.clone())]
+    }
+
+    fn door_names(&self) -> Vec<DoorName> {
+        self.s3.names.clone()
     }
 
     fn describe(se: &Se) -> AnyElement {

@@ -6,6 +6,7 @@
 //! take memory beyond the bounds stated here.
 
 mod assembler;
+mod buffer;
 mod client;
 mod codec;
 mod format;
@@ -16,6 +17,7 @@ mod transfer;
 
 pub use self::{
     assembler::BlockAssembler,
+    buffer::StripeBuffer,
     client::{BlockAnswers, BlockClient, ClientLimits},
     codec::{CodecError, Rebuild, StripeCodec, codec_of},
     format::{BlockHeader, EncodedBlock, FormatError, Prefix, StripeIdentity, payload_bytes},

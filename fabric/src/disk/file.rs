@@ -3,6 +3,8 @@
 
 use std::{fs::File, io, os::unix::fs::FileExt as _, sync::Arc};
 
+use crate::fault::FaultPoint;
+
 /// An open file, shared by all who hold it.
 pub trait DiskFile: Send + Sync + std::fmt::Debug {
     /// Writes all bytes at this position. After an error some may be there.
@@ -41,6 +43,7 @@ impl DiskFile for File {
     }
 
     fn sync(&self) -> io::Result<()> {
+        FaultPoint::DiskFileSync.pass()?;
         self.sync_data()
     }
 }

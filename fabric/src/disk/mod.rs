@@ -119,6 +119,7 @@ impl Disk for RealDisk {
     }
 
     fn sync_folder(&self, path: &Path) -> io::Result<()> {
+        FaultPoint::DiskFolderSync.pass_file(path)?;
         File::open(path)?.sync_all()
     }
 

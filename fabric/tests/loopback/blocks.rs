@@ -303,7 +303,8 @@ async fn a_stripe_is_written_read_around_a_loss_and_deleted_on_one_connection() 
     let lost = blocks[1].prefix().header().id();
     let deleted = soon("a delete", client.delete(&[lost])).await.unwrap();
     assert_eq!(deleted.refused, []);
-    let roots = blocks.iter().map(|block| *block.prefix().root()).collect();
+    let roots = blocks.iter().map(|block| Some(*block.prefix().root()));
+    let roots = roots.collect();
     let (length, redundancy) = (identity.stripe_bytes, identity.redundancy);
     let known = KnownStripe::new(identity.stripe, redundancy, length, roots).unwrap();
     let mut reader = StripeReader::new(known, 0..length, &[]);

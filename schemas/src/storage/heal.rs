@@ -48,4 +48,8 @@ pub struct SignedHeal {
     pub certificate: HealCertificate,
     /// The same as a compact JWS (ES256, type `gridmart-heal+jwt`).
     pub signature: String,
+    /// The certificate of the key that signed, and what vouches for it but the
+    /// root, PEM; absent: an older Element signed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub chain: Option<String>,
 }

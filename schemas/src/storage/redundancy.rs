@@ -120,6 +120,12 @@ impl Redundancy {
         self.data + self.parity
     }
 
+    /// How many blocks of a stripe have to be there where so many losses are borne
+    /// from the beginning; never fewer than can be read.
+    pub const fn least(self, losses: u8) -> u8 {
+        self.data + self.parity.saturating_sub(losses)
+    }
+
     /// How small objects are kept, which are not worth cutting into pieces:
     /// whole, and bearing as many losses.
     #[must_use]
@@ -203,6 +209,8 @@ mod tests {
             assert_eq!(redundancy.to_string().parse(), Ok(redundancy));
             assert!(redundancy.blocks() <= 24);
             assert_eq!(redundancy.whole().parity(), redundancy.parity());
+            assert_eq!(redundancy.least(0), redundancy.blocks());
+            assert_eq!(redundancy.least(u8::MAX), redundancy.data());
             assert_eq!(redundancy.whole().data(), 1);
         }
     }

@@ -52,6 +52,7 @@ impl AccessSource for Http {
                 request_id,
                 application: _,
                 bucket,
+                database: _,
                 elements,
                 expires_in,
                 explanation: _,

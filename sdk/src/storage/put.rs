@@ -204,7 +204,7 @@ impl PutPlan {
             None => None,
         };
         let most = stripe_bytes_max(redundancy);
-        let first = source.fill(most, known.is_some()).await?;
+        let first = source.fill(most).await?;
         if known.is_none() && first.len() < most {
             let length = first.len() as u64;
             return self.put_whole(source, first, length).await;
@@ -246,7 +246,7 @@ pub(super) async fn write(
         let wanted = left.min(most);
         let data = if first.is_empty() {
             let bytes = usize::try_from(wanted).unwrap_or(usize::MAX);
-            source.fill(bytes, true).await?
+            source.fill(bytes).await?
         } else {
             std::mem::take(&mut first)
         };

@@ -2,17 +2,15 @@
 
 use std::{fmt, io, path::PathBuf};
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use futures_util::{Stream, StreamExt as _, stream::BoxStream};
+use gridmart_fabric::block::StripeBuffer;
 use tokio::{
     fs::File,
     io::{AsyncRead, AsyncReadExt as _, AsyncSeekExt as _},
 };
 
 use crate::error::Error;
-
-/// Memory for what comes grows from so many bytes on.
-const GROWTH_BYTES: usize = 64 * 1024;
 
 /// See the module.
 pub(super) enum Source {
@@ -45,13 +43,12 @@ impl Source {
         }
     }
 
-    /// The next bytes, as many as `most`; fewer only at the end. `expected`:
-    /// whether so many will come.
-    pub(super) async fn fill(&mut self, most: usize, expected: bool) -> Result<Bytes, Error> {
+    /// The next bytes, as many as `most`; fewer only at the end.
+    pub(super) async fn fill(&mut self, most: usize) -> Result<Bytes, Error> {
         let filled = match self {
             Self::Bytes(bytes) => return Ok(bytes.split_to(most.min(bytes.len()))),
-            Self::File(_, file) => fill_from(file, most, expected).await,
-            Self::Reader(reader) => fill_from(reader, most, expected).await,
+            Self::File(_, file) => fill_from(file, most).await,
+            Self::Reader(reader) => fill_from(reader, most).await,
             Self::Stream { pieces, left } => gather(pieces, left, most).await,
         };
         filled.map_err(|source| Error::Local {
@@ -90,22 +87,16 @@ impl Source {
     }
 }
 
-async fn fill_from(
-    reader: &mut (impl AsyncRead + Unpin),
-    most: usize,
-    expected: bool,
-) -> io::Result<Bytes> {
-    let mut filled = BytesMut::with_capacity(if expected { most } else { 0 });
-    while filled.len() < most {
-        if filled.capacity() == filled.len() {
-            filled.reserve(GROWTH_BYTES.max(filled.len()).min(most - filled.len()));
-        }
-        let left = (most - filled.len()) as u64;
-        if (&mut *reader).take(left).read_buf(&mut filled).await? == 0 {
-            break;
+async fn fill_from(reader: &mut (impl AsyncRead + Unpin), most: usize) -> io::Result<Bytes> {
+    let mut filled = StripeBuffer::new(most);
+    let mut at = 0;
+    while at < most {
+        match reader.read(&mut filled[at..]).await? {
+            0 => break,
+            read => at += read,
         }
     }
-    Ok(filled.freeze())
+    Ok(filled.freeze(at))
 }
 
 async fn gather(
@@ -113,8 +104,9 @@ async fn gather(
     left: &mut Bytes,
     most: usize,
 ) -> io::Result<Bytes> {
-    let mut filled = BytesMut::new();
-    while filled.len() < most {
+    let mut filled = StripeBuffer::new(most);
+    let mut at = 0;
+    while at < most {
         if left.is_empty() {
             match pieces.next().await.transpose()? {
                 Some(piece) => *left = piece,
@@ -122,13 +114,14 @@ async fn gather(
             }
             continue;
         }
-        let piece = left.split_to(left.len().min(most - filled.len()));
-        if filled.is_empty() && piece.len() == most {
+        let piece = left.split_to(left.len().min(most - at));
+        if at == 0 && piece.len() == most {
             return Ok(piece);
         }
-        filled.extend_from_slice(&piece);
+        filled[at..at + piece.len()].copy_from_slice(&piece);
+        at += piece.len();
     }
-    Ok(filled.freeze())
+    Ok(filled.freeze(at))
 }
 
 #[cfg(test)]
@@ -137,10 +130,10 @@ mod tests {
 
     use super::*;
 
-    async fn pieces(mut source: Source, most: usize, expected: bool) -> Vec<usize> {
+    async fn pieces(mut source: Source, most: usize) -> Vec<usize> {
         let mut lengths = Vec::new();
         loop {
-            let piece = source.fill(most, expected).await.unwrap();
+            let piece = source.fill(most).await.unwrap();
             let at: usize = lengths.iter().sum();
             assert!(
                 (at..)
@@ -184,7 +177,7 @@ mod tests {
             ];
             for source in sources {
                 let name = format!("{source:?}");
-                assert_eq!(pieces(source, most, most % 2 == 0).await, lengths, "{name}");
+                assert_eq!(pieces(source, most).await, lengths, "{name}");
             }
         }
     }

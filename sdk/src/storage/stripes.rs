@@ -213,6 +213,7 @@ async fn allocate(
         version,
         stripes: stripes.clone(),
         key: Some(target.key.clone()),
+        redundancy: Some(target.redundancy),
         transfer: target.moving.mark(),
     };
     let allocated = target
@@ -284,12 +285,14 @@ async fn store_once(
     ordinal: u64,
     data: &Bytes,
 ) -> Result<Stored, Problem> {
+    let least = usize::from(planned.plan.least());
     let StripePlan {
         stripe,
         redundancy,
         hosts: chosen,
+        least: _,
     } = planned.plan.clone();
-    if chosen.len() != usize::from(redundancy.blocks()) {
+    if !(least..=redundancy.blocks().into()).contains(&chosen.len()) {
         return Err(odd("a stripe has more or fewer Hosts than blocks"));
     }
     let identity = StripeIdentity {
@@ -304,7 +307,7 @@ async fn store_once(
     let blocks = encode_stripe(identity, vec![data.clone()]).await?;
     let doors = Doors::new(&target.plane.hosts, &planned.doors);
     let replace = |_, used| replacement(target, planned, &doors, used);
-    let stored = store_stripe(&doors, blocks, chosen, replace).await;
+    let stored = store_stripe(&doors, blocks, (chosen, least), replace).await;
     let blocks = stored.map_err(|(_, problem)| problem)?;
     Ok(Stored {
         manifest: StripeManifest {
@@ -335,6 +338,7 @@ async fn replacement(
         version: planned.version,
         stripe_bytes: planned.bytes,
         used: used.clone(),
+        redundancy: Some(target.redundancy),
         transfer: target.moving.mark(),
     };
     // Once: if it fails, the whole stripe is planned anew.

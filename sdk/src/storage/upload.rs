@@ -226,7 +226,7 @@ impl Upload {
         let mut ended = false;
         while left > 0 && !ended {
             let data = if first.is_empty() {
-                source.fill(most, false).await?
+                source.fill(most).await?
             } else {
                 std::mem::take(&mut first)
             };

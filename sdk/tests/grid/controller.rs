@@ -174,6 +174,7 @@ impl Controller {
             request_id: RequestId::generate(),
             application: Some(self.application.lock().clone()),
             bucket: None,
+            database: None,
             elements: self.elements.lock().clone(),
             expires_in: self.expires_in.load(Ordering::SeqCst),
             explanation: Explanation {

@@ -9,7 +9,7 @@ use gridmart_schemas::{
     id::{BlockId, StripeId},
 };
 use gridmart_sdk::{Client, Storage};
-use rand::{RngExt as _, rngs::StdRng};
+use rand::{rngs::StdRng, seq::SliceRandom as _};
 use rusqlite::{Connection, OpenFlags};
 use uuid::Uuid;
 
@@ -17,6 +17,7 @@ use super::{
     BUCKETS, HOSTS,
     ledger::Ledger,
     load::{judge, judge_listing, missing_is_none},
+    operator::wait_emptied,
     roles,
 };
 use crate::{
@@ -48,6 +49,7 @@ pub(super) fn make_buckets(market: &Supermarket) {
                 redundancy: Some(redundancy.parse().expect("a redundancy")),
                 quota_bytes: None,
                 quota_objects: None,
+                allow_degraded: None,
             };
             let made = client.storage().bucket_create(&wanted).await;
             made.unwrap_or_else(|error| panic!("bucket {name}: {error}"));
@@ -69,6 +71,10 @@ fn wait_ready(market: &Supermarket) {
 /// Waits until everything serves, and nothing is to be made anew.
 pub(super) fn settle(market: &Supermarket) {
     wait_ready(market);
+    wait_healed(market);
+}
+
+fn wait_healed(market: &Supermarket) {
     wait_for(HEALED_MAX, "nothing is lost", || {
         let shown = market.cli(&["--json", "show", "se-1"]);
         if shown.code != 0 {
@@ -82,18 +88,44 @@ pub(super) fn settle(market: &Supermarket) {
     });
 }
 
-/// Reads everything, with two Hosts halted.
+/// Two Hosts are gone for good: everything is there at once, then it is made
+/// whole on the others, and is there with two more away. They do come back in
+/// the end, with what they had.
 pub(super) fn compare(market: &Supermarket, ledger: &Ledger, mut dice: StdRng) {
-    let first = dice.random_range(1..=HOSTS);
-    let second = (first + dice.random_range(1..HOSTS) - 1) % HOSTS + 1;
-    let halted = [first, second].map(|number| format!("storage-{number}"));
+    let mut numbers: Vec<u32> = (1..=HOSTS).collect();
+    numbers.shuffle(&mut dice);
+    let names: Vec<String> = numbers
+        .into_iter()
+        .map(|number| format!("storage-{number}"))
+        .collect();
+    let (dead, others) = names.split_at(2);
+    run(async {
+        let client: Client = market.client();
+        compare_listings(&client.storage(), ledger).await;
+        client.close().await;
+    });
+    halt(market, dead);
+    read_all(market, ledger, dead);
+    wait_emptied(market, dead, HEALED_MAX);
+    wait_healed(market);
+    halt(market, &others[..2]);
+    read_all(market, ledger, &others[..2]);
+    for host in &names[..4] {
+        market.thaw(host);
+    }
+}
+
+fn halt(market: &Supermarket, hosts: &[String]) {
+    for host in hosts {
+        market.freeze(host);
+    }
+}
+
+/// Reads everything that was ever put, once.
+fn read_all(market: &Supermarket, ledger: &Ledger, halted: &[String]) {
     run(async {
         let client: Client = market.client();
         let storage = client.storage();
-        compare_listings(&storage, ledger).await;
-        for host in &halted {
-            market.freeze(host);
-        }
         for name in ledger.names() {
             let getting = storage.get(&name.0, &name.1).bytes();
             match tokio::time::timeout(GET_MAX, getting)
@@ -106,9 +138,6 @@ pub(super) fn compare(market: &Supermarket, ledger: &Ledger, mut dice: StdRng) {
                 )),
                 Err(_) => ledger.broken(format!("reading {name:?} hangs")),
             }
-        }
-        for host in &halted {
-            market.thaw(host);
         }
         client.close().await;
     });

@@ -166,6 +166,14 @@ pub(super) fn judge_listing(
     }
 }
 
+/// Whether it may be for a fault that is inflicted.
+pub(super) fn is_fault(error: &Error) -> bool {
+    match error.code() {
+        Some(code) => CODES.contains(&code),
+        None => matches!(error, Error::Unreachable { .. }),
+    }
+}
+
 async fn bounded<T>(
     ledger: &Ledger,
     what: &str,
@@ -180,11 +188,7 @@ async fn bounded<T>(
             let code = error.code();
             let named = code.map_or("nobody there", |code| code.as_str());
             ledger.count(format!("{what}: {named}"));
-            let is_fault = match code {
-                Some(code) => CODES.contains(&code),
-                None => matches!(error, Error::Unreachable { .. }),
-            };
-            if !is_fault {
+            if !is_fault(error) {
                 ledger.broken(format!("{what} of {name:?}: {named}: {error}"));
             }
             tokio::time::sleep(REFUSED_PAUSE).await;

@@ -1,12 +1,14 @@
 //! Bad weather over objects: programs put, get, delete and list through the SDK
 //! while the controller, the Storage Element and its Hosts are killed and
-//! halted under a seed, and a ledger of what was acknowledged.
+//! halted under a seed, while an operator drains Hosts and thinks better of it,
+//! and a ledger of what was acknowledged.
 //!
 //! What is checked while it lasts: whatever is read is whole, and something that
-//! may be there; nothing hangs. What is checked when it is calm again: every
-//! acknowledged object is there and right, with any two Hosts halted; deleted
-//! ones stay deleted; each Host has the blocks that the metadata say, each of
-//! them whole, and no other.
+//! may be there; nothing hangs. What is checked when it is calm again: two Hosts
+//! go for good, and every acknowledged object is there and right at once; all of
+//! them are made whole on the others, and are there with any two more halted;
+//! deleted ones stay deleted; each Host has the blocks that the metadata say,
+//! each of them whole, and no other.
 //!
 //! The seed fixes the order, the kinds and the lengths of the faults and what is
 //! put; what a fault hits is up to the machine. Dead roles are started again by
@@ -17,6 +19,7 @@ mod content;
 mod fault;
 mod ledger;
 mod load;
+mod operator;
 
 use std::{
     sync::atomic::{AtomicBool, Ordering},
@@ -32,8 +35,11 @@ use crate::{
     supermarket::Supermarket,
 };
 
-/// Storage Hosts.
-const HOSTS: u32 = 7;
+/// Storage Hosts: as many as objects need when some were drained and two have
+/// died.
+const HOSTS: u32 = 10;
+/// Hosts that may be drained to the end.
+const GONE_MAX: usize = 2;
 /// Programs that put and get at the same time.
 const LANES: u64 = 3;
 /// The buckets, and how they are kept: two Hosts may be lost of either.
@@ -65,9 +71,12 @@ pub fn run(plan: Plan) {
             let (market, ledger, over) = (&market, &ledger, &over);
             scope.spawn(move || load::go_on(market, ledger, over, lane, dice));
         }
+        let dice = dice(plan.seed, 120);
+        scope.spawn(|| operator::go_on(&market, &ledger, &over, dice));
         fault::inflict(&market, &ledger, plan);
     });
     calm::settle(&market);
+    operator::settle(&market);
     calm::compare(&market, &ledger, dice(plan.seed, 130));
     market.stop();
     // Started anew, with everything as it is left, it collects what is nobody's.

@@ -119,6 +119,7 @@ fn blocks_in_a_bucket_outlive_their_host_and_what_is_refused_is_told() {
             redundancy: Some("replica(1)".parse().unwrap()),
             quota_bytes: None,
             quota_objects: None,
+            allow_degraded: None,
         };
         while let Err(error) = storage.bucket_create(&wanted).await {
             assert!(error.retryable(), "{error}");

@@ -360,11 +360,20 @@ fn grants_go_on_while_the_journal_of_leases_cannot_be_written() {
 }
 
 #[test]
-fn each_fault_point_has_a_test_here() {
-    let here = include_str!("faults.rs");
+fn each_fault_point_has_a_test() {
+    // The disk of blocks that is slow is among the bad days of storage.
+    let here = [
+        include_str!("faults.rs"),
+        include_str!("storage_days/hosts.rs"),
+    ]
+    .concat();
     for point in FaultPoint::ALL {
         let name = point.name();
-        let armed = [format!("\"{name}\""), format!("\"{name}=")];
+        let armed = [
+            format!("\"{name}\""),
+            format!("\"{name}="),
+            format!(";{name}="),
+        ];
         assert!(armed.iter().any(|text| here.contains(text)), "{name}");
     }
 }

@@ -38,6 +38,7 @@ pub(crate) async fn bucket(storage: &Storage, name: &str, redundancy: Option<&st
         redundancy: redundancy.map(|text| text.parse().unwrap()),
         quota_bytes: None,
         quota_objects: None,
+        allow_degraded: None,
     };
     // The Element begins its log once its Hosts have come.
     for _ in 0..100 {

@@ -4,18 +4,22 @@ use std::{fs, path::Path, process::Command};
 
 use gridmart_tests::{LONG, Run, Running, Supermarket, wait_for};
 use nix::sys::signal::Signal;
+use object_store::{
+    ClientOptions, RetryConfig,
+    aws::{AmazonS3, AmazonS3Builder},
+};
 use serde_json::Value;
 
 use crate::{
     person,
-    storage::{element, host},
+    storage::{element, element_with, host},
 };
 
 /// Larger than what `awscli` puts as a whole: it is put in parts.
 const LARGE_BYTES: usize = 20 * 1024 * 1024;
 
 /// An access key, as `gridmart key create --json` gives it.
-pub(super) struct Key(Value);
+pub(crate) struct Key(Value);
 
 impl Key {
     pub(super) fn create(market: &Supermarket, token: &str) -> Self {
@@ -38,6 +42,11 @@ impl Key {
 
     /// Runs `aws` with this key.
     pub(super) fn aws(&self, words: &[&str]) -> Run {
+        Running::start(self.aws_command(words), Some(Vec::new())).wait()
+    }
+
+    /// A command of `aws` with this key.
+    pub(super) fn aws_command(&self, words: &[&str]) -> Command {
         let mut command = Command::new("aws");
         command
             .args(words)
@@ -49,7 +58,28 @@ impl Key {
             .env("AWS_CONFIG_FILE", "/dev/null")
             .env("AWS_EC2_METADATA_DISABLED", "true")
             .env("AWS_MAX_ATTEMPTS", "1");
-        Running::start(command, Some(Vec::new())).wait()
+        command
+    }
+
+    /// A program's way to the objects of a bucket, which asks once.
+    pub(super) fn store(&self, bucket: &str) -> AmazonS3 {
+        AmazonS3Builder::new()
+            .with_endpoint(self.text("endpoint"))
+            .with_region(self.text("region"))
+            .with_access_key_id(self.id())
+            .with_secret_access_key(self.text("secret"))
+            .with_bucket_name(bucket)
+            .with_client_options(
+                ClientOptions::new()
+                    .with_allow_http(true)
+                    .with_timeout(LONG),
+            )
+            .with_retry(RetryConfig {
+                max_retries: 0,
+                ..RetryConfig::default()
+            })
+            .build()
+            .unwrap()
     }
 }
 
@@ -122,6 +152,80 @@ fn buckets_and_objects_are_used_through_awscli() {
         .ok();
     assert!(same(&large, &again));
     for role in [first, se] {
+        role.signal(Signal::SIGTERM);
+        role.wait().ok();
+    }
+    market.stop();
+}
+
+/// Asks for something at the S3 door's address, believing the grid's authority
+/// alone; whether its certificate is good for that name.
+fn is_trusted(market: &Supermarket, url: &str) -> Result<(), String> {
+    let mut command = Command::new("curl");
+    command
+        .args(["--silent", "--show-error", "--output", "/dev/null"])
+        .arg("--cacert")
+        .arg(market.ca())
+        .arg(url);
+    let run = Running::start(command, None).wait();
+    (run.code == 0).then_some(()).ok_or(run.stderr)
+}
+
+#[test]
+fn the_door_over_tls_is_trusted_by_its_names() {
+    let market = Supermarket::builder().hosts(1).start();
+    // Not on this machine's own address alone: with TLS.
+    let se = element_with(&market, &["--s3-listen", "0.0.0.0:0"]);
+    let shost = host(&market, "shost-1", "rack=r1");
+    let mut key = None;
+    wait_for(LONG, "the Element gives out a key", || {
+        let run = market.cli(&["key", "create", "--json"]);
+        if run.code != 0 {
+            return Err(run.stderr);
+        }
+        key = Some(Key(run.json()));
+        Ok(())
+    });
+    let key = key.unwrap();
+    let endpoint = key.text("endpoint").to_owned();
+    assert!(endpoint.starts_with("https://127.0.0.1:"), "{endpoint}");
+    wait_for(LONG, "the certificate names its address", || {
+        is_trusted(&market, &endpoint)
+    });
+    let ca = market.ca();
+    let aws = |words: &[&str]| key.aws(&[words, &["--ca-bundle", ca.to_str().unwrap()]].concat());
+    wait_for(LONG, "a bucket is made", || {
+        let run = aws(&["s3", "mb", "s3://shelf"]);
+        (run.code == 0).then_some(()).ok_or(run.stderr)
+    });
+    let small = market.scratch().join("small");
+    fs::write(&small, "hello").unwrap();
+    aws(&["s3", "cp", small.to_str().unwrap(), "s3://shelf/small"]).ok();
+    assert_eq!(
+        aws(&["s3", "cp", "s3://shelf/small", "-"]).ok().text(),
+        "hello"
+    );
+    // It is not good for what it is not called.
+    let port = endpoint.rsplit_once(':').unwrap().1;
+    let named = format!("https://localhost:{port}");
+    assert!(is_trusted(&market, &named).is_err());
+
+    // It is called otherwise from now on, at the same port.
+    let door = market.role_address("se-1", "door");
+    se.signal(Signal::SIGTERM);
+    se.wait().ok();
+    let mut command = market.command(&["element", "storage"]);
+    command
+        .args(["--name", "se-1", "--controller", &market.ready.nodes])
+        .args(["--listen", &door, "--advertise", "localhost"])
+        .args(["--s3-listen", "0.0.0.0:0"])
+        .arg("--data-dir")
+        .arg(market.folder().join("se-1"));
+    let again = Running::start(command, None);
+    wait_for(LONG, "the certificate names it", || {
+        is_trusted(&market, &named)
+    });
+    for role in [shost, again] {
         role.signal(Signal::SIGTERM);
         role.wait().ok();
     }

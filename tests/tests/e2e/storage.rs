@@ -23,10 +23,15 @@ pub(crate) fn element_with(market: &Supermarket, words: &[&str]) -> Running {
 }
 
 pub(crate) fn host(market: &Supermarket, name: &str, rack: &str) -> Running {
+    host_of(market, name, &["--failure-label", rack])
+}
+
+/// A Host that is started with further words.
+pub(crate) fn host_of(market: &Supermarket, name: &str, words: &[&str]) -> Running {
     let create = ["token", "create", "--kind", "shost", "--element", "se-1"];
     let token = market.cli(&create).ok().text();
     let door = market.role_address("se-1", "door");
-    let more = ["--element", &door, "--failure-label", rack];
+    let more = [&["--element", &door], words].concat();
     let host = role(market, ["host", "storage"], name, &token, &more);
     market.wait_resource(name, "connected", |row| row["connected"] == true);
     host

@@ -27,7 +27,7 @@ fn market() -> Supermarket {
 }
 
 /// A key, once the Element gives them out.
-fn key(market: &Supermarket, token: &str) -> Key {
+pub(crate) fn key(market: &Supermarket, token: &str) -> Key {
     wait_for(LONG, "the Element gives out keys", || {
         let run = market.cli_as(token, &["key", "list", "--element", "se-1"]);
         (run.code == 0).then_some(()).ok_or(run.stderr)
@@ -57,7 +57,7 @@ fn listed_as(market: &Supermarket, token: &str, more: &[&str]) -> Vec<Value> {
     rows.and_then(Value::as_array).cloned().unwrap_or_default()
 }
 
-fn listed(market: &Supermarket, more: &[&str]) -> Vec<Value> {
+pub(crate) fn listed(market: &Supermarket, more: &[&str]) -> Vec<Value> {
     let mut words = vec!["--json", "transfers"];
     words.extend(more);
     let listed: Value = market.cli(&words).ok().json();
@@ -66,7 +66,7 @@ fn listed(market: &Supermarket, more: &[&str]) -> Vec<Value> {
 }
 
 /// Waits for a transfer of this key that has moved something.
-fn moving(market: &Supermarket, key: &str) -> Value {
+pub(crate) fn moving(market: &Supermarket, key: &str) -> Value {
     wait_for(LONG, "the transfer is under way", || {
         let rows = listed(market, &[]);
         let row = rows.iter().find(|row| row["key"] == key);
@@ -93,7 +93,7 @@ fn wait_serving(market: &Supermarket, name: &str, state: &str) {
 }
 
 /// Blocks that have files of their own, on all Hosts.
-fn block_files(market: &Supermarket) -> usize {
+pub(crate) fn block_files(market: &Supermarket) -> usize {
     (1..=3)
         .map(|at| files(&market.folder().join(format!("storage-{at}/volume/blocks"))))
         .sum()

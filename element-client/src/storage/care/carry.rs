@@ -21,7 +21,7 @@ use crate::storage::{
     data::Damage,
     layout::{applied, set_applied, stored_on},
     metadata::{Change, LayoutStripe, query},
-    placement::{Move, PlanLimits, StoredBlock, drain, rebalance},
+    placement::{Move, PlanLimits, StoredBlock, drain, is_to_give, rebalance},
     service::Service,
 };
 
@@ -110,8 +110,8 @@ async fn step(se: &Arc<Se>, service: &Arc<Service>, left: &mut Left) -> Result<S
         set_applied(service, &layout).await?;
         return Ok(Step::Moved);
     }
-    let moved = rebalance_some(service, &mut pace, left).await?;
-    if moved == 0 {
+    let planned = rebalance_some(service, &mut pace, left).await?;
+    if planned == 0 {
         layout.rebalance = false;
         set_applied(service, &layout).await?;
         tracing::info!("the Hosts are balanced");
@@ -150,31 +150,35 @@ async fn drain_some(
     })
 }
 
-/// One round; gives how many blocks were moved.
+/// One round; gives how many blocks were to be moved.
 async fn rebalance_some(
     service: &Arc<Service>,
     pace: &mut Pace,
     left: &mut Left,
 ) -> Result<usize, Problem> {
-    let candidates = service.data().hosts.candidates();
-    for host in candidates.iter().map(|candidate| candidate.host) {
+    let mut candidates = service.data().hosts.candidates();
+    let hosts: Vec<NodeId> = candidates.iter().map(|candidate| candidate.host).collect();
+    let (mut planned, mut limits) = (0, ROUND);
+    for host in hosts {
         let mut after = Some(0);
-        while let Some(from) = after {
+        while let Some(from) = after
+            && is_to_give(&candidates, host)
+            && limits.moves > 0
+        {
             let (stored_here, next) = stored_on(service, host, from, PAGE).await?;
             after = next;
             let blocks: Vec<StoredBlock> = stored_here
                 .iter()
                 .map(|(stored, _)| stored.clone())
                 .collect();
-            let plan = rebalance(&candidates, &blocks, ROUND);
-            if !plan.moves.is_empty() {
-                return Ok(carry_all(service, &stored_here, &plan.moves, pace, left)
-                    .await
-                    .max(1));
-            }
+            let plan = rebalance(&candidates, &blocks, limits);
+            carry_all(service, &stored_here, &plan.moves, pace, left).await;
+            plan.shift(&mut candidates);
+            limits = limits.less(&plan);
+            planned += plan.moves.len();
         }
     }
-    Ok(0)
+    Ok(planned)
 }
 
 async fn carry_all(

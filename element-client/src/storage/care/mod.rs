@@ -8,18 +8,15 @@ mod damage;
 pub(super) mod repair;
 mod roster;
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 pub(super) use self::collect::Collection;
-use super::{Se, service::Service};
-
-/// How often it is looked whether the metadata can be used.
-const LOOK_PAUSE: Duration = Duration::from_millis(200);
+use super::Se;
 
 /// Takes care until the Element ends.
 pub(super) async fn keep(se: Arc<Se>) {
     let caring = async {
-        let service = begun(&se).await;
+        let service = se.goods.log.assured().await;
         let damaged = service.take_damaged();
         tokio::join!(
             Box::pin(roster::keep(&se, &service)),
@@ -31,13 +28,4 @@ pub(super) async fn keep(se: Arc<Se>) {
         );
     };
     se.stop.run_until_cancelled(caring).await;
-}
-
-async fn begun(se: &Arc<Se>) -> Arc<Service> {
-    loop {
-        if let Ok(service) = se.goods.service() {
-            return service;
-        }
-        tokio::time::sleep(LOOK_PAUSE).await;
-    }
 }

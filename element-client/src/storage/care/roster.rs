@@ -46,8 +46,9 @@ async fn welcome(service: &Service) -> Result<(), Problem> {
 /// Lets those Hosts get blocks that the metadata know, and no others.
 pub(super) async fn known_take_over(service: &Service) -> Result<Vec<HostRow>, Problem> {
     let rows = service.read(query::hosts).await?;
-    let present = rows.iter().filter(|row| row.removed.is_none());
-    let known = present.map(|row| row.host).collect();
-    service.data().hosts.set_known(known);
+    let (removed, known): (Vec<&HostRow>, Vec<_>) =
+        rows.iter().partition(|row| row.removed.is_some());
+    let ids = |rows: Vec<&HostRow>| rows.into_iter().map(|row| row.host).collect();
+    service.data().hosts.set_known(ids(known), ids(removed));
     Ok(rows)
 }

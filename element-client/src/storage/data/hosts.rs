@@ -37,6 +37,8 @@ pub(crate) struct Hosts {
     tls: ClientTls,
     /// Those that the metadata know: only they get blocks.
     known: RwLock<HashSet<NodeId>>,
+    /// Those that were removed from the metadata: they may keep blocks still.
+    removed: RwLock<HashSet<NodeId>>,
     /// Those that are drained: they get none.
     leaving: RwLock<HashSet<NodeId>>,
     ways: Mutex<HashMap<NodeId, Way>>,
@@ -56,14 +58,17 @@ impl Hosts {
             pool,
             tls,
             known: RwLock::default(),
+            removed: RwLock::default(),
             leaving: RwLock::default(),
             ways: Mutex::default(),
         }
     }
 
-    /// Takes over which Hosts the metadata know.
-    pub(crate) fn set_known(&self, known: HashSet<NodeId>) {
+    /// Takes over which Hosts the metadata know, and which of them they have
+    /// removed.
+    pub(crate) fn set_known(&self, known: HashSet<NodeId>, removed: HashSet<NodeId>) {
         *self.known.write() = known;
+        *self.removed.write() = removed;
     }
 
     /// Takes over which Hosts are drained.
@@ -101,10 +106,10 @@ impl Hosts {
             .is_some_and(|host| host.readable().is_some())
     }
 
-    /// The Hosts that the metadata know and that can be read now: their present
-    /// start, and how many damaged blocks they tell of.
+    /// The Hosts that the metadata know or have removed, and that can be read
+    /// now: their present start, and how many damaged blocks they tell of.
     pub(crate) fn told(&self) -> Vec<(NodeId, Incarnation, u64)> {
-        let known = self.known.read();
+        let (known, removed) = (self.known.read(), self.removed.read());
         let pool = self.pool.lock();
         let told = pool.hosts().filter_map(|(id, host)| {
             let state = host.readable()?;
@@ -114,7 +119,8 @@ impl Hosts {
                 state.damaged_block_count.unwrap_or(0),
             ))
         });
-        told.filter(|(id, ..)| known.contains(id)).collect()
+        told.filter(|(id, ..)| known.contains(id) || removed.contains(id))
+            .collect()
     }
 
     /// Deletes blocks; those that a Host could not delete are left to the

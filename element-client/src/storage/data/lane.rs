@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use gridmart_fabric::block::{BlockClient, EncodedBlock};
+use gridmart_fabric::block::{BlockClient, EncodedBlock, SMALL_BYTES_MAX};
 use gridmart_schemas::{
     problem::{Code, Problem},
     wire::block::{BLOCKS_MAX, BlockStored},
@@ -12,6 +12,9 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
 /// Requests with blocks at a time: as many as the Host serves its Element.
 pub(super) const REQUESTS_MAX: usize = 4;
+/// Places that a request of small blocks takes: while some are on their way, those
+/// that come are better sent together than one by one.
+const SMALL_PLACES: u32 = 2;
 /// Blocks that may wait.
 const QUEUE_MAX: usize = 1024;
 /// Bytes of a request, if it has more than one block: two large ones.
@@ -57,11 +60,16 @@ async fn run(client: BlockClient, mut queue: mpsc::Receiver<Put>) {
             None => queue.recv().await,
         };
         let Some(first) = next else { return };
+        let mut bytes = encoded_bytes(&first);
+        let wanted = if bytes <= SMALL_BYTES_MAX {
+            SMALL_PLACES
+        } else {
+            1
+        };
         // The place first: what comes while all are taken goes together.
-        let Ok(place) = Arc::clone(&places).acquire_owned().await else {
+        let Ok(place) = Arc::clone(&places).acquire_many_owned(wanted).await else {
             return;
         };
-        let mut bytes = encoded_bytes(&first);
         let mut batch = vec![first];
         while batch.len() < BLOCKS_MAX
             && let Ok(put) = queue.try_recv()

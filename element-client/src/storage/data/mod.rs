@@ -41,6 +41,8 @@ pub(crate) struct DataTarget {
     pub(crate) version: VersionId,
     /// The bucket's.
     pub(crate) redundancy: Redundancy,
+    /// Blocks of a stripe that may be missing, as the bucket allows.
+    pub(crate) losses: u8,
 }
 
 /// A block that a reader has found missing or damaged.

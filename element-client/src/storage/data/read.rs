@@ -57,6 +57,13 @@ impl DataReader {
         }
     }
 
+    /// The same, which need not ask where these stripes are: in order, the first of
+    /// them holds the beginning of the range or comes before it.
+    pub(crate) fn knowing(mut self, stripes: Vec<StripeView>) -> Self {
+        self.stripes = stripes.into_iter().map(Arc::new).collect();
+        self
+    }
+
     /// The next bytes; `None` after the last. After an error nothing more comes.
     pub(crate) async fn next(&mut self) -> Option<Result<Bytes, Problem>> {
         loop {

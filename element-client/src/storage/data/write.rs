@@ -17,7 +17,7 @@ use tokio::task::JoinHandle;
 use super::{BUDGET_UNIT, DataPlane, DataTarget, STORING_BYTES_MAX};
 use crate::storage::{
     metadata::{PlacedBlock, Stripe},
-    placement::{choose, choose_for_repair},
+    placement::{choose_for_repair, choose_least},
 };
 
 /// Stripes of one writer that are on their way at a time.
@@ -92,8 +92,9 @@ impl DataWriter {
         self.buffered = 0;
         self.ordinal += 1;
         let plane = Arc::clone(&self.plane);
+        let least = identity.redundancy.least(self.target.losses);
         self.storing
-            .push(tokio::spawn(store(plane, identity, pieces)));
+            .push(tokio::spawn(store(plane, identity, least, pieces)));
         Ok(())
     }
 
@@ -154,6 +155,7 @@ impl DataPlane {
 async fn store(
     plane: Arc<DataPlane>,
     identity: StripeIdentity,
+    least: u8,
     pieces: Vec<Bytes>,
 ) -> Result<Stripe, Problem> {
     let bytes = usize::try_from(identity.stripe_bytes).unwrap_or(STORING_BYTES_MAX);
@@ -162,9 +164,9 @@ async fn store(
     let _place = acquired.map_err(|_| Problem::new(Code::Unavailable, "The Element is ending."))?;
     let payload = payload_bytes(identity.redundancy, identity.stripe_bytes).unwrap_or(bytes);
     let encoded = (payload + PREFIX_BYTES_MAX) as u64;
-    let chosen = choose(
+    let chosen = choose_least(
         &plane.hosts.candidates(),
-        identity.redundancy.blocks().into(),
+        (identity.redundancy.blocks().into(), least.into()),
         encoded,
         rand::random(),
     )?;
@@ -181,7 +183,7 @@ async fn store(
         payload_length: payload as u64,
         blocks: stored.into_iter().map(PlacedBlock::from).collect(),
     };
-    match store_stripe(&*plane.hosts, blocks, chosen, replace).await {
+    match store_stripe(&*plane.hosts, blocks, (chosen, least.into()), replace).await {
         Ok(stored) => Ok(stripe(stored)),
         Err((stored, problem)) => {
             plane.discard(&[stripe(stored)]).await;

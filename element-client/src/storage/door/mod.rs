@@ -6,6 +6,7 @@
 
 mod grant;
 mod moving;
+mod policy;
 mod read;
 mod upload;
 mod write;

@@ -21,8 +21,9 @@ use crate::storage::{
     data::{Damage, DataReader, DataTarget, DataWriter},
     metadata::{
         Applied, Change, Condition, LayoutStripe, ListingRequest, ObjectKey, ObjectPut,
-        ObjectVersion, Page, VersionChoice, query,
+        ObjectVersion, Page, VersionChoice, is_own_header, query,
     },
+    s3::is_encrypted,
     service::Service,
     transfers::{Cargo, Running},
 };
@@ -54,9 +55,17 @@ impl StorageStream {
             } else {
                 query::layout(connection, &object, from..object.size, limit)?.stripes
             };
-            Ok(Some((object, layout)))
+            let missing = if limit == 0 {
+                Some(query::blocks_missing(connection, &object)?)
+            } else {
+                None
+            };
+            Ok(Some((object, layout, missing)))
         });
-        let (object, layout) = read.await?.ok_or_else(|| absent(&key))?;
+        let (object, layout, missing) = read.await?.ok_or_else(|| absent(&key))?;
+        if limit > 0 {
+            readable(&object)?;
+        }
         let mut payloads: BTreeMap<NodeId, u64> = BTreeMap::new();
         for stripe in &layout {
             for block in &stripe.blocks {
@@ -85,7 +94,10 @@ impl StorageStream {
         }
         Ok(ObjectOpened {
             transfer: mark,
-            object: view_of(object),
+            object: ObjectView {
+                blocks_missing: missing,
+                ..view_of(object)
+            },
             stripes: layout.iter().map(LayoutStripe::view).collect(),
             hosts,
         })
@@ -150,11 +162,14 @@ impl StorageStream {
             query::object_version(connection, from_bucket, &read_key, VersionChoice::Current)
         });
         let source = read.await?.filter(|found| !found.is_marker);
-        let source = source.ok_or_else(|| absent(&from_key))?;
+        let mut source = source.ok_or_else(|| absent(&from_key))?;
+        readable(&source)?;
+        source.head.headers.retain(|name, _| !is_own_header(name));
         let target = DataTarget {
             bucket,
             version: VersionId::generate(),
             redundancy: to.bucket.bucket.redundancy,
+            losses: to.bucket.bucket.losses_allowed,
         };
         let cargo = Cargo::new(
             Some(&to.claims.sub),
@@ -238,7 +253,23 @@ fn absent(key: &str) -> Problem {
     Problem::new(Code::NotFound, format!("There is no object {key:?}."))
 }
 
-fn view_of(object: ObjectVersion) -> ObjectView {
+/// Refuses what programs could not make sense of: its key never leaves the Element.
+fn readable(object: &ObjectVersion) -> Result<(), Problem> {
+    if !is_encrypted(&object.head) {
+        return Ok(());
+    }
+    Err(Problem::new(
+        Code::Encrypted,
+        format!(
+            "The object {:?} was encrypted when it was put through the S3 door: read or copy it \
+             there.",
+            object.key.as_str()
+        ),
+    ))
+}
+
+fn view_of(mut object: ObjectVersion) -> ObjectView {
+    object.head.headers.retain(|name, _| !is_own_header(name));
     ObjectView {
         key: object.key.as_str().to_owned(),
         version: object.id,
@@ -249,5 +280,6 @@ fn view_of(object: ObjectVersion) -> ObjectView {
             headers: object.head.headers,
             metadata: object.head.metadata,
         },
+        blocks_missing: None,
     }
 }

@@ -33,9 +33,9 @@ use super::{
 use crate::storage::{
     metadata::{
         Applied, Change, Condition, DeleteTarget, EtagMatch, KeyError, ObjectHead, ObjectKey,
-        ObjectPut, PartPut, PlacedBlock, Stripe,
+        ObjectPut, PartPut, PlacedBlock, Stripe, is_own_header,
     },
-    placement::{Candidate, choose, choose_for_repair},
+    placement::{Candidate, choose_for_repair, choose_least},
 };
 
 /// How often the bytes of a plan may go over a ticket: blocks that are sent
@@ -56,16 +56,18 @@ impl StorageStream {
             version,
             stripes,
             key,
+            redundancy,
             transfer,
         } = wanted;
         let part = key.as_deref().map_or(Part::Some, Part::Keys);
         let admitted = self
             .admit_moving(bucket, Operation::Write, part, transfer.as_ref())
             .await?;
-        let policy = admitted.bucket.bucket.redundancy;
+        let policy = admitted.policy(redundancy).await?;
         lengths_check(policy, &stripes)?;
         let version = version.unwrap_or_else(VersionId::generate);
         let mark = self.putting(&admitted, key, transfer, version)?;
+        let losses = admitted.bucket.bucket.losses_allowed;
         let bytes = stripes.iter().sum();
         let candidates = admitted.service.data().hosts.candidates();
         let mut plans = Vec::with_capacity(stripes.len());
@@ -73,7 +75,8 @@ impl StorageStream {
         for data_length in stripes {
             let redundancy = stripe_redundancy(policy, data_length);
             let payload = payload_of(redundancy, data_length)?;
-            let hosts = chosen(&candidates, redundancy, payload)?;
+            let least = redundancy.least(losses);
+            let hosts = chosen(&candidates, (redundancy, least), payload)?;
             for host in &hosts {
                 *payloads.entry(*host).or_default() += payload;
             }
@@ -81,6 +84,7 @@ impl StorageStream {
                 stripe: StripeId::generate(),
                 redundancy,
                 hosts,
+                least: Some(least),
             });
         }
         let ticketed = (version, Some(mark.transfer), BlockOperation::Put);
@@ -102,13 +106,14 @@ impl StorageStream {
             version,
             stripe_bytes,
             used,
+            redundancy,
             transfer,
         } = wanted;
         let admitted = self
             .admit_moving(bucket, Operation::Write, Part::Some, transfer.as_ref())
             .await?;
         let mark = self.putting(&admitted, None, transfer, version)?;
-        let policy = admitted.bucket.bucket.redundancy;
+        let policy = admitted.policy(redundancy).await?;
         lengths_check(policy, &[stripe_bytes])?;
         let payload = payload_of(stripe_redundancy(policy, stripe_bytes), stripe_bytes)?;
         let candidates = admitted.service.data().hosts.candidates();
@@ -195,13 +200,13 @@ impl StorageStream {
                 (admitted, found.key.as_str().to_owned())
             }
         };
-        let policy = admitted.bucket.bucket.redundancy;
+        admitted.kept_check(&stripes).await?;
         let stored = self.receipts_check(version, receipts)?;
         let etag = etag_of(&stripes);
         let size = stripes.iter().map(|stripe| stripe.data_length);
         let size = size.fold(0, u64::saturating_add);
         let written: Vec<StripeId> = stripes.iter().map(|stripe| stripe.stripe).collect();
-        let stripes = manifest(policy, stripes, &stored)?;
+        let stripes = manifest(stripes, &stored, admitted.bucket.bucket.losses_allowed)?;
         let is_part = matches!(content, Committed::Part { .. });
         let change = change_of(content, (bucket, version), (size, etag.clone()), stripes)?;
         let mark = self.putting(&admitted, Some(key), transfer, version)?;
@@ -345,12 +350,12 @@ fn payload_of(redundancy: Redundancy, data_length: u64) -> Result<u64, Problem> 
 
 fn chosen(
     candidates: &[Candidate],
-    redundancy: Redundancy,
+    (redundancy, least): (Redundancy, u8),
     payload: u64,
 ) -> Result<Vec<NodeId>, Problem> {
     let bytes = payload + PREFIX_BYTES_MAX as u64;
-    let blocks = redundancy.blocks().into();
-    Ok(choose(candidates, blocks, bytes, rand::random())?)
+    let wanted = (redundancy.blocks().into(), least.into());
+    Ok(choose_least(candidates, wanted, bytes, rand::random())?)
 }
 
 fn away(host: NodeId) -> Problem {
@@ -360,12 +365,12 @@ fn away(host: NodeId) -> Problem {
     )
 }
 
-/// What is committed of stripes that are as the bucket wants them, each of whose
-/// blocks a Host has.
+/// What is committed of stripes, of which the blocks that are told, and all but so
+/// many losses, are on Hosts.
 fn manifest(
-    policy: Redundancy,
     stripes: Vec<StripeManifest>,
     stored: &HashMap<(NodeId, BlockId), BlockRoot>,
+    losses: u8,
 ) -> Result<Vec<Stripe>, Problem> {
     if stripes.len() > STRIPES_MAX {
         let detail = format!("A commit has {STRIPES_MAX} stripes at most: use an upload in parts.");
@@ -380,14 +385,14 @@ fn manifest(
                 redundancy,
                 blocks,
             } = stripe;
-            if redundancy != stripe_redundancy(policy, data_length)
-                || blocks.len() != usize::from(redundancy.blocks())
-            {
+            let least = redundancy.least(losses);
+            if blocks.len() < usize::from(least) {
                 let detail = format!(
-                    "Stripe {stripe} is not kept as its bucket wants it ({policy}): all of its \
-                     blocks must be there. If the bucket was changed meanwhile, put it again."
+                    "Of stripe {stripe}, which is kept as {redundancy}, {} blocks are there, and \
+                     its bucket wants {least} at least.",
+                    blocks.len()
                 );
-                return Err(Problem::new(Code::InvalidRequest, detail));
+                return Err(Problem::new(Code::StorageDegraded, detail));
             }
             for block in &blocks {
                 let position = block.position;
@@ -429,6 +434,10 @@ pub(super) fn object_key(key: &str) -> Result<ObjectKey, Problem> {
 
 pub(super) fn head_of(head: ObjectHeaders) -> Result<ObjectHead, Problem> {
     let ObjectHeaders { headers, metadata } = head;
+    if let Some(name) = headers.keys().find(|name| is_own_header(name)) {
+        let detail = format!("The header {name:?} is the Element's own; leave it out.");
+        return Err(Problem::new(Code::InvalidRequest, detail));
+    }
     let both = headers.iter().chain(&metadata);
     let bytes: usize = both.map(|(name, value)| name.len() + value.len()).sum();
     if bytes > HEAD_BYTES_MAX {

@@ -23,6 +23,15 @@ pub struct ObjectHead {
     pub tags: BTreeMap<String, String>,
 }
 
+/// What the Element notes for itself among an object's headers begins so: lists of
+/// access, sealed keys.
+const OWN_HEADERS: &str = "x-gridmart-";
+
+/// Whether a header is a note of the Element, which nobody else sees or sets.
+pub fn is_own_header(name: &str) -> bool {
+    name.starts_with(OWN_HEADERS)
+}
+
 /// A stripe of an object version or of a part of an upload, in order.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Stripe {

@@ -37,7 +37,7 @@ pub use self::{
     apply::{Applied, ApplyError, CLAIMABLE, VersionOutcome, apply},
     fan_out::{FanOut, Following},
     key::{KeyError, ObjectKey},
-    manifest::{ObjectHead, PlacedBlock, Stripe},
+    manifest::{ObjectHead, PlacedBlock, Stripe, is_own_header},
     membership::{MemberSet, Membership},
     moment::Moment,
     position::{Entry, Epoch, Position, WriterMark},
@@ -53,8 +53,8 @@ pub use self::{
     snapshot::{SnapshotError, snapshot_export, snapshot_read},
     store::{
         AccessKey, BlockOnHost, Bucket, Garbage, HostRow, Layout, LayoutStripe, Listed, Listing,
-        ListingRequest, ObjectVersion, Page, Part, PartsOf, Readers, RepairWanted, StoreError,
-        Upload, UploadListing, VersionListing, open_writer, query,
+        ListingRequest, ObjectVersion, Page, Part, PartsOf, Readers, RepairMark, RepairWanted,
+        StoreError, Upload, UploadListing, VersionListing, open_writer, query,
     },
     writer::{Committed, Progress, WriteError, Writer, WriterThread},
 };

@@ -216,6 +216,47 @@ pub enum Change {
         /// Its value; none: it is taken away.
         value: Option<String>,
     },
+    /// A bucket allows that blocks of what is put are missing at first.
+    BucketLosses {
+        /// Which one.
+        bucket: BucketId,
+        /// How many of a stripe, at most; what its redundancy does not bear is never
+        /// allowed.
+        losses: u8,
+    },
+}
+
+impl Change {
+    /// Whether it changes what is known of buckets and keys themselves, not what is
+    /// in a bucket.
+    pub(super) const fn is_setting(&self) -> bool {
+        match self {
+            Self::BucketCreate(_)
+            | Self::BucketUpdate(_)
+            | Self::BucketDelete { .. }
+            | Self::BucketVersioning { .. }
+            | Self::BucketDocument { .. }
+            | Self::BucketLosses { .. }
+            | Self::AccessKeyCreate { .. }
+            | Self::AccessKeyDelete { .. }
+            | Self::Setting { .. } => true,
+            Self::ObjectPut(_)
+            | Self::ObjectDelete(_)
+            | Self::ObjectTags { .. }
+            | Self::ObjectLock { .. }
+            | Self::ObjectHeader { .. }
+            | Self::UploadCreate(_)
+            | Self::PartPut(_)
+            | Self::UploadComplete(_)
+            | Self::UploadAbort { .. }
+            | Self::BlockLost { .. }
+            | Self::BlockMoved { .. }
+            | Self::StripesCollected { .. }
+            | Self::HostKnown { .. }
+            | Self::HostRemoved { .. }
+            | Self::EpochBegun => false,
+        }
+    }
 }
 
 /// A new bucket.

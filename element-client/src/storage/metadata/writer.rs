@@ -137,6 +137,7 @@ pub struct Progress {
     epoch: AtomicU64,
     sequence: AtomicU64,
     log_bytes: AtomicU64,
+    settings: AtomicU64,
 }
 
 impl Progress {
@@ -148,6 +149,13 @@ impl Progress {
     /// The sequence of the last record.
     pub fn sequence(&self) -> u64 {
         self.sequence.load(Ordering::Acquire)
+    }
+
+    /// How often settings have changed: what was read after it was asked for is as
+    /// it is until this is another number, which it is before a change of settings
+    /// is answered.
+    pub fn settings(&self) -> u64 {
+        self.settings.load(Ordering::Acquire)
     }
 
     /// Bytes of records in the store's own log.

@@ -12,7 +12,7 @@ use super::candidate::{Candidate, TooFewHosts};
 
 /// Chooses distinct Hosts for the blocks of a new stripe, of so many bytes each;
 /// by position, in no order that says anything.
-pub fn choose(
+pub(super) fn choose(
     hosts: &[Candidate],
     blocks: usize,
     bytes: u64,
@@ -23,6 +23,18 @@ pub fn choose(
     // What is drawn first is larger: positions shall not tell.
     chosen.shuffle(&mut random);
     Ok(chosen)
+}
+
+/// The same; on as many as can take one, where those are at least so many.
+pub fn choose_least(
+    hosts: &[Candidate],
+    (blocks, least): (usize, usize),
+    bytes: u64,
+    seed: u64,
+) -> Result<Vec<NodeId>, TooFewHosts> {
+    let fit = hosts.iter().filter(|host| host.unfit(bytes, &[]).is_none());
+    let there = fit.count().clamp(least.min(blocks), blocks);
+    choose(hosts, there, bytes, seed)
 }
 
 /// Chooses a Host on which a block is made anew; `holders` have the stripe's

@@ -7,8 +7,8 @@ mod plan;
 
 pub use self::{
     candidate::{Candidate, Standing, TooFewHosts, Unfit},
-    choose::{choose, choose_for_repair},
-    plan::{Move, Plan, PlanLimits, StoredBlock, drain, excess, rebalance},
+    choose::{choose_for_repair, choose_least},
+    plan::{Move, Plan, PlanLimits, StoredBlock, drain, excess, is_to_give, rebalance},
 };
 
 #[cfg(test)]

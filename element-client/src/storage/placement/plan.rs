@@ -65,14 +65,35 @@ impl Plan {
         self.moves.len() < limits.moves && self.bytes.saturating_add(bytes) <= limits.bytes
     }
 
-    fn push(&mut self, stored: &StoredBlock, to: NodeId) {
-        self.moves.push(Move {
+    /// Adds a move, and counts it in the table.
+    fn push(&mut self, stored: &StoredBlock, to: NodeId, hosts: &mut [Candidate]) {
+        let step = Move {
             block: stored.block,
             from: stored.host,
             to,
             bytes: stored.bytes,
-        });
+        };
+        step.shift(hosts);
+        self.moves.push(step);
         self.bytes += stored.bytes;
+    }
+
+    /// Counts all of it in a table.
+    pub fn shift(&self, hosts: &mut [Candidate]) {
+        for step in &self.moves {
+            step.shift(hosts);
+        }
+    }
+}
+
+impl PlanLimits {
+    /// What is left of them after a plan.
+    #[must_use]
+    pub fn less(self, plan: &Plan) -> Self {
+        Self {
+            moves: self.moves.saturating_sub(plan.moves.len()),
+            bytes: self.bytes.saturating_sub(plan.bytes),
+        }
     }
 }
 
@@ -86,10 +107,7 @@ pub fn drain(hosts: &[Candidate], blocks: &[StoredBlock], limits: PlanLimits, se
             break;
         }
         match choose_for_repair(&hosts, &holders(stored), stored.bytes, seed) {
-            Ok(to) => {
-                shift(&mut hosts, stored, to);
-                plan.push(stored, to);
-            }
+            Ok(to) => plan.push(stored, to, &mut hosts),
             Err(why) => plan.stuck.push((stored.block, why)),
         }
     }
@@ -103,22 +121,27 @@ fn holders(stored: &StoredBlock) -> Vec<NodeId> {
     holders
 }
 
-/// Counts a move in the table.
-fn shift(hosts: &mut [Candidate], stored: &StoredBlock, to: NodeId) {
-    for host in hosts {
-        if host.host == to {
-            host.free = host.free.saturating_sub(stored.bytes);
-            host.used = host.used.saturating_add(stored.bytes);
-        } else if host.host == stored.host {
-            host.free = host.free.saturating_add(stored.bytes);
-            host.used = host.used.saturating_sub(stored.bytes);
+impl Move {
+    fn shift(self, hosts: &mut [Candidate]) {
+        for host in hosts {
+            if host.host == self.to {
+                host.free = host.free.saturating_sub(self.bytes);
+                host.used = host.used.saturating_add(self.bytes);
+            } else if host.host == self.from {
+                host.free = host.free.saturating_add(self.bytes);
+                host.used = host.used.saturating_sub(self.bytes);
+            }
         }
     }
 }
 
 /// Plans to move blocks from Hosts that are fuller than all together to those
-/// that are emptier; never so that a stripe's blocks share more failure labels
-/// than before. `blocks` are some of those on the fuller Hosts.
+/// that are emptier, where one of the two is so by more than the band; never so
+/// that a stripe's blocks share more failure labels than before. `blocks` are
+/// some of those on the fuller Hosts.
+///
+/// It comes to an end: each move brings its goal nearer to what is fair by all
+/// of its bytes, and its source away from that by less.
 pub fn rebalance(hosts: &[Candidate], blocks: &[StoredBlock], limits: PlanLimits) -> Plan {
     let mut hosts = hosts.to_vec();
     let mean = Fill::of_all(&hosts);
@@ -135,7 +158,7 @@ pub fn rebalance(hosts: &[Candidate], blocks: &[StoredBlock], limits: PlanLimits
         let Some(source) = places.get(&stored.host).map(|at| &hosts[*at]) else {
             continue;
         };
-        if !Fill::of(source).is_above(mean) {
+        if !Fill::of(source).is_fuller(mean) {
             continue;
         }
         let others: Vec<&Candidate> = stored
@@ -144,28 +167,43 @@ pub fn rebalance(hosts: &[Candidate], blocks: &[StoredBlock], limits: PlanLimits
             .filter_map(|other| places.get(other).map(|at| &hosts[*at]))
             .collect();
         if let Some(to) = emptier(&hosts, stored, source, &others, mean) {
-            shift(&mut hosts, stored, to);
-            plan.push(stored, to);
+            plan.push(stored, to, &mut hosts);
         }
     }
     plan
 }
 
-/// Bytes by which Hosts are fuller than all together, where that is so much that
-/// they are to be moved.
+/// Whether blocks of this Host are to be moved to others, as far as their
+/// stripes let them.
+pub fn is_to_give(hosts: &[Candidate], host: NodeId) -> bool {
+    let mean = Fill::of_all(hosts);
+    let is_short = hosts.iter().any(|host| is_short(host, mean));
+    let fills = hosts.iter().filter(|one| one.host == host).map(Fill::of);
+    let mut fills = fills.filter(|fill| fill.is_fuller(mean));
+    fills.any(|fill| is_short || fill.is_above(mean))
+}
+
+/// Bytes that are to be moved until no Host is fuller or emptier than all
+/// together by more than the band.
 pub fn excess(hosts: &[Candidate]) -> u64 {
     let mean = Fill::of_all(hosts);
-    let above = hosts
-        .iter()
-        .map(Fill::of)
-        .filter(|fill| fill.is_above(mean));
-    let bytes: u128 = above
-        .map(|fill| {
-            let fair = mean.used * fill.capacity / mean.capacity.max(1);
-            fill.used.saturating_sub(fair)
-        })
+    let fair = |fill: &Fill| mean.used * fill.capacity / mean.capacity.max(1);
+    let above = hosts.iter().map(Fill::of);
+    let above = above.filter(|fill| fill.is_above(mean));
+    let above: u128 = above
+        .map(|fill| fill.used.saturating_sub(fair(&fill)))
         .sum();
-    u64::try_from(bytes).unwrap_or(u64::MAX)
+    let below = hosts.iter().filter(|host| is_short(host, mean));
+    let below: u128 = below
+        .map(Fill::of)
+        .map(|fill| fair(&fill).saturating_sub(fill.used))
+        .sum();
+    u64::try_from(above.max(below)).unwrap_or(u64::MAX)
+}
+
+/// Whether a Host that takes blocks has too few.
+fn is_short(host: &Candidate, mean: Fill) -> bool {
+    host.standing == super::Standing::Open && Fill::of(host).is_below(mean)
 }
 
 /// The emptiest Host that can take a block and is not fuller than the mean then.
@@ -176,10 +214,12 @@ fn emptier(
     others: &[&Candidate],
     mean: Fill,
 ) -> Option<NodeId> {
+    let is_above = Fill::of(source).is_above(mean);
     let bearable = source.conflicts(others.iter().copied());
     let holders = holders(stored);
     hosts
         .iter()
+        .filter(|host| is_above || is_short(host, mean))
         .filter(|host| host.unfit(stored.bytes, &holders).is_none())
         .filter(|host| host.conflicts(others.iter().copied()) <= bearable)
         .map(|host| (host, Fill::of(host).with(stored.bytes)))
@@ -236,6 +276,13 @@ impl Fill {
         let band = u128::from(BAND_PERCENT);
         // used / capacity > mean + band / 100, without division.
         self.used * mean.capacity * 100 > (mean.used * 100 + mean.capacity * band) * self.capacity
+    }
+
+    /// Whether it is emptier by more than the band.
+    fn is_below(self, mean: Self) -> bool {
+        let band = u128::from(BAND_PERCENT);
+        // used / capacity + band / 100 < mean, without division.
+        (self.used * 100 + self.capacity * band) * mean.capacity < mean.used * 100 * self.capacity
     }
 
     fn parts_per_million(self) -> u128 {

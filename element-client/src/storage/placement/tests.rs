@@ -9,7 +9,7 @@ use gridmart_schemas::{
 use proptest::prelude::*;
 use uuid::Uuid;
 
-use super::*;
+use super::{choose::choose, *};
 
 const MIB: u64 = 1024 * 1024;
 
@@ -185,6 +185,25 @@ fn too_few_hosts_say_why() {
     assert_eq!(repair, node(2));
 }
 
+#[test]
+fn as_many_hosts_as_there_are_will_do_where_that_is_said() {
+    let mut hosts: Vec<Candidate> = (0..7).map(|at| host(at, 10, &[])).collect();
+    let count = |hosts: &[Candidate], least| {
+        choose_least(hosts, (6, least), 10, 1)
+            .map(|chosen| chosen.len())
+            .map_err(|error| (error.wanted, error.fit))
+    };
+    assert_eq!(count(&hosts, 4), Ok(6));
+    hosts[0].standing = Standing::Stale;
+    hosts[3].standing = Standing::Closed;
+    assert_eq!(count(&hosts, 4), Ok(5));
+    assert_eq!(count(&hosts, 6), Err((6, 5)));
+    hosts[1].free = 9;
+    hosts[2].free = 9;
+    assert_eq!(count(&hosts, 4), Err((4, 3)));
+    assert_eq!(count(&hosts, 3), Ok(3));
+}
+
 fn stored(number: usize, on: usize, others: &[usize]) -> StoredBlock {
     StoredBlock {
         block: BlockId {
@@ -223,6 +242,35 @@ fn a_drained_host_gives_its_blocks_to_others_as_long_as_they_have_room() {
         bytes: 2 * MIB,
     };
     assert_eq!(drain(&hosts, &blocks, limits, 7).moves.len(), 2);
+}
+
+#[test]
+fn a_host_that_joins_many_gets_its_share_though_none_of_them_is_much_too_full() {
+    // With it, the mean falls from 50 to 45.5 percent: nobody is above the band.
+    let mut hosts: Vec<Candidate> = (0..11).map(|at| host(at, 100 * MIB, &[])).collect();
+    for full in &mut hosts[..10] {
+        (full.used, full.free) = (50 * MIB, 50 * MIB);
+    }
+    assert!(is_to_give(&hosts, node(3)) && !is_to_give(&hosts, node(10)));
+    assert!(
+        excess(&hosts).abs_diff(45 * MIB) < MIB,
+        "{}",
+        excess(&hosts)
+    );
+    let blocks: Vec<StoredBlock> = (0..500)
+        .map(|number| stored(number, number % 10, &[(number + 1) % 10]))
+        .collect();
+    let plan = rebalance(&hosts, &blocks, ALL);
+    plan.shift(&mut hosts);
+    assert!(plan.moves.iter().all(|one| one.to == node(10)));
+    let used: Vec<u64> = hosts.iter().map(|host| host.used / MIB).collect();
+    assert!((40..=46).contains(&used[10]), "{used:?}");
+    assert!(
+        used[..10].iter().all(|used| (44..=50).contains(used)),
+        "{used:?}"
+    );
+    assert_eq!(excess(&hosts), 0);
+    assert_eq!(rebalance(&hosts, &blocks, ALL), Plan::default());
 }
 
 #[test]

@@ -9,8 +9,12 @@ use s3s::{
     s3_error,
 };
 
-use super::{caller::Caller, fault, store::Store};
-use crate::storage::{keys::SealingKey, metadata::query, people::People};
+use super::{caller::Caller, fault, known::Known, store::Store};
+use crate::storage::{
+    keys::SealingKey,
+    metadata::{AccessKey, query},
+    people::People,
+};
 
 /// Longer ids are nobody's.
 const ID_BYTES_MAX: usize = 128;
@@ -21,6 +25,8 @@ pub(super) struct Authentication {
     pub(super) store: Store,
     pub(super) sealing: Arc<SealingKey>,
     pub(super) people: Arc<People>,
+    /// Those that were used.
+    pub(super) known: Arc<Known<Arc<AccessKey>>>,
 }
 
 fn unknown() -> s3s::S3Error {
@@ -31,21 +37,25 @@ fn unknown() -> s3s::S3Error {
 }
 
 impl Authentication {
-    async fn find(&self, id: &str) -> S3Result<crate::storage::metadata::AccessKey> {
+    async fn find(&self, id: &str) -> S3Result<Arc<AccessKey>> {
         if id.len() > ID_BYTES_MAX {
             return Err(unknown());
         }
-        let id = id.to_owned();
-        self.store
-            .read(move |connection| query::access_key(connection, &id))
-            .await
-            .map_err(|problem| fault::of(&problem))?
-            .ok_or_else(unknown)
+        let wanted = id.to_owned();
+        let read = async {
+            self.store
+                .read(move |connection| query::access_key(connection, &wanted))
+                .await
+                .map_err(|problem| fault::of(&problem))?
+                .map(Arc::new)
+                .ok_or_else(unknown)
+        };
+        self.known.get(&self.store, id, read).await
     }
 
     /// Who has signed with a key, with the role of now.
     pub(super) async fn caller(&self, id: &str) -> S3Result<Caller> {
-        let person: PersonName = self.find(id).await?.person;
+        let person: PersonName = self.find(id).await?.person.clone();
         let role = self.people.role(&person).ok_or_else(unknown)?;
         Ok(Caller::Person { name: person, role })
     }

@@ -57,6 +57,10 @@ pub(super) const LIST_BUCKET: Deed = Deed {
     action: "s3:ListBucket",
     need: Need::List,
 };
+pub(super) const LIST_BUCKET_VERSIONS: Deed = Deed {
+    action: "s3:ListBucketVersions",
+    need: Need::List,
+};
 pub(super) const BYPASS_GOVERNANCE: Deed = Deed {
     action: "s3:BypassGovernanceRetention",
     need: Need::Own,
@@ -113,7 +117,7 @@ pub(super) fn of(operation: &str, has_version: bool) -> Option<Deed> {
 fn of_bucket(operation: &str) -> Option<Deed> {
     Some(match operation {
         "HeadBucket" | "ListObjects" | "ListObjectsV2" => LIST_BUCKET,
-        "ListObjectVersions" => deed("s3:ListBucketVersions", Need::List),
+        "ListObjectVersions" => LIST_BUCKET_VERSIONS,
         "ListMultipartUploads" => deed("s3:ListBucketMultipartUploads", Need::List),
         "GetBucketLocation" => deed("s3:GetBucketLocation", Need::List),
         "DeleteBucket" => deed("s3:DeleteBucket", Need::Own),

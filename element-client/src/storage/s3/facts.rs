@@ -80,19 +80,26 @@ impl Facts {
 
 /// The value of a parameter of a request.
 pub(super) fn query_value(uri: &Uri, name: &str) -> Option<String> {
-    pairs(uri.query()?)
-        .into_iter()
-        .find_map(|(key, value)| key.eq_ignore_ascii_case(name).then_some(value))
+    // It is asked many times of each request: what is not meant is not decoded.
+    pieces(uri.query()?)
+        .find(|(key, _)| {
+            let is_encoded = key.contains(['%', '+']);
+            key.eq_ignore_ascii_case(name)
+                || (is_encoded && decoded(key).eq_ignore_ascii_case(name))
+        })
+        .map(|(_, value)| decoded(value))
+}
+
+/// Names and values, encoded.
+fn pieces(text: &str) -> impl Iterator<Item = (&str, &str)> {
+    let pieces = text.split('&').filter(|piece| !piece.is_empty());
+    pieces.map(|piece| piece.split_once('=').unwrap_or((piece, "")))
 }
 
 /// Names and values as queries and the header of tags have them.
 pub(super) fn pairs(text: &str) -> Vec<(String, String)> {
-    let pieces = text.split('&').filter(|piece| !piece.is_empty());
-    pieces
-        .map(|piece| {
-            let (key, value) = piece.split_once('=').unwrap_or((piece, ""));
-            (decoded(key), decoded(value))
-        })
+    pieces(text)
+        .map(|(key, value)| (decoded(key), decoded(value)))
         .collect()
 }
 
@@ -141,6 +148,8 @@ mod tests {
         assert_eq!(query_value(&uri, "prefix").unwrap(), "a/b c");
         assert_eq!(query_value(&uri, "empty").unwrap(), "");
         assert_eq!(query_value(&uri, "max-keys"), None);
+        let hidden: Uri = "/b?pre%66ix=a&x=prefix".parse().unwrap();
+        assert_eq!(query_value(&hidden, "prefix").unwrap(), "a");
         let facts = of_request(&Caller::Anonymous, None, &uri, &HeaderMap::new());
         assert_eq!(facts.prefix(), Some("a/b c"));
     }

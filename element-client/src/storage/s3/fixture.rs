@@ -71,6 +71,10 @@ impl Fixture {
         self.readers.read(query).await
     }
 
+    pub(super) fn settings(&self) -> u64 {
+        self.writer.progress().settings()
+    }
+
     pub(super) fn write_data(&self, _: DataTarget) -> Writing {
         Writing {
             host: self.host,

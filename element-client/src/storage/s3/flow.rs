@@ -16,9 +16,10 @@ use s3s::{
 };
 
 use super::{
-    digest::{Algorithm, Digested, Digests},
+    digest::{Algorithm, Digested},
     encryption::{Cipher, Plain},
     fault,
+    hashing::Hashing,
     store::Sink,
 };
 use crate::storage::{metadata::Stripe, transfers::Running};
@@ -37,7 +38,7 @@ pub(super) struct Taken {
 pub(super) struct Intake {
     sink: Sink,
     running: Arc<Running>,
-    digests: Digests,
+    hashing: Hashing,
     size: u64,
     /// With its nonce.
     cipher: Option<(Cipher, u64)>,
@@ -52,7 +53,7 @@ impl Intake {
         Self {
             sink,
             running: Arc::clone(running),
-            digests: Digests::new(algorithms),
+            hashing: Hashing::new(algorithms),
             size: 0,
             cipher: None,
         }
@@ -71,7 +72,7 @@ impl Intake {
             return Err(too_large());
         }
         self.running.count(bytes.len());
-        self.digests.update(&bytes);
+        self.hashing.update(&bytes).await?;
         let bytes = match &self.cipher {
             Some((cipher, nonce)) => Bytes::from(cipher.apply(*nonce, offset, &bytes)?),
             None => bytes,
@@ -104,13 +105,13 @@ impl Intake {
     }
 
     /// What was computed, and the bytes: durable once [`Whole::finish`] returns.
-    pub(super) fn whole(self) -> Whole {
-        Whole {
+    pub(super) async fn whole(self) -> S3Result<Whole> {
+        Ok(Whole {
             sink: self.sink,
             running: self.running,
             size: self.size,
-            digested: self.digests.finish(),
-        }
+            digested: self.hashing.finish().await?,
+        })
     }
 }
 

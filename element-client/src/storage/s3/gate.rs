@@ -32,6 +32,7 @@ use super::{
     context::{BucketContext, bucket_context},
     deed::{self, Deed, Need},
     facts, fault, form,
+    known::Known,
     policy::{Facts, Query, Verdict},
 };
 
@@ -42,6 +43,8 @@ pub(super) type ElementRules = Arc<dyn Fn() -> Vec<AccessRule> + Send + Sync>;
 #[derive(Clone)]
 pub(super) struct Gate {
     pub(super) authentication: Authentication,
+    /// Buckets that were asked for.
+    pub(super) buckets: Arc<Known<Arc<BucketContext>>>,
     pub(super) rules: ElementRules,
     /// Whether the Element is stopped, now.
     pub(super) is_stopped: Arc<dyn Fn() -> bool + Send + Sync>,
@@ -157,6 +160,14 @@ impl Gate {
                     && rule.operations.as_ref().is_none_or(allows)
             }),
         }
+    }
+
+    /// The bucket of a name, with what decides about requests to it; what it counts
+    /// may be old.
+    pub(super) async fn bucket(&self, name: &str) -> S3Result<Arc<BucketContext>> {
+        let store = &self.authentication.store;
+        let read = async { bucket_context(store, name).await.map(Arc::new) };
+        self.buckets.get(store, name, read).await
     }
 
     async fn session(&self, cx: &mut S3AccessContext<'_>) -> S3Result<Session> {
@@ -275,7 +286,7 @@ impl S3Access for Gate {
         };
         match name {
             Some(name) if operation != "CreateBucket" => {
-                let bucket = Arc::new(bucket_context(&self.authentication.store, &name).await?);
+                let bucket = self.bucket(&name).await?;
                 session.bucket = Some(Arc::clone(&bucket));
                 check_expected_owner(&bucket, cx)?;
                 if deed.need != Need::Later {

@@ -4,96 +4,26 @@ use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use s3s::{
     S3Request, S3Response, S3Result,
     dto::{
-        CommonPrefix, DeleteMarkerEntry, ETag, EncodingType, ListObjectVersionsInput,
-        ListObjectVersionsOutput, ListObjectsInput, ListObjectsOutput, ListObjectsV2Input,
-        ListObjectsV2Output, Object, ObjectStorageClass, ObjectVersion as VersionDto,
-        ObjectVersionStorageClass, Owner,
+        DeleteMarkerEntry, ETag, ListObjectVersionsInput, ListObjectVersionsOutput,
+        ListObjectsInput, ListObjectsOutput, ListObjectsV2Input, ListObjectsV2Output, Object,
+        ObjectStorageClass, ObjectVersion as VersionDto, ObjectVersionStorageClass, Owner,
     },
     s3_error,
 };
 
 use super::{
     acl::owner,
-    caller::{Session, bucket_session},
+    caller::bucket_session,
     context::BucketContext,
     digest, facts, fault,
+    listing::{Asked, Encoding, asked},
     object::{
         head::{self, timestamp},
         version,
     },
     operations::Operations,
 };
-use crate::storage::metadata::{ListingRequest, ObjectVersion, Page, VersionChoice, query};
-
-/// Lines of a page, as S3 has it.
-pub(super) const LINES_MAX: usize = 1000;
-
-/// How keys are written in an answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Encoding {
-    Plain,
-    Url,
-}
-
-impl Encoding {
-    pub(super) fn read(asked: Option<&EncodingType>) -> S3Result<Self> {
-        match asked.map(EncodingType::as_str) {
-            None => Ok(Self::Plain),
-            Some(EncodingType::URL) => Ok(Self::Url),
-            Some(_) => Err(s3_error!(
-                InvalidArgument,
-                "Invalid Encoding Method specified in Request"
-            )),
-        }
-    }
-
-    pub(super) fn write(self, text: &str) -> String {
-        match self {
-            Self::Plain => text.to_owned(),
-            Self::Url => text
-                .bytes()
-                .map(|byte| match byte {
-                    b'A'..=b'Z'
-                    | b'a'..=b'z'
-                    | b'0'..=b'9'
-                    | b'-'
-                    | b'_'
-                    | b'.'
-                    | b'~'
-                    | b'/'
-                    | b'*' => char::from(byte).to_string(),
-                    _ => format!("%{byte:02X}"),
-                })
-                .collect(),
-        }
-    }
-
-    pub(super) fn told(self) -> Option<EncodingType> {
-        (self == Self::Url).then(|| EncodingType::from_static(EncodingType::URL))
-    }
-
-    pub(super) fn prefixes(self, prefixes: Vec<String>) -> Vec<CommonPrefix> {
-        let told = prefixes.into_iter().map(|prefix| CommonPrefix {
-            prefix: Some(self.write(&prefix)),
-        });
-        told.collect()
-    }
-}
-
-/// How many lines are asked for.
-pub(super) fn limit(asked: Option<i32>, name: &str) -> S3Result<usize> {
-    match asked {
-        None => Ok(LINES_MAX),
-        Some(asked) => usize::try_from(asked)
-            .map(|limit| limit.min(LINES_MAX))
-            .map_err(|_| {
-                s3_error!(
-                    InvalidArgument,
-                    "Argument {name} must be an integer between 0 and 2147483647"
-                )
-            }),
-    }
-}
+use crate::storage::metadata::{ObjectVersion, Page, VersionChoice, query};
 
 /// Some programs do without order, which is no help where keys are grouped. Here
 /// lists are in order anyhow.
@@ -119,35 +49,6 @@ fn prefix_told(encoding: Encoding, prefix: &str) -> String {
         prefix.to_owned()
     } else {
         encoding.write(prefix)
-    }
-}
-
-/// Not the prefix that was permitted: a query that says it twice.
-pub(super) fn check_prefix(session: &Session, prefix: Option<&str>) -> S3Result<()> {
-    if session.facts.prefix().unwrap_or_default() == prefix.unwrap_or_default() {
-        Ok(())
-    } else {
-        Err(s3_error!(InvalidArgument, "The prefix is not clear."))
-    }
-}
-
-/// After a key that an earlier page ended with, or that somebody names. A key
-/// that is a common prefix itself stands for all below it.
-pub(super) fn page_after(marker: &str, prefix: &str, delimiter: Option<&str>) -> Page {
-    if marker.is_empty() {
-        return Page::Start;
-    }
-    let is_common = delimiter
-        .filter(|text| !text.is_empty())
-        .is_some_and(|delimiter| {
-            let rest = marker.strip_prefix(prefix).unwrap_or_default();
-            rest.find(delimiter)
-                .is_some_and(|at| at + delimiter.len() == rest.len())
-        });
-    if is_common {
-        Page::AfterPrefix(marker.to_owned())
-    } else {
-        Page::After(marker.to_owned())
     }
 }
 
@@ -221,26 +122,17 @@ pub(super) async fn objects(
     request: S3Request<ListObjectsInput>,
 ) -> S3Result<S3Response<ListObjectsOutput>> {
     let (session, context) = bucket_session(&request)?;
-    let (input, uri) = (request.input, request.uri);
-    check_prefix(&session, input.prefix.as_deref())?;
-    let encoding = Encoding::read(input.encoding_type.as_ref())?;
-    let limit = limit(input.max_keys, "maxKeys")?;
-    let delimiter = input.delimiter.filter(|delimiter| !delimiter.is_empty());
-    check_unordered(&uri, delimiter.as_deref())?;
-    let prefix = input.prefix.unwrap_or_default();
+    let (mut input, uri) = (request.input, request.uri);
+    let asked = asked!(&session, input, max_keys, "maxKeys")?;
+    check_unordered(&uri, asked.delimiter.as_deref())?;
     let marker = input.marker.unwrap_or_default();
-    let asked = ListingRequest {
-        bucket: context.bucket.id,
-        page: page_after(&marker, &prefix, delimiter.as_deref()),
-        prefix: prefix.clone(),
-        delimiter: delimiter.clone(),
-        limit,
-    };
+    let request = asked.request(context.bucket.id, asked.page_after(&marker));
     let listed = operations
         .store
-        .read(move |connection| query::object_list(connection, &asked))
+        .read(move |connection| query::object_list(connection, &request))
         .await;
     let listed = listed.map_err(|problem| fault::of(&problem))?;
+    let encoding = asked.encoding;
     let contents = listed
         .items
         .iter()
@@ -251,15 +143,15 @@ pub(super) async fn objects(
         .map(|page| encoding.write(marker_of(page)));
     Ok(S3Response::new(ListObjectsOutput {
         name: Some(context.bucket.name.to_string()),
-        prefix: Some(prefix_told(encoding, &prefix)),
+        prefix: Some(prefix_told(encoding, &asked.prefix)),
         marker: Some(encoding.write(&marker)),
-        max_keys: i32::try_from(limit).ok(),
+        max_keys: asked.limit_told(),
         is_truncated: Some(listed.next.is_some()),
         contents: Some(contents.collect()),
         // S3 tells it with a delimiter only; it does no harm without.
         next_marker: next,
         common_prefixes: Some(encoding.prefixes(listed.prefixes)),
-        delimiter: delimiter.map(|delimiter| encoding.write(&delimiter)),
+        delimiter: asked.delimiter_told(),
         encoding_type: encoding.told(),
         request_charged: None,
     }))
@@ -270,30 +162,21 @@ pub(super) async fn objects_v2(
     request: S3Request<ListObjectsV2Input>,
 ) -> S3Result<S3Response<ListObjectsV2Output>> {
     let (session, context) = bucket_session(&request)?;
-    let (input, uri) = (request.input, request.uri);
-    check_prefix(&session, input.prefix.as_deref())?;
-    let encoding = Encoding::read(input.encoding_type.as_ref())?;
-    let limit = limit(input.max_keys, "maxKeys")?;
-    let delimiter = input.delimiter.filter(|delimiter| !delimiter.is_empty());
-    check_unordered(&uri, delimiter.as_deref())?;
-    let prefix = input.prefix.unwrap_or_default();
+    let (mut input, uri) = (request.input, request.uri);
+    let asked = asked!(&session, input, max_keys, "maxKeys")?;
+    check_unordered(&uri, asked.delimiter.as_deref())?;
     let page = match (&input.continuation_token, &input.start_after) {
         (Some(token), _) if !token.is_empty() => token_read(token)?,
-        (_, Some(key)) => page_after(key, &prefix, delimiter.as_deref()),
+        (_, Some(key)) => asked.page_after(key),
         (_, None) => Page::Start,
     };
-    let asked = ListingRequest {
-        bucket: context.bucket.id,
-        prefix: prefix.clone(),
-        delimiter: delimiter.clone(),
-        page,
-        limit,
-    };
+    let request = asked.request(context.bucket.id, page);
     let listed = operations
         .store
-        .read(move |connection| query::object_list(connection, &asked))
+        .read(move |connection| query::object_list(connection, &request))
         .await;
     let listed = listed.map_err(|problem| fault::of(&problem))?;
+    let encoding = asked.encoding;
     let with_owner = input.fetch_owner == Some(true);
     let contents = listed
         .items
@@ -301,15 +184,15 @@ pub(super) async fn objects_v2(
         .map(|version| line(&context, version, encoding, with_owner));
     Ok(S3Response::new(ListObjectsV2Output {
         name: Some(context.bucket.name.to_string()),
-        prefix: Some(encoding.write(&prefix)),
-        max_keys: i32::try_from(limit).ok(),
+        prefix: Some(encoding.write(&asked.prefix)),
+        max_keys: asked.limit_told(),
         key_count: i32::try_from(listed.items.len() + listed.prefixes.len()).ok(),
         continuation_token: input.continuation_token,
         is_truncated: Some(listed.next.is_some()),
         next_continuation_token: listed.next.as_ref().map(token_write),
         contents: Some(contents.collect()),
         common_prefixes: Some(encoding.prefixes(listed.prefixes)),
-        delimiter: delimiter.map(|delimiter| encoding.write(&delimiter)),
+        delimiter: asked.delimiter_told(),
         encoding_type: encoding.told(),
         start_after: input.start_after.map(|key| encoding.write(&key)),
         request_charged: None,
@@ -321,11 +204,11 @@ async fn versions_page(
     operations: &Operations,
     context: &BucketContext,
     (key, id): (Option<&str>, Option<&str>),
-    (prefix, delimiter): (&str, Option<&str>),
+    asked: &Asked,
 ) -> S3Result<Page> {
     let key = key.unwrap_or_default();
     let Some(id) = id.filter(|id| !id.is_empty()) else {
-        return Ok(page_after(key, prefix, delimiter));
+        return Ok(asked.page_after(key));
     };
     if key.is_empty() {
         return Err(s3_error!(
@@ -361,35 +244,20 @@ pub(super) async fn versions(
     request: S3Request<ListObjectVersionsInput>,
 ) -> S3Result<S3Response<ListObjectVersionsOutput>> {
     let (session, context) = bucket_session(&request)?;
-    let input = request.input;
-    check_prefix(&session, input.prefix.as_deref())?;
-    let encoding = Encoding::read(input.encoding_type.as_ref())?;
-    let limit = limit(input.max_keys, "maxKeys")?;
-    let delimiter = input.delimiter.filter(|delimiter| !delimiter.is_empty());
-    let prefix = input.prefix.unwrap_or_default();
+    let mut input = request.input;
+    let asked = asked!(&session, input, max_keys, "maxKeys")?;
     let markers = (
         input.key_marker.as_deref(),
         input.version_id_marker.as_deref(),
     );
-    let page = versions_page(
-        operations,
-        &context,
-        markers,
-        (&prefix, delimiter.as_deref()),
-    )
-    .await?;
-    let asked = ListingRequest {
-        bucket: context.bucket.id,
-        prefix: prefix.clone(),
-        delimiter: delimiter.clone(),
-        page,
-        limit,
-    };
+    let page = versions_page(operations, &context, markers, &asked).await?;
+    let request = asked.request(context.bucket.id, page);
     let listed = operations
         .store
-        .read(move |connection| query::version_list(connection, &asked))
+        .read(move |connection| query::version_list(connection, &request))
         .await;
     let listed = listed.map_err(|problem| fault::of(&problem))?;
+    let encoding = asked.encoding;
     let next_version = match &listed.next {
         Some(Page::Within { .. }) => listed.items.last().map(version::name),
         _ => None,
@@ -404,18 +272,18 @@ pub(super) async fn versions(
                 .map(|one| marker_line(&context, one, encoding))
                 .collect(),
         ),
-        delimiter: delimiter.map(|delimiter| encoding.write(&delimiter)),
+        delimiter: asked.delimiter_told(),
         encoding_type: encoding.told(),
         is_truncated: Some(listed.next.is_some()),
         key_marker: Some(encoding.write(input.key_marker.as_deref().unwrap_or_default())),
-        max_keys: i32::try_from(limit).ok(),
+        max_keys: asked.limit_told(),
         name: Some(context.bucket.name.to_string()),
         next_key_marker: listed
             .next
             .as_ref()
             .map(|page| encoding.write(marker_of(page))),
         next_version_id_marker: next_version,
-        prefix: Some(encoding.write(&prefix)),
+        prefix: Some(encoding.write(&asked.prefix)),
         request_charged: None,
         version_id_marker: Some(input.version_id_marker.unwrap_or_default()),
         versions: Some(
@@ -465,25 +333,6 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-
-    #[test]
-    fn markers_that_are_common_prefixes_stand_for_all_below() {
-        let page = |marker, prefix| page_after(marker, prefix, Some("/"));
-        assert_eq!(page("", ""), Page::Start);
-        assert_eq!(page("a", ""), Page::After("a".to_owned()));
-        assert_eq!(page("a/", ""), Page::AfterPrefix("a/".to_owned()));
-        assert_eq!(page("a/b", ""), Page::After("a/b".to_owned()));
-        assert_eq!(page("a/b/", "a/"), Page::AfterPrefix("a/b/".to_owned()));
-        assert_eq!(page("a/", "a/"), Page::After("a/".to_owned()));
-        assert_eq!(page_after("a/", "", None), Page::After("a/".to_owned()));
-    }
-
-    #[test]
-    fn keys_are_encoded_as_s3_does() {
-        assert_eq!(Encoding::Url.write("foo+1/bar baz"), "foo%2B1/bar%20baz");
-        assert_eq!(Encoding::Url.write("ü\n"), "%C3%BC%0A");
-        assert_eq!(Encoding::Plain.write("a b"), "a b");
-    }
 
     #[test]
     fn prefixes_are_told_as_they_came_where_xml_carries_them() {

@@ -30,8 +30,11 @@ mod flow;
 mod form;
 mod gate;
 mod guard;
+mod hashing;
+mod known;
 mod lifecycle;
 mod list;
+mod listing;
 mod moving;
 mod object;
 mod operations;
@@ -43,7 +46,7 @@ mod store;
 mod upload;
 
 pub(super) use self::{
-    encryption::is_sealed_under_element,
+    encryption::{is_encrypted, is_sealed_under_element},
     standing::{S3Standing, serve},
 };
 

@@ -4,6 +4,7 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use gridmart_fabric::{
     door::advertised::{endpoint, host_of},
+    identity::{DoorName, DoorNameError},
     tls::web_server_config,
 };
 use gridmart_schemas::{
@@ -35,6 +36,8 @@ pub(in crate::storage) struct S3Standing {
     /// `HOST:PORT` by which programs reach it.
     pub(in crate::storage) endpoint: String,
     is_secure: bool,
+    /// By which programs may reach it, over TLS.
+    pub(in crate::storage) names: Vec<DoorName>,
     pub(in crate::storage) sealing: Arc<SealingKey>,
     pub(in crate::storage) people: Arc<People>,
     lifecycle_day: Option<Duration>,
@@ -76,6 +79,24 @@ fn bind(opening: &Opening<'_, SeDocument>) -> Result<S3Door, ElementError> {
     })
 }
 
+/// The names by which a door is reached: the one that is advertised, and its own
+/// address, if it has one of its own.
+fn names(reached: &str, address: SocketAddr) -> Vec<DoorName> {
+    let mut names = Vec::new();
+    match host_of(reached).parse() {
+        Ok(name) => names.push(name),
+        Err(error) => {
+            let error: DoorNameError = error;
+            tracing::warn!(%error, "programs that verify the S3 door's certificate will not trust it by that name");
+        }
+    }
+    let own = DoorName::Address(address.ip());
+    if !address.ip().is_unspecified() && !names.contains(&own) {
+        names.push(own);
+    }
+    names
+}
+
 impl S3Standing {
     /// Binds the door. Blocks.
     pub(in crate::storage) fn open(
@@ -93,6 +114,11 @@ impl S3Standing {
             // The advertised port is the other door's.
             endpoint: endpoint(host_of(&reached), address.port()),
             is_secure: door.is_secure(),
+            names: if door.is_secure() {
+                names(&reached, address)
+            } else {
+                Vec::new()
+            },
             door: Mutex::new(Some(door)),
             sealing: Arc::new(sealing),
             people: Arc::default(),

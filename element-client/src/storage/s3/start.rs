@@ -52,10 +52,12 @@ pub(in super::super) fn answering(parts: Parts, limits: S3Limits) -> Answering {
         store: parts.store.clone(),
         sealing: parts.sealing,
         people: parts.people,
+        known: Arc::default(),
     };
     let transfers = Arc::clone(&parts.transfers);
     let gate = Gate {
         authentication: authentication.clone(),
+        buckets: Arc::default(),
         rules: parts.rules,
         is_stopped: Arc::new(move || transfers.is_stopped()),
     };

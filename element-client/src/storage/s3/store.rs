@@ -4,7 +4,7 @@
 use std::{ops::Range, sync::Arc};
 
 use bytes::Bytes;
-use gridmart_schemas::problem::Problem;
+use gridmart_schemas::{problem::Problem, wire::storage::StripeView};
 use rusqlite::Connection;
 use s3s::S3Result;
 
@@ -69,6 +69,15 @@ impl Store {
         }
     }
 
+    /// A number that is another one once a bucket or a key itself has changed.
+    pub(super) fn settings(&self) -> Result<u64, Problem> {
+        match self {
+            Self::Log(log) => Ok(log.service()?.settings()),
+            #[cfg(test)]
+            Self::Fixture(fixture) => Ok(fixture.settings()),
+        }
+    }
+
     /// Begins to write the bytes of a version or of a part.
     pub(super) fn write_data(&self, target: DataTarget) -> S3Result<Sink> {
         match self {
@@ -82,11 +91,17 @@ impl Store {
     }
 
     /// Begins to read bytes of a version.
-    pub(super) fn read_data(&self, version: &ObjectVersion, range: Range<u64>) -> S3Result<Source> {
+    pub(super) fn read_data(
+        &self,
+        version: &ObjectVersion,
+        stripes: Vec<StripeView>,
+        range: Range<u64>,
+    ) -> S3Result<Source> {
         match self {
             Self::Log(log) => {
                 let service = log.service().map_err(|problem| fault::of(&problem))?;
-                Ok(Source::Hosts(service.read_data(version.clone(), range)))
+                let reader = service.read_data(version.clone(), range);
+                Ok(Source::Hosts(reader.knowing(stripes)))
             }
             #[cfg(test)]
             Self::Fixture(fixture) => Ok(Source::Fixture(fixture.read_data(version, range))),

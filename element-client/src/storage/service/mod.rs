@@ -123,6 +123,13 @@ impl Service {
         self.readers.read(query).await
     }
 
+    /// How often settings have changed: see [`Progress::settings`].
+    ///
+    /// [`Progress::settings`]: super::metadata::Progress::settings
+    pub(crate) fn settings(&self) -> u64 {
+        self.writer.progress().settings()
+    }
+
     /// The writer's epoch now, as blocks' headers carry it.
     pub(crate) fn epoch(&self) -> u64 {
         self.writer.progress().epoch().number()

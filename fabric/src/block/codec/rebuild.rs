@@ -13,6 +13,7 @@ use reed_solomon_simd::{
 };
 
 use super::{CodecError, reed_solomon::refused};
+use crate::block::StripeBuffer;
 
 /// The crate's unit of work: 32 elements, their low bytes before their high
 /// bytes. Of a shorter rest, the first half of the bytes are the low ones.
@@ -174,7 +175,7 @@ fn sum(factors: &[(usize, GfElement)], pieces: &[Bytes], length: usize) -> Bytes
     let units = SLICE_BYTES.min(length).div_ceil(UNIT_BYTES);
     let mut total = vec![[0; UNIT_BYTES]; units];
     let mut product = total.clone();
-    let mut made = vec![0; length];
+    let mut made = StripeBuffer::new(length);
     for (at, out) in made.chunks_mut(SLICE_BYTES).enumerate() {
         let begin = at * SLICE_BYTES;
         let units = out.len().div_ceil(UNIT_BYTES);
@@ -187,7 +188,7 @@ fn sum(factors: &[(usize, GfElement)], pieces: &[Bytes], length: usize) -> Bytes
         }
         store(out, total);
     }
-    made.into()
+    made.freeze(length)
 }
 
 /// Lays bytes out as the crate does.

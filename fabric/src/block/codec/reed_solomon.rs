@@ -5,7 +5,7 @@ use gridmart_schemas::storage::Redundancy;
 use reed_solomon_simd::ReedSolomonEncoder;
 
 use super::{CodecError, Rebuild, StripeCodec, check_positions, rebuild::Coefficients};
-use crate::block::{CHUNK_BYTES, payload_bytes};
+use crate::block::{CHUNK_BYTES, StripeBuffer, payload_bytes};
 
 /// Bytes of each block that are encoded at a time: what all blocks have of
 /// them stays in the processor's cache, which is up to four times as fast as
@@ -64,7 +64,7 @@ fn data_blocks(data: &Bytes, count: u8, length: usize) -> Vec<Bytes> {
 fn parity(data: &[Bytes], count: usize, length: usize) -> Result<Bytes, CodecError> {
     let slice = length.min(SLICE_BYTES);
     let mut encoder = ReedSolomonEncoder::new(data.len(), count, slice).map_err(refused)?;
-    let mut parity = vec![0; count * length];
+    let mut parity = StripeBuffer::new(count * length);
     for begin in (0..length).step_by(SLICE_BYTES) {
         let end = length.min(begin + SLICE_BYTES);
         encoder
@@ -83,5 +83,5 @@ fn parity(data: &[Bytes], count: usize, length: usize) -> Result<Bytes, CodecErr
             block[begin..end].copy_from_slice(slice);
         }
     }
-    Ok(parity.into())
+    Ok(parity.freeze(count * length))
 }

@@ -97,17 +97,17 @@ pub struct KnownStripe {
     redundancy: Redundancy,
     stripe_bytes: u64,
     payload_bytes: usize,
-    roots: Vec<BlockRoot>,
+    roots: Vec<Option<BlockRoot>>,
 }
 
 impl KnownStripe {
     /// Takes over what a manifest says: bytes of data, and the root of each
-    /// position.
+    /// position; none of those whose block was never written.
     pub fn new(
         stripe: StripeId,
         redundancy: Redundancy,
         stripe_bytes: u64,
-        roots: Vec<BlockRoot>,
+        roots: Vec<Option<BlockRoot>>,
     ) -> Result<Self, StripeError> {
         let payload_bytes = payload_bytes(redundancy, stripe_bytes)
             .filter(|_| roots.len() == usize::from(redundancy.blocks()))

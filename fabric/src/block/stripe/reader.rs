@@ -183,7 +183,8 @@ impl StripeReader {
         })
     }
 
-    /// The blocks that were to be rebuilt; each has its old root again.
+    /// The blocks that were to be rebuilt; each has its old root again, if it had one:
+    /// what was never written is made of what is confirmed.
     pub fn finish_repair(self) -> Result<Vec<EncodedBlock>, StripeError> {
         let stripe = self.stripe.stripe;
         let payloads = self.payloads()?;
@@ -191,7 +192,8 @@ impl StripeReader {
         let seal = |(block, chunks): (&BlockRange, Vec<Bytes>)| {
             let header = BlockHeader::new(identity, block.position)?;
             let sealed = EncodedBlock::seal(header, chunks.concat().into())?;
-            if sealed.prefix().root() != &self.stripe.roots[usize::from(block.position)] {
+            let known = &self.stripe.roots[usize::from(block.position)];
+            if known.is_some_and(|known| *sealed.prefix().root() != known) {
                 return Err(StripeError::Rebuilt {
                     stripe,
                     position: block.position,
@@ -253,6 +255,7 @@ impl StripeReader {
 
     fn take(&mut self, read: &BlockRead, bytes: &Bytes) -> Result<(), FormatError> {
         let root = self.stripe.roots.get(usize::from(read.id.position));
+        let root = root.and_then(Option::as_ref);
         let root = root.ok_or(FormatError::Foreign(read.id))?;
         let prefix = Prefix::parse_expected(bytes, root)?;
         let (header, known) = (prefix.header(), &self.stripe);

@@ -53,7 +53,8 @@ impl Stored {
     fn new(redundancy: Redundancy, bytes: usize) -> Self {
         let data = noise(bytes);
         let blocks = build_stripe(identity(redundancy, &data), &data).unwrap();
-        let roots = blocks.iter().map(|block| *block.prefix().root()).collect();
+        let roots = blocks.iter().map(|block| Some(*block.prefix().root()));
+        let roots = roots.collect();
         let stripe = StripeId::from_uuid(Uuid::from_u128(3));
         Self {
             known: KnownStripe::new(stripe, redundancy, bytes as u64, roots).unwrap(),
@@ -198,6 +199,33 @@ fn rebuilt_blocks_are_the_lost_ones() {
 }
 
 #[test]
+fn what_was_never_written_is_made_and_nothing_passes_for_it() {
+    for redundancy in ["rs(4,2)", "replica(3)"] {
+        let redundancy: Redundancy = redundancy.parse().unwrap();
+        let mut stored = Stored::new(redundancy, 300_000);
+        let end = redundancy.blocks() - 1;
+        stored.known.roots[usize::from(end)] = None;
+        let mut reader = StripeReader::repair(stored.known.clone(), &[end], &[]);
+        stored.run(&mut reader).unwrap();
+        let made = reader.finish_repair().unwrap();
+        assert_eq!(
+            made,
+            [stored.blocks[usize::from(end)].clone()],
+            "{redundancy}"
+        );
+        // The block is there after all; nothing confirms it.
+        let mut reader = StripeReader::new(stored.known.clone(), 0..300_000, &[end]);
+        stored.run(&mut reader).unwrap();
+        let read = reader.finish().unwrap();
+        assert_eq!(read.pieces.concat(), stored.data);
+        let is_foreign = |(position, fault): &(u8, Fault)| {
+            *position == end && matches!(fault, Fault::Damaged(FormatError::Foreign(_)))
+        };
+        assert!(read.faults.iter().all(is_foreign), "{:?}", read.faults);
+    }
+}
+
+#[test]
 fn a_block_that_comes_late_is_still_good() {
     let mut stored = Stored::rs(1_000_000);
     let mut reader = StripeReader::new(stored.known.clone(), 0..1_000_000, &[]);
@@ -215,7 +243,7 @@ fn a_block_that_comes_late_is_still_good() {
 fn metadata_that_contradicts_itself_is_refused() {
     let stripe = StripeId::generate();
     let rs = Redundancy::rs(4, 2).unwrap();
-    let roots = |count| vec![BlockRoot::new([0; 32]); count];
+    let roots = |count| vec![Some(BlockRoot::new([0; 32])); count];
     assert!(KnownStripe::new(stripe, rs, 100, roots(6)).is_ok());
     assert!(KnownStripe::new(stripe, rs, 100, roots(5)).is_err());
     assert!(KnownStripe::new(stripe, rs, u64::MAX, roots(6)).is_err());

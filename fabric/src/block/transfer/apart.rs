@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use gridmart_schemas::{
     id::NodeId,
     problem::{Code, Problem},
@@ -12,8 +12,8 @@ use tokio::task::JoinSet;
 
 use super::{
     super::{
-        EncodedBlock, SMALL_BYTES_MAX, StripeIdentity, StripeRead, StripeReader, build_stripe,
-        payload_bytes,
+        EncodedBlock, SMALL_BYTES_MAX, StripeBuffer, StripeIdentity, StripeRead, StripeReader,
+        build_stripe, payload_bytes,
     },
     BlockHosts, fetch_stripe,
 };
@@ -71,11 +71,13 @@ fn joint(mut pieces: Vec<Bytes>, bytes: usize) -> Bytes {
     {
         return only;
     }
-    let mut joint = BytesMut::with_capacity(bytes);
+    let mut joint = StripeBuffer::new(bytes);
+    let mut at = 0;
     for piece in pieces {
-        joint.extend_from_slice(&piece);
+        joint[at..at + piece.len()].copy_from_slice(&piece);
+        at += piece.len();
     }
-    joint.freeze()
+    joint.freeze(bytes)
 }
 
 /// Does work on a thread for such; whoever stops waiting before it has begun

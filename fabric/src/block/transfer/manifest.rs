@@ -5,19 +5,17 @@ use std::{collections::BTreeMap, ops::Range};
 use gridmart_schemas::{
     id::NodeId,
     problem::Code,
-    storage::BlockRoot,
     wire::storage::{BlockPlace, StripeManifest},
 };
 
 use super::super::{Fault, KnownStripe, StripeError, StripeReader};
 
-/// The stripe; positions that are nowhere have a root that no block has.
+/// The stripe; of positions that are nowhere no root is known.
 pub fn known_stripe(manifest: &StripeManifest) -> Result<KnownStripe, StripeError> {
-    let none = BlockRoot::new([0; 32]);
-    let mut roots = vec![none; manifest.redundancy.blocks().into()];
+    let mut roots = vec![None; manifest.redundancy.blocks().into()];
     for block in &manifest.blocks {
         if let Some(root) = roots.get_mut(usize::from(block.position)) {
-            *root = block.root;
+            *root = Some(block.root);
         }
     }
     KnownStripe::new(

@@ -3,7 +3,11 @@
 use std::collections::VecDeque;
 
 use futures_util::{StreamExt as _, stream::FuturesUnordered};
-use gridmart_schemas::{id::NodeId, problem::Problem, wire::storage::BlockPlace};
+use gridmart_schemas::{
+    id::NodeId,
+    problem::{Code, Problem},
+    wire::storage::BlockPlace,
+};
 
 use super::{super::EncodedBlock, BlockHosts};
 
@@ -13,12 +17,14 @@ const TRIES_MAX: usize = 4;
 /// Writes the blocks of a stripe, each to the Host at its place in `chosen`.
 /// Where one fails, `replace` names another: it is given the Hosts that have, or
 /// had, to do with the stripe, and is asked for one block after the other while
-/// the others are being written. Returns when all blocks are durable, or fails
-/// with those that are (they are nobody's then) and what the last one said.
+/// the others are being written. Returns when all blocks are durable; where there
+/// are no Hosts for the others (fewer than blocks are chosen, or `replace` says so
+/// by `storage-degraded`), when `least` of them are. Or fails with those that are
+/// (they are nobody's then) and what the first one said.
 pub async fn store_stripe<H, R, F>(
     hosts: &H,
     blocks: Vec<EncodedBlock>,
-    chosen: Vec<NodeId>,
+    (chosen, least): (Vec<NodeId>, usize),
     mut replace: R,
 ) -> Result<Vec<BlockPlace>, (Vec<BlockPlace>, Problem)>
 where
@@ -68,9 +74,14 @@ where
             else => break,
         }
     }
+    stored.sort_by_key(|block| block.position);
     match failure {
-        None => {
-            stored.sort_by_key(|block| block.position);
+        None => Ok(stored),
+        Some(problem) if problem.code == Code::StorageDegraded && stored.len() >= least => {
+            tracing::info!(
+                blocks = stored.len(),
+                "a stripe is written with fewer blocks"
+            );
             Ok(stored)
         }
         Some(problem) => Err((stored, problem)),

@@ -106,7 +106,16 @@ fn scene() -> Scene {
 
 impl Scene {
     async fn store(&self) -> Result<Vec<BlockPlace>, (Vec<BlockPlace>, Problem)> {
-        let chosen = self.ids[..6].to_vec();
+        self.store_least(6, 6).await
+    }
+
+    /// On so many Hosts at first, and with so many blocks at least.
+    async fn store_least(
+        &self,
+        hosts: usize,
+        least: usize,
+    ) -> Result<Vec<BlockPlace>, (Vec<BlockPlace>, Problem)> {
+        let chosen = (self.ids[..hosts].to_vec(), least);
         store_stripe(&self.hosts, self.blocks.clone(), chosen, |_, used| {
             let free = self.ids.iter().find(|host| !used.contains(host));
             let none = || Problem::new(Code::StorageDegraded, "There is no other Host.");
@@ -214,7 +223,7 @@ async fn others_go_on_while_another_host_is_asked_for() {
     let named = store_stripe(
         &scene.hosts,
         scene.blocks.clone(),
-        scene.ids[..6].to_vec(),
+        (scene.ids[..6].to_vec(), 6),
         |_, used| {
             let (asking, most, scene) = (&asking, &most, &scene);
             async move {
@@ -240,4 +249,28 @@ async fn others_go_on_while_another_host_is_asked_for() {
         .collect();
     // One after the other: two that are asked for at once could be the same.
     assert_eq!((hosts.len(), *most.lock()), (6, 1));
+}
+
+#[tokio::test]
+async fn fewer_blocks_are_enough_where_that_is_said_and_no_host_is_left() {
+    let mut scene = scene();
+    scene.ids.truncate(7);
+    // Five Hosts are chosen, of which one refuses: two others may take it.
+    scene.hosts.refusing = [scene.ids[1]].into();
+    let stored = scene.store_least(5, 4).await.unwrap();
+    assert_eq!(stored.len(), 5);
+    let positions: Vec<u8> = stored.iter().map(|block| block.position).collect();
+    assert_eq!(positions, [0, 1, 2, 3, 4]);
+    let (data, _) = scene.fetch(&stored).await.unwrap();
+    assert_eq!(data, scene.data.to_vec());
+    // All that are left refuse as well: one block fewer.
+    scene.hosts.refusing.extend([scene.ids[5], scene.ids[6]]);
+    let stored = scene.store_least(5, 4).await.unwrap();
+    let positions: Vec<u8> = stored.iter().map(|block| block.position).collect();
+    assert_eq!(positions, [0, 2, 3, 4]);
+    let (data, _) = scene.fetch(&stored).await.unwrap();
+    assert_eq!(data, scene.data.to_vec());
+    // Two fewer are too few.
+    let (stored, problem) = scene.store_least(5, 5).await.unwrap_err();
+    assert_eq!((stored.len(), problem.code), (4, Code::StorageDegraded));
 }

@@ -181,6 +181,7 @@ impl Element {
                 stripe: StripeId::generate(),
                 redundancy,
                 hosts: ids,
+                least: None,
             });
         }
         let named: HashSet<NodeId> = stripes.iter().flat_map(|plan| plan.hosts.clone()).collect();
@@ -296,6 +297,7 @@ impl Element {
             etag: etag.clone(),
             modified: OffsetDateTime::now_utc(),
             head,
+            blocks_missing: None,
         };
         versions.push(Version { view, stripes });
         Ok(ObjectCommitted { version, etag })

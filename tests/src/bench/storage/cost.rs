@@ -52,9 +52,7 @@ fn storage_hosts() -> impl Iterator<Item = String> {
 
 /// The most memory, in MiB, that the Element and one of its Hosts ever had.
 pub(super) fn peaks(market: &Supermarket) -> (u64, u64) {
-    let of = |name: &str| {
-        Identity::of(market.role_pid(name)).map_or(0, Identity::resident_peak) / (1024 * 1024)
-    };
+    let of = |name: &str| market.role_peak(name) / (1024 * 1024);
     let hosts = storage_hosts().map(|name| of(&name)).max();
     (of("se-1"), hosts.unwrap_or_default())
 }

@@ -11,6 +11,7 @@ use object_store::{
     ClientOptions, ObjectStore as _, ObjectStoreExt as _, PutPayload, RetryConfig,
     aws::{AmazonS3, AmazonS3Builder},
     path::Path,
+    signer::{SignedUrlOptions, Signer as _},
 };
 
 /// One request may take so long.
@@ -92,6 +93,22 @@ impl Door {
             Self::Sdk(storage, bucket) => storage.get(bucket, key).range(range).bytes().await?,
             Self::S3(store) => store.get_range(&Path::from(key), range).await?,
         })
+    }
+
+    /// The address of a page of 1,000 lines, for whoever has it; none for the SDK,
+    /// which asks over its stream.
+    pub(super) async fn page_url(&self, prefix: &str) -> anyhow::Result<Option<String>> {
+        let Self::S3(store) = self else {
+            return Ok(None);
+        };
+        let asked = SignedUrlOptions::new().with_query([
+            ("list-type", "2"),
+            ("max-keys", "1000"),
+            ("prefix", prefix),
+        ]);
+        let root = Path::from("");
+        let url = store.signed_url_opts(reqwest::Method::GET, &root, REQUEST_MAX, &asked);
+        Ok(Some(url.await?.to_string()))
     }
 
     /// Counts what begins with `prefix`.

@@ -48,6 +48,8 @@ pub(super) fn measure(bench: &Bench) -> anyhow::Result<Vec<Figure>> {
         .storage_hosts(HOSTS)
         // Reads around dead Hosts are measured before repair begins.
         .repair_delay("60s")
+        // What it can make, not what it is allowed where nothing is said.
+        .repair_rate("1GiB")
         .start();
     market.wait_resource("se-1", "well", |row| row["health_state"] == "ok");
     let client = market.client();
@@ -104,6 +106,7 @@ fn bucket_of(bench: &Bench, storage: &Storage, policy: &str) -> anyhow::Result<S
         redundancy: Some(policy.parse()?),
         quota_bytes: None,
         quota_objects: None,
+        allow_degraded: None,
     };
     bench.wait(async { Ok(storage.bucket_create(&wanted).await?) })?;
     Ok(name)

@@ -1,7 +1,8 @@
 //! Heal certificates: what a run of repair has done, signed by the Element.
 //!
-//! One file for each run in the folder `heals`, a compact JWS that anybody with
-//! the Element's certificate can verify.
+//! One file for each run in the folder `heals`, with a compact JWS and the
+//! certificate of its key, so that anybody with the authority's root can verify
+//! it, also when the Element's certificate has been renewed.
 
 use std::{
     collections::BTreeSet,
@@ -109,11 +110,7 @@ fn open_folder(data_dir: &Path) -> std::io::Result<PathBuf> {
 /// Signs and keeps the certificate of a run that is over.
 pub(super) async fn write(se: &Arc<Se>, tally: &Tally) -> Result<(), Problem> {
     let stated = tally.stated(se.id);
-    let identity = se.identity.current();
-    let signed = SignedHeal {
-        signature: identity.signing_key().sign_heal(&stated)?,
-        certificate: stated,
-    };
+    let signed = se.identity.current().sign_heal(stated)?;
     let text = serde_json::to_vec_pretty(&signed)
         .map_err(|error| Problem::new(Code::Internal, error.to_string()))?;
     let id = signed.certificate.id;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use gridmart_fabric::block::{
-    BlockHosts as _, EncodedBlock, StripeReader, fetch_stripe, known_stripe,
+    BlockHosts as _, EncodedBlock, PREFIX_BYTES_MAX, StripeReader, fetch_stripe, known_stripe,
 };
 use gridmart_schemas::{
     id::{BlockId, NodeId},
@@ -39,6 +39,16 @@ pub(super) async fn heal(service: &Service, lost: &Lost) -> Result<Vec<Healed>, 
         .filter(|block| !positions.contains(&block.position))
         .map(|block| (block.position, block.host))
         .collect();
+    // Where no Host can take them nothing is read.
+    if let Some(position) = positions.first() {
+        let id = BlockId {
+            stripe: stripe.id,
+            position: *position,
+        };
+        let holders: Vec<NodeId> = sources.values().copied().collect();
+        let bytes = stripe.payload_length + PREFIX_BYTES_MAX as u64;
+        place(service, stripe, &holders, (id, bytes))?;
+    }
     let readable = |position: &u8| {
         sources
             .get(position)
@@ -73,22 +83,8 @@ async fn settle(
     let header = block.prefix().header();
     let (id, root) = (header.id(), *block.prefix().root());
     let bytes = header.encoded_bytes() as u64;
-    let was = stripe.blocks.iter().find(|was| was.position == id.position);
-    let from = was.map(|was| was.host);
-    let mut used = holders.to_vec();
-    used.extend(from);
-    let host = choose_for_repair(&hosts.candidates(), &used, bytes, rand::random())
-        .or_else(|error| match from {
-            // Where there is no other one, the Host that lost it will do.
-            Some(from) if hosts.is_readable(from) => Ok(from),
-            _ => Err(error),
-        })
-        .map_err(|error| {
-            Problem::new(
-                Code::StorageDegraded,
-                format!("There is no Host for the block {id}: {error}."),
-            )
-        })?;
+    let from = home(stripe, id);
+    let host = place(service, stripe, holders, (id, bytes))?;
     let moving = service.moving().read().await;
     if from == Some(host) {
         // What is left of it there would be in the way.
@@ -113,6 +109,37 @@ async fn settle(
         host,
         bytes,
     })
+}
+
+/// Where a block was, as the metadata know it.
+fn home(stripe: &LayoutStripe, id: BlockId) -> Option<NodeId> {
+    let was = stripe.blocks.iter().find(|was| was.position == id.position);
+    was.map(|was| was.host)
+}
+
+/// Which Host can take a block that is made anew.
+fn place(
+    service: &Service,
+    stripe: &LayoutStripe,
+    holders: &[NodeId],
+    (id, bytes): (BlockId, u64),
+) -> Result<NodeId, Problem> {
+    let hosts = &service.data().hosts;
+    let from = home(stripe, id);
+    let mut used = holders.to_vec();
+    used.extend(from);
+    choose_for_repair(&hosts.candidates(), &used, bytes, rand::random())
+        .or_else(|error| match from {
+            // Where there is no other one, the Host that lost it will do.
+            Some(from) if hosts.is_readable(from) => Ok(from),
+            _ => Err(error),
+        })
+        .map_err(|error| {
+            Problem::new(
+                Code::StorageDegraded,
+                format!("There is no Host for the block {id}: {error}."),
+            )
+        })
 }
 
 /// Reads a whole block from its Host, and compares.

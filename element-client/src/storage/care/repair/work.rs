@@ -10,7 +10,7 @@ use rusqlite::Connection;
 
 use super::Lost;
 use crate::storage::{
-    metadata::{LayoutStripe, StoreError, query},
+    metadata::{LayoutStripe, RepairMark, StoreError, query},
     service::Service,
 };
 
@@ -20,14 +20,22 @@ const PAGE: u32 = 64;
 /// What is lost, as far as it is looked up at a time.
 pub(super) struct Work {
     pub(super) stripes: Vec<Lost>,
+    /// The last place that was looked at of those that are noted one by one, if there
+    /// may be more after it.
+    pub(super) last: Option<RepairMark>,
     /// Hosts that are given up and have blocks still.
     pub(super) hosts: Vec<NodeId>,
     /// Blocks that are lost, all in all.
     pub(super) left: u64,
 }
 
-/// Finds what is lost; Hosts are given up after so long a silence.
-pub(super) async fn find(service: &Service, delay: Duration) -> Result<Work, Problem> {
+/// Finds what is lost, after a place of what is noted one by one; Hosts are given up
+/// after so long a silence.
+pub(super) async fn find(
+    service: &Service,
+    delay: Duration,
+    after: RepairMark,
+) -> Result<Work, Problem> {
     let hosts = &service.data().hosts;
     let mut given_up = hosts.given_up(delay);
     let rows = service.read(query::hosts).await?;
@@ -38,11 +46,15 @@ pub(super) async fn find(service: &Service, delay: Duration) -> Result<Work, Pro
             .filter(|host| !hosts.has(*host)),
     );
     service
-        .read(move |connection| look_up(connection, &given_up))
+        .read(move |connection| look_up(connection, &given_up, after))
         .await
 }
 
-fn look_up(connection: &Connection, given_up: &[NodeId]) -> Result<Work, StoreError> {
+fn look_up(
+    connection: &Connection,
+    given_up: &[NodeId],
+    after: RepairMark,
+) -> Result<Work, StoreError> {
     let mut found: BTreeMap<StripeId, Lost> = BTreeMap::new();
     let mut add = |stripe: LayoutStripe, position: u8| {
         let lost = found.entry(stripe.id).or_insert_with(|| Lost {
@@ -53,7 +65,10 @@ fn look_up(connection: &Connection, given_up: &[NodeId]) -> Result<Work, StoreEr
             lost.positions.push(position);
         }
     };
-    for wanted in query::repair_page(connection, PAGE)? {
+    let page = query::repair_page(connection, after, PAGE)?;
+    let is_full = page.len() == PAGE as usize;
+    let last = page.last().map(|wanted| wanted.mark).filter(|_| is_full);
+    for wanted in page {
         add(wanted.stripe, wanted.position);
     }
     let mut left = query::repair_count(connection)?;
@@ -81,6 +96,7 @@ fn look_up(connection: &Connection, given_up: &[NodeId]) -> Result<Work, StoreEr
     }
     Ok(Work {
         stripes: found.into_values().collect(),
+        last,
         hosts,
         left,
     })

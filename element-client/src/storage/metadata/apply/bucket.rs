@@ -1,14 +1,21 @@
 //! Buckets.
 
-use gridmart_schemas::id::BucketId;
+use std::time::Duration;
+
+use gridmart_schemas::{id::BucketId, storage::Redundancy};
 use rusqlite::params;
 
 use super::{Outcome, Place, upload};
 use crate::storage::metadata::{
+    moment::Moment,
     record::{BucketCreate, BucketUpdate, DocumentKind, Versioning},
     refusal::Refusal,
     store::{Bucket, During as _, Sql, query},
 };
+
+/// How long after a bucket was changed a put that began before may end: longer
+/// than any takes. Part of how records are applied.
+const FORMER_KEPT: Duration = Duration::from_hours(7 * 24);
 
 /// The bucket of an id.
 pub(super) fn required(place: Place<'_>, id: BucketId) -> Outcome<Bucket> {
@@ -68,6 +75,9 @@ pub(super) fn update(place: Place<'_>, change: &BucketUpdate) -> Outcome {
         quota,
     } = change;
     let found = required(place, *bucket)?;
+    if found.redundancy != *redundancy {
+        note_former(place, &found, *redundancy).during("bucket_update")?;
+    }
     place
         .store
         .prepare_cached(
@@ -86,6 +96,33 @@ pub(super) fn update(place: Place<'_>, change: &BucketUpdate) -> Outcome {
     Ok(())
 }
 
+/// Notes how a bucket kept its stripes until now, and forgets what no put that
+/// is under way can have begun with.
+fn note_former(place: Place<'_>, found: &Bucket, next: Redundancy) -> rusqlite::Result<()> {
+    let kept = i64::try_from(FORMER_KEPT.as_micros()).unwrap_or(i64::MAX);
+    let before = place.time.microseconds().saturating_sub(kept);
+    place.store.execute(
+        "DELETE FROM former_redundancy WHERE bucket = ?1 AND (redundancy = ?2 OR until < ?3)",
+        params![
+            Sql(found.number),
+            next.to_string(),
+            Sql(Moment::from_microseconds(before))
+        ],
+    )?;
+    place
+        .store
+        .execute(
+            "INSERT OR REPLACE INTO former_redundancy (bucket, redundancy, until)
+             VALUES (?1, ?2, ?3)",
+            params![
+                Sql(found.number),
+                found.redundancy.to_string(),
+                Sql(place.time)
+            ],
+        )
+        .map(drop)
+}
+
 pub(super) fn delete(place: Place<'_>, id: BucketId) -> Outcome {
     let found = required(place, id)?;
     if found.versions > 0 {
@@ -100,6 +137,18 @@ pub(super) fn delete(place: Place<'_>, id: BucketId) -> Outcome {
         .store
         .execute("DELETE FROM bucket WHERE number = ?1", [Sql(found.number)])
         .during("bucket_delete")?;
+    Ok(())
+}
+
+pub(super) fn losses(place: Place<'_>, id: BucketId, losses: u8) -> Outcome {
+    let found = required(place, id)?;
+    place
+        .store
+        .execute(
+            "UPDATE bucket SET losses_allowed = ?2 WHERE number = ?1",
+            params![Sql(found.number), losses],
+        )
+        .during("bucket_losses")?;
     Ok(())
 }
 

@@ -150,6 +150,7 @@ pub fn apply(store: &Connection, position: Position, record: &Record) -> Outcome
             let header = (name.as_str(), value.as_deref());
             done(object::header(place, *bucket, key, *version, header))
         }
+        Change::BucketLosses { bucket, losses } => done(bucket::losses(place, *bucket, *losses)),
         Change::Setting { name, value } => done(host::setting(place, name, value.as_deref())),
     }
 }

@@ -1,8 +1,10 @@
 //! Stripes and blocks on Hosts: what is there, what is to go, what to be made
 //! anew.
 
+use std::collections::BTreeMap;
+
 use gridmart_schemas::{
-    id::{BlockId, NodeId, StripeId},
+    id::{BlockId, BucketId, NodeId, StripeId},
     storage::BlockRoot,
 };
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
@@ -10,8 +12,8 @@ use uuid::Uuid;
 
 use super::{
     During, StoreError,
-    object::{LayoutStripe, stripe_read},
-    value::{Sql, own, own_option},
+    object::{LayoutStripe, ObjectVersion, stripe_read},
+    value::{Columns, Sql, own, own_option},
 };
 use crate::storage::metadata::{manifest::PlacedBlock, moment::Moment};
 
@@ -53,10 +55,11 @@ pub(super) fn blocks_of(
              WHERE stripe = ?1 ORDER BY position",
         )?
         .query_map([Sql(stripe)], |row| {
+            let mut columns = Columns::of(row);
             Ok(PlacedBlock {
-                position: row.get("position")?,
-                host: own(row, "host")?,
-                root: own(row, "root")?,
+                position: columns.plain()?,
+                host: columns.own()?,
+                root: columns.own()?,
             })
         })?
         .collect()
@@ -221,9 +224,19 @@ pub fn garbage_page(
     read().during("garbage_page")
 }
 
+/// A place in the order in which blocks are to be made anew.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RepairMark {
+    since: Moment,
+    stripe: u64,
+    position: u8,
+}
+
 /// A block that is to be made anew.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RepairWanted {
+    /// Its place.
+    pub mark: RepairMark,
     /// Since when.
     pub since: Moment,
     /// Which position.
@@ -232,22 +245,40 @@ pub struct RepairWanted {
     pub stripe: LayoutStripe,
 }
 
-/// Lists the positions to be made anew, oldest first, at most so many.
-pub fn repair_page(connection: &Connection, limit: u32) -> Result<Vec<RepairWanted>, StoreError> {
+/// Lists the positions to be made anew, oldest first, those after a place, at most
+/// so many.
+pub fn repair_page(
+    connection: &Connection,
+    after: RepairMark,
+    limit: u32,
+) -> Result<Vec<RepairWanted>, StoreError> {
     let read = || -> rusqlite::Result<Vec<RepairWanted>> {
         let mut statement = connection.prepare_cached(
             "SELECT since, position, stripe.* FROM repair
              JOIN stripe ON stripe.number = repair.stripe
-             ORDER BY since, repair.stripe, position LIMIT ?1",
+             WHERE since >= ?1 AND (since, repair.stripe, position) > (?1, ?2, ?3)
+             ORDER BY since, repair.stripe, position LIMIT ?4",
         )?;
-        let mut rows = statement.query([limit])?;
+        let mut rows = statement.query(params![
+            Sql(after.since),
+            Sql(after.stripe),
+            after.position,
+            limit
+        ])?;
         let mut page = Vec::new();
         while let Some(row) = rows.next()? {
             let mut stripe = stripe_read(row)?;
-            stripe.blocks = blocks_of(connection, own(row, "number")?)?;
-            page.push(RepairWanted {
+            let number = own(row, "number")?;
+            stripe.blocks = blocks_of(connection, number)?;
+            let mark = RepairMark {
                 since: own(row, "since")?,
+                stripe: number,
                 position: row.get("position")?,
+            };
+            page.push(RepairWanted {
+                mark,
+                since: mark.since,
+                position: mark.position,
                 stripe,
             });
         }
@@ -259,34 +290,60 @@ pub fn repair_page(connection: &Connection, limit: u32) -> Result<Vec<RepairWant
 /// Counts the positions to be made anew.
 pub fn repair_count(connection: &Connection) -> Result<u64, StoreError> {
     connection
-        .prepare_cached("SELECT count(*) AS blocks FROM repair")
-        .and_then(|mut statement| statement.query_row([], |row| own(row, "blocks")))
+        .prepare_cached("SELECT positions FROM repair_tally")
+        .and_then(|mut statement| statement.query_row([], |row| own(row, "positions")))
         .during("repair_count")
 }
 
-/// Counts the blocks that should be on a Host, and the bytes of their payloads.
-pub fn load_of(connection: &Connection, host: NodeId) -> Result<(u64, u64), StoreError> {
-    connection
-        .prepare_cached(
-            "SELECT count(*) AS blocks, coalesce(sum(payload_length), 0) AS bytes
-             FROM block JOIN stripe ON stripe.number = block.stripe
-             WHERE host = (SELECT number FROM host WHERE id = ?1)",
-        )
-        .and_then(|mut statement| {
-            statement.query_row([Sql(host)], |row| {
-                Ok((own(row, "blocks")?, own(row, "bytes")?))
-            })
-        })
-        .during("load_of")
+/// Positions to be made anew that are looked at when versions are counted which
+/// miss some: beyond that more are not told apart.
+const SHORT_POSITIONS_MAX: u32 = 10_000;
+
+/// Counts the versions that miss blocks which are to be made anew, by bucket.
+pub fn short_versions(connection: &Connection) -> Result<BTreeMap<BucketId, u64>, StoreError> {
+    let read = || -> rusqlite::Result<BTreeMap<BucketId, u64>> {
+        let mut statement = connection.prepare_cached(
+            "SELECT bucket.id AS id, count(DISTINCT version.number) AS versions
+             FROM (SELECT stripe FROM repair LIMIT ?1) AS short
+             CROSS JOIN stripe ON stripe.number = short.stripe
+             CROSS JOIN part ON part.number = stripe.part
+             CROSS JOIN version ON version.number = part.version
+             CROSS JOIN bucket ON bucket.number = version.bucket
+             GROUP BY bucket.number",
+        )?;
+        let rows = statement.query_map([SHORT_POSITIONS_MAX], |row| {
+            Ok((own(row, "id")?, own(row, "versions")?))
+        })?;
+        rows.collect()
+    };
+    read().during("short_versions")
 }
 
-/// Counts the blocks that should be on a Host.
-pub fn blocks_count(connection: &Connection, host: NodeId) -> Result<u64, StoreError> {
+/// Counts the blocks of a version that are to be made anew.
+pub fn blocks_missing(connection: &Connection, version: &ObjectVersion) -> Result<u64, StoreError> {
     connection
         .prepare_cached(
-            "SELECT count(*) AS blocks FROM block
-             WHERE host = (SELECT number FROM host WHERE id = ?1)",
+            "SELECT count(*) AS blocks FROM part CROSS JOIN stripe ON stripe.part = part.number
+             CROSS JOIN repair ON repair.stripe = stripe.number WHERE part.version = ?1",
         )
-        .and_then(|mut statement| statement.query_row([Sql(host)], |row| own(row, "blocks")))
-        .during("blocks_count")
+        .and_then(|mut statement| {
+            statement.query_row([Sql(version.number)], |row| own(row, "blocks"))
+        })
+        .during("blocks_missing")
+}
+
+/// How many blocks should be on a Host, and the bytes of their payloads.
+pub fn load_of(connection: &Connection, host: NodeId) -> Result<(u64, u64), StoreError> {
+    let found = connection
+        .prepare_cached("SELECT blocks, block_bytes FROM host WHERE id = ?1")
+        .and_then(|mut statement| {
+            let read = |row: &Row<'_>| Ok((own(row, "blocks")?, own(row, "block_bytes")?));
+            statement.query_row([Sql(host)], read).optional()
+        });
+    Ok(found.during("load_of")?.unwrap_or_default())
+}
+
+/// How many blocks should be on a Host.
+pub fn blocks_count(connection: &Connection, host: NodeId) -> Result<u64, StoreError> {
+    Ok(load_of(connection, host)?.0)
 }

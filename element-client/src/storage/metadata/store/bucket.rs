@@ -33,6 +33,8 @@ pub struct Bucket {
     pub versioning: Versioning,
     /// Its versions can be protected.
     pub object_lock: bool,
+    /// Blocks of a stripe that may be missing when what is put is acknowledged.
+    pub losses_allowed: u8,
     /// How much it may hold.
     pub quota: Quota,
     /// When it was made.
@@ -56,6 +58,7 @@ fn bucket_read(row: &Row<'_>) -> rusqlite::Result<Bucket> {
         redundancy: parsed(row, "redundancy")?,
         versioning: parsed(row, "versioning")?,
         object_lock: row.get("object_lock")?,
+        losses_allowed: row.get("losses_allowed")?,
         quota: Quota {
             bytes: own_option(row, "quota_bytes")?,
             objects: own_option(row, "quota_objects")?,
@@ -112,6 +115,25 @@ pub fn bucket_document(
                 .optional()
         })
         .during("bucket_document")
+}
+
+/// Reads how a bucket kept its stripes before, as far as puts that were begun
+/// then may still end.
+pub fn former_redundancies(
+    connection: &Connection,
+    bucket: BucketId,
+) -> Result<Vec<Redundancy>, StoreError> {
+    connection
+        .prepare_cached(
+            "SELECT redundancy FROM former_redundancy
+             WHERE bucket = (SELECT number FROM bucket WHERE id = ?1) ORDER BY until DESC",
+        )
+        .and_then(|mut statement| {
+            statement
+                .query_map([Sql(bucket)], |row| parsed(row, "redundancy"))?
+                .collect()
+        })
+        .during("former_redundancies")
 }
 
 /// A key with which S3 requests are signed.

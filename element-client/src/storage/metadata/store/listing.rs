@@ -10,7 +10,7 @@ use rusqlite::{Connection, Row, Rows, params};
 
 use super::{
     During, StoreError,
-    object::{ObjectVersion, version_read},
+    object::{ObjectVersion, version_columns, version_read},
     value::Sql,
 };
 
@@ -77,12 +77,14 @@ pub fn object_list(
     request: &ListingRequest,
 ) -> Result<Listing, StoreError> {
     let mut statement = connection
-        .prepare_cached(
-            "SELECT * FROM version
+        .prepare_cached(concat!(
+            "SELECT ",
+            version_columns!(),
+            " FROM version
              WHERE bucket = (SELECT number FROM bucket WHERE id = ?1)
                  AND key >= ?2 AND key < ?3 AND is_latest = 1 AND is_marker = 0
-             ORDER BY key",
-        )
+             ORDER BY key"
+        ))
         .during("object_list")?;
     let upper = above(&request.prefix);
     walk(request, Page::after_item, |cursor, visit| {
@@ -101,12 +103,14 @@ pub fn version_list(
     request: &ListingRequest,
 ) -> Result<VersionListing, StoreError> {
     let mut statement = connection
-        .prepare_cached(
-            "SELECT * FROM version
+        .prepare_cached(concat!(
+            "SELECT ",
+            version_columns!(),
+            " FROM version
              WHERE bucket = (SELECT number FROM bucket WHERE id = ?1)
                  AND key >= ?2 AND key < ?3 AND (key > ?2 OR ?4 IS NULL OR number < ?4)
-             ORDER BY key, number DESC",
-        )
+             ORDER BY key, number DESC"
+        ))
         .during("version_list")?;
     let upper = above(&request.prefix);
     walk(request, Page::within_item, |cursor, visit| {

@@ -21,7 +21,7 @@ pub(super) use gridmart_fabric::sqlite::{During, to_json};
 use rusqlite::Connection;
 
 pub use self::{
-    block::{BlockOnHost, Garbage, HostRow, RepairWanted},
+    block::{BlockOnHost, Garbage, HostRow, RepairMark, RepairWanted},
     bucket::{AccessKey, Bucket},
     listing::{Listed, Listing, ListingRequest, Page, VersionListing},
     object::{Layout, LayoutStripe, ObjectVersion},
@@ -40,15 +40,15 @@ pub mod query {
     };
     pub use super::{
         block::{
-            blocks_between, blocks_count, blocks_on, garbage_page, hosts, load_of, repair_count,
-            repair_page, stripe, stripes_known,
+            blocks_between, blocks_count, blocks_missing, blocks_on, garbage_page, hosts, load_of,
+            repair_count, repair_page, short_versions, stripe, stripes_known,
         },
         bucket::{
             access_key, access_keys_of, bucket, bucket_document, bucket_named, buckets,
-            has_access_keys, losses_borne, setting,
+            former_redundancies, has_access_keys, losses_borne, setting,
         },
         listing::{object_list, version_list},
-        object::{has_header, layout, object_current, object_version},
+        object::{has_header, layout, object_current, object_located, object_version},
         upload::{part_list, upload, upload_list},
     };
 }
@@ -57,6 +57,9 @@ pub mod query {
 const MIGRATIONS: &[&str] = &[
     include_str!("../../../../migrations/storage/0001_opening.sql"),
     include_str!("../../../../migrations/storage/0002_collected.sql"),
+    include_str!("../../../../migrations/storage/0003_tally.sql"),
+    include_str!("../../../../migrations/storage/0004_former_redundancy.sql"),
+    include_str!("../../../../migrations/storage/0005_losses_allowed.sql"),
 ];
 
 /// Statements that a connection keeps prepared: all that there are.

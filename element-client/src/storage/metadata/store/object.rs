@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use gridmart_fabric::block::SMALL_BYTES_MAX;
 use gridmart_schemas::{
     id::{BucketId, StripeId, VersionId},
     storage::Redundancy,
@@ -12,7 +13,7 @@ use rusqlite::{Connection, OptionalExtension as _, Row, params};
 use super::{
     During, StoreError,
     block::blocks_of,
-    value::{Sql, json, key, own, parsed, retention},
+    value::{Columns, Sql, own, parsed},
 };
 use crate::storage::metadata::{
     key::ObjectKey,
@@ -53,21 +54,31 @@ pub struct ObjectVersion {
     pub head: ObjectHead,
 }
 
+/// The columns of a version, as [`version_read`] reads them.
+macro_rules! version_columns {
+    () => {
+        "number, id, key, is_null, is_marker, is_latest, size, etag, created, parts, \
+         retention_mode, retain_until, legal_hold, head"
+    };
+}
+pub(super) use version_columns;
+
 pub(super) fn version_read(row: &Row<'_>) -> rusqlite::Result<ObjectVersion> {
+    let mut columns = Columns::of(row);
     Ok(ObjectVersion {
-        number: own(row, "number")?,
-        id: own(row, "id")?,
-        key: key(row, "key")?,
-        is_null: row.get("is_null")?,
-        is_marker: row.get("is_marker")?,
-        is_latest: row.get("is_latest")?,
-        size: own(row, "size")?,
-        etag: row.get("etag")?,
-        created: own(row, "created")?,
-        parts: row.get("parts")?,
-        retention: retention(row)?,
-        legal_hold: row.get("legal_hold")?,
-        head: json(row, "head")?,
+        number: columns.own()?,
+        id: columns.own()?,
+        key: columns.key()?,
+        is_null: columns.plain()?,
+        is_marker: columns.plain()?,
+        is_latest: columns.plain()?,
+        size: columns.own()?,
+        etag: columns.plain()?,
+        created: columns.own()?,
+        parts: columns.plain()?,
+        retention: columns.retention()?,
+        legal_hold: columns.plain()?,
+        head: columns.json()?,
     })
 }
 
@@ -79,8 +90,12 @@ pub fn object_current(
 ) -> Result<Option<ObjectVersion>, StoreError> {
     one(
         connection,
-        "SELECT * FROM version WHERE bucket = (SELECT number FROM bucket WHERE id = ?1)
-         AND key = ?2 ORDER BY number DESC LIMIT 1",
+        concat!(
+            "SELECT ",
+            version_columns!(),
+            " FROM version WHERE bucket = (SELECT number FROM bucket WHERE id = ?1)
+              AND key = ?2 ORDER BY number DESC LIMIT 1"
+        ),
         params![Sql(bucket), Sql(key)],
     )
 }
@@ -96,17 +111,46 @@ pub fn object_version(
         VersionChoice::Current => object_current(connection, bucket, key),
         VersionChoice::Null => one(
             connection,
-            "SELECT * FROM version WHERE bucket = (SELECT number FROM bucket WHERE id = ?1)
-             AND key = ?2 AND is_null = 1",
+            concat!(
+                "SELECT ",
+                version_columns!(),
+                " FROM version WHERE bucket = (SELECT number FROM bucket WHERE id = ?1)
+                  AND key = ?2 AND is_null = 1"
+            ),
             params![Sql(bucket), Sql(key)],
         ),
         VersionChoice::Id(version) => one(
             connection,
-            "SELECT * FROM version WHERE id = ?3
-             AND bucket = (SELECT number FROM bucket WHERE id = ?1) AND key = ?2",
+            concat!(
+                "SELECT ",
+                version_columns!(),
+                " FROM version WHERE id = ?3
+                  AND bucket = (SELECT number FROM bucket WHERE id = ?1) AND key = ?2"
+            ),
             params![Sql(bucket), Sql(key), Sql(version)],
         ),
     }
+}
+
+/// Reads a version as [`object_version`] does, and of a small one where its bytes
+/// are: who reads it needs both.
+pub fn object_located(
+    connection: &Connection,
+    bucket: BucketId,
+    key: &ObjectKey,
+    choice: VersionChoice,
+) -> Result<Option<(ObjectVersion, Vec<StripeView>)>, StoreError> {
+    let Some(version) = object_version(connection, bucket, key, choice)? else {
+        return Ok(None);
+    };
+    let is_small = (1..=SMALL_BYTES_MAX as u64).contains(&version.size);
+    let stripes = if is_small && !version.is_marker {
+        layout(connection, &version, 0..version.size, 1)?.stripes
+    } else {
+        Vec::new()
+    };
+    let views = stripes.iter().map(LayoutStripe::view).collect();
+    Ok(Some((version, views)))
 }
 
 fn one(

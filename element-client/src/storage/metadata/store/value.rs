@@ -10,7 +10,7 @@ use gridmart_schemas::{
 };
 use rusqlite::{
     Row, ToSql,
-    types::{FromSql, FromSqlResult, ToSqlOutput, ValueRef},
+    types::{FromSql, FromSqlResult, ToSqlOutput, Type, ValueRef},
 };
 use uuid::Uuid;
 
@@ -127,6 +127,84 @@ where
 {
     row.get::<_, Option<Sql<T>>>(column)
         .map(|value| value.map(|value| value.0))
+}
+
+/// The columns of a row in the order in which a statement names them: to find each
+/// by its name takes longer than to read it.
+pub(super) struct Columns<'a, 'statement> {
+    row: &'a Row<'statement>,
+    next: usize,
+}
+
+impl<'a, 'statement> Columns<'a, 'statement> {
+    pub(super) const fn of(row: &'a Row<'statement>) -> Self {
+        Self { row, next: 0 }
+    }
+
+    const fn step(&mut self) -> usize {
+        self.next += 1;
+        self.next - 1
+    }
+
+    /// Reads the next one.
+    pub(super) fn plain<T: FromSql>(&mut self) -> rusqlite::Result<T> {
+        let at = self.step();
+        self.row.get(at)
+    }
+
+    /// Reads the next one, of our types.
+    pub(super) fn own<T>(&mut self) -> rusqlite::Result<T>
+    where
+        Sql<T>: FromSql,
+    {
+        self.plain::<Sql<T>>().map(|value| value.0)
+    }
+
+    /// Reads the next one, which may be null, of our types.
+    pub(super) fn own_option<T>(&mut self) -> rusqlite::Result<Option<T>>
+    where
+        Sql<T>: FromSql,
+    {
+        Ok(self.plain::<Option<Sql<T>>>()?.map(|value| value.0))
+    }
+
+    /// Reads a text as what it says.
+    fn text_at<T, E>(
+        &self,
+        at: usize,
+        read: impl FnOnce(&str) -> Result<T, E>,
+    ) -> rusqlite::Result<T>
+    where
+        E: std::error::Error + Send + Sync + 'static,
+    {
+        let unreadable = |source| rusqlite::Error::FromSqlConversionFailure(at, Type::Text, source);
+        let text = self.row.get_ref(at)?.as_bytes()?;
+        let text = std::str::from_utf8(text).map_err(|source| unreadable(Box::new(source)))?;
+        read(text).map_err(|source| unreadable(Box::new(source)))
+    }
+
+    /// Reads the next one, JSON.
+    pub(super) fn json<T: serde::de::DeserializeOwned>(&mut self) -> rusqlite::Result<T> {
+        let at = self.step();
+        self.text_at(at, |text| serde_json::from_str(text))
+    }
+
+    /// Reads the next one, a key.
+    pub(super) fn key(&mut self) -> rusqlite::Result<ObjectKey> {
+        let at = self.step();
+        self.text_at(at, |text| ObjectKey::try_from(text.to_owned()))
+    }
+
+    /// Reads the next two, a mode and until when: a retention.
+    pub(super) fn retention(&mut self) -> rusqlite::Result<Option<Retention>> {
+        let mode = self.step();
+        let Some(until) = self.own_option()? else {
+            return Ok(None);
+        };
+        // Without a mode it cannot be read: it must not be taken for no protection.
+        let mode = self.text_at(mode, str::parse)?;
+        Ok(Some(Retention { mode, until }))
+    }
 }
 
 /// Reads a key.

@@ -100,6 +100,7 @@ pub(in crate::storage) fn dump(connection: &Connection) -> String {
         "host",
         "bucket",
         "bucket_document",
+        "former_redundancy",
         "version",
         "upload",
         "part",
@@ -253,4 +254,21 @@ pub(in crate::storage) fn membership(hosts: &[NodeId], wanted: usize) -> Members
         hosts: hosts.iter().copied().collect(),
         wanted,
     })
+}
+
+/// Compares what is counted with every change to what there is.
+pub(in crate::storage) fn check_tallies(connection: &rusqlite::Connection) {
+    let wrong: i64 = connection
+        .query_row(
+            "SELECT (SELECT count(*) FROM host WHERE
+                 blocks <> (SELECT count(*) FROM block WHERE block.host = host.number) OR
+                 block_bytes <> (SELECT coalesce(sum(payload_length), 0)
+                     FROM block JOIN stripe ON stripe.number = block.stripe
+                     WHERE block.host = host.number))
+             + (SELECT positions <> (SELECT count(*) FROM repair) FROM repair_tally)",
+            [],
+            |row| row.get(0),
+        )
+        .unwrap();
+    assert_eq!(wrong, 0, "what is counted of blocks is not what there is");
 }

@@ -291,6 +291,7 @@ impl Pair {
             )
         );
         let connection = &self.store.connection;
+        super::fixture::check_tallies(connection);
         for at in KEYS {
             let found =
                 query::object_current(connection, super::fixture::bucket(), &key(at)).unwrap();

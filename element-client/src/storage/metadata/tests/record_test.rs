@@ -158,6 +158,18 @@ fn the_form_of_records_stays() {
 }
 
 #[test]
+fn the_form_of_what_was_added_later_stays() {
+    let losses = Change::BucketLosses {
+        bucket: bucket(),
+        losses: 2,
+    };
+    let bytes = encoded(losses);
+    let id = hex::encode(bucket().as_uuid().as_bytes());
+    // Format, time, number of the change, length and bytes of the id, losses.
+    assert_eq!(hex::encode(bytes), format!("0180897a1710{id}02"));
+}
+
+#[test]
 fn sizes_are_those_that_are_stated() {
     let mut small = put(1, "photos/2026/11/22/image-000001.jpg", 0);
     small.size = 100_000;

@@ -13,7 +13,7 @@ use crate::storage::metadata::{
         VersionChoice, Versioning,
     },
     refusal::Refusal,
-    store::query,
+    store::{RepairMark, query},
 };
 
 fn version_target(number: u64) -> DeleteTarget {
@@ -295,7 +295,7 @@ fn missing_and_lost_blocks_are_made_anew_elsewhere() {
     assert_eq!(store.take(lost(3)), Err(Refusal::BlockElsewhere(block(2))));
     store.take(lost(2)).unwrap();
     store.take(lost(2)).unwrap();
-    let wanted = query::repair_page(&store.connection, 9).unwrap();
+    let wanted = query::repair_page(&store.connection, RepairMark::default(), 9).unwrap();
     let positions: Vec<u8> = wanted.iter().map(|wanted| wanted.position).collect();
     assert_eq!(positions, [5, 2]);
     assert_eq!(wanted[0].stripe.blocks.len(), 5);
@@ -310,7 +310,11 @@ fn missing_and_lost_blocks_are_made_anew_elsewhere() {
     );
     store.take(moved(5, None, 5)).unwrap();
     store.take(moved(2, Some(node(2)), 6)).unwrap();
-    assert!(query::repair_page(&store.connection, 9).unwrap().is_empty());
+    assert!(
+        query::repair_page(&store.connection, RepairMark::default(), 9)
+            .unwrap()
+            .is_empty()
+    );
     let on = |host| query::blocks_on(&store.connection, node(host), 0, 9).unwrap();
     assert!(on(2).is_empty());
     assert_eq!(on(6)[0].block, block(2));
@@ -398,4 +402,88 @@ fn settings_documents_keys_and_tags_are_kept() {
         .unwrap();
     assert_eq!(found.head.tags["k\"ey"], "välue");
     assert_eq!(found.head.metadata["x"], "y");
+}
+
+#[test]
+fn how_a_bucket_kept_its_stripes_is_known_as_long_as_a_put_may_take() {
+    const DAY: i64 = 24 * 3600 * 1_000_000;
+    let mut store = Store::with_bucket(false);
+    let began = store.bucket().redundancy;
+    let former = |store: &Store| query::former_redundancies(&store.connection, bucket()).unwrap();
+    let to = |store: &mut Store, redundancy: &str| {
+        let update = BucketUpdate {
+            bucket: bucket(),
+            redundancy: redundancy.parse().unwrap(),
+            quota: Quota::default(),
+        };
+        store.take(Change::BucketUpdate(update)).unwrap();
+    };
+    to(&mut store, &began.to_string());
+    assert!(former(&store).is_empty(), "nothing was changed");
+    to(&mut store, "rs(2,1)");
+    assert_eq!(former(&store), [began]);
+    to(&mut store, "replica(2)");
+    assert_eq!(former(&store), ["rs(2,1)".parse().unwrap(), began]);
+    // What it is now, it was not before.
+    to(&mut store, "rs(2,1)");
+    assert_eq!(former(&store), ["replica(2)".parse().unwrap(), began]);
+    store.time += 8 * DAY;
+    to(&mut store, "rs(3,2)");
+    assert_eq!(former(&store), ["rs(2,1)".parse().unwrap()]);
+    store
+        .take(Change::BucketDelete { bucket: bucket() })
+        .unwrap();
+    assert!(!dump(&store.connection).contains("former"));
+}
+
+#[test]
+fn what_is_put_short_is_known_as_short_until_it_is_whole() {
+    let mut store = Store::with_bucket(false);
+    let losses = Change::BucketLosses {
+        bucket: bucket(),
+        losses: 1,
+    };
+    assert_eq!(store.bucket().losses_allowed, 0);
+    store.take(losses).unwrap();
+    assert_eq!(store.bucket().losses_allowed, 1);
+    store.take(Change::ObjectPut(put(1, "whole", 20))).unwrap();
+    let mut short = put(2, "short", 20);
+    let mut lost = Vec::new();
+    for stripe in &mut short.stripes {
+        lost.push((stripe.id, stripe.blocks.pop().unwrap()));
+    }
+    store.take(Change::ObjectPut(short)).unwrap();
+    let short = |store: &Store| {
+        let found = query::short_versions(&store.connection).unwrap();
+        found.get(&bucket()).copied().unwrap_or_default()
+    };
+    let missing = |store: &Store, name: &str| {
+        let choice = VersionChoice::Current;
+        let found = query::object_version(&store.connection, bucket(), &key(name), choice);
+        query::blocks_missing(&store.connection, &found.unwrap().unwrap()).unwrap()
+    };
+    assert_eq!(short(&store), 1);
+    assert_eq!((missing(&store, "whole"), missing(&store, "short")), (0, 2));
+    assert_eq!(query::repair_count(&store.connection).unwrap(), 2);
+    let next = |after| {
+        let page = query::repair_page(&store.connection, after, 1).unwrap();
+        page.first().map(|wanted| (wanted.mark, wanted.stripe.id))
+    };
+    let (first, second) = (next(RepairMark::default()).unwrap(), lost[1].0);
+    assert_eq!((first.1, next(first.0).unwrap().1), (lost[0].0, second));
+    assert_eq!(next(next(first.0).unwrap().0), None);
+    for (stripe, block) in lost {
+        assert_eq!(short(&store), 1);
+        let moved = Change::BlockMoved {
+            block: BlockId {
+                stripe,
+                position: block.position,
+            },
+            from: None,
+            to: block.host,
+            root: block.root,
+        };
+        store.take(moved).unwrap();
+    }
+    assert_eq!((short(&store), missing(&store, "short")), (0, 0));
 }

@@ -6,6 +6,11 @@
 //! answered, and before anything else is sent, a newer one is made durable here;
 //! its records take the place of the others on every replica, and a start adopts
 //! none of an older one.
+//!
+//! Before a writer sends its first record, enough of its Hosts have heard of its
+//! epoch. So who rebuilds hears of it, and leaps over all that the writer has
+//! sent: a record on a single Host that is away then never passes for a newer
+//! one than what is acknowledged after the rebuild.
 
 use std::sync::{Arc, atomic::Ordering};
 
@@ -43,6 +48,8 @@ pub(in super::super) struct Core {
 /// Whether changes are taken.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Standing {
+    /// Too few Hosts may have heard of the epoch.
+    Unheard,
     Well,
     /// Replicas may have records that do not count.
     EpochSpent,
@@ -98,7 +105,7 @@ impl Core {
             epoch: recovered.epoch,
             last: recovered.position,
             time: Moment::default(),
-            standing: Standing::Well,
+            standing: Standing::Unheard,
             progress,
             steps: Steps::default(),
         };
@@ -135,13 +142,18 @@ impl Core {
             let begun = self.run(&[Change::EpochBegun]);
             return begun.into_iter().try_for_each(|result| result.map(drop));
         }
+        self.reach()
+    }
+
+    /// Has enough Hosts hear of the epoch, and have all that the store has.
+    fn reach(&mut self) -> Result<(), WriteError> {
         let append = Append {
             epoch: self.epoch,
             previous: self.last,
             entries: Vec::new(),
         };
-        let assured = self.replicas.append(append);
-        assured.map_err(|error| self.on_not_durable(&error))
+        let reached = self.replicas.append(append);
+        reached.map_err(|error| self.on_not_durable(&error))
     }
 
     /// Drops the log's beginning; never what was just written.
@@ -155,6 +167,11 @@ impl Core {
     fn require_standing(&mut self) -> Result<(), WriteError> {
         match &self.standing {
             Standing::Well => Ok(()),
+            Standing::Unheard => {
+                self.reach()?;
+                self.standing = Standing::Well;
+                Ok(())
+            }
             Standing::EpochSpent => self.raise_epoch(),
             Standing::SyncFailed => Err(WriteError::Storage {
                 why: "its disk has failed to sync; repair it, then start the Element again"
@@ -193,6 +210,7 @@ impl Core {
             results: Vec::with_capacity(changes.len()),
             entries: Vec::new(),
             bytes: 0,
+            has_settings: false,
         };
         for change in changes {
             if group.bytes >= GROUP_BYTES_MAX {
@@ -216,6 +234,9 @@ impl Core {
             .map_err(GroupError::NotDurable)?;
         self.steps.pass(Step::Replicated);
         transaction.commit().during("commit")?;
+        if group.has_settings {
+            self.progress.settings.fetch_add(1, Ordering::AcqRel);
+        }
         self.last = group.last;
         let sequence = group.last.sequence;
         self.progress.sequence.store(sequence, Ordering::Release);
@@ -288,6 +309,8 @@ struct Made {
     results: Results,
     entries: Vec<Entry>,
     bytes: usize,
+    /// One of the changes is of a setting.
+    has_settings: bool,
 }
 
 impl Made {
@@ -335,6 +358,7 @@ impl Made {
         require_standing(transaction)?;
         if result.is_ok() {
             self.bytes += entry.bytes.len();
+            self.has_settings |= change.is_setting();
             self.entries.push(entry);
             self.last = position;
         }

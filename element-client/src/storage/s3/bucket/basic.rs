@@ -18,7 +18,6 @@ use crate::storage::{
         REGION,
         acl::{Acl, Permission, owner},
         caller::{bucket_session, session},
-        context::bucket_context,
         fault,
         object::head::timestamp,
         operations::Operations,
@@ -218,7 +217,7 @@ async fn is_the_same(
     input: &CreateBucketInput,
     born: &Born,
 ) -> S3Result<bool> {
-    let context = bucket_context(&operations.store, name.as_str()).await?;
+    let context = operations.gate.bucket(name.as_str()).await?;
     let private = Acl::private(person.clone());
     let acl = context.acl.as_ref().unwrap_or(&private);
     Ok(context.rules.owner == *person

@@ -57,6 +57,11 @@ pub(in super::super) fn forget(head: &mut ObjectHead) {
     head.headers.remove(SEALED_KEY);
 }
 
+/// Whether what is on the Hosts of an object can be read with its key alone.
+pub(in crate::storage) fn is_encrypted(head: &ObjectHead) -> bool {
+    head.headers.contains_key(SEALED_UNDER)
+}
+
 /// Opens the key of an object with what the request brings; none: the object is not
 /// encrypted.
 pub(in super::super) fn open(

@@ -12,7 +12,7 @@ mod envelope;
 mod source;
 mod wanted;
 
-pub(in crate::storage) use self::envelope::is_sealed_under_element;
+pub(in crate::storage) use self::envelope::{is_encrypted, is_sealed_under_element};
 pub(super) use self::{
     cipher::Cipher,
     envelope::{begin, forget, open, told},

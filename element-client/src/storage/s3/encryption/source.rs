@@ -3,7 +3,10 @@
 use std::ops::Range;
 
 use bytes::{Bytes, BytesMut};
-use gridmart_schemas::problem::{Code, Problem};
+use gridmart_schemas::{
+    problem::{Code, Problem},
+    wire::storage::StripeView,
+};
 use s3s::{S3Result, s3_error};
 
 use super::{Cipher, CustomerKey, open};
@@ -105,11 +108,11 @@ async fn pieces(store: &Store, version: &ObjectVersion) -> S3Result<Vec<Piece>> 
     parts.iter().map(piece).collect()
 }
 
-/// Begins to read a range of a version; `customer` is the key that the request
-/// brings.
+/// Begins to read a range of a version, of which some stripes may be known;
+/// `customer` is the key that the request brings.
 pub(in super::super) async fn plain(
     operations: &Operations,
-    version: &ObjectVersion,
+    (version, stripes): (&ObjectVersion, Vec<StripeView>),
     range: Range<u64>,
     customer: Option<&CustomerKey>,
 ) -> S3Result<Plain> {
@@ -123,7 +126,7 @@ pub(in super::super) async fn plain(
         None => None,
     };
     Ok(Plain {
-        source: operations.store.read_data(version, range)?,
+        source: operations.store.read_data(version, stripes, range)?,
         opener,
     })
 }

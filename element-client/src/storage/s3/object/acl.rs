@@ -43,9 +43,23 @@ macro_rules! grants {
 }
 pub(in super::super) use grants;
 
+/// Gives a new object, or an upload that becomes one, the list that a request
+/// asks for; none where it would say nothing.
+pub(in super::super) fn put_into(
+    head: &mut ObjectHead,
+    (session, context): (&Session, &BucketContext),
+    canned: Option<&str>,
+    headers: &GrantHeaders<'_>,
+) -> S3Result<()> {
+    match of_input(session, context, canned, headers)? {
+        Some(list) => head::acl_put(head, &list),
+        None => Ok(()),
+    }
+}
+
 /// The list that a request gives a new object; none: it has none of its own, and
 /// is the bucket's owner's.
-pub(in super::super) fn of_input(
+fn of_input(
     session: &Session,
     context: &BucketContext,
     canned: Option<&str>,

@@ -9,7 +9,7 @@ use super::{read, version};
 use crate::storage::s3::{
     caller::Session,
     context::BucketContext,
-    deed::{Deed, LIST_BUCKET, Need},
+    deed::{Deed, LIST_BUCKET, LIST_BUCKET_VERSIONS, Need},
     fault,
     gate::{Gate, with_fact, with_one_fact},
 };
@@ -21,19 +21,32 @@ pub(in super::super) struct Asked<'a> {
     pub(in super::super) deed: Deed,
 }
 
-/// Whoever may list a bucket may know that there is no such object in it.
-fn absent(
+/// Whoever may list a bucket may know that there is no such object in it; of old
+/// contents, whoever may list those.
+fn may_know(
     gate: &Gate,
     session: &Session,
     bucket: &Arc<BucketContext>,
     asked: &Asked<'_>,
-) -> Option<()> {
+) -> bool {
     // A list that begins with the key would tell.
     let listing = with_one_fact(session, "s3:prefix", asked.key);
-    let may_know = asked.deed.need == Need::Read
-        && !bucket.denies(session, asked.deed, asked.key)
-        && gate.permit(&listing, bucket, LIST_BUCKET, None).is_ok();
-    may_know.then_some(())
+    let deed = match asked.version {
+        Some(_) => LIST_BUCKET_VERSIONS,
+        None => LIST_BUCKET,
+    };
+    gate.permit(&listing, bucket, deed, None).is_ok()
+}
+
+/// Whether the answer to who may do it tells whether the object is there.
+fn tells_of_absence(deed: Deed) -> bool {
+    matches!(
+        deed.action,
+        "s3:GetObject"
+            | "s3:GetObjectVersion"
+            | "s3:GetObjectAttributes"
+            | "s3:GetObjectVersionAttributes"
+    )
 }
 
 /// Decides about a deed with an object that is there, or may be.
@@ -50,14 +63,25 @@ pub(in super::super) async fn permit(
     let permitted = gate.permit(session, bucket, asked.deed, Some(asked.key));
     let may_have_list = matches!(asked.deed.need, Need::Read | Need::ReadAcl | Need::WriteAcl);
     let is_about_list = matches!(asked.deed.need, Need::ReadAcl | Need::WriteAcl);
-    if !asks_tags && !is_about_list && (permitted.is_ok() || !may_have_list) {
+    // Who may read and not list is told of no object that it is not there.
+    let is_hidden = permitted.is_ok()
+        && tells_of_absence(asked.deed)
+        && !may_know(gate, session, bucket, asked);
+    if !asks_tags && !is_about_list && !is_hidden && (permitted.is_ok() || !may_have_list) {
         return permitted;
     }
     let key = version::key(asked.key)?;
     let choice = version::choice(asked.version)?;
     let store = &gate.authentication.store;
-    let Some(found) = version::find(store, bucket.bucket.id, &key, choice).await? else {
-        return permitted.or_else(|error| absent(gate, session, bucket, asked).ok_or(error));
+    let found = version::find(store, bucket.bucket.id, &key, choice).await?;
+    let Some(found) = found.filter(|found| !(is_hidden && found.is_marker)) else {
+        if is_hidden {
+            return Err(fault::denied());
+        }
+        let is_told = asked.deed.need == Need::Read
+            && !bucket.denies(session, asked.deed, asked.key)
+            && may_know(gate, session, bucket, asked);
+        return if is_told { Ok(()) } else { permitted };
     };
     let permitted = if asks_tags {
         for (tag, value) in &found.head.tags {

@@ -15,15 +15,15 @@ use super::{
     condition::{self, ReadConditions},
     head::{self, timestamp, told},
     lock, version,
-    write::{NewObject, version_made, write_fault},
+    write::{NewObject, version_made},
 };
 use crate::storage::{
-    metadata::{Change, ObjectHead, ObjectPut, ObjectVersion},
+    metadata::{ObjectHead, ObjectVersion},
     s3::{
         caller::{Session, bucket_session},
-        context::{BucketContext, bucket_context},
+        context::BucketContext,
         deed::{GET_OBJECT, GET_OBJECT_VERSION},
-        digest::{self, Algorithm},
+        digest::Algorithm,
         encryption::{self, CustomerKey, Wanted, customer, plain, source_customer},
         flow::{self, Intake},
         moving::{self, Move},
@@ -57,7 +57,7 @@ impl Original {
                 "Copy Source must mention the source bucket and key"
             ));
         };
-        let context = Arc::new(bucket_context(&operations.store, bucket).await?);
+        let context = operations.gate.bucket(bucket).await?;
         let asked = ask::Asked {
             key,
             version: version_id.as_deref(),
@@ -194,15 +194,12 @@ pub(in super::super) async fn copy(
     }
     check_change(input, (&original, &context), &wanted, key.as_ref())?;
     let mut head = head_of(input, &original.version)?;
-    let list = acl::of_input(
-        &session,
-        &context,
+    acl::put_into(
+        &mut head,
+        (&session, &context),
         input.acl.as_ref().map(s3s::dto::ObjectCannedACL::as_str),
         &acl::grants!(input),
     )?;
-    if let Some(list) = list {
-        head::acl_put(&mut head, &list)?;
-    }
     let protection = lock::of_input(
         operations,
         &context,
@@ -222,7 +219,8 @@ pub(in super::super) async fn copy(
     let cipher = object.seal(operations, &wanted)?;
     let told = encryption::told(&object.head, wanted.customer());
     let size = original.version.size;
-    let source = plain(operations, &original.version, 0..size, key.as_ref()).await?;
+    let original_version = (&original.version, Vec::new());
+    let source = plain(operations, original_version, 0..size, key.as_ref()).await?;
     let sink = operations
         .store
         .write_data(object.target(&context.bucket))?;
@@ -252,29 +250,15 @@ async fn finish(
     operations: &Operations,
     context: &BucketContext,
     original: &Original,
-    mut object: NewObject,
+    object: NewObject,
     intake: Intake,
 ) -> S3Result<S3Response<CopyObjectOutput>> {
-    let taken = intake.whole().finish().await?;
-    let etag = hex::encode(taken.digested.md5);
-    object.head.checksums = digest::to_metadata(&taken.digested.checksums);
-    let checksums = digest::to_dto(&object.head.checksums);
-    let committed = operations
-        .store
-        .commit(Change::ObjectPut(ObjectPut {
-            bucket: context.bucket.id,
-            key: object.key,
-            version: object.version,
-            size: taken.size,
-            etag: etag.clone(),
-            head: object.head,
-            retention: object.retention,
-            legal_hold: object.legal_hold,
-            stripes: taken.stripes,
-            condition: condition::on_write(None, None),
-        }))
-        .await
-        .map_err(write_fault)?;
+    let taken = intake.whole().await?.finish().await?;
+    let none = condition::on_write(None, None);
+    let made = object
+        .commit(operations, &context.bucket, taken, none)
+        .await?;
+    let checksums = made.checksums;
     Ok(S3Response::new(CopyObjectOutput {
         copy_object_result: Some(CopyObjectResult {
             checksum_crc32: checksums.checksum_crc32,
@@ -283,11 +267,11 @@ async fn finish(
             checksum_sha1: checksums.checksum_sha1,
             checksum_sha256: checksums.checksum_sha256,
             checksum_type: checksums.checksum_type,
-            e_tag: Some(ETag::Strong(etag)),
-            last_modified: Some(timestamp(committed.time)),
+            e_tag: Some(ETag::Strong(made.etag)),
+            last_modified: Some(timestamp(made.committed.time)),
         }),
         copy_source_version_id: original.version_told(),
-        version_id: version_made(&context.bucket, &committed),
+        version_id: version_made(&context.bucket, &made.committed),
         ..CopyObjectOutput::default()
     }))
 }

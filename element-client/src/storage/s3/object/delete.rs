@@ -1,5 +1,6 @@
 //! Deleting objects.
 
+use futures_util::{StreamExt as _, stream};
 use gridmart_schemas::{id::VersionId, problem::Code};
 use s3s::{
     S3Request, S3Response, S3Result,
@@ -27,6 +28,9 @@ use crate::storage::{
 
 /// Objects of one request, as S3 has it.
 const OBJECTS_MAX: usize = 1000;
+/// Those of one request that are deleted at the same time: they become durable
+/// together.
+const OBJECTS_AT_ONCE: usize = 64;
 
 /// What is to go.
 struct Target<'a> {
@@ -176,9 +180,15 @@ pub(in super::super) async fn delete_many(
     let is_quiet = input.delete.quiet == Some(true);
     let bypass = input.bypass_governance_retention == Some(true);
     let (mut deleted, mut errors) = (Vec::new(), Vec::new());
-    for object in objects {
-        match delete_of_many(operations, &session, &context, &object, bypass).await {
-            Ok(outcome) if !is_quiet => deleted.push(told(&context, object, outcome.as_ref())),
+    let (session, context) = (&session, &context);
+    let begun = objects.into_iter().map(|object| async move {
+        let outcome = delete_of_many(operations, session, context, &object, bypass).await;
+        (object, outcome)
+    });
+    let mut outcomes = stream::iter(begun).buffered(OBJECTS_AT_ONCE);
+    while let Some((object, outcome)) = outcomes.next().await {
+        match outcome {
+            Ok(outcome) if !is_quiet => deleted.push(told(context, object, outcome.as_ref())),
             Ok(_) => {}
             Err(error) => errors.push(s3s::dto::Error {
                 code: Some(error.code().as_str().to_owned()),

@@ -230,7 +230,7 @@ pub(in super::super) async fn get(
     let bucket = &context.bucket;
     let key = version::key(&input.key)?;
     let choice = version::choice(input.version_id.as_deref())?;
-    let found = version::required(store, bucket, &key, choice).await?;
+    let (found, stripes) = version::located(store, bucket, &key, choice).await?;
     let conditions = ReadConditions {
         if_match: input.if_match.clone(),
         if_none_match: input.if_none_match.clone(),
@@ -260,7 +260,13 @@ pub(in super::super) async fn get(
             bytes: Some(length),
         },
     )?;
-    let source = plain(operations, &found, given.range, customer.as_ref()).await?;
+    let source = plain(
+        operations,
+        (&found, stripes),
+        given.range,
+        customer.as_ref(),
+    )
+    .await?;
     output.body = Some(flow::blob(source, length, running));
     Ok(S3Response::new(output))
 }

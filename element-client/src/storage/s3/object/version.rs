@@ -1,6 +1,6 @@
 //! Versions as requests name them, and finding them.
 
-use gridmart_schemas::id::BucketId;
+use gridmart_schemas::{id::BucketId, wire::storage::StripeView};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use s3s::{S3Error, S3ErrorCode, S3Result, s3_error};
 
@@ -66,14 +66,42 @@ pub(in super::super) async fn required(
     key: &ObjectKey,
     choice: VersionChoice,
 ) -> S3Result<ObjectVersion> {
-    match find(store, bucket.id, key, choice).await? {
-        Some(version) if !version.is_marker => Ok(version),
-        Some(marker) => Err(hidden(bucket, &marker, choice)),
-        None if choice == VersionChoice::Current => Err(missing()),
-        None => Err(s3_error!(
-            NoSuchVersion,
-            "The specified version does not exist."
-        )),
+    let found = find(store, bucket.id, key, choice).await?;
+    with_content(bucket, found.ok_or_else(|| absent(choice))?, choice)
+}
+
+/// The same, with where its bytes are as far as that was read along.
+pub(in super::super) async fn located(
+    store: &Store,
+    bucket: &Bucket,
+    key: &ObjectKey,
+    choice: VersionChoice,
+) -> S3Result<(ObjectVersion, Vec<StripeView>)> {
+    let (key, id) = (key.clone(), bucket.id);
+    let found = store
+        .read(move |connection| query::object_located(connection, id, &key, choice))
+        .await
+        .map_err(|problem| fault::of(&problem))?;
+    let (version, stripes) = found.ok_or_else(|| absent(choice))?;
+    Ok((with_content(bucket, version, choice)?, stripes))
+}
+
+/// Refuses a delete marker.
+fn with_content(
+    bucket: &Bucket,
+    version: ObjectVersion,
+    choice: VersionChoice,
+) -> S3Result<ObjectVersion> {
+    if version.is_marker {
+        return Err(hidden(bucket, &version, choice));
+    }
+    Ok(version)
+}
+
+fn absent(choice: VersionChoice) -> S3Error {
+    match choice {
+        VersionChoice::Current => missing(),
+        _ => s3_error!(NoSuchVersion, "The specified version does not exist."),
     }
 }
 

@@ -10,15 +10,12 @@ use s3s::{
     s3_error,
 };
 
-use super::{
-    acl, condition,
-    head::{self, told},
-    lock, version,
-};
+use super::{acl, condition, head::told, lock, version};
 use crate::storage::{
     data::DataTarget,
     metadata::{
-        Applied, Bucket, Change, Committed, ObjectHead, ObjectKey, ObjectPut, Retention, Versioning,
+        Applied, Bucket, Change, Committed, Condition, ObjectHead, ObjectKey, ObjectPut, Retention,
+        Versioning,
     },
     s3::{
         caller::bucket_session,
@@ -204,8 +201,50 @@ impl NewObject {
             bucket: bucket.id,
             version: self.version,
             redundancy: bucket.redundancy,
+            losses: bucket.losses_allowed,
         }
     }
+
+    /// Shows it, with bytes that are durable.
+    pub(in super::super) async fn commit(
+        mut self,
+        operations: &Operations,
+        bucket: &Bucket,
+        taken: flow::Taken,
+        condition: Condition,
+    ) -> S3Result<MadeObject> {
+        let etag = hex::encode(taken.digested.md5);
+        self.head.checksums = digest::to_metadata(&taken.digested.checksums);
+        let checksums = digest::to_dto(&self.head.checksums);
+        let committed = operations
+            .store
+            .commit(Change::ObjectPut(ObjectPut {
+                bucket: bucket.id,
+                key: self.key,
+                version: self.version,
+                size: taken.size,
+                etag: etag.clone(),
+                head: self.head,
+                retention: self.retention,
+                legal_hold: self.legal_hold,
+                stripes: taken.stripes,
+                condition,
+            }))
+            .await
+            .map_err(write_fault)?;
+        Ok(MadeObject {
+            committed,
+            etag,
+            checksums,
+        })
+    }
+}
+
+/// An object that is there.
+pub(in super::super) struct MadeObject {
+    pub(in super::super) committed: Committed,
+    pub(in super::super) etag: String,
+    pub(in super::super) checksums: s3s::dto::Checksum,
 }
 
 /// How the version is called that a change made; none where no versions are kept
@@ -247,15 +286,12 @@ pub(in super::super) async fn put(
         return Err(flow::too_large());
     }
     let mut head = told!(input).into_head()?;
-    let list = acl::of_input(
-        &session,
-        &context,
+    acl::put_into(
+        &mut head,
+        (&session, &context),
         input.acl.as_ref().map(s3s::dto::ObjectCannedACL::as_str),
         &acl::grants!(input, &request.headers),
     )?;
-    if let Some(list) = list {
-        head::acl_put(&mut head, &list)?;
-    }
     let protection = lock::of_input(
         operations,
         &context,
@@ -291,7 +327,7 @@ pub(in super::super) async fn put(
     let body = input.body.take();
     let work = async {
         intake.take_body(body).await?;
-        let whole = intake.whole();
+        let whole = intake.whole().await?;
         expected.check(&whole.digested)?;
         finish(operations, &context, object, whole, condition).await
     };
@@ -308,33 +344,18 @@ async fn finish(
     context: &BucketContext,
     object: NewObject,
     whole: flow::Whole,
-    condition: crate::storage::metadata::Condition,
+    condition: Condition,
 ) -> S3Result<S3Response<PutObjectOutput>> {
     let taken = whole.finish().await?;
-    let etag = hex::encode(taken.digested.md5);
-    let mut head = object.head;
     let named = (object.key.as_str(), taken.size);
-    let expiration = context
-        .notices
-        .text(named, &head.tags, time::OffsetDateTime::now_utc());
-    head.checksums = digest::to_metadata(&taken.digested.checksums);
-    let checksums = digest::to_dto(&head.checksums);
-    let committed = operations
-        .store
-        .commit(Change::ObjectPut(ObjectPut {
-            bucket: context.bucket.id,
-            key: object.key,
-            version: object.version,
-            size: taken.size,
-            etag: etag.clone(),
-            head,
-            retention: object.retention,
-            legal_hold: object.legal_hold,
-            stripes: taken.stripes,
-            condition,
-        }))
-        .await
-        .map_err(write_fault)?;
+    let expiration =
+        context
+            .notices
+            .text(named, &object.head.tags, time::OffsetDateTime::now_utc());
+    let made = object
+        .commit(operations, &context.bucket, taken, condition)
+        .await?;
+    let checksums = made.checksums;
     Ok(S3Response::new(PutObjectOutput {
         checksum_crc32: checksums.checksum_crc32,
         checksum_crc32c: checksums.checksum_crc32c,
@@ -342,9 +363,9 @@ async fn finish(
         checksum_sha1: checksums.checksum_sha1,
         checksum_sha256: checksums.checksum_sha256,
         checksum_type: checksums.checksum_type,
-        e_tag: Some(ETag::Strong(etag)),
+        e_tag: Some(ETag::Strong(made.etag)),
         expiration,
-        version_id: version_made(&context.bucket, &committed),
+        version_id: version_made(&context.bucket, &made.committed),
         ..PutObjectOutput::default()
     }))
 }

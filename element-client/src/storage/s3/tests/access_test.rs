@@ -81,6 +81,56 @@ async fn who_may_list_what_begins_so_may_know_that_it_is_not_there() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_may_read_and_not_list_is_not_told_what_is_missing() {
+    let scene = Scene::open().await;
+    let at = scene.address;
+    let ada = scene.key("ada", Role::User).await;
+    let bob = scene.key("bob", Role::User).await;
+    send(at, &ada, Request::new("PUT", "/bucket")).await.ok();
+    let keep = "<VersioningConfiguration><Status>Enabled</Status></VersioningConfiguration>";
+    let keep = Request::new("PUT", "/bucket")
+        .query("versioning=")
+        .body(keep.as_bytes());
+    send(at, &ada, keep).await.ok();
+    let put = Request::new("PUT", "/bucket/there").body(b"1");
+    let version = send(at, &ada, put).await.ok().headers["x-amz-version-id"].clone();
+    let marked = Request::new("PUT", "/bucket/marked").body(b"1");
+    send(at, &ada, marked).await.ok();
+    send(at, &ada, Request::new("DELETE", "/bucket/marked"))
+        .await
+        .ok();
+    let reading = r#"{"Effect":"Allow","Principal":"*","Action":["s3:GetObject","s3:GetObjectVersion"],"Resource":"arn:aws:s3:::bucket/*"}"#;
+    policy(at, &ada, reading).await.ok();
+    let versioned = format!("versionId={version}");
+    let there = || Request::new("GET", "/bucket/there");
+    send(at, &bob, there()).await.ok();
+    send(at, &bob, there().query(&versioned)).await.ok();
+    let refused = async |request: Request<'_>| {
+        send(at, &bob, request).await.refused(403, "AccessDenied");
+    };
+    refused(Request::new("GET", "/bucket/missing")).await;
+    refused(Request::new("GET", "/bucket/marked")).await;
+    refused(Request::new("GET", "/bucket/missing").query(&versioned)).await;
+    let head = send(at, &bob, Request::new("HEAD", "/bucket/missing")).await;
+    assert_eq!(head.status, 403);
+    // Its owner is told, and so is who may list what begins so.
+    for path in ["/bucket/missing", "/bucket/marked"] {
+        let asked = send(at, &ada, Request::new("GET", path)).await;
+        asked.refused(404, "NoSuchKey");
+    }
+    let listing = format!(
+        r#"{reading},{{"Effect":"Allow","Principal":"*","Action":"s3:ListBucket","Resource":"arn:aws:s3:::bucket"}}"#
+    );
+    policy(at, &ada, &listing).await.ok();
+    let asked = send(at, &bob, Request::new("GET", "/bucket/missing")).await;
+    asked.refused(404, "NoSuchKey");
+    let head = send(at, &bob, Request::new("HEAD", "/bucket/missing")).await;
+    assert_eq!(head.status, 404);
+    // To list what there is is not to list what there was.
+    refused(Request::new("GET", "/bucket/missing").query(&versioned)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_bucket_is_locked_once_it_keeps_versions() {
     let scene = Scene::open().await;
     let at = scene.address;

@@ -18,11 +18,7 @@ use crate::storage::{
         digest::Algorithm,
         encryption::{self, Wanted, customer},
         fault,
-        object::{
-            acl,
-            head::{self, told},
-            lock, version,
-        },
+        object::{acl, head::told, lock, version},
         operations::Operations,
     },
 };
@@ -56,15 +52,12 @@ pub(in super::super) async fn create(
         context.is_encrypted,
     )?;
     let mut head = told!(input).into_head()?;
-    let list = acl::of_input(
-        &session,
-        &context,
+    acl::put_into(
+        &mut head,
+        (&session, &context),
         input.acl.as_ref().map(s3s::dto::ObjectCannedACL::as_str),
         &acl::grants!(input),
     )?;
-    if let Some(list) = list {
-        head::acl_put(&mut head, &list)?;
-    }
     let algorithm = input.checksum_algorithm.as_ref();
     let algorithm = algorithm
         .map(|word| Algorithm::parse(word.as_str()))

@@ -11,12 +11,12 @@ use s3s::{
 
 use super::{TYPE, algorithm, required};
 use crate::storage::{
-    metadata::{ListingRequest, Page, Part, PartsOf, Upload, query},
+    metadata::{Page, Part, PartsOf, Upload, query},
     s3::{
         caller::bucket_session,
         digest::{self, Algorithm},
         fault,
-        list::{Encoding, LINES_MAX, check_prefix, limit, page_after},
+        listing::{LINES_MAX, asked, limit},
         object::{acl, head::timestamp},
         operations::Operations,
     },
@@ -105,15 +105,11 @@ pub(in super::super) async fn uploads(
     request: S3Request<ListMultipartUploadsInput>,
 ) -> S3Result<S3Response<ListMultipartUploadsOutput>> {
     let (session, context) = bucket_session(&request)?;
-    let input = request.input;
-    check_prefix(&session, input.prefix.as_deref())?;
-    let encoding = Encoding::read(input.encoding_type.as_ref())?;
-    let limit = limit(input.max_uploads, "max-uploads")?;
-    let delimiter = input.delimiter.filter(|delimiter| !delimiter.is_empty());
-    let prefix = input.prefix.unwrap_or_default();
+    let mut input = request.input;
+    let asked = asked!(&session, input, max_uploads, "max-uploads")?;
     let key_marker = input.key_marker.unwrap_or_default();
     let id_marker = input.upload_id_marker.unwrap_or_default();
-    let mut page = page_after(&key_marker, &prefix, delimiter.as_deref());
+    let mut page = asked.page_after(&key_marker);
     if !key_marker.is_empty() && !id_marker.is_empty() {
         let after = required(&operations.store, &context, &key_marker, &id_marker).await;
         if let Ok(after) = after {
@@ -123,18 +119,13 @@ pub(in super::super) async fn uploads(
             };
         }
     }
-    let asked = ListingRequest {
-        bucket: context.bucket.id,
-        prefix: prefix.clone(),
-        delimiter: delimiter.clone(),
-        page,
-        limit,
-    };
+    let request = asked.request(context.bucket.id, page);
     let listed = operations
         .store
-        .read(move |connection| query::upload_list(connection, &asked))
+        .read(move |connection| query::upload_list(connection, &request))
         .await;
     let listed = listed.map_err(|problem| fault::of(&problem))?;
+    let encoding = asked.encoding;
     let (next_key, next_id) = match &listed.next {
         None | Some(Page::Start) => (None, None),
         Some(Page::After(text) | Page::AfterPrefix(text)) => (Some(encoding.write(text)), None),
@@ -157,14 +148,14 @@ pub(in super::super) async fn uploads(
         bucket: Some(context.bucket.name.to_string()),
         uploads: Some(uploads.collect()),
         common_prefixes: Some(encoding.prefixes(listed.prefixes)),
-        delimiter: delimiter.map(|delimiter| encoding.write(&delimiter)),
+        delimiter: asked.delimiter_told(),
         encoding_type: encoding.told(),
         is_truncated: Some(listed.next.is_some()),
         key_marker: Some(encoding.write(&key_marker)),
-        max_uploads: i32::try_from(limit).ok(),
+        max_uploads: asked.limit_told(),
         next_key_marker: next_key,
         next_upload_id_marker: next_id,
-        prefix: Some(encoding.write(&prefix)),
+        prefix: Some(encoding.write(&asked.prefix)),
         upload_id_marker: Some(id_marker),
         request_charged: None,
     }))

@@ -51,6 +51,7 @@ fn sink(operations: &Operations, context: &BucketContext, upload: &Upload) -> S3
     operations.store.write_data(DataTarget {
         bucket: context.bucket.id,
         version: upload.version,
+        losses: context.bucket.losses_allowed,
         redundancy: context.bucket.redundancy,
     })
 }
@@ -184,7 +185,7 @@ pub(in super::super) async fn put(
     let body = request.input.body.take();
     let work = async {
         intake.take_body(body).await?;
-        let whole = intake.whole();
+        let whole = intake.whole().await?;
         expected.check(&whole.digested)?;
         finish(operations, &upload, number, (whole, &sealing)).await
     };
@@ -249,7 +250,8 @@ pub(in super::super) async fn copy(
     let length = Some(range.end - range.start);
     let algorithms: Option<Algorithm> = algorithm(&upload);
     let sealing = Sealing::begin(operations, &upload, customer.as_ref())?;
-    let source = plain(operations, &original.version, range, source_key.as_ref()).await?;
+    let original_version = (&original.version, Vec::new());
+    let source = plain(operations, original_version, range, source_key.as_ref()).await?;
     let direction = TransferDirection::Copy;
     let running = begin(
         operations,
@@ -260,7 +262,13 @@ pub(in super::super) async fn copy(
     let mut intake = sealing.intake(sink(operations, &context, &upload)?, &running, algorithms);
     let work = async {
         intake.take_source(source).await?;
-        finish(operations, &upload, number, (intake.whole(), &sealing)).await
+        finish(
+            operations,
+            &upload,
+            number,
+            (intake.whole().await?, &sealing),
+        )
+        .await
     };
     let made = moving::carry(running, Box::pin(work)).await?;
     let told = encryption::told(&upload.head, customer.as_ref());

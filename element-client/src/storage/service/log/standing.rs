@@ -5,6 +5,7 @@ use std::sync::Arc;
 use gridmart_schemas::problem::{Code, Problem};
 use parking_lot::{Mutex, RwLock};
 use rusqlite::Connection;
+use tokio::sync::Notify;
 
 use super::{super::Service, measure::LogFacts, rebuilder::RebuildOrder};
 use crate::storage::metadata::{Append, FanOut, NotDurable, Replicas};
@@ -45,6 +46,8 @@ pub(crate) struct Log {
     /// Taken by whoever keeps the log.
     errand: Mutex<Option<Errand>>,
     phase: RwLock<Phase>,
+    /// Told to who waits for the log to be assured.
+    assured: Notify,
     trouble: Mutex<Option<String>>,
 }
 
@@ -54,6 +57,7 @@ impl Log {
         Self {
             errand: Mutex::new(Some(errand)),
             phase: RwLock::new(Phase::Opening("the Element has just started".to_owned())),
+            assured: Notify::new(),
             trouble: Mutex::default(),
         }
     }
@@ -70,6 +74,18 @@ impl Log {
             Phase::Refused(why) => format!("The Element's metadata are out of use: {why}."),
         };
         Err(Problem::new(Code::NotAccepting, why))
+    }
+
+    /// Waits for what serves, as long as it takes.
+    pub(crate) async fn assured(&self) -> Arc<Service> {
+        loop {
+            // Before the look: what happens meanwhile is heard.
+            let told = self.assured.notified();
+            if let Ok(service) = self.service() {
+                return service;
+            }
+            told.await;
+        }
     }
 
     /// What is told of it.
@@ -105,6 +121,7 @@ impl Log {
         let mut phase = self.phase.write();
         if !matches!(*phase, Phase::Refused(_)) {
             *phase = Phase::Ready(service);
+            self.assured.notify_waiters();
         }
     }
 
