@@ -15,6 +15,9 @@ SEED ?= 20000
 HISTORIES ?= 10000
 FAULTS ?= 100
 
+# Of the largest object of a soak: half as much again is on the disk meanwhile.
+GIBIBYTES ?= 20
+
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\): .*## \(.*\)$$/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
 
@@ -37,10 +40,11 @@ soak: ## Bad weather for a long time, against a ledger: make soak SEED=7 FAULTS=
 	cargo build --workspace --bins $(FAULT_POINTS)
 	SEED=$(SEED) FAULTS=$(FAULTS) cargo test -p gridmart-tests --test e2e soak::what_was_promised -- --nocapture
 
-soak-storage: ## The same over objects, down to the blocks on the disks: make soak-storage SEED=7 FAULTS=200
+soak-storage: ## The same over objects, and what is very large or many: make soak-storage SEED=7 FAULTS=200 GIBIBYTES=20
 	scripts/setup
 	cargo build --workspace --bins $(FAULT_POINTS)
-	SEED=$(SEED) FAULTS=$(FAULTS) cargo test -p gridmart-tests --test e2e soak::what_was_acknowledged -- --nocapture
+	GRIDMART_SOAK=1 GIBIBYTES=$(GIBIBYTES) SEED=$(SEED) FAULTS=$(FAULTS) cargo test -p gridmart-tests --test e2e -- \
+		soak::what_was_acknowledged storage_days:: --nocapture --test-threads 1
 
 siege: ## The attacks whole: 1 GiB of garbage and 10,000 connections at each door, a queue of 100,000
 	scripts/setup

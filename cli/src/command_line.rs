@@ -5,11 +5,11 @@ use std::{ffi::OsString, process::ExitCode};
 use clap::{Parser, Subcommand, error::ErrorKind};
 
 use crate::{
-    access, apps, audit, call, completions, env, explain,
+    access, apps, audit, call, completions, db, env, explain,
     failure::{EXIT_DONE, EXIT_USAGE, Failure},
     init, key, layout, logs, manage, map, nodes,
     output::Output,
-    people, resources, role, show,
+    people, resources, role, show, sql,
     storage::{self, copy::Then},
     token, transfers, up, upload,
 };
@@ -114,6 +114,12 @@ enum Command {
     Mv(storage::copy::Arguments),
     Sync(storage::sync::Arguments),
     Transfers(transfers::Arguments),
+    /// Databases: tables under rules, on a core and its shadows
+    Db {
+        #[command(subcommand)]
+        command: db::Command,
+    },
+    Sql(sql::Arguments),
     Completions(completions::Arguments),
 }
 
@@ -172,6 +178,8 @@ fn run(command: Command, output: Output) -> Result<(), Failure> {
         Command::Mv(arguments) => storage::copy::run(&arguments, Then::Delete, output),
         Command::Sync(arguments) => storage::sync::run(&arguments, output),
         Command::Transfers(arguments) => transfers::run(&arguments, output),
+        Command::Db { command } => db::run(&command, output),
+        Command::Sql(arguments) => sql::run(&arguments, output),
         Command::Completions(arguments) => completions::run(&arguments, output),
     }
 }

@@ -191,6 +191,7 @@ pub(crate) fn exit_code_of(code: Code) -> u8 {
         | Code::SandboxLost
         | Code::PartsFailed
         | Code::StorageFailed
+        | Code::StatementRefused
         | Code::UnknownMessage
         | Code::Internal => EXIT_FAILED,
         Code::InvalidDocument
@@ -230,6 +231,7 @@ pub(crate) fn exit_code_of(code: Code) -> u8 {
         | Code::PreconditionFailed
         | Code::NotEmpty
         | Code::Retained
+        | Code::Encrypted
         | Code::StorageDegraded
         | Code::Busy => EXIT_REFUSED,
     }

@@ -23,6 +23,10 @@ pub(crate) enum Kind {
     Se,
     /// Storage Hosts
     Shost,
+    /// Data Elements
+    De,
+    /// Data Hosts
+    Dhost,
     /// Applications
     Ae,
     /// Hosts of every kind
@@ -50,6 +54,8 @@ pub(crate) fn run(arguments: &Arguments, output: Output) -> Result<(), Failure> 
         Some(Kind::Chost) => Some(NodeKind::ComputeHost),
         Some(Kind::Se) => Some(NodeKind::StorageElement),
         Some(Kind::Shost) => Some(NodeKind::StorageHost),
+        Some(Kind::De) => Some(NodeKind::DataElement),
+        Some(Kind::Dhost) => Some(NodeKind::DataHost),
         Some(Kind::Host) | None => None,
     };
     let mut rows = remote::ask(async |client| Ok(client.resources().list(kind).await?))?;

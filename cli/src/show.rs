@@ -1,5 +1,6 @@
 //! `gridmart show ID`: one resource, application, call, map or transfer.
 
+use gridmart_fabric::ticket::verify_heal;
 use gridmart_schemas::{
     api::{
         activity::{ActivitiesView, CallView, CallsPage, JobView},
@@ -10,6 +11,7 @@ use gridmart_schemas::{
     },
     problem::Code,
     role::NodeKind,
+    storage::heal::SignedHeal,
     wire::{bucket::HealsTold, layout::LayoutTold, record::CallRecord},
 };
 use gridmart_sdk::{Client, Error};
@@ -61,10 +63,27 @@ struct ResourceShown {
     view: ResourceView,
     /// Of a Storage Element that answers.
     #[serde(skip_serializing_if = "Option::is_none")]
-    heals: Option<HealsTold>,
+    heals: Option<HealsShown>,
     /// Of a Storage Element that answers.
     #[serde(skip_serializing_if = "Option::is_none")]
     layout: Option<LayoutTold>,
+}
+
+#[derive(Serialize)]
+struct HealsShown {
+    blocks_lost: u64,
+    heals: Vec<HealShown>,
+}
+
+/// A certificate, and whether its signature was found to hold here.
+#[derive(Serialize)]
+struct HealShown {
+    #[serde(flatten)]
+    signed: SignedHeal,
+    verified: bool,
+    /// Why it is not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    fault: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -99,7 +118,7 @@ async fn find(client: &Client, text: &str) -> Result<Shown, Failure> {
         Ok(view) => {
             let (heals, layout) = match view.row.kind {
                 NodeKind::StorageElement => (
-                    client.resources().heals(&id).await.ok(),
+                    heals(client, &id).await.ok(),
                     client.resources().layout(&id).await.ok(),
                 ),
                 _ => (None, None),
@@ -157,6 +176,26 @@ async fn find(client: &Client, text: &str) -> Result<Shown, Failure> {
         activities,
         calls,
     })))
+}
+
+/// What was repaired on a Storage Element, judged by the authority's root.
+async fn heals(client: &Client, id: &str) -> Result<HealsShown, Error> {
+    let HealsTold { blocks_lost, heals } = client.resources().heals(id).await?;
+    let root = client.authority().await.map_err(|error| error.to_string());
+    let judged = heals.into_iter().map(|signed| {
+        let judged = root
+            .clone()
+            .and_then(|root| verify_heal(&signed, &root).map_err(|problem| problem.detail));
+        HealShown {
+            signed,
+            verified: judged.is_ok(),
+            fault: judged.err(),
+        }
+    });
+    Ok(HealsShown {
+        blocks_lost,
+        heals: judged.collect(),
+    })
 }
 
 /// The transfer of that id; nothing, if it may be of something else.
@@ -244,19 +283,20 @@ fn resource(page: &mut Page, shown: &ResourceShown) {
     }
 }
 
-fn heals_table(page: &mut Page, told: &HealsTold) {
+fn heals_table(page: &mut Page, told: &HealsShown) {
     let rows = told
         .heals
         .iter()
         .take(HEALS_SHOWN)
-        .map(|signed| {
-            let heal = &signed.certificate;
+        .map(|shown| {
+            let heal = &shown.signed.certificate;
             [
                 moment(heal.ended),
                 heal.blocks_rebuilt.to_string(),
                 heal.blocks_read_back.to_string(),
                 Size::from_bytes(heal.bytes).to_string(),
                 heal.hosts_lost.len().to_string(),
+                or_dash(shown.verified.then_some("holds")),
                 heal.id.to_string(),
             ]
         })
@@ -268,9 +308,15 @@ fn heals_table(page: &mut Page, told: &HealsTold) {
         "READ BACK",
         "BYTES",
         "HOSTS LOST",
+        "SIGNATURE",
         "CERTIFICATE",
     ];
     page.table(columns, rows, "None yet.");
+    for shown in told.heals.iter().take(HEALS_SHOWN) {
+        if let Some(fault) = &shown.fault {
+            page.line(format!("{}: {fault}", shown.signed.certificate.id));
+        }
+    }
 }
 
 fn deployments(page: &mut Page, view: &ResourceView) {

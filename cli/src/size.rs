@@ -23,6 +23,14 @@ impl Size {
         Self(bytes)
     }
 
+    /// Reads a number of bytes of which 0 makes no sense.
+    pub(crate) fn above_zero(text: &str) -> Result<Self, String> {
+        match text.parse()? {
+            Self(0) => Err("a size above 0 is expected".to_owned()),
+            size => Ok(size),
+        }
+    }
+
     /// Gives the bytes.
     pub(crate) const fn bytes(self) -> u64 {
         self.0

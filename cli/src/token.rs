@@ -32,14 +32,14 @@ pub(crate) enum Command {
 /// A new join token.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Create {
-    /// What joins with it: ce or se (an Element), chost or shost (a Host)
+    /// What joins with it: ce, se or de (an Element), chost, shost or dhost (a Host)
     #[arg(long, value_parser = joining_kind)]
     kind: NodeKind,
     /// Domain that the Element will belong to
-    #[arg(long, required_if_eq_any([("kind", "ce"), ("kind", "se")]), conflicts_with = "element")]
+    #[arg(long, required_if_eq_any([("kind", "ce"), ("kind", "se"), ("kind", "de")]), conflicts_with = "element")]
     domain: Option<String>,
     /// Element that the Host joins, by name or id
-    #[arg(long, value_name = "ID", required_if_eq_any([("kind", "chost"), ("kind", "shost")]))]
+    #[arg(long, value_name = "ID", required_if_eq_any([("kind", "chost"), ("kind", "shost"), ("kind", "dhost")]))]
     element: Option<String>,
     /// How often it may be used
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
@@ -55,7 +55,7 @@ pub(crate) struct Create {
 fn joining_kind(text: &str) -> Result<NodeKind, String> {
     match text.parse() {
         Ok(kind) if kind != NodeKind::Control => Ok(kind),
-        _ => Err("ce, chost, se or shost is expected".to_owned()),
+        _ => Err("ce, chost, se, shost, de or dhost is expected".to_owned()),
     }
 }
 

@@ -27,6 +27,9 @@ pub struct Config {
     /// Of a Storage Element: how long a Host may be silent before what is on it
     /// is made anew on others; noted in the information base. Absent: as noted.
     pub repair_delay: Option<Duration>,
+    /// Of a Storage Element: bytes that repair, drain and rebalance read and write
+    /// in a second, above 0; noted in the information base. Absent: as noted.
+    pub repair_rate: Option<u64>,
     /// Of a Storage Element: how long blocks that nothing names stay, for tests;
     /// shorter than a put takes, it takes away what is being put. Absent: as
     /// long as somebody may still read or name them.

@@ -7,6 +7,7 @@
 
 pub mod compute;
 mod config;
+pub mod data;
 pub mod element;
 mod group;
 pub mod info_base;

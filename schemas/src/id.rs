@@ -99,6 +99,9 @@ uuid_id!(
     /// Object bytes on their way: one put, get or copy.
     TransferId, "transfer id");
 uuid_id!(
+    /// A database of a Data Element; its name may change hands, its id never does.
+    DatabaseId, "database id");
+uuid_id!(
     /// One request of a person or program, followed through all tiers.
     RequestId, "request id");
 uuid_id!(

@@ -82,6 +82,8 @@ codes! {
     NotEmpty = "not-empty", 409, false, "Delete what is in it first, older versions included.";
     /// It is kept until a time that its owner has set, or under a legal hold.
     Retained = "retained", 403, false, "Wait until the time that the message names, or ask its owner to take the hold away.";
+    /// The object was encrypted by the S3 door.
+    Encrypted = "encrypted", 409, false, "Read or copy it through the S3 door, which decrypts it.";
     /// No resource meets what is needed.
     NeedUnmet = "need-unmet", 409, false, "Lower the need that the message names, or add a resource that meets it.";
     /// What could serve it is stopped or not well at present.
@@ -168,6 +170,8 @@ codes! {
     StaleEpoch = "stale-epoch", 409, false, "Take a newer epoch: another process of the Element has written meanwhile.";
     /// Records come before these that the ledger does not have.
     LedgerGap = "ledger-gap", 409, true, "Send the records from the position on that the message names, or a snapshot.";
+    /// A statement was refused, or has failed.
+    StatementRefused = "statement-refused", 422, false, "Correct the statement; the message begins with PostgreSQL's code of the fault (SQLSTATE).";
     /// Too few Hosts can keep it safe at present; nothing was changed.
     StorageDegraded = "storage-degraded", 503, true, "Try again; if it stays so, see with `gridmart resources` which storage Hosts are away.";
     /// A fault of gridmart itself.

@@ -68,7 +68,7 @@ named!(
 
 named!(
     /// What a node is; its certificate says so.
-    NodeKind, "control, ce, chost, se, shost", {
+    NodeKind, "control, ce, chost, se, shost, de, dhost", {
         /// The controller.
         Control = "control",
         /// Computing Element.
@@ -79,6 +79,10 @@ named!(
         StorageElement = "se",
         /// Storage Host.
         StorageHost = "shost",
+        /// Data Element.
+        DataElement = "de",
+        /// Data Host.
+        DataHost = "dhost",
     }
 );
 
@@ -89,6 +93,7 @@ impl NodeKind {
             Self::Control => "control",
             Self::ComputingElement | Self::ComputeHost => "compute",
             Self::StorageElement | Self::StorageHost => "storage",
+            Self::DataElement | Self::DataHost => "data",
         }
     }
 
@@ -107,7 +112,8 @@ impl NodeKind {
         match self {
             Self::ComputingElement => Some(Self::ComputeHost),
             Self::StorageElement => Some(Self::StorageHost),
-            Self::Control | Self::ComputeHost | Self::StorageHost => None,
+            Self::DataElement => Some(Self::DataHost),
+            Self::Control | Self::ComputeHost | Self::StorageHost | Self::DataHost => None,
         }
     }
 
@@ -116,7 +122,10 @@ impl NodeKind {
         match self {
             Self::ComputeHost => Some(Self::ComputingElement),
             Self::StorageHost => Some(Self::StorageElement),
-            Self::Control | Self::ComputingElement | Self::StorageElement => None,
+            Self::DataHost => Some(Self::DataElement),
+            Self::Control | Self::ComputingElement | Self::StorageElement | Self::DataElement => {
+                None
+            }
         }
     }
 }
@@ -132,9 +141,11 @@ named!(
         Upload = "upload",
         /// Read what it printed.
         Logs = "logs",
-        /// Of a bucket: list and get objects (GLUE `AccessMode` `r`).
+        /// Of a bucket: list and get objects (GLUE `AccessMode` `r`); of a database: read
+        /// rows.
         Read = "read",
-        /// Of a bucket: put and delete objects (GLUE `AccessMode` `w`).
+        /// Of a bucket: put and delete objects (GLUE `AccessMode` `w`); of a database:
+        /// change rows.
         Write = "write",
     }
 );
@@ -165,8 +176,8 @@ mod tests {
             }
         }
         let elements = NodeKind::ALL.iter().filter(|kind| kind.is_element());
-        assert_eq!(elements.count(), 2);
+        assert_eq!(elements.count(), 3);
         let hosts = NodeKind::ALL.iter().filter(|kind| kind.is_host());
-        assert_eq!(hosts.count(), 2);
+        assert_eq!(hosts.count(), 3);
     }
 }

@@ -16,7 +16,7 @@ use gridmart_schemas::{
     scalar::Uri,
 };
 use proptest::{collection::vec, prelude::*};
-use sample::{Dice, element, host, storage_element, storage_host};
+use sample::{Dice, data_element, data_host, element, host, storage_element, storage_host};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 
@@ -29,19 +29,21 @@ fn element_id() -> Uri {
     Uri::new("urn:uuid:0190d3c4-0000-7000-8000-000000000001").unwrap()
 }
 
-fn elements(bytes: &[u8]) -> [AnyElement; 2] {
+fn elements(bytes: &[u8]) -> [AnyElement; 3] {
     let dice = || Dice::new(bytes);
     [
         element(&mut dice()).into(),
         storage_element(&mut dice()).into(),
+        data_element(&mut dice()).into(),
     ]
 }
 
-fn hosts(bytes: &[u8]) -> [AnyHost; 2] {
+fn hosts(bytes: &[u8]) -> [AnyHost; 3] {
     let (dice, id) = (|| Dice::new(bytes), element_id());
     [
         host(&mut dice(), &id, 1).into(),
         storage_host(&mut dice(), &id, 1).into(),
+        data_host(&mut dice(), &id, 1).into(),
     ]
 }
 
@@ -74,12 +76,16 @@ proptest! {
             match &element {
                 AnyElement::Computing(one) => reads_back(&element, element.kind(), one),
                 AnyElement::Storage(one) => reads_back(&element, element.kind(), one),
+                AnyElement::Data(one) => reads_back(&element, element.kind(), one),
             }
             match element.state() {
                 Some(AnyElementState::Computing(state)) => {
                     reads_back(&AnyElementState::from(state.clone()), element.kind(), &state);
                 }
                 Some(AnyElementState::Storage(state)) => {
+                    reads_back(&AnyElementState::from(state.clone()), element.kind(), &state);
+                }
+                Some(AnyElementState::Data(state)) => {
                     reads_back(&AnyElementState::from(state.clone()), element.kind(), &state);
                 }
                 None => {}
@@ -93,12 +99,16 @@ proptest! {
             match &host {
                 AnyHost::Compute(one) => reads_back(&host, host.kind(), one),
                 AnyHost::Storage(one) => reads_back(&host, host.kind(), one),
+                AnyHost::Data(one) => reads_back(&host, host.kind(), one),
             }
             match host.state() {
                 Some(AnyHostState::Compute(state)) => {
                     reads_back(&AnyHostState::from(state.clone()), host.kind(), &state);
                 }
                 Some(AnyHostState::Storage(state)) => {
+                    reads_back(&AnyHostState::from(state.clone()), host.kind(), &state);
+                }
+                Some(AnyHostState::Data(state)) => {
                     reads_back(&AnyHostState::from(state.clone()), host.kind(), &state);
                 }
                 None => {}
@@ -141,12 +151,12 @@ fn refusals_name_the_kind_and_what_is_wrong() {
     };
     for (text, message) in [
         (
-            r#"{"kind":"de"}"#,
-            "kind \"de\" is not known here: ce or se is expected",
+            r#"{"kind":"xe"}"#,
+            "kind \"xe\" is not known here: ce or se or de is expected",
         ),
         (
             r#"{"kind":"chost"}"#,
-            "kind \"chost\" is not known here: ce or se is expected",
+            "kind \"chost\" is not known here: ce or se or de is expected",
         ),
         (r#"{"kind":7}"#, "`kind` is not a text"),
         ("{}", "ce: missing field `id`"),
@@ -172,7 +182,7 @@ fn a_state_is_taken_and_given_to_its_own_kind_alone() {
         assert!(element.common_state().is_none());
         assert!(element.creation_time().is_none());
         assert!(!element.to_xml().contains("<State"));
-        let other = states[1 - index].clone();
+        let other = states[(index + 1) % states.len()].clone();
         let refusal = OtherKind {
             expected: element.kind(),
             found: other.kind(),
@@ -194,6 +204,7 @@ fn what_all_have_is_that_of_the_variant() {
         let (id, common, access, xml) = match &element {
             AnyElement::Computing(one) => (&one.id, &one.info.common, &one.access, one.to_xml()),
             AnyElement::Storage(one) => (&one.id, &one.info.common, &one.access, one.to_xml()),
+            AnyElement::Data(one) => (&one.id, &one.info.common, &one.access, one.to_xml()),
         };
         assert_eq!((element.id(), element.common_info()), (id, common));
         assert_eq!((element.access(), element.to_xml()), (access, xml));

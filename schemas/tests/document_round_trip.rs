@@ -19,8 +19,8 @@ use gridmart_schemas::{
 use judge::{Kind, disagreements};
 use proptest::{collection::vec, prelude::*, strategy::ValueTree, test_runner::TestRunner};
 use sample::{
-    Dice, ae_document, application, area, ce_document, element, host, se_document, storage_element,
-    storage_host,
+    Dice, ae_document, application, area, ce_document, data_element, data_host, de_document,
+    element, host, se_document, storage_element, storage_host,
 };
 use serde::{Serialize, de::DeserializeOwned};
 
@@ -63,12 +63,19 @@ proptest! {
     }
 
     #[test]
+    fn de_documents_read_back(bytes in bytes()) {
+        reads_back(&de_document(&mut Dice::new(&bytes)));
+    }
+
+    #[test]
     fn single_resources_read_back(bytes in bytes()) {
         let mut dice = Dice::new(&bytes);
         reads_back(&element(&mut dice));
         reads_back(&host(&mut dice, &element_id(), 1));
         reads_back(&storage_element(&mut dice));
         reads_back(&storage_host(&mut dice, &element_id(), 1));
+        reads_back(&data_element(&mut dice));
+        reads_back(&data_host(&mut dice, &element_id(), 1));
         reads_back(&application(&mut dice));
     }
 
@@ -110,6 +117,15 @@ fn xmllint_accepts_what_is_written() {
         (
             Kind::StorageHost,
             sample(|dice| storage_host(dice, &element_id(), 1).to_xml()),
+        ),
+        (Kind::DeDoc, sample(|dice| de_document(dice).to_xml())),
+        (
+            Kind::DataElement,
+            sample(|dice| data_element(dice).to_xml()),
+        ),
+        (
+            Kind::DataHost,
+            sample(|dice| data_host(dice, &element_id(), 1).to_xml()),
         ),
     ];
     for (kind, documents) in written {

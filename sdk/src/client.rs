@@ -9,6 +9,7 @@ use tokio::sync::OnceCell;
 
 use crate::{
     apps::{Apps, Compute},
+    data::Data,
     error::Error,
     grid::Grid,
     http::{Http, Query},
@@ -135,6 +136,11 @@ impl Client {
     /// Buckets and objects.
     pub fn storage(&self) -> Storage {
         Storage::new(self.clone())
+    }
+
+    /// Databases and statements.
+    pub fn data(&self) -> Data {
+        Data::new(self.clone())
     }
 
     /// Compute: upload.

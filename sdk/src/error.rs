@@ -5,7 +5,7 @@ use std::{io, path::Path};
 use gridmart_schemas::{
     id::{CallId, JobId},
     problem::{Code, Problem},
-    wire::record::CallEnd,
+    wire::{data::SqlFault, record::CallEnd},
 };
 
 use crate::map::MapReport;
@@ -56,6 +56,10 @@ pub enum Error {
         /// What was done, and what failed.
         report: Box<MapReport>,
     },
+    /// A statement was refused, or has failed; it has changed nothing, unless the code
+    /// is 08007.
+    #[error("{}: {}", .0.state, .0.message)]
+    Statement(Box<SqlFault>),
     /// The settings, the login file or the arguments are wrong.
     #[error("{0}")]
     Invalid(String),
@@ -109,6 +113,7 @@ impl Error {
             Self::Ended { end, .. } | Self::Step { end, .. } => end.code,
             Self::PartsFailed { .. } => Some(Code::PartsFailed),
             Self::Unreachable { .. } => Some(Code::Unavailable),
+            Self::Statement(_) => Some(Code::StatementRefused),
             Self::UnknownJob { .. } => Some(Code::NotFound),
             Self::Invalid(_) | Self::JobInUse(_) | Self::Local { .. } => None,
         }

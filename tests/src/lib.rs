@@ -43,6 +43,6 @@ mod wait;
 pub use application::Application;
 pub use binary::{gridmart, sibling};
 pub use clock::Clock;
-pub use run::{Run, Running, Usage};
+pub use run::{Run, Running, Usage, measure};
 pub use supermarket::{Change, Ready, Supermarket, SupermarketBuilder};
 pub use wait::{LONG, SHORT, interrupt, is_interrupted, wait_for};

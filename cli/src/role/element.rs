@@ -1,4 +1,4 @@
-//! `gridmart element compute` and `gridmart element storage`: an Element.
+//! `gridmart element compute`, `storage` and `data`: an Element.
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
@@ -11,12 +11,12 @@ use gridmart_schemas::role::NodeKind;
 use super::{
     Arguments, Frame, JoinToken, LogFormat, data_home, join_token, required, settings::settings,
 };
-use crate::{failure::Failure, output::Output, period::Period};
+use crate::{failure::Failure, output::Output, period::Period, size::Size};
 
 settings! {
     /// Settings of an Element, whatever its kind.
     Settings {
-        /// Folder for everything it keeps [default: the folder `ce` or `se` in $XDG_DATA_HOME/gridmart]
+        /// Folder for everything it keeps [default: the folder `ce`, `se` or `de` in $XDG_DATA_HOME/gridmart]
         #[arg(long, value_name = "DIR")]
         data_dir: PathBuf,
         /// The controller's nodes' door
@@ -40,7 +40,7 @@ settings! {
         /// Address of a Storage Element's S3 door [default: 127.0.0.1:0]; without TLS on this machine's own addresses
         #[arg(long, value_name = "ADDR:PORT")]
         s3_listen: SocketAddr,
-        /// Put the previous generation in the place of a damaged CEDoc.xml or SEDoc.xml
+        /// Put the previous generation in the place of a damaged CEDoc.xml, SEDoc.xml or DEDoc.xml
         #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
         restore_lib: bool,
         /// Form of its log [default: text]
@@ -59,6 +59,8 @@ pub(crate) enum Kind {
     Compute(Arguments<Settings>),
     /// Run a Storage Element: a pool of storage Hosts
     Storage(StorageArguments),
+    /// Run a Data Element: a pool of data Hosts
+    Data(Arguments<Settings>),
 }
 
 /// What a Storage Element may be started for, beside its settings.
@@ -69,6 +71,9 @@ pub(crate) struct StorageArguments {
     /// How long a Host may be silent before what is on it is made anew on others [default: as in SEDoc.xml, at first 10m]
     #[arg(long, value_name = "PERIOD")]
     repair_delay: Option<Period>,
+    /// Bytes that repair, drain and rebalance read and write in a second [default: as in SEDoc.xml, at first 32MiB]
+    #[arg(long, value_name = "SIZE", value_parser = Size::above_zero)]
+    repair_rate: Option<Size>,
     /// How long blocks that nothing names stay; for tests
     #[arg(long, hide = true, value_name = "PERIOD")]
     collect_after: Option<Period>,
@@ -96,6 +101,7 @@ pub(crate) fn run(kind: Kind, output: Output) -> Result<(), Failure> {
             config.repair_delay = storage
                 .repair_delay
                 .map(|delay| Duration::from_secs(delay.seconds()));
+            config.repair_rate = storage.repair_rate.map(Size::bytes);
             config.collect_after = storage
                 .collect_after
                 .map(|period| Duration::from_secs(period.seconds()));
@@ -106,6 +112,10 @@ pub(crate) fn run(kind: Kind, output: Output) -> Result<(), Failure> {
                 return rebuild(&frame, config, storage.accept_loss, output);
             }
             frame.serve(|shutdown| gridmart_element::storage::run(config, shutdown))
+        }
+        Kind::Data(arguments) => {
+            let (frame, config) = settled(NodeKind::DataElement, arguments)?;
+            frame.serve(|shutdown| gridmart_element::data::run(config, shutdown))
         }
     }
 }
@@ -160,6 +170,7 @@ fn settled(role: NodeKind, arguments: Arguments<Settings>) -> Result<(Frame, Con
             .unwrap_or(SocketAddr::from(([127, 0, 0, 1], 0))),
         restore_lib: settings.restore_lib.unwrap_or(false),
         repair_delay: None,
+        repair_rate: None,
         collect_after: None,
         lifecycle_day: None,
     };

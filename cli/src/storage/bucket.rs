@@ -51,6 +51,9 @@ pub(crate) struct Create {
     /// Objects that it may hold
     #[arg(long, value_name = "N")]
     quota_objects: Option<u64>,
+    /// Blocks of a stripe that may be missing when a put is acknowledged while Hosts are away, and are made anew then [default: 0]
+    #[arg(long, value_name = "N")]
+    allow_degraded: Option<u8>,
 }
 
 /// Which ones.
@@ -86,6 +89,9 @@ pub(crate) struct Policy {
     /// Objects that it may hold, or `none`
     #[arg(long, value_name = "N", value_parser = limit::<u64>)]
     quota_objects: Option<Limited<u64>>,
+    /// Blocks of a stripe that may be missing when a put is acknowledged while Hosts are away, and are made anew then; 0: none
+    #[arg(long, value_name = "N")]
+    allow_degraded: Option<u8>,
     /// Who may use it beside you
     #[arg(long, value_name = "WHO[=OPERATIONS][@PREFIX]", value_parser = rule)]
     allow: Vec<AccessRule>,
@@ -157,6 +163,7 @@ pub(crate) fn run(command: &Command, output: Output) -> Result<(), Failure> {
                 redundancy: create.redundancy,
                 quota_bytes: create.quota.map(Size::bytes),
                 quota_objects: create.quota_objects,
+                allow_degraded: create.allow_degraded,
             };
             show(output, async |client| {
                 Ok(client.storage().bucket_create(&request).await?)
@@ -196,15 +203,17 @@ impl Policy {
             redundancy: self.redundancy,
             quota_bytes: wanted(self.quota, Size::bytes),
             quota_objects: wanted(self.quota_objects, |objects| objects),
+            allow_degraded: self.allow_degraded,
             rules,
         };
         let nothing = change.redundancy.is_none()
             && change.quota_bytes.is_kept()
             && change.quota_objects.is_kept()
+            && change.allow_degraded.is_none()
             && change.rules.is_none();
         if nothing {
             return Err(Failure::Usage(
-                "say what to change: --redundancy, --quota, --quota-objects, --allow or --allow-nobody"
+                "say what to change: --redundancy, --quota, --quota-objects, --allow-degraded, --allow or --allow-nobody"
                     .to_owned(),
             ));
         }
@@ -268,8 +277,12 @@ fn details(page: &mut Page, bucket: &BucketView) {
     if let Some(why) = &bucket.why {
         page.field("because", why);
     }
+    page.field("puts may miss", degraded(area.policy.allow_degraded));
     if let Some(state) = &area.state {
         page.field("objects", state.number_of_files.to_string());
+        if let Some(short) = state.number_of_short_files {
+            page.field("short of blocks", format!("{short} versions of objects"));
+        }
         page.field("used", Size::from_bytes(state.used_online_size).to_string());
         page.field("free", Size::from_bytes(state.free_online_size).to_string());
     }
@@ -281,6 +294,14 @@ fn details(page: &mut Page, bucket: &BucketView) {
     }
     for rule in rules {
         page.field("who may", shown(rule));
+    }
+}
+
+fn degraded(losses: Option<u64>) -> String {
+    match losses {
+        None | Some(0) => "no block".to_owned(),
+        Some(1) => "1 block of a stripe".to_owned(),
+        Some(losses) => format!("{losses} blocks of a stripe"),
     }
 }
 

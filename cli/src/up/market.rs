@@ -48,6 +48,8 @@ pub(crate) struct Opened {
     hosts: Vec<String>,
     /// The storage Hosts' names.
     storage_hosts: Vec<String>,
+    /// The data Hosts' names.
+    data_hosts: Vec<String>,
     /// The line that joins a Host on another machine.
     join_command: Option<String>,
     /// Where everything is kept.
@@ -68,13 +70,14 @@ impl Opened {
             .unwrap_or("gridmart token create --kind chost");
         output.page(|page| {
             page.line(format!(
-                "gridmart is ready: {} nodes {} element {} hosts {} storage hosts {} ({:.1} s); \
+                "gridmart is ready: {} nodes {} element {} hosts {} storage hosts {} data hosts {} ({:.1} s); \
                  join a machine: {join}",
                 self.url,
                 self.nodes,
                 self.element,
                 self.hosts.len(),
                 self.storage_hosts.len(),
+                self.data_hosts.len(),
                 self.seconds
             ));
         })?;
@@ -143,6 +146,7 @@ impl Market {
             element: door,
             hosts: hosts_of(&pools, NodeKind::ComputingElement),
             storage_hosts: hosts_of(&pools, NodeKind::StorageElement),
+            data_hosts: hosts_of(&pools, NodeKind::DataElement),
             join_command,
             data_dir: self.plan.folder.clone(),
             seconds: began.elapsed().as_secs_f64(),

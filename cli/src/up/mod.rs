@@ -32,6 +32,7 @@ use crate::{
     output::Output,
     period::Period,
     role::{LogFormat, data_home, follow_parent},
+    size::Size,
 };
 
 /// More Hosts than this on one machine are a mistake.
@@ -52,6 +53,9 @@ pub(crate) struct Arguments {
     /// How many storage Hosts; 0: no storage
     #[arg(long, value_name = "N", default_value_t = 7, value_parser = clap::value_parser!(u32).range(0..=HOSTS_MAX))]
     storage_hosts: u32,
+    /// How many data Hosts; 0: no databases
+    #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u32).range(0..=HOSTS_MAX))]
+    data_hosts: u32,
     /// Calls that may run at a time on each Host [default: one per CPU]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     slots: Option<u32>,
@@ -67,6 +71,9 @@ pub(crate) struct Arguments {
     /// How long a storage Host may be silent before what is on it is made anew on others [default: 10m]
     #[arg(long, value_name = "PERIOD")]
     repair_delay: Option<Period>,
+    /// Bytes that repair, drain and rebalance read and write in a second [default: 32MiB]
+    #[arg(long, value_name = "SIZE", value_parser = Size::above_zero)]
+    repair_rate: Option<Size>,
     /// How long blocks that nothing names stay; for tests
     #[arg(long, hide = true, value_name = "PERIOD")]
     collect_after: Option<Period>,
@@ -121,11 +128,13 @@ async fn supervise(arguments: &Arguments, output: Output) -> Result<(), Failure>
         port_base: arguments.port_base,
         compute_hosts: arguments.compute_hosts,
         storage_hosts: arguments.storage_hosts,
+        data_hosts: arguments.data_hosts,
         slots: arguments.slots,
         listen: arguments.listen,
         domain: arguments.domain.clone(),
         certificate_lifetime: arguments.certificate_lifetime,
         repair_delay: arguments.repair_delay,
+        repair_rate: arguments.repair_rate,
         collect_after: arguments.collect_after,
         lifecycle_day: arguments.lifecycle_day,
         scrub_time: arguments.scrub_time,

@@ -12,7 +12,7 @@ use anyhow::Context as _;
 use gridmart_schemas::role::NodeKind;
 
 use super::memory::Memory;
-use crate::{failure::Failure, period::Period, role::LogFormat};
+use crate::{failure::Failure, period::Period, role::LogFormat, size::Size};
 
 /// The controller's name, folder and log.
 pub(crate) const CONTROL: &str = "control";
@@ -34,6 +34,8 @@ pub(crate) struct Plan {
     pub(crate) compute_hosts: u32,
     /// Number of storage Hosts; without any there is no Storage Element.
     pub(crate) storage_hosts: u32,
+    /// Number of data Hosts; without any there is no Data Element.
+    pub(crate) data_hosts: u32,
     /// Slots of each Host.
     pub(crate) slots: Option<u32>,
     /// Address of the Elements' doors.
@@ -44,6 +46,8 @@ pub(crate) struct Plan {
     pub(crate) certificate_lifetime: Option<Period>,
     /// How long a silent storage Host is waited for, if anything is said.
     pub(crate) repair_delay: Option<Period>,
+    /// How fast it is repaired, if anything is said.
+    pub(crate) repair_rate: Option<Size>,
     /// How long blocks stay that nothing names, if anything is said.
     pub(crate) collect_after: Option<Period>,
     /// How long a day is in rules on how long objects live, if anything is said.
@@ -136,8 +140,15 @@ impl Plan {
             prefix: "storage-",
             hosts: self.storage_hosts,
         };
+        let data = Pool {
+            kind: NodeKind::DataElement,
+            element: "de-1",
+            prefix: "data-",
+            hosts: self.data_hosts,
+        };
         let mut pools = vec![compute];
         pools.extend((self.storage_hosts > 0).then_some(storage));
+        pools.extend((self.data_hosts > 0).then_some(data));
         pools
     }
 
@@ -200,6 +211,10 @@ impl Plan {
             ),
         }];
         if pool.kind == NodeKind::StorageElement {
+            if let Some(rate) = self.repair_rate {
+                let words = ["--repair-rate".into(), rate.bytes().to_string().into()];
+                spec.words.extend(words);
+            }
             let port = self.port(memory, pool.element, "s3", S3_PORT);
             spec.doors.push(DoorSpec {
                 name: "s3",
@@ -238,7 +253,9 @@ impl Plan {
             if self.allow_unsandboxed {
                 spec.words.push("--allow-unsandboxed".into());
             }
-        } else if let Some(time) = self.scrub_time {
+        } else if let Some(time) = self.scrub_time
+            && pool.kind == NodeKind::StorageElement
+        {
             spec.words
                 .extend(["--scrub-time".into(), time.to_string().into()]);
         }
@@ -335,11 +352,13 @@ mod tests {
             port_base: 7700,
             compute_hosts: 2,
             storage_hosts: 1,
+            data_hosts: 2,
             slots: Some(4),
             listen: Ipv4Addr::UNSPECIFIED.into(),
             domain: "local".into(),
             certificate_lifetime: Some("1h30m".parse().unwrap()),
             repair_delay: None,
+            repair_rate: None,
             collect_after: None,
             lifecycle_day: None,
             scrub_time: None,
@@ -383,16 +402,18 @@ mod tests {
     #[test]
     fn each_pool_has_its_element_and_hosts() {
         let plan = plan();
-        let [compute, storage] = plan.pools()[..] else {
-            panic!("two pools")
+        let [compute, storage, data] = plan.pools()[..] else {
+            panic!("three pools")
         };
         assert_eq!(compute.hosts().collect::<Vec<_>>(), ["host-1", "host-2"]);
         let spec = plan.host(storage, "storage-1", "127.0.0.1:1", None);
         let line = line(&spec);
         assert!(line.starts_with("host storage --name storage-1 "), "{line}");
         assert!(!line.contains("--slots"), "{line}");
+        assert_eq!(data.hosts().collect::<Vec<_>>(), ["data-1", "data-2"]);
         let without = Plan {
             storage_hosts: 0,
+            data_hosts: 0,
             ..plan
         };
         assert_eq!(without.pools(), [compute]);

@@ -5,7 +5,7 @@ use std::{net::SocketAddr, path::Path, sync::Arc};
 use futures_util::future::BoxFuture;
 use gridmart_fabric::{
     door::{Request, Response},
-    identity::{IdentityCell, NodeIdentity, PeerIdentity},
+    identity::{DoorName, IdentityCell, NodeIdentity, PeerIdentity},
     stream::Incoming,
     telemetry::Metrics,
 };
@@ -156,6 +156,12 @@ pub(crate) trait Goods: Sized + Send + Sync + 'static {
     fn close(&self) {}
     /// Where doors of their own listen, by name.
     fn doors(&self) -> Vec<(&'static str, String)> {
+        Vec::new()
+    }
+
+    /// The names that its certificate has to carry for those who come to its doors
+    /// by them.
+    fn door_names(&self) -> Vec<DoorName> {
         Vec::new()
     }
 

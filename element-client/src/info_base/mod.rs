@@ -29,7 +29,7 @@ use std::{
 use gridmart_fabric::disk::Disk;
 use gridmart_schemas::{
     problem::{Code, Problem},
-    resource::{Document, ce_doc::CeDocument, se_doc::SeDocument},
+    resource::{Document, ce_doc::CeDocument, de_doc::DeDocument, se_doc::SeDocument},
 };
 use parking_lot::{Mutex, RwLock};
 
@@ -59,6 +59,16 @@ impl LibDocument for CeDocument {
 }
 
 impl LibDocument for SeDocument {
+    fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    fn set_generation(&mut self, generation: u64) {
+        self.generation = generation;
+    }
+}
+
+impl LibDocument for DeDocument {
     fn generation(&self) -> u64 {
         self.generation
     }

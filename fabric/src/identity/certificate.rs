@@ -4,6 +4,8 @@
 //! that the standard name check of TLS binds a dial to the expected node, and
 //! a URI, `urn:gridmart:node:KIND:UUID:DOMAIN`, which says the rest.
 
+use std::net::IpAddr;
+
 use gridmart_schemas::{
     id::{KeyHash, NodeId},
     role::NodeKind,
@@ -16,10 +18,10 @@ use x509_parser::{
     prelude::{FromDer as _, ParsedExtension},
 };
 
-use super::IdentityError;
+use super::{DoorName, IdentityError};
 
 /// What all nodes' DNS names end in; no resolver is ever asked for them.
-const DNS_SUFFIX: &str = "gridmart.internal";
+pub(super) const DNS_SUFFIX: &str = "gridmart.internal";
 const URI_PREFIX: &str = "urn:gridmart:node:";
 /// The most bytes of a certificate that is looked at; ours have about 800.
 const CERTIFICATE_BYTES_MAX: usize = 8 * 1024;
@@ -68,6 +70,8 @@ pub(crate) struct CertificateFacts {
     pub(crate) key_hash: KeyHash,
     pub(crate) spki_der: Vec<u8>,
     pub(crate) node: Option<NodeName>,
+    /// Names of its doors, beside that of the node.
+    pub(crate) doors: Vec<DoorName>,
     pub(crate) not_before: OffsetDateTime,
     pub(crate) not_after: OffsetDateTime,
 }
@@ -95,6 +99,7 @@ pub(crate) fn facts_of(certificate: &[u8]) -> Result<CertificateFacts, IdentityE
         key_hash: key_hash_of_spki(&spki_der),
         spki_der,
         node: node_name_of(&parsed),
+        doors: door_names_of(&parsed),
         not_before: parsed.validity().not_before.to_datetime(),
         not_after: parsed.validity().not_after.to_datetime(),
     })
@@ -103,12 +108,7 @@ pub(crate) fn facts_of(certificate: &[u8]) -> Result<CertificateFacts, IdentityE
 /// The node's name, if the certificate carries exactly one, with the DNS name
 /// that belongs to it.
 fn node_name_of(certificate: &X509Certificate<'_>) -> Option<NodeName> {
-    let names = certificate.extensions().iter().find_map(|extension| {
-        match extension.parsed_extension() {
-            ParsedExtension::SubjectAlternativeName(names) => Some(&names.general_names),
-            _ => None,
-        }
-    })?;
+    let names = alternative_names(certificate);
     let mut uris = names.iter().filter_map(|name| match name {
         GeneralName::URI(uri) if uri.starts_with(URI_PREFIX) => Some(*uri),
         _ => None,
@@ -119,6 +119,33 @@ fn node_name_of(certificate: &X509Certificate<'_>) -> Option<NodeName> {
         .iter()
         .any(|other| matches!(other, GeneralName::DNSName(text) if *text == dns));
     (uris.next().is_none() && agrees).then_some(name)
+}
+
+fn door_names_of(certificate: &X509Certificate<'_>) -> Vec<DoorName> {
+    let names = alternative_names(certificate).iter();
+    let doors = names.filter_map(|name| match name {
+        GeneralName::DNSName(text) => text.parse().ok(),
+        GeneralName::IPAddress(bytes) => address_of(bytes).map(DoorName::Address),
+        _ => None,
+    });
+    doors.collect()
+}
+
+fn address_of(bytes: &[u8]) -> Option<IpAddr> {
+    let four = <[u8; 4]>::try_from(bytes).map(IpAddr::from).ok();
+    four.or_else(|| <[u8; 16]>::try_from(bytes).map(IpAddr::from).ok())
+}
+
+fn alternative_names<'a>(certificate: &'a X509Certificate<'_>) -> &'a [GeneralName<'a>] {
+    let names =
+        certificate
+            .extensions()
+            .iter()
+            .find_map(|extension| match extension.parsed_extension() {
+                ParsedExtension::SubjectAlternativeName(names) => Some(&names.general_names),
+                _ => None,
+            });
+    names.map_or(&[], Vec::as_slice)
 }
 
 /// Reads a PEM chain, leaf first.

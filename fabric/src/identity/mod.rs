@@ -5,6 +5,7 @@
 //! place (`certificate`), from its names, never from its subject.
 
 mod certificate;
+mod door_name;
 mod ephemeral;
 mod key;
 mod peer;
@@ -13,7 +14,9 @@ use std::{io, path::Path, sync::Arc, time::Duration};
 
 use gridmart_schemas::{
     id::{KeyHash, NodeId},
+    problem::Problem,
     role::NodeKind,
+    storage::heal::{HealCertificate, SignedHeal},
     wire::enrol::Certificate,
 };
 use parking_lot::RwLock;
@@ -24,13 +27,14 @@ use zeroize::Zeroizing;
 
 pub(crate) use self::{
     certificate::{
-        CertificateFacts, NodeName, chain_from_pem, der_to_pem, facts_of, key_hash_of_spki,
-        node_uri,
+        CertificateFacts, NodeName, armoured, chain_from_pem, der_to_pem, facts_of,
+        key_hash_of_spki, node_uri,
     },
     key::Key,
 };
 pub use self::{
     certificate::{dns_name, fingerprint},
+    door_name::{DoorName, DoorNameError},
     ephemeral::EphemeralKey,
     key::NewKey,
     peer::{PeerIdentity, PeerNode},
@@ -211,6 +215,11 @@ impl NodeIdentity {
         self.parent
     }
 
+    /// The names of its doors that its certificate carries.
+    pub fn door_names(&self) -> &[DoorName] {
+        &self.facts.doors
+    }
+
     /// When its certificate ends.
     pub const fn not_after(&self) -> OffsetDateTime {
         self.facts.not_after
@@ -239,6 +248,20 @@ impl NodeIdentity {
     /// The key as a signer of tickets.
     pub fn signing_key(&self) -> SigningKey {
         SigningKey::new(self.node, &self.key)
+    }
+
+    /// Signs what this node, an Element, states of a repair, and puts its
+    /// certificate beside: renewed ones take its place soon.
+    pub fn sign_heal(&self, certificate: HealCertificate) -> Result<SignedHeal, Problem> {
+        let signature = self.signing_key().sign_heal(&certificate)?;
+        // Whoever judges it has the root.
+        let chain = self.certified.cert.iter();
+        let chain = chain.filter(|certificate| **certificate != self.root);
+        Ok(SignedHeal {
+            certificate,
+            signature,
+            chain: Some(chain.map(|certificate| der_to_pem(certificate)).collect()),
+        })
     }
 
     /// Whether half of the certificate's life is over.

@@ -90,7 +90,7 @@ pub fn evaluate(
 }
 
 /// Whether the rule means this subject.
-fn names(who: &Who, subject: &Subject<'_>) -> bool {
+pub fn names(who: &Who, subject: &Subject<'_>) -> bool {
     match who {
         Who::All => true,
         Who::User(name) => name.as_str() == subject.person.as_str(),

@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use gridmart_schemas::{
-    id::{BucketId, Digest, Incarnation, JobId, KeyHash, LeaseId, NodeId, PersonName, RequestId},
+    id::{
+        BucketId, DatabaseId, Digest, Incarnation, JobId, KeyHash, LeaseId, NodeId, PersonName,
+        RequestId,
+    },
     problem::Problem,
     role::{Operation, Role},
 };
@@ -66,6 +69,9 @@ pub struct AccessClaims {
     /// Which bucket of a Storage Element may be used.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bucket: Option<BucketId>,
+    /// Which database of a Data Element may be used.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub database: Option<DatabaseId>,
     /// What may be done.
     pub operations: Vec<Operation>,
     /// What the Host has to be, over and above what the application needs.

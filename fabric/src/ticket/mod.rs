@@ -9,6 +9,8 @@
 //! is verified. Cut epochs are compared by the server of the resource, not here.
 
 mod claims;
+mod data;
+mod heal;
 mod signing;
 mod storage;
 mod verifying;
@@ -17,6 +19,8 @@ use std::time::Duration;
 
 pub use self::{
     claims::{AccessClaims, AccessCut, LeaseClaims, LeaseCut, TicketApplication, Times},
+    data::LogClaims,
+    heal::verify_heal,
     signing::SigningKey,
     storage::{BlockClaims, BlockCut, BlockOperation, ReceiptBlock, ReceiptClaims},
     verifying::VerifyingKeys,
@@ -43,6 +47,7 @@ const ACCESS_TYPE: &str = "gridmart-access+jwt";
 const LEASE_TYPE: &str = "gridmart-lease+jwt";
 const BLOCK_TYPE: &str = "gridmart-block+jwt";
 const RECEIPT_TYPE: &str = "gridmart-receipt+jwt";
+const LOG_TYPE: &str = "gridmart-log+jwt";
 const HEAL_TYPE: &str = "gridmart-heal+jwt";
 
 #[cfg(test)]

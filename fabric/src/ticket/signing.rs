@@ -11,7 +11,7 @@ use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use serde::Serialize;
 
 use super::{
-    AccessClaims, BlockClaims, HEAL_BYTES_MAX, HEAL_TYPE, LeaseClaims, ReceiptClaims,
+    AccessClaims, BlockClaims, HEAL_BYTES_MAX, HEAL_TYPE, LeaseClaims, LogClaims, ReceiptClaims,
     claims::Claims,
 };
 use crate::identity::Key;
@@ -74,13 +74,18 @@ impl SigningKey {
         self.sign(claims)
     }
 
+    /// Signs a ticket for the log of a database.
+    pub fn sign_log(&self, claims: &LogClaims) -> Result<String, Problem> {
+        self.sign(claims)
+    }
+
     /// Signs a receipt.
     pub fn sign_receipt(&self, claims: &ReceiptClaims) -> Result<String, Problem> {
         self.sign(claims)
     }
 
     /// Signs what an Element states of a repair.
-    pub fn sign_heal(&self, certificate: &HealCertificate) -> Result<String, Problem> {
+    pub(crate) fn sign_heal(&self, certificate: &HealCertificate) -> Result<String, Problem> {
         self.seal(HEAL_TYPE, HEAL_BYTES_MAX, certificate)
     }
 

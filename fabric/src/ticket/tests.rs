@@ -72,6 +72,7 @@ fn access() -> AccessClaims {
         presenter: grid.presenter.clone(),
         application: Some(application()),
         bucket: None,
+        database: None,
         operations: vec![Operation::Call],
         needs: Vec::new(),
         cut: AccessCut::default(),

@@ -8,6 +8,7 @@ use gridmart_schemas::{
 };
 use jsonwebtoken::{Algorithm, DecodingKey, Validation};
 use rustls::pki_types::{SubjectPublicKeyInfoDer, pem::PemObject as _};
+use serde::de::DeserializeOwned;
 use time::OffsetDateTime;
 use x509_parser::{
     oid_registry::{OID_EC_P256, OID_KEY_TYPE_EC_PUBLIC_KEY},
@@ -16,7 +17,8 @@ use x509_parser::{
 };
 
 use super::{
-    AccessClaims, BlockClaims, KEYS_MAX, LEEWAY, LeaseClaims, ReceiptClaims, Times, claims::Claims,
+    AccessClaims, BlockClaims, KEYS_MAX, LEEWAY, LeaseClaims, LogClaims, ReceiptClaims, Times,
+    claims::Claims,
 };
 use crate::identity::key_hash_of_spki;
 
@@ -83,6 +85,18 @@ impl VerifyingKeys {
         self.verify(ticket, audience, presenter, now)
     }
 
+    /// Judges a ticket for the log of a database, which the Host that holds the TLS key
+    /// `presenter` shows to the Host of its core.
+    pub fn verify_log(
+        &self,
+        ticket: &str,
+        audience: NodeId,
+        presenter: &KeyHash,
+        now: OffsetDateTime,
+    ) -> Result<LogClaims, Problem> {
+        self.verify(ticket, audience, presenter, now)
+    }
+
     /// Judges a lease ticket that the holder of the TLS key `presenter` shows
     /// to the Host (or to the Element that made it, if it is the `audience`).
     pub fn verify_lease(
@@ -133,10 +147,23 @@ impl VerifyingKeys {
 
     /// The claims, if one of our keys has signed them for its own owner.
     fn authentic<C: Claims>(&self, ticket: &str) -> Result<C, Problem> {
-        if ticket.len() > C::BYTES_MAX {
+        let (owner, claims): (_, C) = self.opened(ticket, C::TYPE, C::BYTES_MAX)?;
+        if claims.issuer() != owner {
+            return Err(invalid("its issuer does not own its key"));
+        }
+        Ok(claims)
+    }
+
+    /// What one of our keys has signed, and whose key that is.
+    pub(super) fn opened<T: DeserializeOwned>(
+        &self,
+        ticket: &str,
+        kind: &str,
+        bytes_max: usize,
+    ) -> Result<(NodeId, T), Problem> {
+        if ticket.len() > bytes_max {
             return Err(invalid(&format!(
-                "it is over the limit of {} bytes",
-                C::BYTES_MAX
+                "it is over the limit of {bytes_max} bytes"
             )));
         }
         let header =
@@ -144,7 +171,7 @@ impl VerifyingKeys {
         if header.alg != Algorithm::ES256 {
             return Err(invalid("its algorithm is not ES256"));
         }
-        if header.typ.as_deref() != Some(C::TYPE) {
+        if header.typ.as_deref() != Some(kind) {
             return Err(invalid("it is of another type"));
         }
         if header.crit.is_some() {
@@ -159,13 +186,9 @@ impl VerifyingKeys {
         validation.validate_exp = false;
         validation.validate_aud = false;
         validation.required_spec_claims.clear();
-        let claims: C = jsonwebtoken::decode(ticket, key, &validation)
-            .map_err(|_| invalid("its signature or its form is wrong"))?
-            .claims;
-        if claims.issuer() != *owner {
-            return Err(invalid("its issuer does not own its key"));
-        }
-        Ok(claims)
+        let decoded = jsonwebtoken::decode(ticket, key, &validation)
+            .map_err(|_| invalid("its signature or its form is wrong"))?;
+        Ok((*owner, decoded.claims))
     }
 }
 

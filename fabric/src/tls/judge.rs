@@ -27,6 +27,29 @@ pub(super) fn roots(root: &CertificateDer<'static>) -> Result<Arc<RootCertStore>
     Ok(Arc::new(roots))
 }
 
+/// Verifies that `root` vouched for a node's certificate at a time.
+pub(crate) fn verify_node_chain(
+    leaf: &CertificateDer<'static>,
+    others: &[CertificateDer<'static>],
+    root: &CertificateDer<'static>,
+    then: UnixTime,
+) -> Result<(), TlsError> {
+    if others.len() >= CHAIN_MAX {
+        return Err(TlsError::Setup(Error::General(
+            "too many certificates".to_owned(),
+        )));
+    }
+    let verifier = chain_verifier(root)?;
+    verifier.verify_client_cert(leaf, others, then)?;
+    Ok(())
+}
+
+fn chain_verifier(root: &CertificateDer<'static>) -> Result<Arc<dyn ClientCertVerifier>, TlsError> {
+    WebPkiClientVerifier::builder_with_provider(roots(root)?, provider())
+        .build()
+        .map_err(|error| TlsError::Root(error.to_string()))
+}
+
 /// Accepts any certificate whose key the peer holds, and none at all.
 #[derive(Debug)]
 pub(super) struct PossessionVerifier {
@@ -110,10 +133,10 @@ impl Judge {
         root: &CertificateDer<'static>,
         revocations: Revocations,
     ) -> Result<Self, TlsError> {
-        let chain = WebPkiClientVerifier::builder_with_provider(roots(root)?, provider())
-            .build()
-            .map_err(|error| TlsError::Root(error.to_string()))?;
-        Ok(Self { chain, revocations })
+        Ok(Self {
+            chain: chain_verifier(root)?,
+            revocations,
+        })
     }
 
     /// Judges what a client has shown and proven to hold.

@@ -18,6 +18,7 @@ use std::sync::Arc;
 use gridmart_schemas::{id::NodeId, role::NodeKind};
 use rustls::crypto::CryptoProvider;
 
+pub(crate) use self::judge::verify_node_chain;
 pub(crate) use self::{
     channel::BoxedTransport,
     client::FoundRoot,

@@ -25,6 +25,7 @@ pub(super) async fn renew_certificate(member: &Member, peer: &Peer) {
         let request = CertificateRenew {
             node: identity.node(),
             csr_pem: identity.csr_pem().map_err(fault)?,
+            names: Vec::new(),
         };
         let certificate = peer.ask(&request, RENEWAL_TIME_MAX).await?;
         let renewed = identity.renewed(&certificate).map_err(fault)?;

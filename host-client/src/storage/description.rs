@@ -23,6 +23,11 @@ use crate::{
 const CAPABILITY: &str = "data.management.storage";
 /// The name of the one data folder.
 const DEVICE: &str = "data";
+/// What it says of a disk that takes no writes.
+const READ_ONLY: &str = "the disk of the data folder is read-only, or cannot be looked at: mount it to be written, and see its log";
+
+/// What it says while it has no room.
+const FULL: &str = "it has no room left and takes no blocks: make room on its disk, raise --max-used-space, or let other Hosts join and apply a rebalance";
 
 /// Describes the Host, whenever it is asked.
 pub(super) struct Description {
@@ -83,15 +88,15 @@ impl Description {
     /// What changes.
     pub(super) fn state(&self, is_idle: bool) -> StorageHostState {
         let damaged = self.volume.damaged().len() as u64;
-        let (health, complaint) = self.health(damaged);
+        let device = self.device();
+        let (health, complaint) = self.health(damaged, &device);
         let serving = self.member.serving_state(is_idle);
         let common = self
             .member
             .profile
             .common_state(serving, health, complaint.as_deref());
         let validity = self.member.validity();
-        let mut state =
-            StorageHostState::new(UtcTime::now(), validity, common, vec![self.device()]);
+        let mut state = StorageHostState::new(UtcTime::now(), validity, common, vec![device]);
         state.block_count = Some(self.volume.blocks() as u64);
         state.damaged_block_count = Some(damaged);
         state.last_scrub_time = self.care.last_scrub();
@@ -117,7 +122,7 @@ impl Description {
         }
     }
 
-    fn health(&self, damaged: u64) -> (HealthState, Option<String>) {
+    fn health(&self, damaged: u64, device: &StorageDeviceState) -> (HealthState, Option<String>) {
         if let Some(unreachable) = self.member.unreachable() {
             return (HealthState::Critical, Some(unreachable.to_owned()));
         }
@@ -127,11 +132,18 @@ impl Description {
         if self.member.disk_watch.is_failing() {
             return (HealthState::Critical, Some(COMPLAINT.to_owned()));
         }
+        // Nobody has tried to write since.
+        if device.read_only {
+            return (HealthState::Critical, Some(READ_ONLY.to_owned()));
+        }
         if damaged > 0 {
             let complaint = format!(
                 "{damaged} blocks are damaged and not served; its Element makes them good from the other Hosts"
             );
             return (HealthState::Warning, Some(complaint));
+        }
+        if device.available_space == 0 {
+            return (HealthState::Warning, Some(FULL.to_owned()));
         }
         (HealthState::Ok, None)
     }

@@ -8,8 +8,10 @@
 pub mod application;
 pub mod bucket;
 pub mod compute;
+pub mod database;
 pub mod deployment;
 pub mod fit;
 mod judgement;
+pub mod kept;
 pub mod placement;
 pub mod verdict;

@@ -11,6 +11,7 @@ use gridmart_schemas::{
             ElementAccess,
         },
         bucket::{BucketAccess, BucketAccessRequest},
+        database::{DatabaseAccess, DatabaseAccessRequest},
     },
     id::{KeyHash, NodeId},
     problem::{Code, Problem},
@@ -21,13 +22,14 @@ use uuid::Uuid;
 
 use super::{
     Control,
-    bucket::{FoundBucket, bucket_find},
+    bucket::{FoundBucket, bucket_find, id_of},
     context::Context,
+    database::{self as databases, FoundDatabase, database_find},
 };
 use crate::{
     access::{
         application::{self, ApplicationQuestion},
-        bucket, compute,
+        bucket, compute, database,
         placement::Placement,
     },
     catalogue::{View, application::Application},
@@ -120,14 +122,8 @@ pub async fn bucket_access(
     let view = control.catalogue.view();
     let decided = bucket::decide(&view, &context.actor, &node, &told, (operations, *going_on));
     let explanation = explained(control, context, decided)?;
-    let id = told.area.bucket().ok_or_else(|| {
-        Problem::new(
-            Code::Internal,
-            "An Element has told of a bucket without id.",
-        )
-    })?;
     let access = BucketAccess {
-        id,
+        id: id_of(&told)?,
         name: told.area.name,
         redundancy: told.area.info.redundancy,
     };
@@ -148,6 +144,40 @@ pub async fn bucket_access(
         placement,
         &terms,
     )
+}
+
+/// Decides whether a database may be used, and permits it.
+pub async fn database_access(
+    control: &Control,
+    context: &Context,
+    request: &DatabaseAccessRequest,
+) -> Result<AccessDecision, Problem> {
+    let DatabaseAccessRequest {
+        database,
+        operations,
+        presenter,
+    } = request;
+    bounds_check(operations, &[])?;
+    let found = database_find(control, context, database).await;
+    let FoundDatabase { node, told } = explained(control, context, found)?;
+    let view = control.catalogue.view();
+    let decided = database::decide(&view, &context.actor, &node, &told, operations);
+    let explanation = explained(control, context, decided)?;
+    let access = DatabaseAccess {
+        id: databases::id_of(&told)?,
+        name: told.name,
+    };
+    let placement = Placement {
+        elements: vec![node.id],
+        explanation,
+    };
+    let terms = Terms {
+        operations,
+        needs: &[],
+        presenter,
+    };
+    let goods = Goods::Database(access);
+    permit(control, context, &view, goods, placement, &terms)
 }
 
 fn bounds_check(operations: &[Operation], avoid: &[NodeId]) -> Result<(), Problem> {
@@ -194,6 +224,7 @@ enum Goods<'a> {
     Application(&'a Application),
     Slots,
     Bucket(BucketAccess),
+    Database(DatabaseAccess),
 }
 
 fn permit(
@@ -208,10 +239,11 @@ fn permit(
         elements,
         mut explanation,
     } = placement;
-    let (application, bucket) = match goods {
-        Goods::Application(application) => (Some(application), None),
-        Goods::Slots => (None, None),
-        Goods::Bucket(bucket) => (None, Some(bucket)),
+    let (application, bucket, database) = match goods {
+        Goods::Application(application) => (Some(application), None, None),
+        Goods::Slots => (None, None, None),
+        Goods::Bucket(bucket) => (None, Some(bucket), None),
+        Goods::Database(database) => (None, None, Some(database)),
     };
     control.explanations.keep(context, &explanation);
     // The answer tells why these; `explain` tells of the others.
@@ -229,6 +261,7 @@ fn permit(
             presenter: terms.presenter.clone(),
             application: application.map(ticket_application),
             bucket: bucket.as_ref().map(|bucket| bucket.id),
+            database: database.as_ref().map(|database| database.id),
             operations: terms.operations.to_vec(),
             needs: terms.needs.to_vec(),
             cut: AccessCut {
@@ -259,6 +292,7 @@ fn permit(
         request_id: context.request,
         application: application.map(application_access_view),
         bucket,
+        database,
         elements,
         expires_in: u32::try_from(TICKET_LIFE.as_secs()).unwrap_or(u32::MAX),
         explanation,

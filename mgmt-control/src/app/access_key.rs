@@ -12,10 +12,11 @@ use gridmart_schemas::{
 
 use super::{
     Control, ELEMENT_ANSWER_MAX,
-    bucket::{FIND_MAX, ask, elements, the_element},
+    bucket::{FIND_MAX, ask, order},
     context::Context,
+    kept::BUCKETS,
 };
-use crate::{access::bucket::element_ruling, failure::Failure};
+use crate::{access::kept::element_ruling, failure::Failure};
 
 /// Makes a key for the actor.
 pub async fn access_key_create(
@@ -25,7 +26,7 @@ pub async fn access_key_create(
     wanted: AccessKeyCreate,
 ) -> Result<AccessKeyMade, Failure> {
     let view = control.catalogue.view();
-    let node = the_element(&view, element)?;
+    let node = BUCKETS.the_element(&view, element)?;
     let mut entry = context.act("access-key.create", node.name.clone());
     let ruling = element_ruling(&view, &context.actor, node.id, Operation::Read);
     if !ruling.allowed {
@@ -77,10 +78,13 @@ pub async fn access_key_list(
     let request = AccessKeyList {
         person: context.actor.name.clone(),
     };
-    let asked = elements(&view, element)?.into_iter().map(async |node| {
-        let told = ask(control, context, &node, &request, FIND_MAX).await;
-        (node, told)
-    });
+    let asked = BUCKETS
+        .elements(&view, element)?
+        .into_iter()
+        .map(async |node| {
+            let told = ask(control, context, &node, &request, FIND_MAX).await;
+            (node, told)
+        });
     let mut shown = AccessKeysView::default();
     for (node, told) in futures_util::future::join_all(asked).await {
         match told {
@@ -117,17 +121,13 @@ pub async fn access_key_delete(
         }
         return Err(Problem::new(Code::NotFound, detail).into());
     };
-    let node = the_element(&control.catalogue.view(), Some(&key.element.to_string()))?;
+    let node = BUCKETS.the_element(&control.catalogue.view(), Some(&key.element.to_string()))?;
     let mut entry = context.act("access-key.delete", node.name.clone());
     entry.detail.clone_from(&id);
     let request = AccessKeyRemove {
         person: context.actor.name.clone(),
         id,
     };
-    let removed = ask(control, context, &node, &request, ELEMENT_ANSWER_MAX).await;
-    if let Err(problem) = removed {
-        control.audit_refusal(entry, problem.code.as_str()).await;
-        return Err(problem.into());
-    }
-    control.administer(entry, |_| Ok(())).await
+    order(control, context, &node, entry, &request).await?;
+    Ok(())
 }

@@ -6,6 +6,7 @@ use std::{sync::Arc, time::Duration};
 
 use gridmart_schemas::{
     api::bucket::{BucketChangeRequest, BucketCreateRequest, BucketView, BucketsView},
+    id::BucketId,
     problem::{Code, Problem},
     resource::common::AccessControlBase,
     role::{Desired, NodeKind, Operation},
@@ -19,10 +20,10 @@ use gridmart_schemas::{
     },
 };
 
-use super::{Control, ELEMENT_ANSWER_MAX, context::Context};
+use super::{Control, ELEMENT_ANSWER_MAX, context::Context, kept::BUCKETS};
 use crate::{
-    access::bucket::{element_ruling, may_some},
-    catalogue::{View, node::Node},
+    access::{bucket::may_some, kept::element_ruling},
+    catalogue::{View, audit::AuditEntry, node::Node},
     failure::Failure,
 };
 
@@ -45,7 +46,7 @@ pub async fn bucket_list(
 ) -> Result<BucketsView, Failure> {
     let view = control.catalogue.view();
     let mut shown = BucketsView::default();
-    for node in elements(&view, element)? {
+    for node in BUCKETS.elements(&view, element)? {
         let mut after = None;
         loop {
             let request = BucketList {
@@ -63,7 +64,7 @@ pub async fn bucket_list(
             let visible = buckets.into_iter().filter(|told| sees(context, told));
             shown
                 .buckets
-                .extend(visible.filter_map(|told| view_of(&node, told, None)));
+                .extend(visible.filter_map(|told| view_of(&node, told, None).ok()));
             if !more || after.is_none() {
                 break;
             }
@@ -91,9 +92,10 @@ pub async fn bucket_create(
         redundancy,
         quota_bytes,
         quota_objects,
+        allow_degraded,
     } = wanted;
     let view = control.catalogue.view();
-    let node = the_element(&view, element.as_deref())?;
+    let node = BUCKETS.the_element(&view, element.as_deref())?;
     let mut entry = context.act("bucket.create", format!("{}/{name}", node.name));
     if let Err(problem) = may_make(&view, context, &node) {
         control.audit_refusal(entry, problem.code.as_str()).await;
@@ -105,6 +107,7 @@ pub async fn bucket_create(
         redundancy,
         quota_bytes,
         quota_objects,
+        allow_degraded,
     };
     let made = ask(control, context, &node, &request, ELEMENT_ANSWER_MAX).await;
     let BucketMade { bucket, why } = match made {
@@ -116,7 +119,7 @@ pub async fn bucket_create(
     };
     entry.detail = bucket.area.info.redundancy.to_string();
     control.administer(entry, |_| Ok(())).await?;
-    view_of(&node, bucket, why).ok_or_else(|| nameless().into())
+    Ok(view_of(&node, bucket, why)?)
 }
 
 /// Shows a bucket.
@@ -128,9 +131,9 @@ pub async fn bucket_view(
     let FoundBucket { node, told } = bucket_find(control, context, text).await?;
     if !sees(context, &told) {
         // Whether there is one is nobody's business who may not use it.
-        return Err(unknown(text).into());
+        return Err(BUCKETS.unknown(text).into());
     }
-    view_of(&node, told, None).ok_or_else(|| nameless().into())
+    Ok(view_of(&node, told, None)?)
 }
 
 /// Changes what a bucket's owner allows.
@@ -144,22 +147,23 @@ pub async fn bucket_change(
         redundancy,
         quota_bytes,
         quota_objects,
+        allow_degraded,
         rules,
     } = wanted;
     let found = own_bucket(control, context, text, "bucket.change").await?;
-    let bucket = found.told.area.bucket().ok_or_else(nameless)?;
+    let bucket = id_of(&found.told)?;
     let access = rules.map(AccessControlBase::from_rules);
     let request = BucketChange {
         bucket,
         redundancy,
         quota_bytes,
         quota_objects,
+        allow_degraded,
         access,
     };
-    let told = ask(control, context, &found.node, &request, ELEMENT_ANSWER_MAX).await?;
     let entry = context.act("bucket.change", found.label());
-    control.administer(entry, |_| Ok(())).await?;
-    view_of(&found.node, told, None).ok_or_else(|| nameless().into())
+    let told = order(control, context, &found.node, entry, &request).await?;
+    Ok(view_of(&found.node, told, None)?)
 }
 
 /// Removes an empty bucket.
@@ -169,15 +173,11 @@ pub async fn bucket_delete(
     text: &str,
 ) -> Result<(), Failure> {
     let found = own_bucket(control, context, text, "bucket.delete").await?;
-    let bucket = found.told.area.bucket().ok_or_else(nameless)?;
-    let request = BucketRemove { bucket };
-    let removed = ask(control, context, &found.node, &request, ELEMENT_ANSWER_MAX).await;
+    let bucket = id_of(&found.told)?;
     let entry = context.act("bucket.delete", found.label());
-    if let Err(problem) = removed {
-        control.audit_refusal(entry, problem.code.as_str()).await;
-        return Err(problem.into());
-    }
-    control.administer(entry, |_| Ok(())).await
+    let request = BucketRemove { bucket };
+    order(control, context, &found.node, entry, &request).await?;
+    Ok(())
 }
 
 /// Tells what is lost on a Storage Element, and what was repaired lately.
@@ -218,7 +218,7 @@ async fn own_bucket(
             ),
         )
     } else {
-        unknown(text)
+        BUCKETS.unknown(text)
     };
     let entry = context.act(action, found.label());
     control.audit_refusal(entry, problem.code.as_str()).await;
@@ -243,10 +243,13 @@ pub async fn bucket_find(
         after: None,
         limit: 1,
     };
-    let asked = elements(&view, element)?.into_iter().map(async |node| {
-        let told = ask(control, context, &node, &request, FIND_MAX).await;
-        (node, told)
-    });
+    let asked = BUCKETS
+        .elements(&view, element)?
+        .into_iter()
+        .map(async |node| {
+            let told = ask(control, context, &node, &request, FIND_MAX).await;
+            (node, told)
+        });
     let (mut found, mut silent) = (Vec::new(), Vec::new());
     for (node, told) in futures_util::future::join_all(asked).await {
         match told {
@@ -266,70 +269,18 @@ pub async fn bucket_find(
         );
         return Err(Problem::new(Code::InvalidRequest, detail));
     }
-    found.pop().ok_or_else(|| away(text, &silent))
+    found.pop().ok_or_else(|| BUCKETS.away(text, &silent))
 }
 
-/// There is none where somebody has answered.
-fn away(text: &str, silent: &[String]) -> Problem {
-    if silent.is_empty() {
-        return unknown(text);
-    }
-    Problem::new(
-        Code::ElementDown,
-        format!(
-            "No Element that answers has a bucket {text:?}; these did not answer: {}.",
-            silent.join(", ")
-        ),
-    )
-}
-
-fn unknown(text: &str) -> Problem {
-    let shown: String = text.chars().take(80).collect();
-    Problem::new(
-        Code::NotFound,
-        format!("There is no bucket {shown:?} that you may use."),
-    )
-}
-
-fn nameless() -> Problem {
-    Problem::new(
-        Code::Internal,
-        "An Element has told of a bucket without id.",
-    )
-}
-
-/// Storage Elements that are not revoked, or the one that is named.
-pub(super) fn elements(view: &View, element: Option<&str>) -> Result<Vec<Arc<Node>>, Problem> {
-    if let Some(element) = element {
-        return Ok(vec![
-            view.resource_of(element, &[NodeKind::StorageElement])?,
-        ]);
-    }
-    let all = view.catalogue.nodes.values();
-    Ok(all
-        .filter(|node| node.kind == NodeKind::StorageElement && !node.revoked)
-        .cloned()
-        .collect())
-}
-
-/// The one that is named, or the only one.
-pub(super) fn the_element(view: &View, element: Option<&str>) -> Result<Arc<Node>, Problem> {
-    let all = elements(view, element)?;
-    match all.as_slice() {
-        [one] => Ok(Arc::clone(one)),
-        [] => Err(Problem::new(
-            Code::NotFound,
-            "There is no Storage Element: join one (`gridmart token create --kind se`).",
-        )),
-        several => {
-            let names: Vec<&str> = several.iter().map(|node| node.name.as_str()).collect();
-            let detail = format!(
-                "There are several Storage Elements: {}. Name one as `element`.",
-                names.join(", ")
-            );
-            Err(Problem::new(Code::InvalidRequest, detail))
-        }
-    }
+/// A bucket's id, which an Element always tells.
+pub(super) fn id_of(told: &BucketTold) -> Result<BucketId, Problem> {
+    let nameless = || {
+        Problem::new(
+            Code::Internal,
+            "An Element has told of a bucket without id.",
+        )
+    };
+    told.area.bucket().ok_or_else(nameless)
 }
 
 fn may_make(view: &View, context: &Context, node: &Node) -> Result<(), Problem> {
@@ -367,10 +318,32 @@ pub(super) async fn ask<R: Request>(
         .await
 }
 
-fn view_of(node: &Node, told: BucketTold, why: Option<String>) -> Option<BucketView> {
+/// Has an Element change something that an actor wants changed; what came of it goes
+/// into the audit log.
+pub(super) async fn order<R: Request>(
+    control: &Control,
+    context: &Context,
+    node: &Node,
+    entry: AuditEntry,
+    request: &R,
+) -> Result<R::Answer, Failure> {
+    match ask(control, context, node, request, ELEMENT_ANSWER_MAX).await {
+        Ok(answer) => {
+            control.administer(entry, |_| Ok(())).await?;
+            Ok(answer)
+        }
+        Err(problem) => {
+            control.audit_refusal(entry, problem.code.as_str()).await;
+            Err(problem.into())
+        }
+    }
+}
+
+fn view_of(node: &Node, told: BucketTold, why: Option<String>) -> Result<BucketView, Problem> {
+    let id = id_of(&told)?;
     let BucketTold { owner, area } = told;
-    Some(BucketView {
-        id: area.bucket()?,
+    Ok(BucketView {
+        id,
         element: node.id,
         element_name: node.name.clone(),
         owner,

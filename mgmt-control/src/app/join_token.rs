@@ -39,7 +39,8 @@ pub async fn join_token_create(
         kind if kind.is_element() => for_element(control, context, wanted).await,
         kind if kind.is_host() => for_host(control, context, wanted).await,
         _ => {
-            let detail = "A controller does not join; join a `ce`, `chost`, `se` or `shost`.";
+            let detail =
+                "A controller does not join; join a `ce`, `chost`, `se`, `shost`, `de` or `dhost`.";
             Err(invalid(detail.to_owned()).into())
         }
     }

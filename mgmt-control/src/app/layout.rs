@@ -6,13 +6,14 @@ use gridmart_schemas::{
     api::layout::LayoutRequest,
     problem::{Code, Problem},
     role::NodeKind,
-    wire::{
-        Request,
-        layout::{Layout, LayoutApply, LayoutRevert, LayoutShow, LayoutStage, LayoutTold},
-    },
+    wire::layout::{Layout, LayoutApply, LayoutRevert, LayoutShow, LayoutStage, LayoutTold},
 };
 
-use super::{Control, ELEMENT_ANSWER_MAX, bucket::ask, context::Context};
+use super::{
+    Control, ELEMENT_ANSWER_MAX,
+    bucket::{ask, order},
+    context::Context,
+};
 use crate::{
     catalogue::{View, node::Node},
     failure::Failure,
@@ -48,7 +49,8 @@ pub async fn layout_stage(
         return Err(Problem::new(Code::InvalidRequest, detail).into());
     }
     let request = LayoutStage { layout };
-    order(control, context, &node, "layout.stage", &request).await
+    let entry = context.act("layout.stage", node.name.clone());
+    order(control, context, &node, entry, &request).await
 }
 
 /// Begins with what is staged.
@@ -58,7 +60,8 @@ pub async fn layout_apply(
     element: &str,
 ) -> Result<LayoutTold, Failure> {
     let node = the_element(&control.catalogue.view(), element)?;
-    order(control, context, &node, "layout.apply", &LayoutApply {}).await
+    let entry = context.act("layout.apply", node.name.clone());
+    order(control, context, &node, entry, &LayoutApply {}).await
 }
 
 /// Takes back what is staged, or ends what is being done.
@@ -68,7 +71,8 @@ pub async fn layout_revert(
     element: &str,
 ) -> Result<LayoutTold, Failure> {
     let node = the_element(&control.catalogue.view(), element)?;
-    order(control, context, &node, "layout.revert", &LayoutRevert {}).await
+    let entry = context.act("layout.revert", node.name.clone());
+    order(control, context, &node, entry, &LayoutRevert {}).await
 }
 
 fn the_element(view: &View, element: &str) -> Result<Arc<Node>, Problem> {
@@ -86,24 +90,4 @@ fn host_of(
     }
     let detail = format!("{host} is no Host of the Element {}.", element.name);
     Err(Problem::new(Code::InvalidRequest, detail))
-}
-
-async fn order<R: Request<Answer = LayoutTold>>(
-    control: &Control,
-    context: &Context,
-    node: &Node,
-    action: &'static str,
-    request: &R,
-) -> Result<LayoutTold, Failure> {
-    let entry = context.act(action, node.name.clone());
-    match ask(control, context, node, request, ELEMENT_ANSWER_MAX).await {
-        Ok(told) => {
-            control.administer(entry, |_| Ok(())).await?;
-            Ok(told)
-        }
-        Err(problem) => {
-            control.audit_refusal(entry, problem.code.as_str()).await;
-            Err(problem.into())
-        }
-    }
 }

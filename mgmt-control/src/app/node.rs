@@ -3,7 +3,10 @@
 use std::{net::IpAddr, time::Instant};
 
 use gridmart_fabric::{
-    authority::NodeSubject, identity::PeerNode, join::JoinToken, throttle::Guesser,
+    authority::NodeSubject,
+    identity::{DoorName, PeerNode},
+    join::JoinToken,
+    throttle::Guesser,
 };
 use gridmart_schemas::{
     api::join_token::NodeRow,
@@ -13,7 +16,7 @@ use gridmart_schemas::{
     scalar::Token,
     wire::{
         desired::Wish,
-        enrol::{Certificate, CertificateRenew, EnrolRequest, HostVouch},
+        enrol::{Certificate, CertificateRenew, EnrolRequest, HostVouch, NAMES_MAX},
     },
 };
 use time::OffsetDateTime;
@@ -84,7 +87,14 @@ async fn enrol(
         return Err(problem.into());
     }
     let id = NodeId::generate();
-    let (certificate, not_after) = sign(control, &csr_pem, id, kind, &token.domain, control.node)?;
+    let (certificate, not_after) = sign(
+        control,
+        &csr_pem,
+        (id, kind),
+        &token.domain,
+        control.node,
+        Vec::new(),
+    )?;
     let controller = control.node;
     let domain = token.domain.clone();
     control
@@ -171,21 +181,40 @@ fn name_check(name: &str) -> Result<String, Problem> {
         })
 }
 
+/// Which of the names that an Element asks for it gets: none that people know the
+/// controller by, or it could take their passwords; but what means each machine
+/// itself.
+fn granted(own: &[DoorName], names: &[String]) -> Vec<DoorName> {
+    let read = names
+        .iter()
+        .take(NAMES_MAX)
+        .filter_map(|name| name.parse().ok());
+    let may = |name: &DoorName| name.is_loopback() || !own.contains(name);
+    read.filter(may).collect()
+}
+
 /// Signs a node's key; nothing of the request but its key counts.
 fn sign(
     control: &Control,
     csr_pem: &str,
-    node: NodeId,
-    kind: NodeKind,
+    (node, kind): (NodeId, NodeKind),
     domain: &str,
     parent: NodeId,
+    named: Vec<DoorName>,
 ) -> Result<(Certificate, OffsetDateTime), Problem> {
+    let (mut dns_names, mut ips) = (Vec::new(), Vec::new());
+    for name in named {
+        match name {
+            DoorName::Dns(name) => dns_names.push(name),
+            DoorName::Address(address) => ips.push(address),
+        }
+    }
     let subject = NodeSubject {
         id: node,
         kind,
         domain: domain.to_owned(),
-        dns_names: Vec::new(),
-        ips: Vec::new(),
+        dns_names,
+        ips,
     };
     let now = OffsetDateTime::now_utc().truncate_to_second();
     let chain_pem = control
@@ -222,7 +251,8 @@ pub async fn host_vouch(
         )
     })?;
     let id = NodeId::generate();
-    let (certificate, not_after) = sign(control, &csr_pem, id, kind, &domain, parent)?;
+    let (certificate, not_after) =
+        sign(control, &csr_pem, (id, kind), &domain, parent, Vec::new())?;
     let entry = AuditEntry {
         actor: parent.to_string(),
         action: "node.join",
@@ -259,7 +289,11 @@ pub async fn certificate_renew(
     element: &PeerNode,
     request: CertificateRenew,
 ) -> Result<Certificate, Failure> {
-    let CertificateRenew { node: id, csr_pem } = request;
+    let CertificateRenew {
+        node: id,
+        csr_pem,
+        names,
+    } = request;
     let may = |node: &Node| node.id == element.id || node.parent == element.id;
     let node = control.catalogue.snapshot().nodes.get(&id).cloned();
     let node = node.filter(|node| may(node)).ok_or_else(|| {
@@ -271,8 +305,19 @@ pub async fn certificate_renew(
     if node.revoked {
         return Err(Problem::new(Code::NodeRevoked, format!("{} was revoked.", node.name)).into());
     }
-    let (certificate, not_after) =
-        sign(control, &csr_pem, id, node.kind, &node.domain, node.parent)?;
+    let named = if id == element.id && node.kind == NodeKind::StorageElement {
+        granted(control.identity.current().door_names(), &names)
+    } else {
+        Vec::new()
+    };
+    let (certificate, not_after) = sign(
+        control,
+        &csr_pem,
+        (id, node.kind),
+        &node.domain,
+        node.parent,
+        named,
+    )?;
     control
         .catalogue
         .update(move |update| {
@@ -347,4 +392,31 @@ pub async fn node_revoke(
     control.revocations.revoke(id);
     control.streams.close(id);
     Ok(revoked)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_element_gets_its_names_but_none_of_the_controller_s() {
+        let read = |names: &[&str]| -> Vec<DoorName> {
+            names.iter().map(|name| name.parse().unwrap()).collect()
+        };
+        let own = read(&["localhost", "127.0.0.1", "::1", "grid.lab", "192.0.2.1"]);
+        let get = |names: &[&str]| {
+            let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+            granted(&own, &names)
+        };
+        assert_eq!(
+            get(&["s3.lab", "192.0.2.7"]),
+            read(&["s3.lab", "192.0.2.7"])
+        );
+        assert_eq!(get(&["Grid.Lab", "192.0.2.1"]), []);
+        assert_eq!(get(&["localhost", "::1"]), read(&["localhost", "::1"]));
+        // Nor one that stands for many, or for a node.
+        assert_eq!(get(&["*.lab", "x.control.gridmart.internal", ""]), []);
+        let many: Vec<String> = (0..20).map(|number| format!("s{number}.lab")).collect();
+        assert_eq!(granted(&own, &many).len(), NAMES_MAX);
+    }
 }

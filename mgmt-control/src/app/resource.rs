@@ -169,6 +169,15 @@ fn element_numbers(view: &View, id: NodeId) -> Numbers {
             free_bytes: Some(state.free_online_size),
             ..numbers
         },
+        Some(AnyElementState::Data(state)) => Numbers {
+            total_bytes: state.total_size,
+            free_bytes: state
+                .total_size
+                .zip(state.used_size)
+                .map(|(total, used)| total.saturating_sub(used)),
+            running_jobs: Some(state.running_requests),
+            ..numbers
+        },
     }
 }
 
@@ -202,5 +211,11 @@ fn host_numbers(view: &View, id: NodeId) -> Numbers {
                 ..numbers
             }
         }
+        Some(AnyHostState::Data(state)) => Numbers {
+            total_bytes: Some(state.used_space.saturating_add(state.available_space)),
+            free_bytes: Some(state.available_space),
+            running_jobs: Some(state.running_requests),
+            ..numbers
+        },
     }
 }

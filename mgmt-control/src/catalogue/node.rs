@@ -52,7 +52,7 @@ impl Element {
     pub const fn computing(&self) -> Option<&ComputingElement> {
         match &self.description {
             AnyElement::Computing(element) => Some(element),
-            AnyElement::Storage(_) => None,
+            AnyElement::Storage(_) | AnyElement::Data(_) => None,
         }
     }
 }
@@ -73,7 +73,7 @@ impl Host {
     pub const fn compute(&self) -> Option<&ComputeHost> {
         match &self.description {
             AnyHost::Compute(host) => Some(host),
-            AnyHost::Storage(_) => None,
+            AnyHost::Storage(_) | AnyHost::Data(_) => None,
         }
     }
 }

@@ -98,7 +98,7 @@ impl ElementObserved {
     pub fn fresh_computing_state(&self, now: Instant) -> Option<&CeState> {
         match self.fresh_state(now)? {
             AnyElementState::Computing(state) => Some(state),
-            AnyElementState::Storage(_) => None,
+            AnyElementState::Storage(_) | AnyElementState::Data(_) => None,
         }
     }
 }

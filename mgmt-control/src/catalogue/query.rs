@@ -24,6 +24,8 @@ const RESOURCE_KINDS: &[NodeKind] = &[
     NodeKind::ComputeHost,
     NodeKind::StorageElement,
     NodeKind::StorageHost,
+    NodeKind::DataElement,
+    NodeKind::DataHost,
 ];
 
 /// Everything that a decision looks at, at one moment.

@@ -7,6 +7,7 @@ use actix_web::{
 use gridmart_schemas::api::{
     access::{AccessDecision, ApplicationAccessRequest, ComputeAccessRequest},
     bucket::BucketAccessRequest,
+    database::DatabaseAccessRequest,
 };
 
 use super::{
@@ -50,5 +51,19 @@ pub(super) async fn bucket_access(
 ) -> Result<Json<AccessDecision>, Refusal> {
     Ok(Json(
         access::bucket_access(&control, &allowed, &body).await?,
+    ))
+}
+
+/// Decides whether a database may be used, and gives a ticket.
+#[utoipa::path(tag = "access", security(("token" = [])), request_body = DatabaseAccessRequest,
+    responses((status = 200, body = AccessDecision), Refusals))]
+#[post("/api/v1/access/databases")]
+pub(super) async fn database_access(
+    allowed: Allowed<allow::DatabaseAccess>,
+    control: Data<Control>,
+    body: Json<DatabaseAccessRequest>,
+) -> Result<Json<AccessDecision>, Refusal> {
+    Ok(Json(
+        access::database_access(&control, &allowed, &body).await?,
     ))
 }

@@ -111,6 +111,7 @@ table! {
     ApplicationAccess = "POST" "/api/v1/access/applications" From(User);
     ComputeAccess = "POST" "/api/v1/access/compute" From(User);
     BucketAccess = "POST" "/api/v1/access/buckets" From(Viewer);
+    DatabaseAccess = "POST" "/api/v1/access/databases" From(Viewer);
     HealList = "GET" "/api/v1/resources/{id}/heals" From(Viewer);
     AccessKeyCreate = "POST" "/api/v1/access-keys" From(Viewer);
     AccessKeyList = "GET" "/api/v1/access-keys" From(Viewer);
@@ -124,6 +125,11 @@ table! {
     BucketView = "GET" "/api/v1/buckets/{name}" From(Viewer);
     BucketChange = "PATCH" "/api/v1/buckets/{name}" From(User);
     BucketDelete = "DELETE" "/api/v1/buckets/{name}" From(User);
+    DatabaseList = "GET" "/api/v1/databases" From(Viewer);
+    DatabaseCreate = "POST" "/api/v1/databases" From(User);
+    DatabaseView = "GET" "/api/v1/databases/{name}" From(Viewer);
+    DatabaseChange = "PATCH" "/api/v1/databases/{name}" From(User);
+    DatabaseDelete = "DELETE" "/api/v1/databases/{name}" From(User);
     ExplanationView = "GET" "/api/v1/explanations/{id}" From(Viewer);
     ActivityList = "GET" "/api/v1/activities" From(Viewer);
     CallList = "GET" "/api/v1/calls" From(Viewer);

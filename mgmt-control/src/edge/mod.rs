@@ -11,6 +11,7 @@ pub mod authorization;
 mod bucket;
 mod command;
 mod crowd;
+mod database;
 mod explanation;
 mod health;
 mod join_token;
@@ -132,6 +133,7 @@ fn endpoints(config: &mut ServiceConfig<'_>) {
         .service(access::application_access)
         .service(access::compute_access)
         .service(access::bucket_access)
+        .service(access::database_access)
         .service(bucket::heal_list)
         .service(access_key::access_key_create)
         .service(access_key::access_key_list)
@@ -145,6 +147,11 @@ fn endpoints(config: &mut ServiceConfig<'_>) {
         .service(bucket::bucket_view)
         .service(bucket::bucket_change)
         .service(bucket::bucket_delete)
+        .service(database::database_list)
+        .service(database::database_create)
+        .service(database::database_view)
+        .service(database::database_change)
+        .service(database::database_delete)
         .service(explanation::explanation_view)
         .service(activity::activity_list)
         .service(activity::call_list)

@@ -211,6 +211,7 @@ async fn the_hello_comes_first_and_once() {
     let renew = CertificateRenew {
         node: element.id(),
         csr_pem: String::new(),
+        names: Vec::new(),
     };
     assert_eq!(
         peer.ask(&renew, SHORT).await.unwrap_err().code,
@@ -329,6 +330,7 @@ async fn an_element_speaks_for_its_own_hosts_alone() {
     let renew = CertificateRenew {
         node: foreign,
         csr_pem: NewKey::generate().unwrap().csr_pem().unwrap(),
+        names: vec!["s3.lab".to_owned()],
     };
     assert_eq!(
         two.peer().ask(&renew, SHORT).await.unwrap_err().code,

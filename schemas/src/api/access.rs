@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{bucket::BucketAccess, explain::Explanation};
+use super::{bucket::BucketAccess, database::DatabaseAccess, explain::Explanation};
 use crate::{
     id::{Digest, KeyHash, NodeId, RequestId},
     role::Operation,
@@ -59,6 +59,9 @@ pub struct AccessDecision {
     /// The bucket that was meant; absent unless one was asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bucket: Option<BucketAccess>,
+    /// The database that was meant; absent unless one was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub database: Option<DatabaseAccess>,
     /// Best first: the choice and up to three alternatives.
     pub elements: Vec<ElementAccess>,
     /// Seconds until the tickets expire.

@@ -31,6 +31,10 @@ pub struct BucketCreateRequest {
     /// Objects that it may hold; absent: no limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub quota_objects: Option<u64>,
+    /// Blocks of a stripe that may be missing when what is put is acknowledged, where
+    /// not all Hosts are there; absent: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub allow_degraded: Option<u8>,
 }
 
 /// `PATCH /api/v1/buckets/{bucket}`: what is absent stays.
@@ -47,6 +51,10 @@ pub struct BucketChangeRequest {
     /// Objects that it may hold.
     #[serde(default, skip_serializing_if = "Limit::is_kept")]
     pub quota_objects: Limit,
+    /// Blocks of a stripe that may be missing when what is put is acknowledged, where
+    /// not all Hosts are there; more than the redundancy bears is refused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub allow_degraded: Option<u8>,
     /// Who may, besides its owner, in place of the present rules.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rules: Option<Vec<AccessRule>>,

@@ -9,6 +9,7 @@ pub mod application;
 pub mod audit;
 pub mod bucket;
 pub mod command;
+pub mod database;
 pub mod explain;
 pub mod join_token;
 pub mod layout;

@@ -9,7 +9,8 @@ use crate::{
         any::{AnyElement, AnyHost},
         ce::ComputingElement,
         common::CommonState,
-        host::{ComputeHost, StorageHost},
+        de::DataElement,
+        host::{ComputeHost, DataHost, StorageHost},
         se::StorageElement,
     },
     role::{Desired, NodeKind},
@@ -21,7 +22,7 @@ use crate::{
 pub struct ResourceRow {
     /// Its id.
     pub id: NodeId,
-    /// `ce`, `chost`, `se`, `shost`.
+    /// `ce`, `chost`, `se`, `shost`, `de`, `dhost`.
     pub kind: NodeKind,
     /// Its name.
     pub name: String,
@@ -52,11 +53,11 @@ pub struct ResourceRow {
     /// Running jobs on it; absent: unknown or stale.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub running_jobs: Option<u32>,
-    /// Of storage: bytes that can be kept, after redundancy on an Element, on
+    /// Of storage and data: bytes that can be kept, after redundancy on an Element, on
     /// the disks of a Host; absent: unknown or stale.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub total_bytes: Option<u64>,
-    /// Of storage: how many of them are free; absent: unknown or stale.
+    /// Of storage and data: how many of them are free; absent: unknown or stale.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub free_bytes: Option<u64>,
 }
@@ -89,6 +90,10 @@ pub enum Description {
     StorageElement(StorageElement),
     /// One of its Hosts.
     StorageHost(StorageHost),
+    /// A Data Element.
+    DataElement(DataElement),
+    /// One of its Hosts.
+    DataHost(DataHost),
 }
 
 impl Description {
@@ -99,6 +104,8 @@ impl Description {
             Self::ComputeHost(one) => one.to_xml(),
             Self::StorageElement(one) => one.to_xml(),
             Self::StorageHost(one) => one.to_xml(),
+            Self::DataElement(one) => one.to_xml(),
+            Self::DataHost(one) => one.to_xml(),
         }
     }
 
@@ -109,6 +116,8 @@ impl Description {
             Self::ComputeHost(one) => one.state.as_ref().map(|state| &state.common),
             Self::StorageElement(one) => one.state.as_ref().map(|state| &state.common),
             Self::StorageHost(one) => one.state.as_ref().map(|state| &state.common),
+            Self::DataElement(one) => one.state.as_ref().map(|state| &state.common),
+            Self::DataHost(one) => one.state.as_ref().map(|state| &state.common),
         }
     }
 }
@@ -118,6 +127,7 @@ impl From<AnyElement> for Description {
         match element {
             AnyElement::Computing(one) => Self::ComputingElement(one),
             AnyElement::Storage(one) => Self::StorageElement(one),
+            AnyElement::Data(one) => Self::DataElement(one),
         }
     }
 }
@@ -127,6 +137,7 @@ impl From<AnyHost> for Description {
         match host {
             AnyHost::Compute(one) => Self::ComputeHost(one),
             AnyHost::Storage(one) => Self::StorageHost(one),
+            AnyHost::Data(one) => Self::DataHost(one),
         }
     }
 }

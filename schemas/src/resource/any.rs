@@ -3,7 +3,7 @@
 //!
 //! In JSON, what belongs to a Computing Element stands as it does alone, without
 //! a mark: nodes that know no other kind read it and write it so. What belongs
-//! to a Storage Element begins with `"kind"`. A kind that is not known here is
+//! to an Element of another kind begins with `"kind"`. A kind that is not known here is
 //! refused by its name.
 
 use serde::{
@@ -15,7 +15,8 @@ use serde_json::{Map, Value};
 use super::{
     ce::{CeState, ComputingElement},
     common::{AccessControlBase, CommonInfo, CommonPolicy, CommonState},
-    host::{ComputeHost, HostState, StorageHost, StorageHostState},
+    de::{DataElement, DeState},
+    host::{ComputeHost, DataHost, DataHostState, HostState, StorageHost, StorageHostState},
     se::{SeState, StorageElement},
     validate::Violations,
 };
@@ -66,23 +67,23 @@ fn of_kind<T: DeserializeOwned, E: serde::de::Error>(
     serde_json::from_value(members).map_err(|error| E::custom(format_args!("{kind}: {error}")))
 }
 
-/// Declares an enum of two variants, the first of which has no mark in JSON.
-macro_rules! either {
+/// Declares an enum with a variant for each kind, the first of which has no mark in
+/// JSON.
+macro_rules! kinds {
     ($(#[$doc:meta])* $name:ident {
         $(#[$first_doc:meta])* $first:ident($first_type:ident) of $first_kind:ident,
-        $(#[$second_doc:meta])* $second:ident($second_type:ident) of $second_kind:ident $(,)?
+        $($(#[$other_doc:meta])* $other:ident($other_type:ident) of $other_kind:ident),+ $(,)?
     }) => {
         $(#[$doc])*
         #[derive(Clone, Debug, PartialEq, Eq)]
         #[allow(
             clippy::large_enum_variant,
-            reason = "both are large: a box would save a quarter at most"
+            reason = "all are large: a box would save a quarter at most"
         )]
         pub enum $name {
             $(#[$first_doc])*
             $first($first_type),
-            $(#[$second_doc])*
-            $second($second_type),
+            $($(#[$other_doc])* $other($other_type)),+
         }
 
         impl $name {
@@ -90,55 +91,20 @@ macro_rules! either {
             pub const fn kind(&self) -> NodeKind {
                 match self {
                     Self::$first(_) => NodeKind::$first_kind,
-                    Self::$second(_) => NodeKind::$second_kind,
+                    $(Self::$other(_) => NodeKind::$other_kind,)+
                 }
             }
         }
 
-        impl From<$first_type> for $name {
-            fn from(value: $first_type) -> Self {
-                Self::$first(value)
-            }
-        }
-
-        impl From<$second_type> for $name {
-            fn from(value: $second_type) -> Self {
-                Self::$second(value)
-            }
-        }
-
-        impl TryFrom<$name> for $first_type {
-            type Error = OtherKind;
-
-            fn try_from(value: $name) -> Result<Self, OtherKind> {
-                let found = value.kind();
-                match value {
-                    $name::$first(value) => Ok(value),
-                    $name::$second(_) => Err(OtherKind { expected: NodeKind::$first_kind, found }),
-                }
-            }
-        }
-
-        impl TryFrom<$name> for $second_type {
-            type Error = OtherKind;
-
-            fn try_from(value: $name) -> Result<Self, OtherKind> {
-                let found = value.kind();
-                match value {
-                    $name::$second(value) => Ok(value),
-                    $name::$first(_) => Err(OtherKind { expected: NodeKind::$second_kind, found }),
-                }
-            }
-        }
+        kinds!(@into $name $first($first_type) of $first_kind);
+        $(kinds!(@into $name $other($other_type) of $other_kind);)+
 
         impl Serialize for $name {
             fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                let kind = self.kind();
                 match self {
                     Self::$first(body) => body.serialize(serializer),
-                    Self::$second(body) => {
-                        let kind = NodeKind::$second_kind;
-                        Marked { kind, body }.serialize(serializer)
-                    }
+                    $(Self::$other(body) => Marked { kind, body }.serialize(serializer),)+
                 }
             }
         }
@@ -146,18 +112,39 @@ macro_rules! either {
         impl<'de> Deserialize<'de> for $name {
             fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
                 let (kind, members) = unmarked(deserializer)?;
-                let (first, second) = (NodeKind::$first_kind, NodeKind::$second_kind);
-                match kind.as_deref() {
-                    None => of_kind(first, members).map(Self::$first),
-                    Some(kind) if kind == first.as_str() => {
-                        of_kind(first, members).map(Self::$first)
-                    }
-                    Some(kind) if kind == second.as_str() => {
-                        of_kind(second, members).map(Self::$second)
-                    }
-                    Some(kind) => Err(D::Error::custom(format_args!(
-                        "kind {kind:?} is not known here: {first} or {second} is expected"
-                    ))),
+                let first = NodeKind::$first_kind;
+                let Some(kind) = kind else {
+                    return of_kind(first, members).map(Self::$first);
+                };
+                if kind == first.as_str() {
+                    return of_kind(first, members).map(Self::$first);
+                }
+                $(if kind == NodeKind::$other_kind.as_str() {
+                    return of_kind(NodeKind::$other_kind, members).map(Self::$other);
+                })+
+                let known = [first, $(NodeKind::$other_kind),+].map(NodeKind::as_str);
+                Err(D::Error::custom(format_args!(
+                    "kind {kind:?} is not known here: {} is expected",
+                    known.join(" or ")
+                )))
+            }
+        }
+    };
+    (@into $name:ident $variant:ident($type:ident) of $kind:ident) => {
+        impl From<$type> for $name {
+            fn from(value: $type) -> Self {
+                Self::$variant(value)
+            }
+        }
+
+        impl TryFrom<$name> for $type {
+            type Error = OtherKind;
+
+            fn try_from(value: $name) -> Result<Self, OtherKind> {
+                let found = value.kind();
+                match value {
+                    $name::$variant(value) => Ok(value),
+                    _ => Err(OtherKind { expected: NodeKind::$kind, found }),
                 }
             }
         }
@@ -166,85 +153,75 @@ macro_rules! either {
 
 /// What all descriptions have, whatever their kind.
 macro_rules! described {
-    ($name:ident, $state:ident { $first:ident, $second:ident }) => {
+    ($name:ident, $state:ident { $($kind:ident),+ }) => {
         impl $name {
             /// Its id: `urn:uuid:…`.
             pub const fn id(&self) -> &Uri {
                 match self {
-                    Self::$first(one) => &one.id,
-                    Self::$second(one) => &one.id,
+                    $(Self::$kind(one) => &one.id,)+
                 }
             }
 
             /// What every resource says that it is.
             pub const fn common_info(&self) -> &CommonInfo {
                 match self {
-                    Self::$first(one) => &one.info.common,
-                    Self::$second(one) => &one.info.common,
+                    $(Self::$kind(one) => &one.info.common,)+
                 }
             }
 
             /// What every resource says that it is, to be changed.
             pub const fn common_info_mut(&mut self) -> &mut CommonInfo {
                 match self {
-                    Self::$first(one) => &mut one.info.common,
-                    Self::$second(one) => &mut one.info.common,
+                    $(Self::$kind(one) => &mut one.info.common,)+
                 }
             }
 
             /// What every resource's owner allows.
             pub const fn common_policy(&self) -> &CommonPolicy {
                 match self {
-                    Self::$first(one) => &one.policy.common,
-                    Self::$second(one) => &one.policy.common,
+                    $(Self::$kind(one) => &one.policy.common,)+
                 }
             }
 
             /// Who may use it.
             pub const fn access(&self) -> &AccessControlBase {
                 match self {
-                    Self::$first(one) => &one.access,
-                    Self::$second(one) => &one.access,
+                    $(Self::$kind(one) => &one.access,)+
                 }
             }
 
             /// How it is, as far as every resource says it.
             pub fn common_state(&self) -> Option<&CommonState> {
                 match self {
-                    Self::$first(one) => one.state.as_ref().map(|state| &state.common),
-                    Self::$second(one) => one.state.as_ref().map(|state| &state.common),
+                    $(Self::$kind(one) => one.state.as_ref().map(|state| &state.common),)+
                 }
             }
 
             /// When its State was observed.
             pub fn creation_time(&self) -> Option<UtcTime> {
                 match self {
-                    Self::$first(one) => one.state.as_ref().map(|state| state.creation_time),
-                    Self::$second(one) => one.state.as_ref().map(|state| state.creation_time),
+                    $(Self::$kind(one) => one.state.as_ref().map(|state| state.creation_time),)+
                 }
             }
 
             /// For how long its State is a fact.
             pub fn validity(&self) -> Option<Seconds> {
                 match self {
-                    Self::$first(one) => one.state.as_ref().map(|state| state.validity),
-                    Self::$second(one) => one.state.as_ref().map(|state| state.validity),
+                    $(Self::$kind(one) => one.state.as_ref().map(|state| state.validity),)+
                 }
             }
 
             /// A copy of its State.
             pub fn state(&self) -> Option<$state> {
                 match self {
-                    Self::$first(one) => one.state.clone().map($state::$first),
-                    Self::$second(one) => one.state.clone().map($state::$second),
+                    $(Self::$kind(one) => one.state.clone().map($state::$kind),)+
                 }
             }
 
             /// Takes its State away.
             pub fn take_state(&mut self) -> Option<$state> {
                 match self {
-                    Self::$first(one) => one.state.take().map($state::$first),
-                    Self::$second(one) => one.state.take().map($state::$second),
+                    $(Self::$kind(one) => one.state.take().map($state::$kind),)+
                 }
             }
 
@@ -252,8 +229,7 @@ macro_rules! described {
             pub fn set_state(&mut self, state: $state) -> Result<(), OtherKind> {
                 let (expected, found) = (self.kind(), state.kind());
                 match (self, state) {
-                    (Self::$first(one), $state::$first(state)) => one.state = Some(state),
-                    (Self::$second(one), $state::$second(state)) => one.state = Some(state),
+                    $((Self::$kind(one), $state::$kind(state)) => one.state = Some(state),)+
                     _ => return Err(OtherKind { expected, found }),
                 }
                 Ok(())
@@ -262,16 +238,14 @@ macro_rules! described {
             /// Its document.
             pub fn to_xml(&self) -> String {
                 match self {
-                    Self::$first(one) => one.to_xml(),
-                    Self::$second(one) => one.to_xml(),
+                    $(Self::$kind(one) => one.to_xml(),)+
                 }
             }
 
             /// Checks the rules over several fields.
             pub fn validate(&self) -> Result<(), Violations> {
                 match self {
-                    Self::$first(one) => one.validate(),
-                    Self::$second(one) => one.validate(),
+                    $(Self::$kind(one) => one.validate(),)+
                 }
             }
         }
@@ -280,89 +254,106 @@ macro_rules! described {
             /// How it is, as far as every resource says it.
             pub const fn common(&self) -> &CommonState {
                 match self {
-                    Self::$first(state) => &state.common,
-                    Self::$second(state) => &state.common,
+                    $(Self::$kind(state) => &state.common,)+
                 }
             }
 
             /// How it is, as far as every resource says it, to be changed.
             pub const fn common_mut(&mut self) -> &mut CommonState {
                 match self {
-                    Self::$first(state) => &mut state.common,
-                    Self::$second(state) => &mut state.common,
+                    $(Self::$kind(state) => &mut state.common,)+
                 }
             }
 
             /// When it was observed.
             pub const fn creation_time(&self) -> UtcTime {
                 match self {
-                    Self::$first(state) => state.creation_time,
-                    Self::$second(state) => state.creation_time,
+                    $(Self::$kind(state) => state.creation_time,)+
                 }
             }
 
             /// For how long it is a fact.
             pub const fn validity(&self) -> Seconds {
                 match self {
-                    Self::$first(state) => state.validity,
-                    Self::$second(state) => state.validity,
+                    $(Self::$kind(state) => state.validity,)+
                 }
             }
 
             /// Worst time until it answers, where that is known.
             pub const fn worst_response_time(&self) -> Option<Seconds> {
                 match self {
-                    Self::$first(state) => state.worst_response_time,
-                    Self::$second(state) => state.worst_response_time,
+                    $(Self::$kind(state) => state.worst_response_time,)+
                 }
             }
         }
     };
 }
 
-either!(
+kinds!(
     /// An Element of any kind.
     AnyElement {
         /// A pool of compute Hosts.
         Computing(ComputingElement) of ComputingElement,
         /// A pool of storage Hosts.
         Storage(StorageElement) of StorageElement,
+        /// A pool of data Hosts.
+        Data(DataElement) of DataElement,
     }
 );
 
-either!(
+kinds!(
     /// How an Element of any kind is.
     AnyElementState {
         /// Of a Computing Element.
         Computing(CeState) of ComputingElement,
         /// Of a Storage Element.
         Storage(SeState) of StorageElement,
+        /// Of a Data Element.
+        Data(DeState) of DataElement,
     }
 );
 
-described!(AnyElement, AnyElementState { Computing, Storage });
+described!(
+    AnyElement,
+    AnyElementState {
+        Computing,
+        Storage,
+        Data
+    }
+);
 
-either!(
+kinds!(
     /// A Host of any kind.
     AnyHost {
         /// One compute machine.
         Compute(ComputeHost) of ComputeHost,
         /// One storage machine.
         Storage(StorageHost) of StorageHost,
+        /// One machine with databases.
+        Data(DataHost) of DataHost,
     }
 );
 
-either!(
+kinds!(
     /// How a Host of any kind is.
     AnyHostState {
         /// Of a compute Host.
         Compute(HostState) of ComputeHost,
         /// Of a storage Host.
         Storage(StorageHostState) of StorageHost,
+        /// Of a data Host.
+        Data(DataHostState) of DataHost,
     }
 );
 
-described!(AnyHost, AnyHostState { Compute, Storage });
+described!(
+    AnyHost,
+    AnyHostState {
+        Compute,
+        Storage,
+        Data
+    }
+);
 
 impl AnyHost {
     /// The Element that it says it belongs to.
@@ -370,6 +361,7 @@ impl AnyHost {
         match self {
             Self::Compute(host) => &host.info.element,
             Self::Storage(host) => &host.info.element,
+            Self::Data(host) => &host.info.element,
         }
     }
 
@@ -386,6 +378,11 @@ impl AnyHost {
                     state.last_heartbeat = heard;
                 }
             }
+            Self::Data(host) => {
+                if let Some(state) = &mut host.state {
+                    state.last_heartbeat = heard;
+                }
+            }
         }
     }
 
@@ -394,6 +391,7 @@ impl AnyHost {
         match self {
             Self::Compute(host) => &host.info.host_name,
             Self::Storage(host) => &host.info.host_name,
+            Self::Data(host) => &host.info.host_name,
         }
     }
 }
@@ -411,6 +409,10 @@ impl AnyHostState {
                 one.creation_time = later.creation_time;
                 one.last_heartbeat = later.last_heartbeat;
             }
+            (Self::Data(one), Self::Data(later)) => {
+                one.creation_time = later.creation_time;
+                one.last_heartbeat = later.last_heartbeat;
+            }
             _ => {}
         }
     }
@@ -420,6 +422,7 @@ impl AnyHostState {
         match self {
             Self::Compute(state) => state.last_heartbeat,
             Self::Storage(state) => state.last_heartbeat,
+            Self::Data(state) => state.last_heartbeat,
         }
     }
 
@@ -428,6 +431,7 @@ impl AnyHostState {
         match self {
             Self::Compute(state) => state.last_heartbeat = heard,
             Self::Storage(state) => state.last_heartbeat = heard,
+            Self::Data(state) => state.last_heartbeat = heard,
         }
     }
 }

@@ -116,10 +116,12 @@ macro_rules! open {
 }
 
 mod application;
+mod data;
 mod storage;
 
 pub use self::{
     application::{AppEnvState, HandleType, License, ParallelSupport},
+    data::{DataEngine, ReplicaRole, SyncState},
     storage::{
         AccessLatency, AccessProtocolType, ExpirationMode, RetentionPolicy, SeArchitecture,
         StorageDeviceType,

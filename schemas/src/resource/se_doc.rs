@@ -105,8 +105,8 @@ pub struct SeConfiguration {
     /// In which time every block is read and compared with its checksum once;
     /// above 0.
     pub scrub_interval: Seconds,
-    /// Bytes of blocks that repair, drain and rebalance together write in a
-    /// second, on all Hosts; above 0.
+    /// Bytes of blocks that repair, drain and rebalance read and write in a
+    /// second, each of them, on all Hosts together; above 0.
     pub repair_rate: u64,
     /// How long a silent Host may be away before its blocks are made anew on
     /// others.

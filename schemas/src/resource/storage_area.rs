@@ -151,6 +151,10 @@ pub struct AreaState {
     pub reserved_online_size: u64,
     /// Objects.
     pub number_of_files: u64,
+    /// Of these and of older versions, those of which blocks are missing that are to
+    /// be made anew; absent: none is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub number_of_short_files: Option<u64>,
     /// Foreign elements, carried along.
     #[serde(default, skip_serializing_if = "Extensions::is_empty")]
     #[schema(value_type = Vec<String>)]
@@ -168,6 +172,7 @@ xml_record!(AreaState {
         free_online_size = "FreeOnlineSize",
         reserved_online_size = "ReservedOnlineSize",
         number_of_files = "NumberOfFiles",
+        number_of_short_files = "NumberOfShortFiles",
     }
     open { extensions }
 });
@@ -190,6 +195,10 @@ pub struct AreaPolicy {
     /// Seconds that an object may be kept on the fast tier by request.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_pin_duration: Option<u64>,
+    /// Blocks of a stripe that may be missing when what is put is acknowledged, and
+    /// are made anew then; absent: none, unlike the limits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub allow_degraded: Option<u64>,
     /// Foreign elements, carried along.
     #[serde(default, skip_serializing_if = "Extensions::is_empty")]
     #[schema(value_type = Vec<String>)]
@@ -203,6 +212,7 @@ xml_record!(AreaPolicy {
         default_life_time = "DefaultLifeTime",
         maximum_life_time = "MaximumLifeTime",
         max_pin_duration = "MaxPinDuration",
+        allow_degraded = "AllowDegraded",
     }
     open { extensions }
 });

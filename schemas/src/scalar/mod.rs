@@ -7,6 +7,7 @@
 //! space (space, tab, CR, LF, nothing else) is collapsed first, except in
 //! [`Text`]; lengths count characters.
 
+mod data;
 mod number;
 mod path;
 mod storage;
@@ -15,6 +16,7 @@ mod utc;
 
 use std::borrow::Cow;
 
+pub use data::DatabaseName;
 pub(crate) use number::ascii_digits;
 pub use number::{Decimal, Percent, Seconds};
 pub use path::WorkPath;

@@ -65,6 +65,10 @@ pub struct BucketMake {
     /// Objects that it may hold; absent: no limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub quota_objects: Option<u64>,
+    /// Blocks of a stripe that may be missing when what is put is acknowledged, where
+    /// not all Hosts are there; absent: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub allow_degraded: Option<u8>,
 }
 
 /// Answer to [`BucketMake`].
@@ -91,6 +95,10 @@ pub struct BucketChange {
     /// Objects that it may hold.
     #[serde(default, skip_serializing_if = "Limit::is_kept")]
     pub quota_objects: Limit,
+    /// Blocks of a stripe that may be missing when what is put is acknowledged, where
+    /// not all Hosts are there; never more than the redundancy bears.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub allow_degraded: Option<u8>,
     /// Who may, besides its owner.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub access: Option<AccessControlBase>,

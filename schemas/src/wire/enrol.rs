@@ -8,6 +8,9 @@ use serde::{Deserialize, Serialize};
 use super::requests;
 use crate::{id::NodeId, role::NodeKind};
 
+/// The most names that a node may ask for.
+pub const NAMES_MAX: usize = 8;
+
 /// `POST /v1/enrol` (controller's or Element's node door).
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct EnrolRequest {
@@ -50,6 +53,11 @@ pub struct CertificateRenew {
     pub node: NodeId,
     /// PKCS#10 request, PEM.
     pub csr_pem: String,
+    /// Names and addresses by which programs that know nothing of nodes reach the
+    /// node's doors: at most [`NAMES_MAX`] of an Element with such doors. Those
+    /// that it may not have are left out.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub names: Vec<String>,
 }
 
 requests! {

@@ -60,6 +60,10 @@ pub struct StripesAllocate {
     /// Of which key; an older program does not say.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key: Option<String>,
+    /// How the bucket kept its stripes when this put began: it ends so; absent:
+    /// as it does now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub redundancy: Option<Redundancy>,
     /// Which transfer this belongs to, once it is named.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub transfer: Option<TransferMark>,
@@ -88,8 +92,19 @@ pub struct StripePlan {
     pub stripe: StripeId,
     /// How its blocks are made.
     pub redundancy: Redundancy,
-    /// By position.
+    /// By position, from the first on; where the bucket allows it and Hosts are
+    /// away, those of the last ones are missing.
     pub hosts: Vec<NodeId>,
+    /// How many blocks have to be there at least; absent: all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub least: Option<u8>,
+}
+
+impl StripePlan {
+    /// How many blocks have to be there at least.
+    pub fn least(&self) -> u8 {
+        self.least.unwrap_or(self.redundancy.blocks())
+    }
 }
 
 /// The way to the blocks of one version on a Host.
@@ -114,6 +129,9 @@ pub struct BlockReplace {
     pub stripe_bytes: u64,
     /// Hosts that have, or were to have, a block of the stripe.
     pub used: Vec<NodeId>,
+    /// As in [`StripesAllocate`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub redundancy: Option<Redundancy>,
     /// Which transfer this belongs to, once it is named.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub transfer: Option<TransferMark>,
@@ -137,7 +155,7 @@ pub struct StripeManifest {
     pub data_length: u64,
     /// How its blocks are made.
     pub redundancy: Redundancy,
-    /// Its blocks, by position.
+    /// Its blocks, by position; as many as the bucket demands.
     pub blocks: Vec<BlockPlace>,
 }
 
@@ -368,6 +386,10 @@ pub struct ObjectView {
     /// What it says of itself.
     #[serde(default)]
     pub head: ObjectHeaders,
+    /// Blocks that it misses and that are to be made anew; told where the object
+    /// alone is asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub blocks_missing: Option<u64>,
 }
 
 /// Which objects there are.

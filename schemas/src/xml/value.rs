@@ -4,20 +4,21 @@ use std::num::{NonZeroU16, NonZeroU32};
 
 use super::{Cursor, DocumentError, Element, Writer};
 use crate::{
-    id::Digest,
+    id::{Digest, PersonName},
     resource::{
         common::Who,
         enumeration::{
             AccessLatency, AccessProtocolType, AeKind, AppEnvState, CpuArchitectureName,
-            ExpirationMode, HandleType, HealthState, License, LrmsType, OperatingSystemName,
-            OsFamily, ParallelSupport, Platform, QualityLevel, RetentionPolicy, Sandbox,
-            SchedulingPolicy, SeArchitecture, ServingState, StorageDeviceType,
+            DataEngine, ExpirationMode, HandleType, HealthState, License, LrmsType,
+            OperatingSystemName, OsFamily, ParallelSupport, Platform, QualityLevel, ReplicaRole,
+            RetentionPolicy, Sandbox, SchedulingPolicy, SeArchitecture, ServingState,
+            StorageDeviceType, SyncState,
         },
     },
     role::{Desired, Operation},
     scalar::{
-        BucketName, Decimal, FailureLabel, LocalId, Percent, ScalarError, Seconds, Text, Token,
-        TokenHash, Uri, UtcTime, VariableName, ascii_digits, collapse,
+        BucketName, DatabaseName, Decimal, FailureLabel, LocalId, Percent, ScalarError, Seconds,
+        Text, Token, TokenHash, Uri, UtcTime, VariableName, ascii_digits, collapse,
     },
     storage::Redundancy,
 };
@@ -193,6 +194,8 @@ self_reading!(
     AppEnvState,
     BucketName,
     CpuArchitectureName,
+    DataEngine,
+    DatabaseName,
     Decimal,
     ExpirationMode,
     FailureLabel,
@@ -207,6 +210,7 @@ self_reading!(
     Percent,
     Platform,
     QualityLevel,
+    ReplicaRole,
     RetentionPolicy,
     Sandbox,
     SchedulingPolicy,
@@ -214,6 +218,7 @@ self_reading!(
     Seconds,
     ServingState,
     StorageDeviceType,
+    SyncState,
     Text,
     Token,
     TokenHash,
@@ -240,6 +245,7 @@ macro_rules! collapsed {
 
 collapsed!(
     Desired: "production or closed",
+    PersonName: "1 to 64 of a-z 0-9 . _ -, starting with a letter",
     Digest: "blake3: and 64 lower-case hex digits",
     Redundancy: "replica(N) with 1 to 16 copies, or rs(K,M) with 2 to 16 data and 1 to 8 parity blocks",
     bool: "true or false",

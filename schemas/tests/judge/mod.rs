@@ -14,7 +14,9 @@ use gridmart_schemas::resource::{
     ae_doc::{AeDocument, ApplicationEnvironment},
     ce::ComputingElement,
     ce_doc::CeDocument,
-    host::{ComputeHost, StorageHost},
+    de::DataElement,
+    de_doc::DeDocument,
+    host::{ComputeHost, DataHost, StorageHost},
     se::StorageElement,
     se_doc::SeDocument,
 };
@@ -33,6 +35,9 @@ pub(crate) enum Kind {
     SeDoc,
     StorageHost,
     StorageElement,
+    DeDoc,
+    DataHost,
+    DataElement,
 }
 
 impl Kind {
@@ -44,6 +49,7 @@ impl Kind {
             "host" => Self::Host,
             "se" => Self::SeDoc,
             "shost" => Self::StorageHost,
+            "de" => Self::DeDoc,
             other => panic!("no document kind for folder {other}"),
         }
     }
@@ -58,6 +64,9 @@ impl Kind {
             Self::SeDoc => "sedoc.xsd",
             Self::StorageHost => "shost.xsd",
             Self::StorageElement => "se.xsd",
+            Self::DeDoc => "dedoc.xsd",
+            Self::DataHost => "dhost.xsd",
+            Self::DataElement => "de.xsd",
         };
         Path::new(env!("CARGO_MANIFEST_DIR")).join("xsd").join(file)
     }
@@ -80,6 +89,11 @@ impl Kind {
             }
             Self::StorageElement => {
                 StorageElement::from_xml(bytes, name).map(|document| document.to_xml())
+            }
+            Self::DeDoc => DeDocument::from_xml(bytes, name).map(|document| document.to_xml()),
+            Self::DataHost => DataHost::from_xml(bytes, name).map(|document| document.to_xml()),
+            Self::DataElement => {
+                DataElement::from_xml(bytes, name).map(|document| document.to_xml())
             }
         }
     }

@@ -10,6 +10,7 @@
 mod application;
 mod common;
 mod compute;
+mod data;
 mod storage;
 
 use gridmart_schemas::{
@@ -28,6 +29,7 @@ use std::num::NonZeroU32;
 pub(crate) use self::{
     application::{ae_document, application},
     compute::{ce_document, element, host},
+    data::{data_element, data_host, de_document},
     storage::{area, se_document, storage_element, storage_host},
 };
 

@@ -222,6 +222,7 @@ fn area_state(dice: &mut Dice<'_>) -> AreaState {
         free_online_size: free,
         reserved_online_size: reserved,
         number_of_files: dice.u64(),
+        number_of_short_files: dice.maybe(Dice::u64),
         extensions: dice.extensions(),
     }
 }
@@ -240,6 +241,7 @@ pub(crate) fn area(dice: &mut Dice<'_>, number: usize) -> StorageArea {
         default_life_time: dice.maybe(|_| lives[0]),
         maximum_life_time: dice.maybe(|_| lives[1]),
         max_pin_duration: dice.maybe(Dice::u64),
+        allow_degraded: dice.maybe(Dice::u64),
         extensions: dice.extensions(),
     };
     area.access = access(dice);

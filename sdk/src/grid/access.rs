@@ -152,6 +152,7 @@ impl AccessCache {
             request_id,
             application,
             bucket: _,
+            database: _,
             elements,
             expires_in,
             explanation: _,

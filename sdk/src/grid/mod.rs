@@ -49,6 +49,7 @@ pub(crate) use session::{LeaseHold, LeaseState};
 pub(crate) use stream::{CallsStream, attach, attach_frame, reattach};
 
 use crate::{
+    data::DataPlane,
     error::Error,
     http::Http,
     storage::{Plane, TransferMemory},
@@ -67,6 +68,7 @@ pub(crate) struct Grid {
     sessions: Mutex<HashMap<NodeId, Arc<Session>>>,
     pool: Arc<Pool>,
     storage: Arc<Plane>,
+    data: DataPlane,
     /// What has last words to say when the client closes.
     tasks: TaskTracker,
     stop: CancellationToken,
@@ -93,8 +95,10 @@ impl Grid {
             TransferMemory::default(),
             tasks.clone(),
         );
+        let data = DataPlane::new(http.clone(), presenter.clone(), tls.clone(), tasks.clone());
         Ok(Self {
             tls,
+            data,
             access: AccessCache::new(http, presenter),
             storage: Arc::new(storage),
             sessions: Mutex::default(),
@@ -113,6 +117,11 @@ impl Grid {
     /// What all transfers share.
     pub(crate) const fn storage(&self) -> &Arc<Plane> {
         &self.storage
+    }
+
+    /// What all statements share.
+    pub(crate) const fn data(&self) -> &DataPlane {
+        &self.data
     }
 
     pub(crate) const fn tls(&self) -> &ClientTls {
@@ -154,6 +163,7 @@ impl Grid {
                 session.close().await;
             }
             self.storage.close().await;
+            self.data.close().await;
         };
         let _ = tokio::time::timeout(CLOSE_PATIENCE, flushed).await;
         self.tasks.reopen();

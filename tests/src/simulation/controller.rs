@@ -517,6 +517,7 @@ impl Controller {
                 has_merge: false,
             }),
             bucket: None,
+            database: None,
             elements,
             expires_in: u32::try_from(TICKET_LIFE.as_secs()).unwrap_or(u32::MAX),
             explanation: placement.explanation,
@@ -546,6 +547,7 @@ impl Controller {
                 version: application.version.clone(),
             }),
             bucket: None,
+            database: None,
             operations: request.operations.clone(),
             needs: Vec::new(),
             cut: AccessCut {

@@ -33,7 +33,9 @@ const READY_MAX: Duration = Duration::from_mins(1);
 pub struct SupermarketBuilder {
     hosts: u32,
     storage_hosts: u32,
+    data_hosts: u32,
     repair_delay: Option<String>,
+    repair_rate: Option<String>,
     collect_after: Option<String>,
     scrub_time: Option<String>,
     slots: Option<u32>,
@@ -51,7 +53,9 @@ impl Default for SupermarketBuilder {
         Self {
             hosts: 2,
             storage_hosts: 0,
+            data_hosts: 0,
             repair_delay: None,
+            repair_rate: None,
             collect_after: None,
             scrub_time: None,
             slots: Some(2),
@@ -79,9 +83,21 @@ impl SupermarketBuilder {
         self
     }
 
+    /// Sets the number of data Hosts: none, unless something is said.
+    pub const fn data_hosts(mut self, hosts: u32) -> Self {
+        self.data_hosts = hosts;
+        self
+    }
+
     /// Sets how long a silent storage Host is waited for: `2s`.
     pub fn repair_delay(mut self, period: &str) -> Self {
         self.repair_delay = Some(period.to_owned());
+        self
+    }
+
+    /// Sets how fast what is lost is made anew: `1GiB` a second.
+    pub fn repair_rate(mut self, size: &str) -> Self {
+        self.repair_rate = Some(size.to_owned());
         self
     }
 
@@ -170,6 +186,8 @@ impl SupermarketBuilder {
             &self.hosts.to_string(),
             "--storage-hosts",
             &self.storage_hosts.to_string(),
+            "--data-hosts",
+            &self.data_hosts.to_string(),
             "--parent-pid",
             &std::process::id().to_string(),
         ]);
@@ -180,6 +198,7 @@ impl SupermarketBuilder {
         }
         for (flag, period) in [
             ("--repair-delay", &self.repair_delay),
+            ("--repair-rate", &self.repair_rate),
             ("--collect-after", &self.collect_after),
             ("--scrub-time", &self.scrub_time),
         ] {

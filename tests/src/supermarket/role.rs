@@ -71,6 +71,12 @@ impl Supermarket {
             .to_owned()
     }
 
+    /// Gives the most memory that a role ever had since its start, in bytes.
+    #[track_caller]
+    pub fn role_peak(&self, role: &str) -> u64 {
+        Identity::of(self.role_pid(role)).map_or(0, Identity::resident_peak)
+    }
+
     fn role_ready(&self, role: &str) -> Option<serde_json::Value> {
         let text = fs::read_to_string(self.seen(role).join("ready.json")).ok()?;
         serde_json::from_str(&text).ok()

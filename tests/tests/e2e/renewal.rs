@@ -15,6 +15,8 @@ use gridmart_schemas::role::NodeKind;
 use gridmart_sdk::Client;
 use gridmart_tests::{Application, LONG, Supermarket, processes, wait_for};
 
+use crate::objects::{bucket, lost, run};
+
 /// How long certificates live; renewed at half of it.
 const LIFETIME: Duration = Duration::from_secs(20);
 /// So many of them pass.
@@ -85,19 +87,46 @@ impl Callers {
     }
 }
 
+/// Has the Storage Element make something good, which it certifies; gives what it
+/// states.
+fn healed(market: &Supermarket) -> serde_json::Value {
+    run(async {
+        let client = market.client();
+        let storage = client.storage();
+        bucket(&storage, "data", Some("replica(2)")).await;
+        for number in 0..8 {
+            let key = format!("key-{number}");
+            storage.put("data", &key).bytes("kept").await.unwrap();
+        }
+        client.close().await;
+    });
+    market.kill9("storage-1");
+    wait_for(LONG, "what was lost is certified as made anew", || {
+        let (left, heals) = lost(market);
+        let first = heals.first().filter(|_| left == 0);
+        first.cloned().ok_or_else(|| format!("{left} {heals:?}"))
+    })
+}
+
 #[test]
 fn certificates_are_renewed_while_calls_go_on() {
     let market = Supermarket::builder()
         .hosts(1)
         .slots(Some(2))
+        .storage_hosts(3)
+        // Longer than a Host is silent when the machine is busy.
+        .repair_delay("4s")
         .certificate_lifetime("20s")
         .start();
     market.upload(&Application::script("echo", "cat"));
     let script =
         "n=0; while [ -z \"$2\" ] || [ $n -lt \"$2\" ]; do echo $n; n=$((n+1)); sleep \"$1\"; done";
     market.upload(&Application::script("ticker", script));
+    let heal = healed(&market);
+    assert_eq!(heal["verified"], true, "{heal}");
+    let names = ["ce-1", "host-1", "se-1"];
     let began = Instant::now();
-    let first = ["ce-1", "host-1"].map(|name| ends(&market, name));
+    let first = names.map(|name| ends(&market, name));
     let seconds = LIFETIME.as_secs() * u64::from(LIVES);
     let mut command = market.command(&["call", "ticker", "--", "1", &seconds.to_string()]);
     command.stdin(Stdio::null()).stdout(Stdio::piped());
@@ -116,7 +145,7 @@ fn certificates_are_renewed_while_calls_go_on() {
     assert!(began.elapsed() > 2 * LIFETIME);
     callers.demand_none_was_refused();
 
-    for (name, first) in ["ce-1", "host-1"].into_iter().zip(&first) {
+    for (name, first) in names.into_iter().zip(&first) {
         assert_ne!(
             &ends(&market, name),
             first,
@@ -140,6 +169,12 @@ fn certificates_are_renewed_while_calls_go_on() {
         });
     }
     assert_eq!(market.cli_with(&["call", "echo"], "new").ok().text(), "new");
+    // The key that signed it is certified by another certificate now.
+    let (_, heals) = lost(&market);
+    let again = heals
+        .iter()
+        .find(|other| other["signature"] == heal["signature"]);
+    assert_eq!(again, Some(&heal), "{heals:?}");
     market.stop();
 }
 

@@ -1,6 +1,7 @@
 //! `gridmart host …`: a Host, of one kind of goods.
 
 mod compute;
+mod data;
 mod storage;
 
 use std::{net::SocketAddr, path::PathBuf};
@@ -17,6 +18,8 @@ pub(crate) enum Kind {
     Compute(Arguments<compute::Settings>),
     /// Run a storage Host: it keeps blocks of objects on this machine's disk
     Storage(Arguments<storage::Settings>),
+    /// Run a data Host: it keeps copies of databases on this machine's disk
+    Data(Arguments<data::Settings>),
 }
 
 /// Runs the Host until it is told to end.
@@ -24,6 +27,7 @@ pub(crate) fn run(kind: Kind) -> Result<(), Failure> {
     match kind {
         Kind::Compute(arguments) => compute::run(arguments),
         Kind::Storage(arguments) => storage::run(arguments),
+        Kind::Data(arguments) => data::run(arguments),
     }
 }
 

@@ -9,7 +9,7 @@ use std::{
 
 use futures_util::{FutureExt as _, future::BoxFuture};
 use gridmart_fabric::{
-    identity::IdentityError,
+    identity::{DoorName, IdentityError, NodeIdentity},
     stream::{Backoff, Dialer, Handler, Incoming, Peer, StreamLimits, reply},
 };
 use gridmart_schemas::{
@@ -39,6 +39,9 @@ const HELLO_TIMEOUT: Duration = Duration::from_secs(30);
 const HOSTS_PER_MESSAGE: usize = 500;
 /// How long the controller may take to sign the next certificate.
 const RENEW_TIMEOUT: Duration = Duration::from_secs(20);
+/// Pause before the controller is asked again for the names of the doors, which
+/// programs wait for.
+const NAMES_PAUSE: Duration = Duration::from_millis(500);
 /// A State is a fact for so many heartbeats.
 const HEARTBEATS_VALID: u32 = 3;
 /// Changes are told together if they come within this time.
@@ -281,22 +284,39 @@ impl<G: Goods> Element<G> {
         G::state(self, validity)
     }
 
-    /// Gets the next certificate when half the life of this one is over.
+    /// Gets the next certificate when half the life of this one is over, and at
+    /// once where this one lacks a name of the Element's doors.
     pub(crate) async fn keep_certificate(self: Arc<Self>) {
+        let names = self.goods.door_names();
+        let lacks = |identity: &NodeIdentity| {
+            let carried = identity.door_names();
+            names.iter().any(|name| !carried.contains(name))
+        };
+        // What the controller does not grant is asked for once.
+        let mut asked = false;
         loop {
             let identity = self.identity.current();
-            if identity.needs_renewal(OffsetDateTime::now_utc()) {
-                match self.renew().await {
-                    Ok(()) => tracing::info!("the certificate was renewed"),
+            let is_due = identity.needs_renewal(OffsetDateTime::now_utc());
+            if is_due || (!asked && lacks(&identity)) {
+                match self.renew(&names).await {
+                    Ok(()) => {
+                        asked = true;
+                        tracing::info!("the certificate was renewed");
+                        if lacks(&self.identity.current()) {
+                            tracing::warn!(names = ?names, "the controller does not certify all names of this Element's doors: programs that verify them will not trust the others; choose other names with --advertise");
+                        }
+                    }
                     Err(problem) => {
                         tracing::warn!(%problem, until = %identity.not_after(), "the certificate cannot be renewed yet");
                     }
                 }
             }
-            let pause = self
-                .identity
-                .current()
-                .renewal_pause(OffsetDateTime::now_utc());
+            let identity = self.identity.current();
+            let pause = if !asked && lacks(&identity) {
+                NAMES_PAUSE
+            } else {
+                identity.renewal_pause(OffsetDateTime::now_utc())
+            };
             let pause = tokio::time::sleep(pause);
             if self.stop.run_until_cancelled(pause).await.is_none() {
                 return;
@@ -304,7 +324,7 @@ impl<G: Goods> Element<G> {
         }
     }
 
-    async fn renew(self: &Arc<Self>) -> Result<(), Problem> {
+    async fn renew(self: &Arc<Self>, names: &[DoorName]) -> Result<(), Problem> {
         let unusable = |error: IdentityError| {
             Problem::new(
                 Code::CertificateRefused,
@@ -315,6 +335,7 @@ impl<G: Goods> Element<G> {
         let renew = CertificateRenew {
             node: self.id,
             csr_pem: identity.csr_pem().map_err(unusable)?,
+            names: names.iter().map(ToString::to_string).collect(),
         };
         let certificate = self
             .links

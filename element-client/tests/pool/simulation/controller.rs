@@ -248,6 +248,7 @@ impl Controller {
                 version: application.version.clone(),
             }),
             bucket: None,
+            database: None,
             operations: vec![Operation::Call],
             needs: Vec::new(),
             cut: AccessCut {

@@ -63,6 +63,7 @@ impl Element {
             s3_listen: "127.0.0.1:0".parse().unwrap(),
             restore_lib: false,
             repair_delay: None,
+            repair_rate: None,
             collect_after: None,
             lifecycle_day: None,
         }

@@ -4,7 +4,9 @@ use std::{io, sync::Arc};
 
 use bytes::Bytes;
 use gridmart_fabric::{
-    block::{CHUNK_BYTES, CHUNKS_MAX, FormatError, HEADER_BYTES, PREFIX_BYTES_MAX, Prefix},
+    block::{
+        CHUNK_BYTES, CHUNKS_MAX, FormatError, HEADER_BYTES, PREFIX_BYTES_MAX, Prefix, StripeBuffer,
+    },
     disk::DiskFile,
 };
 use gridmart_schemas::id::BlockId;
@@ -84,9 +86,10 @@ impl Layout {
 }
 
 fn read_piece(file: &dyn DiskFile, begin: usize, end: usize) -> io::Result<Bytes> {
-    let mut buffer = vec![0; end.saturating_sub(begin)];
+    let bytes = end.saturating_sub(begin);
+    let mut buffer = StripeBuffer::new(bytes);
     file.read_exact_at(&mut buffer, begin as u64)?;
-    Ok(buffer.into())
+    Ok(buffer.freeze(bytes))
 }
 
 impl Volume {

@@ -170,7 +170,7 @@ impl Pool {
         let told = self.element.told.lock();
         match told.hellos.last().unwrap().host.clone() {
             AnyHost::Storage(host) => host,
-            AnyHost::Compute(_) => panic!("a storage Host says that it computes"),
+            other => panic!("a storage Host says that it is a {}", other.kind()),
         }
     }
 

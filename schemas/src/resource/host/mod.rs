@@ -1,6 +1,7 @@
 //! Hosts: one machine's share of a pool. Here the compute Host, in [`storage`]
-//! the storage Host.
+//! the storage Host, in [`data`] the data Host.
 
+mod data;
 mod info;
 mod state;
 mod storage;
@@ -8,6 +9,7 @@ mod storage;
 use serde::{Deserialize, Serialize};
 
 pub use self::{
+    data::{DataHost, DataHostInfo, DataHostPolicy, DataHostState, EngineInfo, ReplicaState},
     info::{
         Accelerator, Architecture, Benchmark, FileSystem, HostInfo, MainMemory, NetworkAdapter,
         OperatingSystem, Processor,

@@ -5,6 +5,7 @@ mod application;
 mod checker;
 mod common;
 mod compute;
+mod data;
 mod storage;
 
 use std::fmt;

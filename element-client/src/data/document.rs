@@ -1,0 +1,113 @@
+//! `DEDoc.xml` as the information base of a Data Element.
+
+use gridmart_fabric::identity::NodeIdentity;
+use gridmart_schemas::{
+    resource::{
+        Extensions,
+        common::CommonInfo,
+        de::{DataElement, DeInfo, DePolicy},
+        de_doc::DeDocument,
+        element_doc::{CommonConfiguration, HostEntry, JoinTokens},
+        enumeration::DataEngine,
+        host::{DataHost, DataHostState},
+    },
+    scalar::{Seconds, Uri},
+    wire::desired::Wish,
+};
+
+use crate::{
+    config::Config,
+    element::{
+        description,
+        goods::{ElementDocument, TableHost},
+    },
+    run::ElementError,
+};
+
+/// What it can do.
+const CAPABILITIES: &[&str] = &["data.access.relational"];
+
+impl TableHost for DataHost {
+    type State = DataHostState;
+
+    fn id(&self) -> &Uri {
+        &self.id
+    }
+
+    fn without_state(&self) -> Self {
+        Self {
+            state: None,
+            ..self.clone()
+        }
+    }
+}
+
+impl ElementDocument for DeDocument {
+    type Host = DataHost;
+
+    fn common_info(&self) -> &CommonInfo {
+        &self.element.info.common
+    }
+
+    /// Of its first address: where it is reached by another port than it listens
+    /// on, its owner says on which it listens as well.
+    fn door_port(&self) -> Option<u16> {
+        let door = self.element.info.common.endpoints.first()?;
+        let (_, port) = door.as_str().rsplit_once(':')?;
+        port.parse().ok()
+    }
+
+    fn set_door(&mut self, _port: u16, endpoints: Vec<Uri>) {
+        self.element.info.common.endpoints = endpoints;
+    }
+
+    fn common_configuration(&self) -> &CommonConfiguration {
+        &self.configuration.common
+    }
+
+    /// Nobody attaches again: a statement that breaks off is run again.
+    fn reattach_grace(&self) -> Seconds {
+        Seconds::default()
+    }
+
+    fn set_wish(&mut self, wish: Wish) {
+        self.wish = wish;
+    }
+
+    fn hosts(&self) -> &[HostEntry<DataHost>] {
+        &self.host_table.hosts
+    }
+
+    fn hosts_mut(&mut self) -> &mut Vec<HostEntry<DataHost>> {
+        &mut self.host_table.hosts
+    }
+
+    fn join_tokens(&self) -> &JoinTokens {
+        &self.join_tokens
+    }
+
+    fn join_tokens_mut(&mut self) -> &mut JoinTokens {
+        &mut self.join_tokens
+    }
+}
+
+/// The information base of a new Element.
+pub(super) fn first_document(
+    config: &Config,
+    identity: &NodeIdentity,
+) -> Result<DeDocument, ElementError> {
+    let common = description::common_info(config, identity, CAPABILITIES)?;
+    let mut document = DeDocument::new(DataElement {
+        id: description::element_id(identity)?,
+        info: DeInfo {
+            common,
+            engines: vec![DataEngine::Sqlite],
+            extensions: Extensions::default(),
+        },
+        state: None,
+        policy: DePolicy::default(),
+        access: description::open_access(),
+    });
+    document.configuration.common = description::common_configuration();
+    Ok(document)
+}

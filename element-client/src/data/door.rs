@@ -1,0 +1,257 @@
+//! `GET /v1/data`: where programs run statements.
+//!
+//! Invariants: nothing is answered for a database without a ticket for it that is in
+//! force, and each statement is judged anew by the rules as they are now.
+
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, AtomicUsize, Ordering},
+    },
+};
+
+use futures_util::{FutureExt as _, future::BoxFuture};
+use gridmart_fabric::{
+    door::{Request, Response},
+    identity::PeerIdentity,
+    stream::{Handler, Incoming, Peer, StreamLimits, reply},
+    ticket::AccessClaims,
+};
+use gridmart_schemas::{
+    id::{DatabaseId, KeyHash},
+    problem::{Code, Problem},
+    role::Desired,
+    wire::{
+        Done, Request as _,
+        data::{
+            CURSORS_MAX, CursorNumber, DataOpen, DataOpened, RowsClose, RowsNext, StatementAnswer,
+            StatementRun,
+        },
+    },
+};
+use http::Method;
+use parking_lot::Mutex;
+use serde_json::value::RawValue;
+use time::OffsetDateTime;
+
+use super::{
+    De,
+    statement::{Outcome, Rest},
+};
+use crate::element::unknown_path;
+
+/// Where programs come.
+const PATH: &str = "/v1/data";
+/// Databases that may be open on one stream.
+const DATABASES_MAX: usize = 1000;
+
+/// What is being done for programs.
+#[derive(Debug, Default)]
+pub(super) struct Counts {
+    /// Statements that run, and results that are open.
+    pub(super) statements: AtomicUsize,
+    /// Streams that stand.
+    pub(super) sessions: AtomicUsize,
+}
+
+/// Counts as long as it lives.
+struct Counted(Arc<Counts>, fn(&Counts) -> &AtomicUsize);
+
+impl Counted {
+    fn new(counts: &Arc<Counts>, which: fn(&Counts) -> &AtomicUsize) -> Self {
+        which(counts).fetch_add(1, Ordering::Relaxed);
+        Self(Arc::clone(counts), which)
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        (self.1)(&self.0).fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl De {
+    /// Answers whoever comes with what only a Data Element knows.
+    pub(super) fn on_visit(
+        self: &Arc<Self>,
+        peer: PeerIdentity,
+        request: Request,
+    ) -> Result<Response, Problem> {
+        if request.method() != Method::GET || request.uri().path() != PATH {
+            return Err(unknown_path(&request));
+        }
+        let handler = Arc::new(DataStream {
+            de: Arc::clone(self),
+            presenter: peer.require_key()?.clone(),
+            grants: Mutex::default(),
+            results: Mutex::default(),
+            next: AtomicU64::new(1),
+            _session: Counted::new(&self.goods.counts, |counts| &counts.sessions),
+        });
+        self.begin_stream(request, peer, handler, StreamLimits::programs())
+    }
+}
+
+/// A result that is not at its end, of which database.
+type OpenResult = (DatabaseId, Rest, Counted);
+
+/// One program's stream.
+struct DataStream {
+    de: Arc<De>,
+    presenter: KeyHash,
+    /// What it has shown tickets for.
+    grants: Mutex<BTreeMap<DatabaseId, Arc<AccessClaims>>>,
+    results: Mutex<BTreeMap<CursorNumber, OpenResult>>,
+    next: AtomicU64,
+    _session: Counted,
+}
+
+impl DataStream {
+    async fn answer(&self, incoming: Incoming) -> Result<Box<RawValue>, Problem> {
+        match incoming.kind.as_str() {
+            DataOpen::KIND => reply(&self.on_open(&incoming.read()?)?),
+            StatementRun::KIND => reply(&self.on_statement(incoming.read()?).await?),
+            RowsNext::KIND => reply(&self.on_next(incoming.read()?).await?),
+            RowsClose::KIND => reply(&self.on_close(incoming.read()?).await),
+            _ => Err(incoming.unknown()),
+        }
+    }
+
+    fn on_open(&self, open: &DataOpen) -> Result<DataOpened, Problem> {
+        let now = OffsetDateTime::now_utc();
+        let keys = self.de.ticket_keys.read();
+        let judged = keys.verify_access(&open.ticket, self.de.id, &self.presenter, now);
+        let explain = |problem| {
+            let clock = &self.de.parent_clock;
+            clock.explain(problem, "the Element", "the controller")
+        };
+        let claims = judged.map_err(explain)?;
+        let database = claims.database.ok_or_else(|| {
+            Problem::new(
+                Code::TicketForeign,
+                "The ticket names no database; ask for access to one.",
+            )
+        })?;
+        let found = self.de.database(database)?;
+        let mut grants = self.grants.lock();
+        if grants.len() >= DATABASES_MAX && !grants.contains_key(&database) {
+            let detail = format!("At most {DATABASES_MAX} databases are open on one stream.");
+            return Err(Problem::new(Code::LimitExceeded, detail));
+        }
+        grants.insert(database, Arc::new(claims));
+        Ok(DataOpened {
+            database,
+            name: found.name,
+        })
+    }
+
+    /// The ticket with which a database was opened, if it is in force.
+    fn admitted(&self, database: DatabaseId, goes_on: bool) -> Result<Arc<AccessClaims>, Problem> {
+        let claims = self.grants.lock().get(&database).cloned();
+        let claims = claims.ok_or_else(|| {
+            let detail = format!(
+                "The database {database} is not open on this stream: show a ticket for it."
+            );
+            Problem::new(Code::NotAuthorized, detail)
+        })?;
+        let wish = self.de.goods.pool.lock().wish();
+        if claims.cut.element < wish.cut_epoch {
+            return Err(Problem::new(
+                Code::TicketCut,
+                "The ticket was made before statements were ended here; ask for a new one.",
+            ));
+        }
+        if goes_on {
+            return Ok(claims);
+        }
+        if claims.exp <= OffsetDateTime::now_utc().unix_timestamp() {
+            return Err(Problem::new(
+                Code::TicketExpired,
+                "The ticket with which the database was opened has ended; show a new one.",
+            ));
+        }
+        if wish.desired != Desired::Production {
+            return Err(Problem::new(Code::NotAccepting, "The Element is stopped."));
+        }
+        Ok(claims)
+    }
+
+    async fn on_statement(&self, asked: StatementRun) -> Result<StatementAnswer, Problem> {
+        let database = asked.database;
+        let claims = self.admitted(database, false)?;
+        if self.results.lock().len() >= CURSORS_MAX {
+            let detail = format!("{CURSORS_MAX} results are open on this stream: close some.");
+            return Err(Problem::new(Code::LimitExceeded, detail));
+        }
+        let running = Counted::new(&self.de.goods.counts, |counts| &counts.statements);
+        let outcome = self.de.run_statement(&claims, asked).await?;
+        let number = CursorNumber(self.next.fetch_add(1, Ordering::Relaxed));
+        Ok(self.kept(database, number, outcome, running))
+    }
+
+    /// Keeps a result that is not at its end.
+    fn kept(
+        &self,
+        database: DatabaseId,
+        number: CursorNumber,
+        (mut answer, rest): Outcome,
+        running: Counted,
+    ) -> StatementAnswer {
+        if let (StatementAnswer::Rows(rows), Some(rest)) = (&mut answer, rest) {
+            rows.cursor = Some(number);
+            self.results
+                .lock()
+                .insert(number, (database, rest, running));
+        }
+        answer
+    }
+
+    async fn on_next(&self, asked: RowsNext) -> Result<StatementAnswer, Problem> {
+        // Taken out while it is read, so that nobody reads it twice.
+        let open = self.results.lock().remove(&asked.cursor);
+        let (database, rest, running) = open.ok_or_else(|| {
+            Problem::new(Code::NotFound, "There is no such result, or it was closed.")
+        })?;
+        if let Err(problem) = self.admitted(database, true) {
+            rest.close().await;
+            return Err(problem);
+        }
+        let outcome = rest.next().await?;
+        Ok(self.kept(database, asked.cursor, outcome, running))
+    }
+
+    async fn on_close(&self, asked: RowsClose) -> Done {
+        let open = self.results.lock().remove(&asked.cursor);
+        if let Some((_, rest, _)) = open {
+            rest.close().await;
+        }
+        Done {}
+    }
+}
+
+impl Handler for DataStream {
+    fn on_request<'a>(
+        &'a self,
+        _: &'a Peer,
+        incoming: Incoming,
+    ) -> BoxFuture<'a, Result<Box<RawValue>, Problem>> {
+        self.answer(incoming).boxed()
+    }
+
+    fn on_notice<'a>(&'a self, _: &'a Peer, incoming: Incoming) -> BoxFuture<'a, ()> {
+        tracing::debug!(kind = incoming.kind, "a program's notice is left out");
+        Box::pin(std::future::ready(()))
+    }
+
+    fn on_closed<'a>(&'a self, _: &'a Peer) -> BoxFuture<'a, ()> {
+        let open = std::mem::take(&mut *self.results.lock());
+        let tasks = self.de.tasks.clone();
+        async move {
+            for (_, rest, _) in open.into_values() {
+                tasks.spawn(rest.close());
+            }
+        }
+        .boxed()
+    }
+}

@@ -1,0 +1,42 @@
+//! The Data Element: a pool of data Hosts, and the databases on them.
+//!
+//! `pool` knows, as a plain state without I/O, which Hosts count and which have to be
+//! probed; `state` sums them up; `goods` says what of it happens when, and is what an
+//! `Element` of this kind has on its shelf. What has to survive is in `DEDoc.xml`
+//! (`document`): which databases there are, where their copies are, who may see what.
+//!
+//! `register` makes, lists and changes databases for the controller, and has shadows
+//! follow their cores. Programs come to the `door`; a statement is judged by `sql`
+//! against the schema (`schemas`) and the rules of its person (`rules`), `route` says
+//! on which Hosts it may run, and `hosts` are the ways there.
+
+mod document;
+mod door;
+mod goods;
+mod hosts;
+mod parameter;
+pub mod pool;
+mod register;
+mod route;
+mod rules;
+mod schemas;
+pub mod sql;
+pub mod state;
+mod statement;
+
+use tokio_util::sync::CancellationToken;
+
+use self::goods::Data;
+use crate::{
+    config::Config,
+    element::{self, Element},
+    run::ElementError,
+};
+
+/// A running Data Element.
+type De = Element<Data>;
+
+/// Runs a Data Element until `stop`.
+pub async fn run(config: Config, stop: CancellationToken) -> Result<(), ElementError> {
+    element::start::run::<Data>(config, stop).await
+}

@@ -1,0 +1,359 @@
+//! The databases of the Element: made, listed, changed and removed for the controller,
+//! and their shadows sent after their cores.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use gridmart_fabric::{
+    stream::{Incoming, reply},
+    ticket::{LIFE_MAX, LogClaims, Times},
+};
+use gridmart_schemas::{
+    id::{DatabaseId, NodeId},
+    problem::{Code, Problem},
+    resource::{
+        Extensions,
+        database::{Database, DatabaseState, Replica},
+        enumeration::{ReplicaRole, SyncState},
+    },
+    scalar::{DatabaseName, Seconds, UtcTime},
+    wire::{
+        Done, Request as _,
+        database::{
+            DATABASES_MAX, DatabaseChange, DatabaseList, DatabaseMake, DatabaseRemove,
+            DatabasesTold,
+        },
+        replica::{ReplicaFollow, ReplicaMake, ReplicaRemove},
+    },
+};
+use serde_json::value::RawValue;
+use time::OffsetDateTime;
+
+use super::{De, hosts::Hosts, rules::require_fitting};
+
+/// How long what is told of a database is a fact, in seconds.
+const VALIDITY: u64 = 15;
+/// A Host may take so long to make or remove a copy.
+const CHANGE_MAX: Duration = Duration::from_secs(30);
+/// How often shadows are told whom to follow: their tickets end after five minutes.
+const FOLLOW_EVERY: Duration = Duration::from_mins(2);
+/// After a round in which something failed.
+const FOLLOW_AGAIN: Duration = Duration::from_secs(2);
+
+impl De {
+    /// What the controller asks of databases; `None`: it is about something else.
+    pub(super) async fn on_database_request(
+        self: &Arc<Self>,
+        incoming: &Incoming,
+    ) -> Option<Result<Box<RawValue>, Problem>> {
+        let answered = match incoming.kind.as_str() {
+            DatabaseList::KIND => self.database_list(incoming),
+            DatabaseMake::KIND => self.database_make(incoming).await,
+            DatabaseChange::KIND => self.database_change(incoming).await,
+            DatabaseRemove::KIND => self.database_remove(incoming).await,
+            _ => return None,
+        };
+        Some(answered)
+    }
+
+    fn database_list(&self, incoming: &Incoming) -> Result<Box<RawValue>, Problem> {
+        let DatabaseList { name, after, limit } = incoming.read()?;
+        let limit = limit.clamp(1, DATABASES_MAX) as usize;
+        let document = self.base.read();
+        let mut found: Vec<&Database> = document
+            .databases
+            .databases
+            .iter()
+            .filter(|one| name.as_ref().is_none_or(|name| one.name == *name))
+            .filter(|one| after.as_ref().is_none_or(|after| one.name > *after))
+            .collect();
+        found.sort_by(|one, other| one.name.cmp(&other.name));
+        let more = found.len() > limit;
+        found.truncate(limit);
+        reply(&DatabasesTold {
+            databases: found.into_iter().map(|one| self.told(one)).collect(),
+            more,
+        })
+    }
+
+    /// The database as it is now.
+    fn told(&self, database: &Database) -> Database {
+        let mut told = database.clone();
+        let (Some(id), Some(core)) = (database.database(), database.core()) else {
+            return told;
+        };
+        let (pool, now) = (self.goods.pool.lock(), Instant::now());
+        let replica = |host| pool.host(host)?.replica(id, now);
+        let Some(state) = replica(core) else {
+            return told;
+        };
+        let shadows: Vec<_> = database.shadows().collect();
+        let fresh = shadows.iter().filter(|host| {
+            replica(**host).is_some_and(|shadow| shadow.sync_state == SyncState::Synchronised)
+        });
+        told.state = Some(DatabaseState {
+            creation_time: UtcTime::now(),
+            validity: Seconds::from_secs(VALIDITY),
+            log_position: state.log_position,
+            epoch: state.epoch,
+            shadow_count: u32::try_from(shadows.len()).unwrap_or(u32::MAX),
+            fresh_shadow_count: u32::try_from(fresh.count()).unwrap_or(u32::MAX),
+            used_size: Some(state.used_size),
+            extensions: Extensions::default(),
+        });
+        told
+    }
+
+    async fn database_make(
+        self: &Arc<Self>,
+        incoming: &Incoming,
+    ) -> Result<Box<RawValue>, Problem> {
+        let DatabaseMake {
+            name,
+            owner,
+            shadows,
+        } = incoming.read()?;
+        self.require_unused(&name)?;
+        let chosen = self.places(shadows)?;
+        let id = DatabaseId::generate();
+        let roles =
+            std::iter::once(ReplicaRole::Core).chain(std::iter::repeat(ReplicaRole::Shadow));
+        let replicas: Vec<(NodeId, ReplicaRole)> = chosen.into_iter().zip(roles).collect();
+        // Copies first: a database without its core would be of no use to anybody.
+        if let Err(problem) = self.copies_make(id, &replicas).await {
+            self.copies_remove(id, replicas.iter().map(|(host, _)| *host))
+                .await;
+            return Err(problem);
+        }
+        let copies = replicas
+            .iter()
+            .map(|(host, role)| Replica::on(*host, *role));
+        let made = Database::new(id, name, owner, copies.collect())
+            .map_err(|error| Problem::new(Code::Internal, error.to_string()))?;
+        let kept = made.clone();
+        let noted = self.change_databases(move |databases| {
+            if databases.iter().any(|one| one.name == kept.name) {
+                return Err(taken(&kept.name));
+            }
+            databases.push(kept.clone());
+            Ok(())
+        });
+        if let Err(problem) = noted.await {
+            // A disk that refuses leaves open whether it is noted.
+            if problem.code == Code::AlreadyExists {
+                self.copies_remove(id, replicas.iter().map(|(host, _)| *host))
+                    .await;
+            }
+            return Err(problem);
+        }
+        self.goods.followed.notify_one();
+        reply(&self.told(&made))
+    }
+
+    /// Hosts for a core and so many shadows, that for the core first.
+    fn places(&self, shadows: u32) -> Result<Vec<NodeId>, Problem> {
+        let wanted = shadows as usize + 1;
+        let pool = self.goods.pool.lock();
+        pool.places(wanted).ok_or_else(|| {
+            let there = pool.hosts().filter(|(_, host)| host.is_usable()).count();
+            let detail = format!(
+                "A core and {shadows} shadows need {wanted} data Hosts, and {there} are there: add \
+                 Hosts, or ask for fewer shadows."
+            );
+            Problem::new(Code::NeedUnmet, detail)
+        })
+    }
+
+    async fn copies_make(
+        &self,
+        database: DatabaseId,
+        replicas: &[(NodeId, ReplicaRole)],
+    ) -> Result<(), Problem> {
+        for (host, role) in replicas {
+            let role = *role;
+            self.ask_host(*host, &ReplicaMake { database, role })
+                .await?;
+        }
+        Ok(())
+    }
+
+    /// A Host that is away keeps files that nobody names any more.
+    async fn copies_remove(&self, database: DatabaseId, hosts: impl Iterator<Item = NodeId>) {
+        for host in hosts {
+            if let Err(problem) = self.ask_host(host, &ReplicaRemove { database }).await {
+                tracing::warn!(node.id = %host, database.id = %database, %problem, "a copy of a database that is gone stays on its Host");
+            }
+        }
+    }
+
+    fn require_unused(&self, name: &DatabaseName) -> Result<(), Problem> {
+        let document = self.base.read();
+        let mut databases = document.databases.databases.iter();
+        if databases.any(|one| one.name == *name) {
+            return Err(taken(name));
+        }
+        Ok(())
+    }
+
+    async fn database_change(
+        self: &Arc<Self>,
+        incoming: &Incoming,
+    ) -> Result<Box<RawValue>, Problem> {
+        let DatabaseChange { database, access } = incoming.read()?;
+        if let Some(access) = access {
+            let found = self.database(database)?;
+            // While the core is away they are kept unseen; what does not fit lets nobody
+            // in.
+            if let Ok(known) = self.schema(database, &found).await {
+                require_fitting(&access, &known.catalog)
+                    .map_err(|error| Problem::new(Code::InvalidRequest, error.to_string()))?;
+            }
+            self.change_databases(move |databases| {
+                let found = databases
+                    .iter_mut()
+                    .find(|one| one.database() == Some(database));
+                found.ok_or_else(|| unknown(database))?.access = access.clone();
+                Ok(())
+            })
+            .await?;
+        }
+        reply(&self.told(&self.database(database)?))
+    }
+
+    async fn database_remove(
+        self: &Arc<Self>,
+        incoming: &Incoming,
+    ) -> Result<Box<RawValue>, Problem> {
+        let DatabaseRemove { database } = incoming.read()?;
+        let removed = self.database(database)?;
+        self.change_databases(move |databases| {
+            databases.retain(|one| one.database() != Some(database));
+            Ok(())
+        })
+        .await?;
+        self.goods.schemas.forget(database);
+        let hosts = removed.shadows().chain(removed.core());
+        self.copies_remove(database, hosts).await;
+        reply(&Done {})
+    }
+
+    /// The database of this id.
+    pub(super) fn database(&self, id: DatabaseId) -> Result<Database, Problem> {
+        let document = self.base.read();
+        let mut databases = document.databases.databases.iter();
+        databases
+            .find(|one| one.database() == Some(id))
+            .cloned()
+            .ok_or_else(|| unknown(id))
+    }
+
+    async fn change_databases(
+        self: &Arc<Self>,
+        change: impl Fn(&mut Vec<Database>) -> Result<(), Problem> + Send + Sync + 'static,
+    ) -> Result<(), Problem> {
+        let changed = self.blocking(move |de| {
+            de.base
+                .update_together(move |document| change(&mut document.databases.databases))
+        });
+        changed.await?.map_err(|error| error.to_problem())
+    }
+
+    /// Asks a Host for something that is quick.
+    async fn ask_host<R: gridmart_schemas::wire::Request>(
+        &self,
+        host: NodeId,
+        request: &R,
+    ) -> Result<R::Answer, Problem> {
+        let goods = &self.goods;
+        let peer = goods.hosts.stream(&goods.pool, &self.tls, host).await?;
+        Ok(Hosts::ask(&peer, request, CHANGE_MAX).await?)
+    }
+}
+
+/// Tells shadows whom to follow, with tickets that are in force, until the Element
+/// ends.
+pub(super) async fn keep_following(de: Arc<De>) {
+    loop {
+        let is_told = tell_shadows(&de).await;
+        let pause = if is_told { FOLLOW_EVERY } else { FOLLOW_AGAIN };
+        tokio::select! {
+            () = de.stop.cancelled() => return,
+            () = tokio::time::sleep(pause) => {}
+            () = de.goods.followed.notified() => {}
+        }
+    }
+}
+
+/// Whether all of them have heard it.
+async fn tell_shadows(de: &Arc<De>) -> bool {
+    let databases = de.base.read().databases.databases.clone();
+    let mut is_told = true;
+    for database in &databases {
+        let (Some(id), Some(core)) = (database.database(), database.core()) else {
+            continue;
+        };
+        for shadow in database.shadows() {
+            if let Err(problem) = tell_shadow(de, id, core, shadow).await {
+                tracing::debug!(node.id = %shadow, database.id = %id, %problem, "a shadow does not know yet whom to follow");
+                is_told = false;
+            }
+        }
+    }
+    is_told
+}
+
+async fn tell_shadow(
+    de: &Arc<De>,
+    database: DatabaseId,
+    core: NodeId,
+    shadow: NodeId,
+) -> Result<(), Problem> {
+    let endpoints = {
+        let pool = de.goods.pool.lock();
+        let host = pool.host(core);
+        host.map(|host| host.endpoints.clone()).unwrap_or_default()
+    };
+    if endpoints.is_empty() {
+        return Err(Problem::new(
+            Code::HostDown,
+            "The core's Host has not come yet.",
+        ));
+    }
+    let presenter = de.goods.host_keys.lock().get(&shadow).cloned();
+    let presenter = presenter
+        .ok_or_else(|| Problem::new(Code::HostDown, "The shadow's Host has not come yet."))?;
+    let role = ReplicaRole::Shadow;
+    de.ask_host(shadow, &ReplicaMake { database, role }).await?;
+    let Times { nbf, iat, exp } = Times::starting(OffsetDateTime::now_utc(), LIFE_MAX);
+    let ticket = de.identity.current().signing_key().sign_log(&LogClaims {
+        iss: de.id,
+        sub: shadow,
+        aud: core,
+        presenter,
+        database,
+        nbf,
+        iat,
+        exp,
+    })?;
+    let follow = ReplicaFollow {
+        database,
+        core,
+        endpoints,
+        ticket,
+    };
+    de.ask_host(shadow, &follow).await?;
+    Ok(())
+}
+
+fn taken(name: &DatabaseName) -> Problem {
+    Problem::new(
+        Code::AlreadyExists,
+        format!("The Element has a database {name} already."),
+    )
+}
+
+fn unknown(database: DatabaseId) -> Problem {
+    Problem::new(Code::NotFound, format!("There is no database {database}."))
+}

@@ -1,0 +1,172 @@
+//! What a person may see and do in a database: from its `AccessControlBase` to the
+//! rules of the judge, without I/O.
+
+use std::collections::BTreeMap;
+
+use gridmart_fabric::rule::{Subject, names};
+use gridmart_schemas::{
+    resource::database::{Database, DatabaseRule, DatabaseRules},
+    role::{Operation, Role},
+};
+
+use super::sql::{Catalog, Mode, Person, RuleError, RuleSet, Rules, TableRule};
+
+/// The rules of a person: everything for the owner; else, for each table, the first
+/// rule that names the person and the table. A viewer changes nothing.
+pub(super) fn rules_of<'a>(
+    database: &Database,
+    tables: impl Iterator<Item = &'a str>,
+    subject: &Subject<'_>,
+) -> RuleSet {
+    if database.owner == *subject.person && subject.role != Role::Viewer {
+        return RuleSet::Everything;
+    }
+    let rules = &database.access.rules;
+    let mut granted = BTreeMap::new();
+    for table in tables {
+        let covers = |rule: &&DatabaseRule| {
+            rule.table
+                .as_ref()
+                .is_none_or(|named| named.as_str() == table)
+                && names(&rule.who, subject)
+        };
+        let found = if database.owner == *subject.person {
+            Some(TableRule::default())
+        } else {
+            rules.iter().find(covers).map(table_rule)
+        };
+        if let Some(mut rule) = found {
+            if subject.role == Role::Viewer {
+                rule.mode = rule.mode.min(Mode::Read);
+            }
+            granted.insert(table.to_owned(), rule);
+        }
+    }
+    RuleSet::Granted(granted)
+}
+
+/// Refuses rules that cannot be for the tables as they are. One for a table that does
+/// not exist yet is kept.
+pub(super) fn require_fitting(access: &DatabaseRules, catalog: &Catalog) -> Result<(), RuleError> {
+    for rule in &access.rules {
+        let Some(table) = &rule.table else {
+            continue;
+        };
+        let table = table.as_str();
+        if catalog.entry(table).is_some() {
+            let granted = BTreeMap::from([(table.to_owned(), table_rule(rule))]);
+            Rules::compile(&RuleSet::Granted(granted), catalog)?;
+        }
+    }
+    Ok(())
+}
+
+fn table_rule(rule: &DatabaseRule) -> TableRule {
+    let may_write = rule
+        .operations
+        .as_ref()
+        .is_none_or(|operations| operations.contains(&Operation::Write));
+    let mut found = TableRule {
+        mode: if may_write { Mode::Write } else { Mode::Read },
+        rows: rule.rows.as_ref().map(|rows| rows.as_str().to_owned()),
+        ..TableRule::default()
+    };
+    for column in &rule.columns {
+        let name = column.name.as_str().to_owned();
+        match &column.mask {
+            None => drop(found.hidden.insert(name)),
+            Some(mask) => drop(found.masked.insert(name, mask.as_str().to_owned())),
+        }
+    }
+    found
+}
+
+/// The person as rules may ask for them.
+pub(super) fn person_of(subject: &Subject<'_>) -> Person {
+    let mut attributes = BTreeMap::from([("role".to_owned(), subject.role.to_string())]);
+    if let Some(domain) = subject.domain {
+        attributes.insert("domain".to_owned(), domain.to_owned());
+    }
+    Person {
+        name: subject.person.to_string(),
+        attributes,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use gridmart_schemas::{
+        id::{DatabaseId, PersonName},
+        resource::database::ColumnRule,
+    };
+
+    use super::*;
+
+    fn rule(who: &str, table: Option<&str>, operations: Option<&[Operation]>) -> DatabaseRule {
+        DatabaseRule {
+            who: who.parse().unwrap(),
+            operations: operations.map(<[Operation]>::to_vec),
+            table: table.map(|table| table.parse().unwrap()),
+            columns: Vec::new(),
+            rows: None,
+        }
+    }
+
+    #[test]
+    fn the_first_rule_counts_and_without_one_there_is_nothing() {
+        let mut database = Database::new(
+            DatabaseId::generate(),
+            "shop".parse().unwrap(),
+            "ada".parse().unwrap(),
+            Vec::new(),
+        )
+        .unwrap();
+        let mut masked = rule("role:user", Some("people"), Some(&[Operation::Read]));
+        masked.columns.push(ColumnRule {
+            name: "pay".parse().unwrap(),
+            mask: Some("0".parse().unwrap()),
+        });
+        masked.rows = Some("name = current_user".parse().unwrap());
+        database.access = DatabaseRules {
+            rules: vec![
+                rule("user:eve", Some("people"), None),
+                masked,
+                rule("user:bob", None, None),
+            ],
+        };
+        let found = |person: &str, role| {
+            let person: PersonName = person.parse().unwrap();
+            let subject = Subject {
+                person: &person,
+                role,
+                domain: None,
+                application: None,
+            };
+            rules_of(&database, ["people", "orders"].into_iter(), &subject)
+        };
+        assert_eq!(found("ada", Role::User), RuleSet::Everything);
+        let RuleSet::Granted(eve) = found("eve", Role::User) else {
+            panic!("eve owns nothing")
+        };
+        assert_eq!(eve["people"].mode, Mode::Write);
+        assert!(!eve.contains_key("orders"));
+        let RuleSet::Granted(bob) = found("bob", Role::User) else {
+            panic!("bob owns nothing")
+        };
+        assert_eq!(bob["people"].mode, Mode::Read);
+        assert_eq!(bob["people"].masked["pay"], "0");
+        assert_eq!(bob["orders"].mode, Mode::Write);
+        let RuleSet::Granted(viewer) = found("bob", Role::Viewer) else {
+            panic!("bob owns nothing")
+        };
+        assert_eq!(viewer["orders"].mode, Mode::Read);
+        let RuleSet::Granted(own) = found("ada", Role::Viewer) else {
+            panic!("a viewer changes nothing")
+        };
+        assert_eq!(own["people"].mode, Mode::Read);
+        assert_eq!(
+            found("mallory", Role::Viewer),
+            RuleSet::Granted(BTreeMap::new())
+        );
+    }
+}

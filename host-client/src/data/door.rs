@@ -1,0 +1,414 @@
+//! `GET /v1/databases`: where the own Element runs statements on copies of databases,
+//! and where shadows on other Hosts read a core's log, each with a ticket.
+
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use base64::{Engine as _, engine::general_purpose::STANDARD_NO_PAD};
+use futures_util::future::BoxFuture;
+use gridmart_fabric::{
+    door::{self, Request, Response},
+    identity::PeerIdentity,
+    socket::SocketLimits,
+    stream::{Handler, Incoming, Peer, StreamLimits, reply, run_stream},
+};
+use gridmart_schemas::{
+    id::{DatabaseId, KeyHash},
+    problem::{Code, Problem},
+    role::Desired,
+    wire::{
+        Done, Request as _,
+        data::{CURSORS_MAX, CursorNumber},
+        replica::{
+            ENTRIES_BYTES, LogPull, LogPulled, ReplicaAnswer, ReplicaClose, ReplicaDescribe,
+            ReplicaFollow, ReplicaMake, ReplicaRemove, ReplicaRows, ReplicaRun, SnapshotPiece,
+            SnapshotRead, SnapshotTold,
+        },
+    },
+};
+use parking_lot::Mutex;
+use serde_json::value::RawValue;
+
+use super::{
+    copies::{Copies, Copy, Opened, broken},
+    engine::{Engine as _, EngineError},
+    follower::{PATH, Way, failed, follow},
+    log::{Pulled, history::History},
+    run::{OpenRows, piece_of, run},
+    snapshot::Snapshot,
+};
+use crate::member::{Member, blocking, nothing_there};
+
+/// A pull waits so long for something to come.
+const PULL_WAIT: Duration = Duration::from_secs(10);
+/// Requests of the Element that are served at a time; more wait.
+const REQUESTS_MAX: usize = 512;
+/// Snapshots that are on their way to other Hosts.
+const SNAPSHOTS_MAX: usize = 4;
+
+/// A result that nobody asks on for so long is given up: it keeps a reader of its
+/// database from others.
+const IDLE_MAX: Duration = Duration::from_mins(1);
+
+/// What the door serves.
+pub(super) struct Databases {
+    pub(super) member: Arc<Member>,
+    pub(super) copies: Arc<Copies>,
+    /// Statements that run, and results that are open.
+    pub(super) running: AtomicUsize,
+    /// What a kill ends.
+    pub(super) cut: super::cut::Cut,
+    snapshots: Arc<tokio::sync::Semaphore>,
+}
+
+impl Databases {
+    pub(super) fn new(member: Arc<Member>, copies: Arc<Copies>) -> Self {
+        Self {
+            member,
+            copies,
+            running: AtomicUsize::new(0),
+            cut: super::cut::Cut::default(),
+            snapshots: Arc::new(tokio::sync::Semaphore::new(SNAPSHOTS_MAX)),
+        }
+    }
+
+    /// Answers who comes.
+    pub(super) fn visit(
+        self: &Arc<Self>,
+        peer: PeerIdentity,
+        mut request: Request,
+    ) -> Result<Response, Problem> {
+        if request.method() != http::Method::GET || request.uri().path() != PATH {
+            return Err(nothing_there(&request));
+        }
+        peer.require_any_node()?;
+        let (element, kind) = self.member.element.1;
+        let node = peer.node.as_ref();
+        let is_element = node.is_some_and(|node| node.id == element && node.kind == kind);
+        let stream = Arc::new(DatabasesStream {
+            databases: Arc::clone(self),
+            is_element,
+            presenter: peer.require_key()?.clone(),
+            rows: Arc::default(),
+            snapshots: Mutex::default(),
+            next: AtomicU64::new(1),
+        });
+        let limits = StreamLimits {
+            requests_running: REQUESTS_MAX,
+            ..StreamLimits::default()
+        };
+        let (response, pending) = door::upgrade(&mut request, SocketLimits::ENVELOPES)?;
+        self.member.visits.spawn(async move {
+            match pending.socket().await {
+                Ok(socket) => {
+                    let (peer, _) = run_stream(socket, peer, stream, limits);
+                    peer.closed().await;
+                }
+                Err(problem) => tracing::debug!(%problem, "a stream for databases did not begin"),
+            }
+        });
+        Ok(response)
+    }
+}
+
+/// A snapshot on its way out, and its place among those.
+type Outgoing = (Snapshot, tokio::sync::OwnedSemaphorePermit);
+
+/// Gives up a result that nobody asks on for, unless it is dropped before.
+struct Idle(tokio::task::JoinHandle<()>);
+
+impl Drop for Idle {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// One stream, of the own Element or of another Host.
+struct DatabasesStream {
+    databases: Arc<Databases>,
+    is_element: bool,
+    presenter: KeyHash,
+    rows: Arc<Mutex<BTreeMap<CursorNumber, (OpenRows, Idle)>>>,
+    snapshots: Mutex<BTreeMap<CursorNumber, Outgoing>>,
+    next: AtomicU64,
+}
+
+impl DatabasesStream {
+    async fn answer(&self, incoming: Incoming) -> Result<Box<RawValue>, Problem> {
+        match incoming.kind.as_str() {
+            LogPull::KIND => return reply(&self.pull(incoming.read()?).await?),
+            SnapshotRead::KIND => return reply(&self.snapshot(incoming.read()?).await?),
+            _ if !self.is_element => {
+                return Err(Problem::new(
+                    Code::NotAuthorized,
+                    "This is for the Host's own Element only.",
+                ));
+            }
+            _ => {}
+        }
+        match incoming.kind.as_str() {
+            ReplicaRun::KIND => reply(&self.run(incoming.read()?).await?),
+            ReplicaRows::KIND => {
+                let ReplicaRows { cursor } = incoming.read()?;
+                reply(&self.next_rows(cursor).await?)
+            }
+            ReplicaClose::KIND => {
+                let ReplicaClose { cursor } = incoming.read()?;
+                self.rows.lock().remove(&cursor);
+                reply(&Done {})
+            }
+            ReplicaMake::KIND => {
+                let ReplicaMake { database, role } = incoming.read()?;
+                let copies = Arc::clone(&self.databases.copies);
+                blocking(move || copies.make(database, role).map(drop)).await?;
+                self.databases.member.changed.notify_one();
+                reply(&Done {})
+            }
+            ReplicaRemove::KIND => {
+                let ReplicaRemove { database } = incoming.read()?;
+                let copies = Arc::clone(&self.databases.copies);
+                blocking(move || copies.remove(database)).await?;
+                reply(&Done {})
+            }
+            ReplicaDescribe::KIND => {
+                let ReplicaDescribe { database } = incoming.read()?;
+                reply(&self.describe(database).await?)
+            }
+            ReplicaFollow::KIND => reply(&self.follow(incoming.read()?)?),
+            _ => Err(incoming.unknown()),
+        }
+    }
+
+    fn number(&self) -> CursorNumber {
+        CursorNumber(self.next.fetch_add(1, Ordering::Relaxed))
+    }
+
+    async fn describe(
+        &self,
+        database: DatabaseId,
+    ) -> Result<gridmart_schemas::data::Schema, Problem> {
+        let copy = self.databases.copies.get(database)?;
+        let engine = copy.engine();
+        let described = match &*engine {
+            Opened::Core(core) => core.describe().await,
+            Opened::Shadow(shadow) => shadow.describe().await,
+            Opened::Broken(why) => return Err(broken(database, why)),
+        };
+        described.map_err(|error| failed(&error))
+    }
+
+    fn follow(&self, told: ReplicaFollow) -> Result<Done, Problem> {
+        let ReplicaFollow {
+            database,
+            core,
+            endpoints,
+            ticket,
+        } = told;
+        let copy = self.databases.copies.get(database)?;
+        let way = Way {
+            core,
+            endpoints,
+            ticket,
+        };
+        if copy.follower.follow(way) {
+            let member = Arc::clone(&self.databases.member);
+            let following = follow(Arc::clone(&member), copy);
+            // It ends with its copy, which is closed when the Host goes down.
+            member.visits.spawn(following);
+        }
+        Ok(Done {})
+    }
+
+    async fn run(&self, asked: ReplicaRun) -> Result<ReplicaAnswer, Problem> {
+        let member = &self.databases.member;
+        if member.commands.host().desired == Desired::Closed {
+            return Err(Problem::new(Code::NotAccepting, "The Host is stopped."));
+        }
+        let desired = member.commands.desired();
+        if asked.cut_epoch < desired.element_cut_epoch {
+            return Err(Problem::new(
+                Code::TicketCut,
+                "The Element was killed since the statement was begun.",
+            ));
+        }
+        if self.rows.lock().len() >= CURSORS_MAX * REQUESTS_MAX {
+            return Err(Problem::new(
+                Code::Busy,
+                "Too many results are open on this Host.",
+            ));
+        }
+        let outcome = run(&self.databases, asked).await?;
+        Ok(self.kept(self.number(), outcome))
+    }
+
+    /// Keeps a result that is not at its end.
+    fn kept(
+        &self,
+        cursor: CursorNumber,
+        (mut answer, open): (ReplicaAnswer, Option<OpenRows>),
+    ) -> ReplicaAnswer {
+        if let (ReplicaAnswer::Rows(piece), Some(open)) = (&mut answer, open) {
+            piece.cursor = Some(cursor);
+            let rows = Arc::clone(&self.rows);
+            let idle = tokio::spawn(async move {
+                tokio::time::sleep(IDLE_MAX).await;
+                rows.lock().remove(&cursor);
+            });
+            self.rows.lock().insert(cursor, (open, Idle(idle)));
+        }
+        answer
+    }
+
+    async fn next_rows(&self, cursor: CursorNumber) -> Result<ReplicaAnswer, Problem> {
+        // Taken out while it is read, so that nobody reads it twice.
+        let open = self.rows.lock().remove(&cursor);
+        let (open, _) = open.ok_or_else(|| {
+            let detail = format!(
+                "There is no such result, or nobody has asked for its rows for {} s.",
+                IDLE_MAX.as_secs()
+            );
+            Problem::new(Code::NotFound, detail)
+        })?;
+        Ok(self.kept(cursor, piece_of(open).await))
+    }
+
+    /// Lets in who shows a ticket for the log of that database.
+    fn permit(&self, database: DatabaseId, ticket: &str) -> Result<Arc<Copy>, Problem> {
+        let member = &self.databases.member;
+        let claims = member
+            .trust
+            .judge(|keys, now| keys.verify_log(ticket, member.node, &self.presenter, now))?;
+        if claims.database != database {
+            return Err(Problem::new(
+                Code::TicketForeign,
+                "The ticket is for the log of another database.",
+            ));
+        }
+        self.databases.copies.get(database)
+    }
+
+    async fn pull(&self, asked: LogPull) -> Result<LogPulled, Problem> {
+        let LogPull {
+            database,
+            ticket,
+            epochs,
+            last,
+        } = asked;
+        let copy = self.permit(database, &ticket)?;
+        let engine = copy.core()?;
+        let Opened::Core(core) = &*engine else {
+            return Err(broken(database, "it is no core"));
+        };
+        let mut commits = core.watch();
+        let history = History { epochs, last };
+        let deadline = tokio::time::Instant::now() + PULL_WAIT;
+        loop {
+            commits.mark_unchanged();
+            let pulled = core.pull(history.clone(), ENTRIES_BYTES).await;
+            match pulled.map_err(|error| failed(&error))? {
+                Pulled::SnapshotNeeded { .. } | Pulled::Parted { .. } => {
+                    return Ok(LogPulled::SnapshotNeeded);
+                }
+                Pulled::Entries(entries) if !entries.is_empty() => {
+                    return Ok(LogPulled::Entries(entries));
+                }
+                Pulled::Entries(_) => {}
+            }
+            if tokio::time::timeout_at(deadline, commits.changed())
+                .await
+                .is_err()
+            {
+                return Ok(LogPulled::Entries(Vec::new()));
+            }
+        }
+    }
+
+    /// Makes a snapshot of a core, if there is a place for it.
+    async fn snapshot_taken(&self, copy: &Copy) -> Result<Outgoing, Problem> {
+        copy.core()?;
+        let places = Arc::clone(&self.databases.snapshots);
+        let place = places
+            .try_acquire_owned()
+            .map_err(|_| Problem::new(Code::Busy, "The Host makes as many snapshots as it can."))?;
+        let home = copy.home.clone();
+        let taken = blocking(move || Snapshot::take(&home).map_err(|error| failed(&error)));
+        Ok((taken.await?, place))
+    }
+
+    async fn snapshot(&self, asked: SnapshotRead) -> Result<SnapshotPiece, Problem> {
+        let SnapshotRead {
+            database,
+            ticket,
+            cursor,
+        } = asked;
+        let copy = self.permit(database, &ticket)?;
+        let (head, (mut snapshot, place)) = if let Some(cursor) = cursor {
+            let open = self.snapshots.lock().remove(&cursor);
+            let open = open.ok_or_else(|| {
+                Problem::new(Code::NotFound, "There is no such snapshot any more.")
+            })?;
+            (None, open)
+        } else {
+            let taken = self.snapshot_taken(&copy).await?;
+            let head = SnapshotTold {
+                last: taken.0.head().last,
+                bytes: taken.0.head().bytes,
+                hash: taken.0.head().hash.clone(),
+            };
+            (Some(head), taken)
+        };
+        let (snapshot, chunk) = blocking(move || {
+            let chunk = snapshot.next_chunk().map_err(|error| failed(&error))?;
+            Ok((snapshot, chunk))
+        })
+        .await?;
+        let cursor = if chunk.is_empty() {
+            None
+        } else {
+            let number = cursor.unwrap_or_else(|| self.number());
+            self.snapshots.lock().insert(number, (snapshot, place));
+            Some(number)
+        };
+        Ok(SnapshotPiece {
+            head,
+            bytes: STANDARD_NO_PAD.encode(chunk),
+            cursor,
+        })
+    }
+}
+
+impl Handler for DatabasesStream {
+    fn on_request<'a>(
+        &'a self,
+        _: &'a Peer,
+        incoming: Incoming,
+    ) -> BoxFuture<'a, Result<Box<RawValue>, Problem>> {
+        Box::pin(self.answer(incoming))
+    }
+
+    fn on_notice<'a>(&'a self, _: &'a Peer, incoming: Incoming) -> BoxFuture<'a, ()> {
+        tracing::debug!(kind = incoming.kind, "a notice for databases is left out");
+        Box::pin(std::future::ready(()))
+    }
+
+    fn on_closed<'a>(&'a self, _: &'a Peer) -> BoxFuture<'a, ()> {
+        self.rows.lock().clear();
+        self.snapshots.lock().clear();
+        Box::pin(std::future::ready(()))
+    }
+}
+
+/// What a failure of an engine is in the words of SQL.
+pub(super) fn fault(error: &EngineError) -> gridmart_schemas::wire::data::SqlFault {
+    gridmart_schemas::wire::data::SqlFault {
+        state: error.sql_state().to_owned(),
+        message: error.to_string(),
+        position: None,
+    }
+}

@@ -1,0 +1,207 @@
+//! SQLite as an engine: one writer's thread, several readers'.
+//!
+//! `open` is where connections are made, `guard` what their statements may do,
+//! `types` how values are stored. `core` writes and logs (`capture` sees what
+//! changes), `writer` and `transaction` are its thread's two ways of work.
+
+mod capture;
+pub(in crate::data) mod core;
+mod failure;
+pub(in crate::data) mod guard;
+pub(in crate::data) mod open;
+mod readers;
+mod run;
+pub(in crate::data) mod schema;
+mod transaction;
+pub(in crate::data) mod types;
+mod writer;
+
+use std::path::Path;
+
+use async_trait::async_trait;
+use gridmart_schemas::data::{Epoch, LogPoint, Position, Schema};
+use tokio::sync::watch;
+use uuid::Uuid;
+
+#[cfg(test)]
+pub(in crate::data) use self::run::Allowance;
+pub use self::{capture::OldRows, core::CoreSettings};
+pub(in crate::data) use self::{
+    capture::is_same,
+    core::Core,
+    failure::Failure,
+    guard::Bound,
+    guard::{Guard, OWN},
+    open::{Purpose, open},
+    open::{open_in_memory, open_to_copy},
+    readers::Readers,
+    schema::create_table,
+};
+use self::{
+    schema::describe,
+    transaction::SqliteTransaction,
+    writer::{Writer, WriterThread},
+};
+use super::{
+    Engine, EngineError, Limits, RowStream, Statement, Transaction, TransactionLimits, Written,
+};
+use crate::data::check::{Range, RangeRows, Sums, rows_of, sum};
+use crate::data::log::{Pulled, Role, State, epochs, history::History, pull, state, state_make};
+use crate::data::partial::{Fed, Filter, filtered};
+
+/// Makes an empty database: a core, at its first epoch, or a shadow that knows
+/// nothing yet.
+pub fn create(path: &Path, database: Uuid, role: Role) -> Result<(), EngineError> {
+    let guard = std::sync::Arc::new(Guard::default());
+    let mut connection = open(path, Purpose::Core, &guard)?;
+    let transaction = connection.transaction().during("making a database")?;
+    if state(&transaction)?.is_some() {
+        return Err(EngineError::Internal(format!(
+            "{} is a database already",
+            path.display()
+        )));
+    }
+    state_make(&transaction, &State::new(database, role))?;
+    transaction.commit().during("making a database")
+}
+
+/// What the copy in that file is.
+pub(in crate::data) fn role_of(path: &Path) -> Result<Role, EngineError> {
+    let guard = std::sync::Arc::new(Guard::default());
+    let connection = open(path, Purpose::Reader, &guard)?;
+    state_of(&connection).map(|state| state.role)
+}
+
+/// A core: takes writes, keeps the log.
+pub struct SqliteCore {
+    readers: Readers,
+    writer: Writer,
+    last: watch::Receiver<LogPoint>,
+    _thread: WriterThread,
+}
+
+impl SqliteCore {
+    /// Opens a database that is a core, with so many readers.
+    pub fn open(path: &Path, settings: CoreSettings, readers: usize) -> Result<Self, EngineError> {
+        let core = Core::open(path, settings)?;
+        let (writer, thread) = Writer::start(core)?;
+        Ok(Self {
+            readers: Readers::start(path, readers)?,
+            last: writer.last(),
+            writer,
+            _thread: thread,
+        })
+    }
+
+    /// Answers a shadow that tells what it has.
+    pub async fn pull(&self, shadow: History, bytes_max: u64) -> Result<Pulled, EngineError> {
+        self.readers
+            .view(move |view| pull(view, &state_of(view)?, &shadow, bytes_max))
+            .await
+    }
+
+    /// Answers a partial shadow: with what its filter shows of the entries.
+    pub async fn pull_part(
+        &self,
+        shadow: History,
+        filter: Filter,
+        bytes_max: u64,
+    ) -> Result<Pulled, EngineError> {
+        let answer = move |view: &rusqlite::Connection| {
+            let pulled = pull(view, &state_of(view)?, &shadow, bytes_max)?;
+            let Pulled::Entries(entries) = pulled else {
+                return Ok(pulled);
+            };
+            Ok(match filtered(view, &filter, entries)? {
+                Fed::Entries(entries) => Pulled::Entries(entries),
+                Fed::SnapshotNeeded { position } => Pulled::SnapshotNeeded {
+                    first: position.next(),
+                },
+            })
+        };
+        self.readers.view(answer).await
+    }
+
+    /// Sums all tables, in ranges of so many rows, for a shadow to compare.
+    pub async fn sums(&self, range_rows: u64) -> Result<Sums, EngineError> {
+        self.readers.view(move |view| sum(view, range_rows)).await
+    }
+
+    /// The rows of a range, for a shadow that differs there.
+    pub async fn rows_of(&self, range: Range) -> Result<RangeRows, EngineError> {
+        self.readers.view(move |view| rows_of(view, &range)).await
+    }
+
+    /// What it tells of its log.
+    pub async fn history(&self) -> Result<History, EngineError> {
+        self.readers.view(history).await
+    }
+
+    /// What it knows of itself.
+    pub async fn state(&self) -> Result<State, EngineError> {
+        self.readers.view(state_of).await
+    }
+
+    /// Another core has taken over: it refuses writes from here on, after a
+    /// restart as well.
+    pub async fn fence(&self, newest: Epoch) -> Result<(), EngineError> {
+        self.writer.fence(newest).await
+    }
+
+    /// All shadows have the log up to there.
+    pub fn confirm(&self, position: Position) {
+        self.writer.confirm(position);
+    }
+
+    /// Tells of each commit.
+    pub fn watch(&self) -> watch::Receiver<LogPoint> {
+        self.last.clone()
+    }
+}
+
+#[async_trait]
+impl Engine for SqliteCore {
+    async fn describe(&self) -> Result<Schema, EngineError> {
+        self.readers.view(described).await
+    }
+
+    async fn read(&self, statement: Statement, limits: Limits) -> Result<RowStream, EngineError> {
+        self.readers.read(statement, limits).await
+    }
+
+    async fn write(&self, statement: Statement, limits: Limits) -> Result<Written, EngineError> {
+        self.writer.write(statement, limits).await
+    }
+
+    async fn begin(&self, limits: TransactionLimits) -> Result<Box<dyn Transaction>, EngineError> {
+        let transaction = SqliteTransaction::begin(&self.writer, limits).await?;
+        Ok(Box::new(transaction))
+    }
+
+    fn position(&self) -> LogPoint {
+        *self.last.borrow()
+    }
+}
+
+/// The state, which every copy has.
+pub(in crate::data) fn state_of(view: &rusqlite::Connection) -> Result<State, EngineError> {
+    state(view)?.ok_or_else(|| EngineError::Damaged {
+        why: "it has no state of its own".to_owned(),
+    })
+}
+
+/// What a copy tells of its log.
+pub(in crate::data) fn history(view: &rusqlite::Connection) -> Result<History, EngineError> {
+    Ok(History {
+        epochs: epochs(view)?,
+        last: state_of(view)?.last,
+    })
+}
+
+/// The schema, at the position of the view.
+pub(in crate::data) fn described(view: &rusqlite::Connection) -> Result<Schema, EngineError> {
+    describe(view, state_of(view)?.last.position)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,262 @@
+//! Rows on their way from a thread that reads to a task that takes them, bounded
+//! in rows and bytes.
+
+use std::{
+    collections::VecDeque,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use gridmart_schemas::data::{Position, Row};
+use parking_lot::{Condvar, Mutex};
+use tokio::sync::Notify;
+
+use super::EngineError;
+
+/// Bytes of rows that wait to be taken; one row may be more.
+const WAITING_BYTES_MAX: usize = 256 * 1024;
+/// Rows that are handed over at once, so that the two sides seldom meet.
+const BATCH_ROWS: usize = 256;
+/// Bytes of rows that are handed over at once; one row may be more.
+const BATCH_BYTES: usize = 64 * 1024;
+/// How often a thread that waits for room looks whether it was cancelled.
+const CANCEL_LOOK: Duration = Duration::from_millis(50);
+
+/// Ends a statement at the engine, from anywhere.
+#[derive(Clone, Debug, Default)]
+pub struct Cancel(Arc<AtomicBool>);
+
+impl Cancel {
+    /// Ends it. It may be over already.
+    pub fn cancel(&self) {
+        self.0.store(true, Ordering::Release);
+    }
+
+    /// Whether it is to end.
+    pub fn is_cancelled(&self) -> bool {
+        self.0.load(Ordering::Acquire)
+    }
+}
+
+/// Rows of a result, in their order. Dropping it ends the statement.
+#[derive(Debug)]
+pub struct RowStream {
+    columns: Vec<String>,
+    position: Position,
+    queue: Arc<Queue>,
+}
+
+/// The other end, for the thread that reads.
+#[derive(Debug)]
+pub(super) struct RowSink {
+    queue: Arc<Queue>,
+    stop: Cancel,
+    batch: Vec<Row>,
+    batch_bytes: usize,
+}
+
+#[derive(Debug, Default)]
+struct Queue {
+    state: Mutex<State>,
+    has_room: Condvar,
+    has_rows: Notify,
+    cancel: Cancel,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    batches: VecDeque<(Vec<Row>, usize)>,
+    bytes: usize,
+    end: Option<Result<(), EngineError>>,
+}
+
+/// Who gave the rows their way, before there is a stream: what a read needs to
+/// know to begin.
+#[derive(Debug, Default)]
+pub(super) struct Channel {
+    queue: Arc<Queue>,
+    /// Ends the stream with the database.
+    stop: Cancel,
+}
+
+impl Channel {
+    pub(super) fn until(stop: Cancel) -> Self {
+        Self {
+            stop,
+            ..Self::default()
+        }
+    }
+
+    pub(super) fn cancel(&self) -> Cancel {
+        self.queue.cancel.clone()
+    }
+
+    pub(super) fn sink(&self) -> RowSink {
+        RowSink {
+            queue: Arc::clone(&self.queue),
+            stop: self.stop.clone(),
+            batch: Vec::new(),
+            batch_bytes: 0,
+        }
+    }
+
+    pub(super) fn into_stream(self, columns: Vec<String>, position: Position) -> RowStream {
+        RowStream {
+            columns,
+            position,
+            queue: self.queue,
+        }
+    }
+}
+
+impl RowSink {
+    /// Hands over a row; waits until there is room, or the deadline.
+    pub(super) fn send(
+        &mut self,
+        row: Row,
+        bytes: usize,
+        deadline: Instant,
+    ) -> Result<(), SendError> {
+        self.batch.push(row);
+        self.batch_bytes += bytes;
+        if self.batch.len() >= BATCH_ROWS || self.batch_bytes >= BATCH_BYTES {
+            return self.flush(deadline);
+        }
+        Ok(())
+    }
+
+    /// Ends the stream; what was handed over can still be taken.
+    pub(super) fn end(mut self, result: Result<(), EngineError>, deadline: Instant) {
+        let flushed = match result {
+            // Rows before an error are of no use.
+            Err(_) => Ok(()),
+            Ok(()) => self.flush(deadline),
+        };
+        let end = match flushed {
+            Err(error @ (SendError::TooLate | SendError::Stopping)) => Err(error.into()),
+            Ok(()) | Err(SendError::Cancelled) => result,
+        };
+        self.queue.state.lock().end = Some(end);
+        self.queue.has_rows.notify_one();
+    }
+
+    fn flush(&mut self, deadline: Instant) -> Result<(), SendError> {
+        let mut state = self.queue.state.lock();
+        while state.bytes >= WAITING_BYTES_MAX {
+            if self.queue.cancel.is_cancelled() {
+                return Err(SendError::Cancelled);
+            }
+            if self.stop.is_cancelled() {
+                return Err(SendError::Stopping);
+            }
+            if Instant::now() >= deadline {
+                return Err(SendError::TooLate);
+            }
+            let look = deadline.min(Instant::now() + CANCEL_LOOK);
+            self.queue.has_room.wait_until(&mut state, look);
+        }
+        let bytes = std::mem::take(&mut self.batch_bytes);
+        state
+            .batches
+            .push_back((std::mem::take(&mut self.batch), bytes));
+        state.bytes += bytes;
+        drop(state);
+        self.queue.has_rows.notify_one();
+        Ok(())
+    }
+}
+
+/// Why a row could not be handed over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum SendError {
+    /// Nobody wants it.
+    Cancelled,
+    /// Nobody took the rows before it in time.
+    TooLate,
+    /// The database goes down.
+    Stopping,
+}
+
+impl From<SendError> for EngineError {
+    fn from(error: SendError) -> Self {
+        match error {
+            SendError::Cancelled => Self::Cancelled,
+            SendError::Stopping => Self::Stopping,
+            SendError::TooLate => Self::TransactionEnded {
+                why: "its rows were not taken within the statement's time".to_owned(),
+            },
+        }
+    }
+}
+
+impl RowStream {
+    /// Names of the columns.
+    pub fn columns(&self) -> &[String] {
+        &self.columns
+    }
+
+    /// The position of the log that the rows are of.
+    pub const fn position(&self) -> Position {
+        self.position
+    }
+
+    /// What ends the statement.
+    pub fn cancel(&self) -> Cancel {
+        self.queue.cancel.clone()
+    }
+
+    /// The next rows, at least one; `None` after the last.
+    pub async fn next(&mut self) -> Option<Result<Vec<Row>, EngineError>> {
+        loop {
+            let arrived = self.queue.has_rows.notified();
+            if let Some(next) = self.take() {
+                return next;
+            }
+            arrived.await;
+        }
+    }
+
+    /// All rows; for results that are known to be small.
+    pub async fn collect(mut self) -> Result<Vec<Row>, EngineError> {
+        let mut rows = Vec::new();
+        while let Some(batch) = self.next().await {
+            rows.extend(batch?);
+        }
+        Ok(rows)
+    }
+
+    #[expect(
+        clippy::option_option,
+        reason = "nothing yet, and the end, are different"
+    )]
+    fn take(&self) -> Option<Option<Result<Vec<Row>, EngineError>>> {
+        let mut state = self.queue.state.lock();
+        // An error comes before rows that nobody can use.
+        if let Some(Err(error)) = &state.end {
+            let error = error.clone();
+            state.batches.clear();
+            state.end = Some(Ok(()));
+            return Some(Some(Err(error)));
+        }
+        if let Some((batch, bytes)) = state.batches.pop_front() {
+            state.bytes -= bytes;
+            self.queue.has_room.notify_one();
+            if batch.is_empty() {
+                drop(state);
+                return self.take();
+            }
+            return Some(Some(Ok(batch)));
+        }
+        state.end.is_some().then_some(None)
+    }
+}
+
+impl Drop for RowStream {
+    fn drop(&mut self) {
+        self.queue.cancel.cancel();
+        self.queue.has_room.notify_one();
+    }
+}

@@ -1,0 +1,306 @@
+//! Keeps a shadow following its core: pulls the log from the core's Host, applies
+//! it, and begins with a snapshot where that is not enough.
+
+use std::{sync::Arc, time::Duration};
+
+use base64::{Engine as _, engine::general_purpose::STANDARD_NO_PAD};
+use futures_util::future::BoxFuture;
+use gridmart_fabric::stream::{Backoff, Handler, Incoming, Peer, StreamLimits, dial};
+use gridmart_schemas::{
+    id::NodeId,
+    problem::{Code, Problem},
+    resource::enumeration::SyncState,
+    role::NodeKind,
+    wire::replica::{LogPull, LogPulled, SnapshotPiece, SnapshotRead, SnapshotTold},
+};
+use parking_lot::Mutex;
+use serde_json::value::RawValue;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    copies::{Copy, Opened},
+    engine::EngineError,
+    shadow::{ShadowError, SqliteShadow},
+    snapshot::{Install, SnapshotHead},
+};
+use crate::member::{Member, blocking};
+
+/// Where databases are at a Host's door.
+pub(super) const PATH: &str = "/v1/databases";
+/// A core may take so long to answer a pull; it waits itself where nothing comes.
+const PULL_TIME_MAX: Duration = Duration::from_secs(30);
+/// A snapshot may take so long to be made, before its first piece comes.
+const SNAPSHOT_TIME_MAX: Duration = Duration::from_mins(10);
+
+/// The way to a core, as the Element has told it last.
+#[derive(Clone)]
+pub(super) struct Way {
+    pub(super) core: NodeId,
+    pub(super) endpoints: Vec<String>,
+    pub(super) ticket: String,
+}
+
+/// See the module.
+pub(super) struct Follower {
+    way: watch::Sender<Option<Way>>,
+    standing: Mutex<SyncState>,
+    /// Set once its task runs.
+    begun: std::sync::atomic::AtomicBool,
+    ended: CancellationToken,
+}
+
+impl Default for Follower {
+    fn default() -> Self {
+        Self {
+            way: watch::Sender::new(None),
+            standing: Mutex::new(SyncState::Detached),
+            begun: std::sync::atomic::AtomicBool::new(false),
+            ended: CancellationToken::new(),
+        }
+    }
+}
+
+impl Follower {
+    /// Takes the way to the core; gives whether the task is still to be begun.
+    pub(super) fn follow(&self, way: Way) -> bool {
+        self.way.send_replace(Some(way));
+        !self.begun.swap(true, std::sync::atomic::Ordering::AcqRel)
+    }
+
+    pub(super) fn end(&self) {
+        self.ended.cancel();
+    }
+
+    /// How far the shadow is.
+    pub(super) fn sync_state(&self) -> SyncState {
+        *self.standing.lock()
+    }
+
+    /// The same while its file is not open.
+    pub(super) fn sync_state_broken(&self) -> SyncState {
+        match self.sync_state() {
+            state @ (SyncState::Initialising | SyncState::Diverged) => state,
+            _ => SyncState::Detached,
+        }
+    }
+
+    fn stands(&self, state: SyncState) {
+        *self.standing.lock() = state;
+    }
+}
+
+/// Answers nothing: a core asks its shadows nothing.
+struct Nobody;
+
+impl Handler for Nobody {
+    fn on_request<'a>(
+        &'a self,
+        _: &'a Peer,
+        incoming: Incoming,
+    ) -> BoxFuture<'a, Result<Box<RawValue>, Problem>> {
+        Box::pin(std::future::ready(Err(incoming.unknown())))
+    }
+
+    fn on_notice<'a>(&'a self, _: &'a Peer, _: Incoming) -> BoxFuture<'a, ()> {
+        Box::pin(std::future::ready(()))
+    }
+}
+
+/// Follows until the copy is removed, or the Host goes down.
+pub(super) async fn follow(member: Arc<Member>, copy: Arc<Copy>) {
+    let (follower, backoff) = (&copy.follower, Backoff::default());
+    let mut failures = 0;
+    let mut ways = follower.way.subscribe();
+    while !follower.ended.is_cancelled() {
+        ways.mark_unchanged();
+        let tried = follower
+            .ended
+            .run_until_cancelled(Box::pin(follow_once(&member, &copy, &mut failures)))
+            .await;
+        let Some(Err(problem)) = tried else {
+            return;
+        };
+        if failures == 0 {
+            tracing::warn!(database.id = %copy.database, %problem, "a shadow hears nothing of its core, trying on");
+        }
+        if follower.sync_state() != SyncState::Diverged {
+            follower.stands(SyncState::Detached);
+        }
+        failures += 1;
+        let pause = tokio::time::sleep(backoff.pause(failures));
+        // A new way is tried at once.
+        tokio::select! {
+            () = pause => {}
+            _ = ways.changed() => {}
+            () = follower.ended.cancelled() => {}
+        }
+    }
+}
+
+/// Follows over one stream, until something fails.
+async fn follow_once(
+    member: &Arc<Member>,
+    copy: &Arc<Copy>,
+    failures: &mut u32,
+) -> Result<(), Problem> {
+    let mut ways = copy.follower.way.subscribe();
+    let way = ways.wait_for(Option::is_some).await;
+    let way = way.ok().and_then(|way| way.clone());
+    let way = way.ok_or_else(|| Problem::new(Code::Unavailable, "The Host goes down."))?;
+    let expected = (way.core, NodeKind::DataHost);
+    let limits = StreamLimits::default();
+    let peer = dial(
+        &way.endpoints,
+        expected,
+        &member.tls,
+        PATH,
+        Arc::new(Nobody),
+        limits,
+    )
+    .await?;
+    let closing = CloseOnDrop(peer);
+    loop {
+        // The newest ticket; another core is another stream.
+        let ticket = match &*copy.follower.way.borrow() {
+            Some(now) if now.core == way.core && now.endpoints == way.endpoints => {
+                now.ticket.clone()
+            }
+            _ => {
+                return Err(Problem::new(
+                    Code::Unavailable,
+                    "Another Host has the core.",
+                ));
+            }
+        };
+        step(copy, &closing.0, ticket).await?;
+        *failures = 0;
+    }
+}
+
+/// Closes a stream that nobody needs any more.
+struct CloseOnDrop(Peer);
+
+impl Drop for CloseOnDrop {
+    fn drop(&mut self) {
+        self.0.close();
+    }
+}
+
+/// One pull, and what follows from it.
+async fn step(copy: &Arc<Copy>, peer: &Peer, ticket: String) -> Result<(), Problem> {
+    let engine = copy.engine();
+    let Opened::Shadow(shadow) = &*engine else {
+        return begin_anew(copy, peer, ticket).await;
+    };
+    let history = shadow.history().await.map_err(|error| failed(&error))?;
+    let pull = LogPull {
+        database: copy.database,
+        ticket: ticket.clone(),
+        epochs: history.epochs,
+        last: history.last,
+    };
+    match peer.ask(&pull, PULL_TIME_MAX).await? {
+        LogPulled::Entries(entries) => {
+            let is_behind = !entries.is_empty();
+            if is_behind && copy.follower.sync_state() != SyncState::Synchronised {
+                copy.follower.stands(SyncState::CatchingUp);
+            }
+            apply(copy, shadow, entries).await?;
+            // What comes while it is applied comes with the next pull.
+            copy.follower.stands(SyncState::Synchronised);
+            Ok(())
+        }
+        LogPulled::SnapshotNeeded => {
+            drop(engine);
+            begin_anew(copy, peer, ticket).await
+        }
+    }
+}
+
+async fn apply(
+    copy: &Arc<Copy>,
+    shadow: &SqliteShadow,
+    entries: Vec<gridmart_schemas::data::Entry>,
+) -> Result<(), Problem> {
+    if entries.is_empty() {
+        return Ok(());
+    }
+    match shadow.apply(entries).await {
+        // After a gap it is pulled again from where it is.
+        Ok(_) | Err(ShadowError::Gap { .. }) => Ok(()),
+        Err(ShadowError::Engine(error @ EngineError::Diverged { .. })) => {
+            tracing::error!(database.id = %copy.database, %error, "a shadow is made anew");
+            copy.follower.stands(SyncState::Diverged);
+            // With its file closed the next step begins with a snapshot.
+            copy.close();
+            Ok(())
+        }
+        Err(ShadowError::Engine(error)) => Err(failed(&error)),
+    }
+}
+
+/// Fetches a snapshot, and puts it in the place of what is there.
+async fn begin_anew(copy: &Arc<Copy>, peer: &Peer, ticket: String) -> Result<(), Problem> {
+    copy.follower.stands(SyncState::Initialising);
+    let mut read = SnapshotRead {
+        database: copy.database,
+        ticket,
+        cursor: None,
+    };
+    let mut piece: SnapshotPiece = peer.ask(&read, SNAPSHOT_TIME_MAX).await?;
+    let head = piece
+        .head
+        .take()
+        .ok_or_else(|| Problem::new(Code::Internal, "A snapshot came without its head."))?;
+    let (home, head) = (copy.home.clone(), head_of(copy, head));
+    let mut install =
+        blocking(move || Install::begin(&home, head).map_err(|error| failed(&error))).await?;
+    loop {
+        let bytes = STANDARD_NO_PAD.decode(&piece.bytes).map_err(|error| {
+            Problem::new(
+                Code::DigestMismatch,
+                format!("A piece of a snapshot is no base64: {error}."),
+            )
+        })?;
+        install = blocking(move || {
+            install.write(&bytes).map_err(|error| failed(&error))?;
+            Ok(install)
+        })
+        .await?;
+        let Some(cursor) = piece.cursor else {
+            break;
+        };
+        read.cursor = Some(cursor);
+        piece = peer.ask(&read, PULL_TIME_MAX).await?;
+    }
+    let installed = Arc::clone(copy);
+    blocking(move || {
+        installed.close();
+        let finished = install.finish().map_err(|error| failed(&error));
+        installed.open_again();
+        finished.map(drop)
+    })
+    .await?;
+    tracing::info!(database.id = %copy.database, "a shadow was made from a snapshot");
+    copy.follower.stands(SyncState::CatchingUp);
+    Ok(())
+}
+
+fn head_of(copy: &Copy, told: SnapshotTold) -> SnapshotHead {
+    SnapshotHead {
+        database: *copy.database.as_uuid(),
+        last: told.last,
+        bytes: told.bytes,
+        hash: told.hash,
+    }
+}
+
+pub(super) fn failed(error: &EngineError) -> Problem {
+    let code = match error {
+        EngineError::Busy | EngineError::Stopping => Code::Busy,
+        EngineError::Storage { .. } | EngineError::InDoubt { .. } => Code::StorageFailed,
+        _ => Code::Internal,
+    };
+    Problem::new(code, super::sentence(&error.to_string()))
+}

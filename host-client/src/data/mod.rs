@@ -1,0 +1,45 @@
+//! The data Host: keeps copies of databases, each of them a core or a shadow.
+//!
+//! Map: `engine` runs statements, on SQLite so far; `log` is what a core writes
+//! down of its changes, and `shadow` applies that; `snapshot` brings a copy to a
+//! Host that has none; `home` is the folder of a copy. These know no network: whoever
+//! calls gives and takes statements, entries and chunks. `copies` has all that are
+//! here, `runner` wires them to what every Host is (`crate::member`), to which `goods`
+//! gives what is data's. At the `door` the own Element has statements `run` and tells
+//! a shadow whom to follow (`follower`), and shadows of others read a core's log.
+//!
+//! Invariants: a transaction is acknowledged when it is durable; its entries are
+//! in the log if and only if it was committed; a shadow shows whole transactions
+//! only, each once, in the order of the log, or says that it has diverged.
+
+pub mod aside;
+pub mod check;
+mod config;
+mod copies;
+#[cfg(test)]
+mod crash_tests;
+mod cut;
+mod description;
+mod door;
+pub mod engine;
+#[cfg(test)]
+mod fixture;
+mod follower;
+mod goods;
+pub mod home;
+pub mod log;
+pub mod partial;
+pub mod promotion;
+mod run;
+mod runner;
+pub mod shadow;
+pub mod snapshot;
+
+pub use self::{config::Config, runner::run};
+
+/// An error's words as a sentence, for people.
+fn sentence(words: &str) -> String {
+    let mut letters = words.chars();
+    let first = letters.next().map(|letter| letter.to_ascii_uppercase());
+    first.into_iter().chain(letters).chain(['.']).collect()
+}

@@ -1,0 +1,157 @@
+//! Statements of the Element on this Host's copies: their rows in pieces.
+
+use std::sync::{Arc, atomic::Ordering};
+
+use gridmart_schemas::{
+    data::{Row, Value},
+    problem::Problem,
+    wire::{
+        data::{PIECE_BYTES, ROW_BYTES_MAX},
+        replica::{ReplicaAnswer, ReplicaPiece, ReplicaRun, ReplicaStatementKind},
+    },
+};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    copies::{Opened, broken},
+    door::{Databases, fault},
+    engine::{Engine, EngineError, Limits, RowStream, Statement, StatementKind},
+};
+
+/// A result that is not at its end.
+pub(super) struct OpenRows {
+    stream: RowStream,
+    cut: CancellationToken,
+    _running: Running,
+}
+
+/// Counts as running as long as it lives.
+struct Running(Arc<Databases>);
+
+impl Running {
+    fn begin(databases: &Arc<Databases>) -> Self {
+        databases.running.fetch_add(1, Ordering::Relaxed);
+        Self(Arc::clone(databases))
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.0.running.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Runs a statement; gives its first piece, and what comes after it.
+pub(super) async fn run(
+    databases: &Arc<Databases>,
+    asked: ReplicaRun,
+) -> Result<(ReplicaAnswer, Option<OpenRows>), Problem> {
+    let ReplicaRun {
+        database,
+        person,
+        kind,
+        text,
+        parameters,
+        columns,
+        after,
+        cut_epoch: _,
+    } = asked;
+    let running = Running::begin(databases);
+    let cut = databases.cut.token();
+    let copy = databases.copies.get(database)?;
+    let engine = copy.engine();
+    tracing::debug!(database.id = %database, person = %person, ?kind, "a statement");
+    let statement = Statement {
+        kind: match kind {
+            ReplicaStatementKind::Read => StatementKind::Read,
+            ReplicaStatementKind::Rows => StatementKind::Rows,
+            ReplicaStatementKind::Schema => StatementKind::Schema,
+        },
+        text,
+        parameters,
+        columns: (kind != ReplicaStatementKind::Schema).then_some(columns),
+    };
+    let engine: &dyn Engine = match &*engine {
+        Opened::Core(core) => core,
+        Opened::Shadow(shadow) => shadow,
+        Opened::Broken(why) => return Err(broken(database, why)),
+    };
+    if kind == ReplicaStatementKind::Read {
+        let position = engine.position().position;
+        if position < after {
+            return Ok((ReplicaAnswer::Behind(position), None));
+        }
+        let begun = cut.run_until_cancelled(engine.read(statement, Limits::default()));
+        return match begun.await {
+            None => Ok((killed(), None)),
+            Some(Err(error)) => Ok((ReplicaAnswer::Refused(fault(&error)), None)),
+            Some(Ok(stream)) => Ok(piece_of(OpenRows {
+                stream,
+                cut,
+                _running: running,
+            })
+            .await),
+        };
+    }
+    Ok((written(engine, statement).await, None))
+}
+
+async fn written(engine: &dyn Engine, statement: Statement) -> ReplicaAnswer {
+    // What it returns has to go with its acknowledgement.
+    let limits = Limits {
+        bytes: ROW_BYTES_MAX as u64,
+        ..Limits::default()
+    };
+    match engine.write(statement, limits).await {
+        Ok(written) => ReplicaAnswer::Rows(ReplicaPiece {
+            rows: written.rows,
+            cursor: None,
+            rows_changed: Some(written.rows_changed),
+            position: written.position,
+        }),
+        Err(error) => ReplicaAnswer::Refused(fault(&error)),
+    }
+}
+
+fn killed() -> ReplicaAnswer {
+    ReplicaAnswer::Refused(gridmart_schemas::wire::data::SqlFault {
+        state: "57P01".to_owned(),
+        message: "the statement was ended by a kill".to_owned(),
+        position: None,
+    })
+}
+
+/// The next piece of a result, and what comes after it.
+pub(super) async fn piece_of(mut open: OpenRows) -> (ReplicaAnswer, Option<OpenRows>) {
+    let mut piece = ReplicaPiece {
+        position: open.stream.position(),
+        ..ReplicaPiece::default()
+    };
+    let mut bytes = 0;
+    while bytes < PIECE_BYTES {
+        let cut = open.cut.clone();
+        let batch = match cut.run_until_cancelled(open.stream.next()).await {
+            None => return (killed(), None),
+            Some(None) => return (ReplicaAnswer::Rows(piece), None),
+            Some(Some(Err(error))) => return (ReplicaAnswer::Refused(fault(&error)), None),
+            Some(Some(Ok(batch))) => batch,
+        };
+        for row in &batch {
+            let row_bytes = bytes_of(row);
+            if row_bytes > ROW_BYTES_MAX {
+                let error = EngineError::LimitExceeded {
+                    of: "bytes in one row",
+                    limit: ROW_BYTES_MAX as u64,
+                };
+                return (ReplicaAnswer::Refused(fault(&error)), None);
+            }
+            bytes += row_bytes;
+        }
+        piece.rows.extend(batch);
+    }
+    (ReplicaAnswer::Rows(piece), Some(open))
+}
+
+fn bytes_of(row: &Row) -> usize {
+    row.iter().map(Value::bytes).sum()
+}

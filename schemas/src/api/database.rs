@@ -1,0 +1,77 @@
+//! Databases: tables under rules, on a core and its shadows.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    id::{DatabaseId, KeyHash, NodeId},
+    resource::database::{Database, DatabaseRule},
+    role::Operation,
+    scalar::DatabaseName,
+};
+
+/// `POST /api/v1/databases`.
+#[derive(Clone, Debug, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DatabaseCreateRequest {
+    /// Its name.
+    pub name: DatabaseName,
+    /// Id or name of the Data Element; may be absent where there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub element: Option<String>,
+    /// How many shadows it has, each on a Host of its own.
+    #[serde(default)]
+    pub shadows: u32,
+}
+
+/// `PATCH /api/v1/databases/{name}`: what is absent stays.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DatabaseChangeRequest {
+    /// Who may see what, besides its owner, in place of the present rules.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rules: Option<Vec<DatabaseRule>>,
+}
+
+/// A database, as people see it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct DatabaseView {
+    /// Its id.
+    pub id: DatabaseId,
+    /// The Element that keeps it.
+    pub element: NodeId,
+    /// That Element's name.
+    pub element_name: String,
+    /// What it is, how it is, where it is, and who may.
+    pub database: Database,
+}
+
+/// `GET /api/v1/databases`.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct DatabasesView {
+    /// Those that the asker may use, by name.
+    pub databases: Vec<DatabaseView>,
+    /// Data Elements that did not answer.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub silent: Vec<String>,
+}
+
+/// `POST /api/v1/access/databases`.
+#[derive(Clone, Debug, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DatabaseAccessRequest {
+    /// Its name, or `ELEMENT/NAME`.
+    pub database: String,
+    /// What is to be done: `read`, `write`.
+    pub operations: Vec<Operation>,
+    /// Hash of the key with which the asker will open TLS.
+    pub presenter: KeyHash,
+}
+
+/// What an SDK has to know of a database to use it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct DatabaseAccess {
+    /// Its id.
+    pub id: DatabaseId,
+    /// Its name.
+    pub name: DatabaseName,
+}

@@ -1,0 +1,209 @@
+//! Data Element ⇄ data Host: copies of databases, and statements on them. The Element
+//! dials `GET /v1/databases` on the Host's door, upgraded to a WebSocket; a shadow's
+//! Host dials the same at its core's Host, with a ticket of the Element for that
+//! database's log alone.
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    Done,
+    data::{CursorNumber, SqlFault},
+    requests,
+};
+use crate::{
+    data::{Entry, EpochBegin, LogPoint, Position, Row, Schema, SqlType, Value},
+    id::{DatabaseId, NodeId, PersonName},
+    resource::enumeration::ReplicaRole,
+};
+
+/// Bytes of entries of one answer; one entry may be more.
+pub const ENTRIES_BYTES: u64 = 1024 * 1024;
+/// Bytes of a piece of a snapshot.
+pub const SNAPSHOT_PIECE_BYTES: usize = 1024 * 1024;
+
+/// Have a copy of this database; one that is there already stays as it is.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ReplicaMake {
+    /// Which database.
+    pub database: DatabaseId,
+    /// What the copy is.
+    pub role: ReplicaRole,
+}
+
+/// Have no copy of this database any more.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ReplicaRemove {
+    /// Which database.
+    pub database: DatabaseId,
+}
+
+/// The tables of a database.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ReplicaDescribe {
+    /// Which database.
+    pub database: DatabaseId,
+}
+
+/// Follow this core from here on; told again before the ticket ends.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct ReplicaFollow {
+    /// Which database.
+    pub database: DatabaseId,
+    /// The Host of the core.
+    pub core: NodeId,
+    /// `HOST:PORT` of its door, most preferred first.
+    pub endpoints: Vec<String>,
+    /// With which its log is read there.
+    pub ticket: String,
+}
+
+/// What a statement does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ReplicaStatementKind {
+    /// It reads.
+    Read,
+    /// It changes rows.
+    Rows,
+    /// It changes the schema.
+    Schema,
+}
+
+/// Run a statement, which the Element has judged and written in the engine's own
+/// language.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ReplicaRun {
+    /// In which database.
+    pub database: DatabaseId,
+    /// For whom, for the Host's log.
+    pub person: PersonName,
+    /// What it does; the engine refuses one that does something else.
+    pub kind: ReplicaStatementKind,
+    /// Its text.
+    pub text: String,
+    /// Values for its parameters.
+    pub parameters: Vec<Value>,
+    /// The types of the columns of its result.
+    pub columns: Vec<SqlType>,
+    /// Of a read: the copy must have this position of the log at least.
+    #[serde(default)]
+    pub after: Position,
+    /// The cut epoch of the Element under which it was begun.
+    #[serde(default)]
+    pub cut_epoch: u64,
+}
+
+/// Answer to [`ReplicaRun`] and [`ReplicaRows`].
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ReplicaAnswer {
+    /// It runs, or is done.
+    Rows(ReplicaPiece),
+    /// It has failed, and has changed nothing.
+    Refused(SqlFault),
+    /// The copy has not come as far as it must.
+    Behind(Position),
+}
+
+/// What a statement gave, as far as it fits into a piece.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct ReplicaPiece {
+    /// Rows.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rows: Vec<Row>,
+    /// Where there are more; absent: these were the last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cursor: Option<CursorNumber>,
+    /// Rows that it has changed; absent: it only reads.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rows_changed: Option<u64>,
+    /// The position of the log that the rows are of, or at which it was committed.
+    #[serde(default)]
+    pub position: Position,
+}
+
+/// More rows.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub struct ReplicaRows {
+    /// Of which result.
+    pub cursor: CursorNumber,
+}
+
+/// No more rows are wanted.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub struct ReplicaClose {
+    /// Of which result.
+    pub cursor: CursorNumber,
+}
+
+/// What comes after what this shadow has; waits a while where nothing does.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct LogPull {
+    /// Which database.
+    pub database: DatabaseId,
+    /// With which the log may be read.
+    pub ticket: String,
+    /// Begins of epochs that the shadow knows, oldest first.
+    pub epochs: Vec<EpochBegin>,
+    /// The last entry that it has.
+    pub last: LogPoint,
+}
+
+/// Answer to [`LogPull`].
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LogPulled {
+    /// Entries, oldest first; none where nothing came.
+    Entries(Vec<Entry>),
+    /// The log does not reach back so far, or parts from the shadow's: it has to
+    /// begin with a snapshot.
+    SnapshotNeeded,
+}
+
+/// A piece of a snapshot of the whole database. The first one makes it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct SnapshotRead {
+    /// Which database.
+    pub database: DatabaseId,
+    /// With which the log may be read.
+    pub ticket: String,
+    /// Of which snapshot; absent: make one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cursor: Option<CursorNumber>,
+}
+
+/// Answer to [`SnapshotRead`].
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct SnapshotPiece {
+    /// What the snapshot is of; told with the first piece.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub head: Option<SnapshotTold>,
+    /// The piece, in base64.
+    pub bytes: String,
+    /// Where there is more; absent: this was the last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cursor: Option<CursorNumber>,
+}
+
+/// What a snapshot is of.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SnapshotTold {
+    /// The last entry whose effect is in it.
+    pub last: LogPoint,
+    /// Bytes of it.
+    pub bytes: u64,
+    /// BLAKE3 over them, in hex.
+    pub hash: String,
+}
+
+requests! {
+    ReplicaMake = "replica-make" => Done,
+    ReplicaRemove = "replica-remove" => Done,
+    ReplicaDescribe = "replica-describe" => Schema,
+    ReplicaFollow = "replica-follow" => Done,
+    ReplicaRun = "replica-run" => ReplicaAnswer,
+    ReplicaRows = "replica-rows" => ReplicaAnswer,
+    ReplicaClose = "replica-close" => Done,
+    LogPull = "log-pull" => LogPulled,
+    SnapshotRead = "snapshot-read" => SnapshotPiece,
+}
