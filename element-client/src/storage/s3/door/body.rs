@@ -3,6 +3,10 @@
 use std::{
     future::poll_fn,
     pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     task::{Context, Poll},
     time::Duration,
 };
@@ -27,9 +31,21 @@ pub(in super::super) enum BodyError {
     ChunkTooLarge,
 }
 
+/// Tells whether a body was read to its end, also when the body is gone.
+#[derive(Clone, Debug)]
+pub(super) struct ReadMark(Arc<AtomicBool>);
+
+impl ReadMark {
+    /// Whether nothing of the body is left on the connection.
+    pub(super) fn is_read(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
 /// See the module.
 pub(in super::super) struct PacedBody {
     inner: Incoming,
+    read: ReadMark,
     stall: Pin<Box<Sleep>>,
     stall_limit: Duration,
     begun: Option<Instant>,
@@ -42,8 +58,10 @@ pub(in super::super) struct PacedBody {
 impl PacedBody {
     /// `is_chunked`: it comes in chunks of S3's own.
     pub(super) fn new(inner: Incoming, limits: &S3Limits, is_chunked: bool) -> Self {
+        let read = ReadMark(Arc::new(AtomicBool::new(inner.is_end_stream())));
         Self {
             inner,
+            read,
             stall: Box::pin(sleep(limits.stall)),
             stall_limit: limits.stall,
             begun: None,
@@ -52,6 +70,10 @@ impl PacedBody {
             bytes: 0,
             chunks: is_chunked.then(|| ChunkBound::new(limits.chunk_bytes)),
         }
+    }
+
+    pub(super) fn read_mark(&self) -> ReadMark {
+        self.read.clone()
     }
 
     /// The next bytes; none: that was all.
@@ -105,13 +127,21 @@ impl Body for PacedBody {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        match Pin::new(&mut self.inner).poll_frame(cx) {
+        let polled = Pin::new(&mut self.inner).poll_frame(cx);
+        // Who knows the length does not ask once more for the end.
+        if polled.is_ready() && self.inner.is_end_stream() {
+            self.read.0.store(true, Ordering::Relaxed);
+        }
+        match polled {
             Poll::Ready(Some(Ok(frame))) => {
                 let taken = frame.data_ref().map_or(Ok(()), |bytes| self.take(bytes));
                 Poll::Ready(Some(taken.map(|()| frame)))
             }
             Poll::Ready(Some(Err(error))) => Poll::Ready(Some(Err(error.into()))),
-            Poll::Ready(None) => Poll::Ready(None),
+            Poll::Ready(None) => {
+                self.read.0.store(true, Ordering::Relaxed);
+                Poll::Ready(None)
+            }
             Poll::Pending => {
                 if self.begun.is_none() {
                     self.begun = Some(Instant::now());

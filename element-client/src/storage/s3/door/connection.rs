@@ -154,9 +154,19 @@ impl Answering {
             .get("x-amz-content-sha256")
             .is_some_and(|value| value.as_bytes().starts_with(b"STREAMING-"));
         let limits = self.limits;
-        let mut request = request.map(|body| PacedBody::new(body, &limits, is_chunked));
+        let request = request.map(|body| PacedBody::new(body, &limits, is_chunked));
+        let read = request.body().read_mark();
+        let mut response = self.answer_body(request, form.is_some()).await;
+        if !read.is_read() {
+            close_after(&mut response);
+        }
+        response
+    }
+
+    /// Has the library answer; the body is read as far as it wants it.
+    async fn answer_body(&self, mut request: Request<PacedBody>, is_form: bool) -> Response<Body> {
         guard::complete_date(&mut request);
-        let request = if form.is_some() {
+        let request = if is_form {
             form::begin(request, &self.authentication).await
         } else {
             sized(request).await
@@ -166,7 +176,7 @@ impl Answering {
             Err(error) => return refused(&error, ""),
         };
         match self.service.call(request).await {
-            Ok(response) if form.is_some() => {
+            Ok(response) if is_form => {
                 form::answered(response).unwrap_or_else(|error| refused(&error, ""))
             }
             Ok(response) => response,
@@ -195,13 +205,20 @@ fn refused(error: &S3Error, id: &str) -> Response<Body> {
         http::header::CONTENT_TYPE,
         HeaderValue::from_static("application/xml"),
     );
-    // What was refused unread must not be taken for the next request.
     if id.is_empty() {
-        response
-            .headers_mut()
-            .insert(http::header::CONNECTION, HeaderValue::from_static("close"));
+        close_after(&mut response);
     }
     response
+}
+
+/// Has the connection end with this answer. Of a body that was not read nobody knows
+/// how much is still to come: who asked whether to send it (`Expect: 100-continue`)
+/// sends the next request instead, which must not be taken for the body (RFC 9110,
+/// 10.1.1).
+fn close_after(response: &mut Response<Body>) {
+    response
+        .headers_mut()
+        .insert(http::header::CONNECTION, HeaderValue::from_static("close"));
 }
 
 /// What a web page is told that asks; `None`: it comes from none, or may not.

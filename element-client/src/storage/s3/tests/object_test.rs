@@ -1,8 +1,15 @@
 //! Objects, lists and uploads, as their bytes on the wire have it.
 
 use gridmart_schemas::role::Role;
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+};
 
-use super::{client::Request, scene::Scene};
+use super::{
+    client::{Request, read},
+    scene::Scene,
+};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_object_is_put_and_read_back_whole_in_part_and_on_condition() {
@@ -173,4 +180,41 @@ async fn what_is_not_there_says_so() {
         .send(at)
         .await
         .refused(404, "NoSuchBucket");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_connection_ends_with_a_body_that_was_refused_unread_and_not_with_one_that_was_read() {
+    let scene = Scene::open().await;
+    let at = scene.address;
+    let key = scene.key("ada", Role::User).await;
+    let made = Request::new("PUT", "/bucket").signed(at, &key);
+    made.send(at).await.ok();
+    let asking = |wish: &[(&'static str, &str)]| {
+        let put = Request::new("PUT", "/bucket/key").body(b"body");
+        let put = wish.iter().fold(
+            put.header("expect", "100-continue"),
+            |put, (name, value)| put.header(name, value),
+        );
+        let put = put.signed(at, &key);
+        put.head(at).replace("connection: close\r\n", "")
+    };
+    let mut stream = TcpStream::connect(at).await.unwrap();
+    let refused = asking(&[("x-amz-server-side-encryption", "aws:kms")]);
+    stream.write_all(refused.as_bytes()).await.unwrap();
+    // The body is not sent: its sender was told that nobody wants it.
+    let answer = read(&mut stream, false).await;
+    answer.refused(501, "NotImplemented");
+    assert_eq!(answer.headers["connection"], "close");
+
+    let mut stream = TcpStream::connect(at).await.unwrap();
+    let both = format!(
+        "{}body{}",
+        asking(&[]),
+        Request::new("GET", "/bucket/key").signed(at, &key).head(at)
+    );
+    stream.write_all(both.as_bytes()).await.unwrap();
+    let mut answers = String::new();
+    stream.read_to_string(&mut answers).await.unwrap();
+    assert_eq!(answers.matches("HTTP/1.1 200").count(), 2, "{answers}");
+    assert!(answers.ends_with("body"), "{answers}");
 }
