@@ -24,25 +24,31 @@ use crate::storage::{data::Damage, metadata::query, service::Service};
 
 /// How often it is looked whether a Host is to be audited.
 const LOOK_PAUSE: Duration = Duration::from_secs(1);
-/// How often a Host that tells of damaged blocks is audited: what is made anew
-/// meanwhile is off its list then.
-const DAMAGED_PAUSE: Duration = Duration::from_mins(1);
+/// A Host that tells of damaged blocks is audited again after so many times the time
+/// that its last audit took, within these bounds: of one block made good and another
+/// one found, its count alone tells nothing.
+const DAMAGED_SHARE: u32 = 20;
+const DAMAGED_PAUSE: [Duration; 2] = [Duration::from_secs(5), Duration::from_mins(1)];
 /// Blocks of the metadata that are compared at a time.
 const PAGE: u32 = 1000;
 
 /// How a Host was when it was audited last.
 struct Audited {
     at: Instant,
+    took: Duration,
     incarnation: Incarnation,
     damaged: u64,
 }
 
 impl Audited {
-    fn is_due(&self, incarnation: Incarnation, damaged: u64, pause: Duration) -> bool {
-        let since = self.at.elapsed();
+    fn is_due(&self, told: (Incarnation, u64), pause: Duration, now: Instant) -> bool {
+        let (incarnation, damaged) = told;
+        let since = now.saturating_duration_since(self.at);
+        let [least, most] = DAMAGED_PAUSE;
+        let soon = self.took.saturating_mul(DAMAGED_SHARE).clamp(least, most);
         self.incarnation != incarnation
             || damaged > self.damaged
-            || (damaged > 0 && since >= DAMAGED_PAUSE)
+            || (damaged > 0 && since >= soon)
             || since >= pause
     }
 }
@@ -62,12 +68,11 @@ pub(super) async fn keep(service: &Arc<Service>, collection: Collection) {
     let mut audited: BTreeMap<NodeId, Audited> = BTreeMap::new();
     loop {
         for (host, incarnation, damaged) in hosts.told() {
-            let last = audited.get(&host);
+            let (last, at) = (audited.get(&host), Instant::now());
             let pause = collection.audit_pause;
-            if last.is_some_and(|last| !last.is_due(incarnation, damaged, pause)) {
+            if last.is_some_and(|last| !last.is_due((incarnation, damaged), pause, at)) {
                 continue;
             }
-            let at = Instant::now();
             match audit(service, host, collection.unclaimed).await {
                 Ok(found) => tell(host, &found),
                 // Its stream is gone, or it is busy: its next look is the next.
@@ -78,6 +83,7 @@ pub(super) async fn keep(service: &Arc<Service>, collection: Collection) {
             }
             let now = Audited {
                 at,
+                took: at.elapsed(),
                 incarnation,
                 damaged,
             };
@@ -217,6 +223,26 @@ mod tests {
 
     use super::*;
     use crate::storage::metadata::CLAIMABLE;
+
+    #[test]
+    fn a_host_with_damage_is_audited_soon_again_and_one_whose_audit_is_long_later() {
+        let (incarnation, at) = (Incarnation::generate(), Instant::now());
+        let is_due = |took, (before, damaged), after| {
+            let audited = Audited {
+                at,
+                took: Duration::from_secs(took),
+                incarnation,
+                damaged: before,
+            };
+            audited.is_due((incarnation, damaged), Duration::from_hours(6), at + after)
+        };
+        let [soon, late] = DAMAGED_PAUSE;
+        assert!(is_due(0, (1, 2), Duration::ZERO));
+        assert!(!is_due(0, (1, 1), Duration::ZERO));
+        assert!(is_due(0, (1, 1), soon));
+        assert!(!is_due(30, (1, 1), soon) && is_due(30, (1, 1), late));
+        assert!(!is_due(0, (1, 0), late) && is_due(0, (1, 0), Duration::from_hours(6)));
+    }
 
     #[test]
     fn only_blocks_that_no_receipt_can_claim_any_more_are_old() {
