@@ -127,7 +127,7 @@ def http(method, url, body=None, **more):
     request = urllib.request.Request(url, data=body, method=method, headers=more)
     opener = urllib.request.build_opener(Straight)
     try:
-        with opener.open(request, timeout=30) as answer:
+        with opener.open(request, timeout=90) as answer:
             return answer.status, answer.headers, answer.read()
     except urllib.error.HTTPError as answer:
         return answer.code, answer.headers, answer.read()

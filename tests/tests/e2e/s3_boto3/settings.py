@@ -130,7 +130,7 @@ def rule(**more):
 
 def wait(what, is_so):
     """Waits for a few days of rules of life."""
-    end = time.monotonic() + 10 * SCENE["day"]
+    end = time.monotonic() + 30 * SCENE["day"]
     while not is_so():
         assert time.monotonic() < end, what
         time.sleep(0.2)
