@@ -18,6 +18,7 @@ use crate::objects::{MIB, bucket, lost, noise, run};
 /// Whose disk is damaged.
 const HOST: &str = "storage-3";
 const SMALL: u64 = 20;
+const LARGE: u64 = 3;
 
 fn market(folder: &Path) -> SupermarketBuilder {
     Supermarket::builder()
@@ -30,10 +31,8 @@ fn market(folder: &Path) -> SupermarketBuilder {
 /// lie in segments.
 async fn fill(storage: &Storage) {
     bucket(storage, "data", Some("rs(4,2)")).await;
-    for number in 0..3 {
-        let key = format!("large/{number}");
-        let bytes = noise(16 * MIB, number);
-        storage.put("data", &key).bytes(bytes).await.unwrap();
+    for number in 0..LARGE {
+        large_put(storage, number).await;
     }
     for number in 0..SMALL {
         let key = format!("small/{number}");
@@ -42,20 +41,39 @@ async fn fill(storage: &Storage) {
     }
 }
 
+/// Puts more large objects until it is so, and gives how many there are: each leaves
+/// one Host out, now and then the same one.
+async fn fill_until(storage: &Storage, is_so: impl Fn() -> bool) -> u64 {
+    let mut number = LARGE;
+    while !is_so() {
+        assert!(number < 20, "the Host is left out each time");
+        large_put(storage, number).await;
+        number += 1;
+    }
+    number
+}
+
+async fn large_put(storage: &Storage, number: u64) {
+    let bytes = noise(16 * MIB, number);
+    let put = storage.put("data", &format!("large/{number}"));
+    put.bytes(bytes).await.unwrap();
+}
+
 async fn all_is_right(storage: &Storage) {
-    large_are_right(storage).await;
+    all_of_are_right(storage, LARGE).await;
+}
+
+/// The same, of which so many are large.
+async fn all_of_are_right(storage: &Storage, large: u64) {
+    for number in 0..large {
+        let key = format!("large/{number}");
+        let got = storage.get("data", &key).bytes().await.unwrap();
+        assert!(got == noise(16 * MIB, number), "{key}");
+    }
     for number in 0..SMALL {
         let key = format!("small/{number}");
         let got = storage.get("data", &key).bytes().await.unwrap();
         assert!(got == noise(5000, number), "{key}");
-    }
-}
-
-async fn large_are_right(storage: &Storage) {
-    for number in 0..3 {
-        let key = format!("large/{number}");
-        let got = storage.get("data", &key).bytes().await.unwrap();
-        assert!(got == noise(16 * MIB, number), "{key}");
     }
 }
 
@@ -84,6 +102,13 @@ fn segment(market: &Supermarket) -> PathBuf {
     let is_segment = |path: &PathBuf| path.extension().is_some_and(|end| end == "seg");
     let found = files_below(&folder).into_iter().find(is_segment);
     found.expect("the Host has small blocks")
+}
+
+/// The position in its stripe of the block in a file: its name is
+/// `STRIPE-POSITION.BYTES`.
+fn position_of(file: &Path) -> u8 {
+    let name = file.file_stem().unwrap().to_str().unwrap();
+    name.rsplit_once('-').unwrap().1.parse().unwrap()
 }
 
 fn flip(path: &Path, at: u64) {
@@ -140,17 +165,18 @@ fn a_flipped_bit_is_found_by_who_reads_and_made_good() {
     run(async {
         let client = market.client();
         fill(&client.storage()).await;
-        let files = block_files(&market, 1);
+        // Who reads asks for parity only where data are missing: scrubbing finds those.
+        let data_files = || {
+            let mut files = block_files(&market, 0);
+            files.retain(|file| position_of(file) < 4);
+            files
+        };
+        let large = fill_until(&client.storage(), || !data_files().is_empty()).await;
+        let files = data_files();
         for file in &files {
             flip(file, 1_000_000);
         }
-        // Which blocks are read of a stripe is up to chance.
-        for _ in 0..50 {
-            large_are_right(&client.storage()).await;
-            if rebuilt(&market) >= files.len() as u64 {
-                break;
-            }
-        }
+        all_of_are_right(&client.storage(), large).await;
         client.close().await;
         wait_healed(&market, files.len() as u64);
     });
@@ -217,14 +243,7 @@ fn swapped_blocks_are_not_taken_for_each_other() {
     run(async {
         let client = market.client();
         fill(&client.storage()).await;
-        // Each object leaves one Host out, now and then the same one.
-        let mut more = 0;
-        while block_files(&market, 0).len() < 2 {
-            assert!(more < 20, "the Host is left out each time");
-            let put = client.storage().put("data", &format!("more/{more}"));
-            put.bytes(noise(16 * MIB, more)).await.unwrap();
-            more += 1;
-        }
+        let large = fill_until(&client.storage(), || block_files(&market, 0).len() >= 2).await;
         market.kill9(HOST);
         let files = block_files(&market, 2);
         let aside = folder.path().join("aside");
@@ -233,7 +252,7 @@ fn swapped_blocks_are_not_taken_for_each_other() {
         fs::rename(&aside, &files[1]).unwrap();
         market.restart(HOST);
         market.wait_resource(HOST, "back", |row| row["connected"] == true);
-        all_is_right(&client.storage()).await;
+        all_of_are_right(&client.storage(), large).await;
         client.close().await;
     });
     wait_healed(&market, 2);
