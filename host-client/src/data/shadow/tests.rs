@@ -256,6 +256,40 @@ fn a_large_transaction_is_many_entries_and_one_transaction() {
 }
 
 #[test]
+fn a_large_statement_is_many_entries_that_each_stand_for_themselves() {
+    const NUMBERS: &str =
+        "WITH RECURSIVE n(i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM n WHERE i < 40000)";
+    let mut pair = Pair::new();
+    pair.run(&[
+        schema("CREATE TABLE t (id INTEGER PRIMARY KEY, body TEXT)"),
+        rows(&format!(
+            "{NUMBERS} INSERT INTO t SELECT i, 'some text of forty characters, more or less' || i FROM n"
+        )),
+    ]);
+    // What is taken back leaves no cut behind.
+    let twice = rows(&format!(
+        "{NUMBERS} INSERT INTO t SELECT 80001 - i, 'some text of forty characters' FROM n \
+         UNION ALL SELECT 1, 'it is there already'"
+    ));
+    assert_eq!(pair.write(&twice).unwrap_err().sql_state(), "23505");
+    pair.run(&[rows("UPDATE t SET body = body || 'x' WHERE id % 2 = 0")]);
+    let entries = pair.missing();
+    let (least, most) = (1024 * 1024, 1024 * 1024 + 4096);
+    let sizes: Vec<usize> = entries.iter().map(|entry| entry.body.len()).collect();
+    assert!(
+        sizes.iter().filter(|size| **size >= least).count() > 2,
+        "{sizes:?}"
+    );
+    assert!(sizes.iter().all(|size| *size < most), "{sizes:?}");
+    assert_eq!(entries.iter().filter(|entry| entry.ends).count(), 3);
+    // One after the other, as they come over a network.
+    for entry in &entries {
+        pair.shadow.apply(std::slice::from_ref(entry)).unwrap();
+    }
+    pair.catch_up();
+}
+
+#[test]
 fn sessions_of_sqlite_understand_the_log() {
     let mut pair = Pair::with(CoreSettings {
         old_rows: OldRows::Changed,

@@ -20,6 +20,10 @@ use crate::data::{
 /// it ends.
 pub(super) const STATEMENT_BYTES_MAX: usize = 256 * 1024 * 1024;
 
+/// Bytes of changes after which another changeset begins: entries of the log are
+/// held in memory, and sent, one by one.
+pub(super) const CHANGESET_BYTES: usize = 1024 * 1024;
+
 /// How much of a row is written down when it is updated.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum OldRows {
@@ -40,6 +44,8 @@ struct Recorder {
     tables: HashMap<String, Shape>,
     old_rows: OldRows,
     bytes: Vec<u8>,
+    /// Where in them other changesets begin, in their order.
+    cuts: Vec<usize>,
     /// The table whose head was written last.
     table: Option<String>,
     touched_sequence: bool,
@@ -116,6 +122,7 @@ impl Capture {
     pub(super) fn rewind(&self, mark: &Mark) {
         let mut recorder = self.0.lock();
         recorder.bytes.truncate(mark.bytes);
+        recorder.cuts.retain(|cut| *cut < mark.bytes);
         recorder.table.clone_from(&mark.table);
         recorder.touched_sequence = mark.touched_sequence;
         recorder.fault = None;
@@ -155,14 +162,23 @@ impl Capture {
     pub(super) fn clear_rows(&self) {
         let mut recorder = self.0.lock();
         recorder.bytes.clear();
+        recorder.cuts.clear();
         recorder.table = None;
     }
 
-    /// Takes the changes: a changeset, empty if there were none.
-    pub(super) fn take(&self) -> Vec<u8> {
+    /// Takes the changes: changesets in their order, none if there were no changes.
+    pub(super) fn take(&self) -> Vec<Vec<u8>> {
         let mut recorder = self.0.lock();
         recorder.table = None;
-        std::mem::take(&mut recorder.bytes)
+        let mut rest = std::mem::take(&mut recorder.bytes);
+        let mut changesets = Vec::new();
+        while let Some(cut) = recorder.cuts.pop() {
+            changesets.push(rest.split_off(cut));
+        }
+        changesets.push(rest);
+        changesets.reverse();
+        changesets.retain(|changeset| !changeset.is_empty());
+        changesets
     }
 }
 
@@ -183,6 +199,7 @@ impl Recorder {
         let Self {
             tables,
             bytes,
+            cuts,
             table: current,
             ..
         } = self;
@@ -193,6 +210,10 @@ impl Recorder {
         })?;
         self.touched_sequence |= shape.table.has_sequence;
         let head = bytes.len();
+        if head - cuts.last().copied().unwrap_or(0) >= CHANGESET_BYTES {
+            cuts.push(head);
+            *current = None;
+        }
         if current.as_deref() != Some(table) {
             put_table(bytes, table, &shape.key);
         }

@@ -19,7 +19,7 @@ use rusqlite::Connection;
 
 use self::{counters::Counters, savepoints::Savepoints};
 use super::{
-    capture::{Capture, OldRows},
+    capture::{CHANGESET_BYTES, Capture, OldRows},
     failure::{Failure as _, is_deferred_key, is_failed_sync, own_failure},
     guard::Guard,
     open::{Purpose, open},
@@ -34,8 +34,6 @@ use crate::data::{
     },
 };
 
-/// Bytes of changes after which a transaction writes an entry before it ends.
-const ENTRY_BYTES: usize = 8 * 1024 * 1024;
 /// Commits between two looks at the log's bounds.
 const COMMITS_PER_TRIM: u32 = 64;
 
@@ -181,7 +179,7 @@ impl Core {
         let run = self.within_savepoint(|core| core.run_statement(statement, allowance));
         if run.is_err() {
             self.pending = before;
-        } else if self.capture.bytes() > ENTRY_BYTES {
+        } else if self.capture.bytes() >= CHANGESET_BYTES {
             self.flush(false)?;
         }
         run
@@ -373,13 +371,15 @@ impl Core {
         Ok(())
     }
 
-    /// Writes the changes of rows that are captured as an entry.
+    /// Writes the changes of rows that are captured as entries; `ends`: the last one is
+    /// the transaction's last.
     fn flush(&mut self, ends: bool) -> Result<(), EngineError> {
-        let changes = self.capture.take();
-        if changes.is_empty() {
-            return Ok(());
+        let mut changesets = self.capture.take().into_iter().peekable();
+        while let Some(changes) = changesets.next() {
+            let is_last = changesets.peek().is_none();
+            self.log(EntryKind::Rows, changes, ends && is_last)?;
         }
-        self.log(EntryKind::Rows, changes, ends)
+        Ok(())
     }
 
     fn log(&mut self, kind: EntryKind, body: Vec<u8>, ends: bool) -> Result<(), EngineError> {
