@@ -6,6 +6,7 @@
 //! rounds alternate, so that a noisy moment hits both.
 
 mod call;
+mod data;
 mod figure;
 mod idle;
 mod machine;
@@ -79,6 +80,8 @@ enum Group {
     Idle,
     /// Objects, and repair.
     Storage,
+    /// Databases, and how shadows follow.
+    Data,
     /// Thousands of simulated Hosts.
     Swarm,
 }
@@ -199,6 +202,7 @@ impl Bench {
             Group::Start => start::measure(self),
             Group::Idle => idle::measure(self),
             Group::Storage => storage::measure(self),
+            Group::Data => data::measure(self),
             Group::Swarm => swarm::measure(self),
         }
     }
