@@ -1,7 +1,7 @@
 # What a person or the continuous integration does with this tree. `make help` lists it.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test simulate soak soak-storage siege fuzz bench lint check
+.PHONY: help demo test simulate soak soak-storage soak-data siege fuzz bench lint check
 
 # What tests make fail at named places; no release has them.
 FAULT_POINTS := --features gridmart/fault-points
@@ -45,6 +45,11 @@ soak-storage: ## The same over objects, and what is very large or many: make soa
 	cargo build --workspace --bins $(FAULT_POINTS)
 	GRIDMART_SOAK=1 GIBIBYTES=$(GIBIBYTES) SEED=$(SEED) FAULTS=$(FAULTS) cargo test -p gridmart-tests --test e2e -- \
 		soak::what_was_acknowledged storage_days:: --nocapture --test-threads 1
+
+soak-data: ## The same over a database with two shadows: make soak-data SEED=7 FAULTS=300
+	scripts/setup
+	cargo build --workspace --bins $(FAULT_POINTS)
+	SEED=$(SEED) FAULTS=$(FAULTS) cargo test -p gridmart-tests --test e2e soak::what_was_committed -- --nocapture
 
 siege: ## The attacks whole: 1 GiB of garbage and 10,000 connections at each door, a queue of 100,000
 	scripts/setup

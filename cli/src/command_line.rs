@@ -9,7 +9,7 @@ use crate::{
     failure::{EXIT_DONE, EXIT_USAGE, Failure},
     init, key, layout, logs, manage, map, nodes,
     output::Output,
-    people, resources, role, show, sql,
+    people, resources, role, shadow, show, sql,
     storage::{self, copy::Then},
     token, transfers, up, upload,
 };
@@ -119,6 +119,11 @@ enum Command {
         #[command(subcommand)]
         command: db::Command,
     },
+    /// Shadows of databases: add, remove, make one the core, compare them with it
+    Shadow {
+        #[command(subcommand)]
+        command: shadow::Command,
+    },
     Sql(sql::Arguments),
     Completions(completions::Arguments),
 }
@@ -179,6 +184,7 @@ fn run(command: Command, output: Output) -> Result<(), Failure> {
         Command::Sync(arguments) => storage::sync::run(&arguments, output),
         Command::Transfers(arguments) => transfers::run(&arguments, output),
         Command::Db { command } => db::run(&command, output),
+        Command::Shadow { command } => shadow::run(&command, output),
         Command::Sql(arguments) => sql::run(&arguments, output),
         Command::Completions(arguments) => completions::run(&arguments, output),
     }

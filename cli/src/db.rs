@@ -1,10 +1,15 @@
 //! `gridmart db`: databases, and who may see what of them.
 
-use std::path::PathBuf;
+use std::{
+    fs::File,
+    io::{self, Read as _},
+    path::{Path, PathBuf},
+};
 
 use anyhow::Context as _;
 use gridmart_schemas::{
     api::database::{DatabaseChangeRequest, DatabaseCreateRequest, DatabaseView},
+    data::Script,
     resource::{database::DatabaseRule, enumeration::ReplicaRole},
     scalar::DatabaseName,
 };
@@ -13,9 +18,13 @@ use serde::Serialize;
 use crate::{
     failure::Failure,
     output::{Output, Page, or_dash},
-    remote,
+    progress::Progress,
+    remote, shadow,
     size::Size,
 };
+
+/// A script is held whole.
+const SCRIPT_BYTES_MAX: u64 = 256 * 1024 * 1024;
 
 /// How rules are written.
 const RULES_HELP: &str = r#"A file of rules:
@@ -65,6 +74,15 @@ pub(crate) enum Command {
         #[arg(long, value_name = "FILE")]
         file: Option<PathBuf>,
     },
+    /// Run the statements of a file one after the other, each a transaction of its own
+    Import {
+        /// NAME or ELEMENT/NAME
+        #[arg(value_name = "DATABASE")]
+        database: String,
+        /// Statements of SQL, each ended by `;`; - for stdin
+        #[arg(value_name = "FILE.sql")]
+        file: PathBuf,
+    },
     /// Remove a database with all that is in it
     Delete {
         /// NAME or ELEMENT/NAME
@@ -88,6 +106,7 @@ pub(crate) fn run(command: &Command, output: Output) -> Result<(), Failure> {
             output.print(&view, |page| details(page, &view))
         }
         Command::Rules { database, file } => rules(database, file.as_ref(), output),
+        Command::Import { database, file } => import(database, file, output),
         Command::Delete { database } => delete(database, output),
     }
 }
@@ -144,7 +163,7 @@ fn list(element: Option<&str>, output: Output) -> Result<(), Failure> {
     Ok(())
 }
 
-fn details(page: &mut Page, view: &DatabaseView) {
+pub(crate) fn details(page: &mut Page, view: &DatabaseView) {
     let database = &view.database;
     page.field("name", database.name.as_str());
     page.field("id", view.id.to_string());
@@ -176,7 +195,10 @@ fn details(page: &mut Page, view: &DatabaseView) {
             ReplicaRole::Core => "core on",
             ReplicaRole::Shadow => "shadow on",
         };
-        page.field(role, or_dash(replica.node()));
+        page.field(role, shadow::copy_words(replica));
+        for aside in replica.state.iter().flat_map(shadow::aside_words) {
+            page.field("set aside", aside);
+        }
     }
     rules_table(page, &database.access.rules);
 }
@@ -240,6 +262,78 @@ fn rules(database: &str, file: Option<&PathBuf>, output: Output) -> Result<(), F
         }
         rules_table(page, rules);
     })
+}
+
+/// What an import did.
+#[derive(Debug, Default, Serialize)]
+struct Imported {
+    /// Statements that were run.
+    statements: u64,
+    /// Rows that they changed.
+    rows_changed: u64,
+}
+
+fn import(database: &str, file: &Path, output: Output) -> Result<(), Failure> {
+    let (name, text) = script(file)?;
+    let done = remote::ask(async |client| {
+        let mut done = Imported::default();
+        let progress = Progress::bytes(output, "importing");
+        for statement in Script::new(&text) {
+            let run = client.data().execute(database, statement.text, &[]).await;
+            let executed = run.inspect_err(|_| {
+                progress.clear();
+                output.note(&format!(
+                    "{name}:{}: this statement failed; the {} before it hold",
+                    statement.line, done.statements
+                ));
+            })?;
+            done.statements += 1;
+            done.rows_changed += executed.rows_changed.unwrap_or(0);
+            let told = format!("{} statements", done.statements);
+            progress.set(statement.end as u64, Some(text.len() as u64), told);
+        }
+        progress.clear();
+        Ok(done)
+    })?;
+    output.print(&done, |page| {
+        page.line(format!(
+            "{} statements were run, {} rows changed.",
+            done.statements, done.rows_changed
+        ));
+    })
+}
+
+/// A script, and its name for people.
+fn script(file: &Path) -> Result<(String, String), Failure> {
+    let is_stdin = file.as_os_str() == "-";
+    let name = if is_stdin {
+        "stdin".to_owned()
+    } else {
+        file.display().to_string()
+    };
+    let mut bytes = Vec::new();
+    let read = if is_stdin {
+        io::stdin()
+            .lock()
+            .take(SCRIPT_BYTES_MAX + 1)
+            .read_to_end(&mut bytes)
+    } else {
+        File::open(file).and_then(|file| file.take(SCRIPT_BYTES_MAX + 1).read_to_end(&mut bytes))
+    };
+    read.with_context(|| format!("{name} cannot be read"))?;
+    if bytes.len() as u64 > SCRIPT_BYTES_MAX {
+        return Err(Failure::Usage(format!(
+            "{name} has more than {}: import it in parts",
+            Size::from_bytes(SCRIPT_BYTES_MAX)
+        )));
+    }
+    let text = String::from_utf8(bytes).map_err(|error| {
+        let at = error.utf8_error().valid_up_to();
+        let before = error.as_bytes().get(..at).unwrap_or_default();
+        let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
+        Failure::Usage(format!("{name}:{line}: this is no UTF-8 text"))
+    })?;
+    Ok((name, text))
 }
 
 #[derive(Serialize)]

@@ -38,6 +38,7 @@ mod map;
 mod nodes;
 mod people;
 mod resources;
+mod shadow;
 mod show;
 mod sql;
 mod storage;

@@ -37,6 +37,9 @@ pub struct Config {
     /// Of a Storage Element: how long a day is in the rules of buckets on how long
     /// objects live, for tests. Absent: 24 hours.
     pub lifecycle_day: Option<Duration>,
+    /// Of a Data Element: in which time every shadow is compared with its core once,
+    /// above 0; noted in the information base. Absent: as noted.
+    pub check_interval: Option<Duration>,
 }
 
 impl std::fmt::Debug for Config {

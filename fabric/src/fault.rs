@@ -76,6 +76,8 @@ points! {
     MetadataReplicated = "element.metadata.replicated";
     /// They are committed, and nobody was answered.
     MetadataCommitted = "element.metadata.committed";
+    /// A database has another core in the information base, and no Host was told.
+    CoreDecided = "element.core.decided";
     /// Call records are in the Host's journal, and the Element was not told.
     HostRecordKept = "host.record.kept";
     /// The Element has them, and the Host has not forgotten them.

@@ -30,6 +30,7 @@ mod application;
 pub mod bench;
 mod binary;
 mod clock;
+pub mod data_soak;
 pub mod processes;
 pub mod proxy;
 mod run;

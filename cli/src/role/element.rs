@@ -60,7 +60,17 @@ pub(crate) enum Kind {
     /// Run a Storage Element: a pool of storage Hosts
     Storage(StorageArguments),
     /// Run a Data Element: a pool of data Hosts
-    Data(Arguments<Settings>),
+    Data(DataArguments),
+}
+
+/// What a Data Element may be started for, beside its settings.
+#[derive(Debug, clap::Args)]
+pub(crate) struct DataArguments {
+    #[command(flatten)]
+    arguments: Arguments<Settings>,
+    /// In which time every shadow is compared with its core once [default: as in DEDoc.xml, at first 1d]
+    #[arg(long, value_name = "PERIOD")]
+    check_time: Option<Period>,
 }
 
 /// What a Storage Element may be started for, beside its settings.
@@ -113,8 +123,11 @@ pub(crate) fn run(kind: Kind, output: Output) -> Result<(), Failure> {
             }
             frame.serve(|shutdown| gridmart_element::storage::run(config, shutdown))
         }
-        Kind::Data(arguments) => {
-            let (frame, config) = settled(NodeKind::DataElement, arguments)?;
+        Kind::Data(data) => {
+            let (frame, mut config) = settled(NodeKind::DataElement, data.arguments)?;
+            config.check_interval = data
+                .check_time
+                .map(|time| Duration::from_secs(time.seconds().max(1)));
             frame.serve(|shutdown| gridmart_element::data::run(config, shutdown))
         }
     }
@@ -173,6 +186,7 @@ fn settled(role: NodeKind, arguments: Arguments<Settings>) -> Result<(Frame, Con
         repair_rate: None,
         collect_after: None,
         lifecycle_day: None,
+        check_interval: None,
     };
     Ok((frame, config))
 }

@@ -61,6 +61,12 @@ impl ElementDocument for DeDocument {
         self.element.info.common.endpoints = endpoints;
     }
 
+    fn set_up(&mut self, config: &Config) {
+        if let Some(interval) = config.check_interval {
+            self.configuration.check_interval = Some(Seconds::from_duration(interval));
+        }
+    }
+
     fn common_configuration(&self) -> &CommonConfiguration {
         &self.configuration.common
     }

@@ -20,6 +20,7 @@ use gridmart_schemas::{
     resource::{
         any::{AnyElement, AnyElementState},
         de_doc::DeDocument,
+        enumeration::HealthState,
         host::{DataHost, DataHostState},
     },
     role::NodeKind,
@@ -37,13 +38,15 @@ use tokio::sync::Notify;
 
 use super::{
     De,
+    checks::{Checks, keep_checking},
     document::first_document,
     door::Counts,
+    gates::Gates,
     hosts::Hosts,
+    keep::{Making, keep},
     pool::Pool,
-    register::keep_following,
     schemas::Schemas,
-    state::{Doing, element_state},
+    state::{Doing, element_state, stray},
 };
 use crate::{
     config::Config,
@@ -63,8 +66,11 @@ pub(crate) struct Data {
     /// The hashes of the keys with which Hosts open TLS.
     pub(super) host_keys: Mutex<HashMap<NodeId, KeyHash>>,
     pub(super) counts: Arc<Counts>,
-    /// Shadows have to be told anew whom to follow.
+    /// Hosts have to be told anew what their copies are.
     pub(super) followed: Notify,
+    pub(super) making: Making,
+    pub(super) gates: Gates,
+    pub(super) checks: Checks,
 }
 
 impl Goods for Data {
@@ -83,8 +89,11 @@ impl Goods for Data {
         first_document(config, identity)
     }
 
-    fn open(_: &Opening<'_, DeDocument>) -> Result<Self, ElementError> {
-        Ok(Self::default())
+    fn open(opening: &Opening<'_, DeDocument>) -> Result<Self, ElementError> {
+        Ok(Self {
+            checks: Checks::register(opening.registry),
+            ..Self::default()
+        })
     }
 
     fn take_up(de: &Arc<De>, hosts: Vec<KnownHost<DataHost>>, desired: &ElementDesired) {
@@ -96,7 +105,10 @@ impl Goods for Data {
     }
 
     fn tasks(de: &Arc<De>) -> Vec<BoxFuture<'static, ()>> {
-        vec![keep_following(Arc::clone(de)).boxed()]
+        vec![
+            keep(Arc::clone(de)).boxed(),
+            keep_checking(Arc::clone(de)).boxed(),
+        ]
     }
 
     fn on_tick(de: &Arc<De>) {
@@ -131,7 +143,14 @@ impl Goods for Data {
             sessions: counts.sessions.load(Ordering::Relaxed),
         };
         let pool = de.goods.pool.lock();
-        element_state(&pool, doing, de.started_at, validity).into()
+        let mut state = element_state(&pool, doing, de.started_at, validity);
+        if let Some(stray) = stray(&pool, &de.base.read()) {
+            if state.common.health_state == HealthState::Ok {
+                state.common.health_state = HealthState::Warning;
+            }
+            state.common.health_state_info = stray.parse().ok();
+        }
+        state.into()
     }
 
     fn on_desired(de: &Arc<De>, desired: &ElementDesired) {

@@ -5,21 +5,28 @@
 //! `Element` of this kind has on its shelf. What has to survive is in `DEDoc.xml`
 //! (`document`): which databases there are, where their copies are, who may see what.
 //!
-//! `register` makes, lists and changes databases for the controller, and has shadows
-//! follow their cores. Programs come to the `door`; a statement is judged by `sql`
+//! `register` makes, lists and changes databases for the controller, `shadows` their
+//! copies: one more, one less, another core (`choice` says which). `keep` has Hosts do
+//! what the document says, `gates` keep writes out while a core changes, `checks` has
+//! shadows compared with their cores. Programs come to the `door`; a statement is judged by `sql`
 //! against the schema (`schemas`) and the rules of its person (`rules`), `route` says
 //! on which Hosts it may run, and `hosts` are the ways there.
 
+mod checks;
+mod choice;
 mod document;
 mod door;
+mod gates;
 mod goods;
 mod hosts;
+mod keep;
 mod parameter;
 pub mod pool;
 mod register;
 mod route;
 mod rules;
 mod schemas;
+mod shadows;
 pub mod sql;
 pub mod state;
 mod statement;

@@ -5,6 +5,7 @@
 //! whatever is heard of it makes it alive again.
 
 use std::{
+    cmp::Reverse,
     collections::{BTreeMap, HashMap, HashSet},
     time::{Duration, Instant},
 };
@@ -96,6 +97,13 @@ impl PoolHost {
         state.replicas.iter().find(|replica| replica.database == id)
     }
 
+    /// What it told last of its copy of a database, however long ago.
+    pub fn told(&self, database: DatabaseId) -> Option<&ReplicaState> {
+        let id = Uri::from_uuid(database.as_uuid());
+        let mut replicas = self.state.iter().flat_map(|state| &state.replicas);
+        replicas.find(|replica| replica.database == id)
+    }
+
     /// Statements that run on it, as last told.
     pub fn load(&self) -> u32 {
         self.state
@@ -164,6 +172,16 @@ impl Pool {
         let chosen = std::iter::once(core).chain(&shadows).map(|(id, _)| *id);
         let chosen: Vec<NodeId> = chosen.take(count).collect();
         (chosen.len() == count).then_some(chosen)
+    }
+
+    /// A Host for one more copy of a database: of those that have none the one with the
+    /// fewest copies, then with the most room.
+    pub fn place(&self, has_copy: impl Fn(NodeId) -> bool) -> Option<NodeId> {
+        let open = self.hosts().filter(|(_, host)| host.is_open());
+        let free = open.filter(|(id, _)| !has_copy(*id));
+        let room = |host: &PoolHost| host.state.as_ref().map(|state| state.available_space);
+        free.min_by_key(|(id, host)| (host.copies(), Reverse(room(host)), *id))
+            .map(|(id, _)| id)
     }
 
     /// A Host of the Host table, not heard yet in this run.
@@ -291,6 +309,8 @@ pub(super) mod tests {
                 log_position: *position,
                 epoch: 1,
                 used_size: 1000,
+                check: None,
+                set_aside: Vec::new(),
             });
         DataHostState {
             creation_time: UtcTime::now(),
@@ -389,6 +409,9 @@ pub(super) mod tests {
         assert_eq!(pool.places(1), Some(vec![free]));
         assert_eq!(pool.places(2), Some(vec![free, full]));
         assert_eq!(pool.places(3), None);
+        assert_eq!(pool.place(|_| false), Some(free));
+        assert_eq!(pool.place(|host| host == free), Some(full));
+        assert_eq!(pool.place(|host| host == free || host == full), None);
         pool.on_host_lost(full);
         assert_eq!(pool.places(2), None);
     }

@@ -1,21 +1,18 @@
-//! The databases of the Element: made, listed, changed and removed for the controller,
-//! and their shadows sent after their cores.
+//! The databases of the Element: made, listed, changed and removed for the controller.
 
 use std::{
     sync::Arc,
     time::{Duration, Instant},
 };
 
-use gridmart_fabric::{
-    stream::{Incoming, reply},
-    ticket::{LIFE_MAX, LogClaims, Times},
-};
+use gridmart_fabric::stream::{Incoming, reply};
 use gridmart_schemas::{
     id::{DatabaseId, NodeId},
     problem::{Code, Problem},
     resource::{
         Extensions,
         database::{Database, DatabaseState, Replica},
+        de_doc::{DeDocument, RemovedCopy},
         enumeration::{ReplicaRole, SyncState},
     },
     scalar::{DatabaseName, Seconds, UtcTime},
@@ -25,11 +22,10 @@ use gridmart_schemas::{
             DATABASES_MAX, DatabaseChange, DatabaseList, DatabaseMake, DatabaseRemove,
             DatabasesTold,
         },
-        replica::{ReplicaFollow, ReplicaMake, ReplicaRemove},
+        replica::ReplicaMake,
     },
 };
 use serde_json::value::RawValue;
-use time::OffsetDateTime;
 
 use super::{De, hosts::Hosts, rules::require_fitting};
 
@@ -37,10 +33,6 @@ use super::{De, hosts::Hosts, rules::require_fitting};
 const VALIDITY: u64 = 15;
 /// A Host may take so long to make or remove a copy.
 const CHANGE_MAX: Duration = Duration::from_secs(30);
-/// How often shadows are told whom to follow: their tickets end after five minutes.
-const FOLLOW_EVERY: Duration = Duration::from_mins(2);
-/// After a round in which something failed.
-const FOLLOW_AGAIN: Duration = Duration::from_secs(2);
 
 impl De {
     /// What the controller asks of databases; `None`: it is about something else.
@@ -53,7 +45,7 @@ impl De {
             DatabaseMake::KIND => self.database_make(incoming).await,
             DatabaseChange::KIND => self.database_change(incoming).await,
             DatabaseRemove::KIND => self.database_remove(incoming).await,
-            _ => return None,
+            _ => return self.on_shadow_request(incoming).await,
         };
         Some(answered)
     }
@@ -79,13 +71,20 @@ impl De {
     }
 
     /// The database as it is now.
-    fn told(&self, database: &Database) -> Database {
+    pub(super) fn told(&self, database: &Database) -> Database {
         let mut told = database.clone();
         let (Some(id), Some(core)) = (database.database(), database.core()) else {
             return told;
         };
         let (pool, now) = (self.goods.pool.lock(), Instant::now());
         let replica = |host| pool.host(host)?.replica(id, now);
+        for copy in &mut told.replicas.replicas {
+            let Some(host) = copy.node() else { continue };
+            copy.state = replica(host).cloned();
+            if let Some(state) = &mut copy.state {
+                state.check = self.goods.checks.found(id, host).or(state.check.take());
+            }
+        }
         let Some(state) = replica(core) else {
             return told;
         };
@@ -121,10 +120,18 @@ impl De {
         let roles =
             std::iter::once(ReplicaRole::Core).chain(std::iter::repeat(ReplicaRole::Shadow));
         let replicas: Vec<(NodeId, ReplicaRole)> = chosen.into_iter().zip(roles).collect();
-        // Copies first: a database without its core would be of no use to anybody.
+        // Copies first: a database without its core would be of no use to anybody. Whatever
+        // ends this before it is noted, they are to go.
+        let _making = self.goods.making.begin(id);
+        let hosts: Vec<NodeId> = replicas.iter().map(|(host, _)| *host).collect();
+        self.change_document(move |document| {
+            let copies = hosts.iter().map(|host| RemovedCopy::of(id, *host, true));
+            document.removed_copies.copies.extend(copies);
+            Ok(())
+        })
+        .await?;
         if let Err(problem) = self.copies_make(id, &replicas).await {
-            self.copies_remove(id, replicas.iter().map(|(host, _)| *host))
-                .await;
+            self.goods.followed.notify_one();
             return Err(problem);
         }
         let copies = replicas
@@ -133,21 +140,18 @@ impl De {
         let made = Database::new(id, name, owner, copies.collect())
             .map_err(|error| Problem::new(Code::Internal, error.to_string()))?;
         let kept = made.clone();
-        let noted = self.change_databases(move |databases| {
+        self.change_document(move |document| {
+            let databases = &mut document.databases.databases;
             if databases.iter().any(|one| one.name == kept.name) {
                 return Err(taken(&kept.name));
             }
             databases.push(kept.clone());
+            let is_of_it = |copy: &RemovedCopy| copy.place().is_some_and(|(of, _)| of == id);
+            let copies = &mut document.removed_copies.copies;
+            copies.retain(|copy| !is_of_it(copy));
             Ok(())
-        });
-        if let Err(problem) = noted.await {
-            // A disk that refuses leaves open whether it is noted.
-            if problem.code == Code::AlreadyExists {
-                self.copies_remove(id, replicas.iter().map(|(host, _)| *host))
-                    .await;
-            }
-            return Err(problem);
-        }
+        })
+        .await?;
         self.goods.followed.notify_one();
         reply(&self.told(&made))
     }
@@ -179,15 +183,6 @@ impl De {
         Ok(())
     }
 
-    /// A Host that is away keeps files that nobody names any more.
-    async fn copies_remove(&self, database: DatabaseId, hosts: impl Iterator<Item = NodeId>) {
-        for host in hosts {
-            if let Err(problem) = self.ask_host(host, &ReplicaRemove { database }).await {
-                tracing::warn!(node.id = %host, database.id = %database, %problem, "a copy of a database that is gone stays on its Host");
-            }
-        }
-    }
-
     fn require_unused(&self, name: &DatabaseName) -> Result<(), Problem> {
         let document = self.base.read();
         let mut databases = document.databases.databases.iter();
@@ -210,10 +205,9 @@ impl De {
                 require_fitting(&access, &known.catalog)
                     .map_err(|error| Problem::new(Code::InvalidRequest, error.to_string()))?;
             }
-            self.change_databases(move |databases| {
-                let found = databases
-                    .iter_mut()
-                    .find(|one| one.database() == Some(database));
+            self.change_document(move |document| {
+                let mut databases = document.databases.databases.iter_mut();
+                let found = databases.find(|one| one.database() == Some(database));
                 found.ok_or_else(|| unknown(database))?.access = access.clone();
                 Ok(())
             })
@@ -228,14 +222,24 @@ impl De {
     ) -> Result<Box<RawValue>, Problem> {
         let DatabaseRemove { database } = incoming.read()?;
         let removed = self.database(database)?;
-        self.change_databases(move |databases| {
+        let hosts: Vec<NodeId> = removed.shadows().chain(removed.core()).collect();
+        // A Host that is away removes its copy when it comes back.
+        self.change_document(move |document| {
+            let databases = &mut document.databases.databases;
             databases.retain(|one| one.database() != Some(database));
+            let copies = &mut document.removed_copies.copies;
+            copies.retain(|copy| copy.place().is_none_or(|(of, _)| of != database));
+            let gone = hosts
+                .iter()
+                .map(|host| RemovedCopy::of(database, *host, true));
+            copies.extend(gone);
             Ok(())
         })
         .await?;
         self.goods.schemas.forget(database);
-        let hosts = removed.shadows().chain(removed.core());
-        self.copies_remove(database, hosts).await;
+        self.goods.gates.forget(database);
+        self.goods.checks.forget(database, None);
+        self.goods.followed.notify_one();
         reply(&Done {})
     }
 
@@ -249,19 +253,17 @@ impl De {
             .ok_or_else(|| unknown(id))
     }
 
-    async fn change_databases(
+    /// Changes what has to outlive a crash.
+    pub(super) async fn change_document(
         self: &Arc<Self>,
-        change: impl Fn(&mut Vec<Database>) -> Result<(), Problem> + Send + Sync + 'static,
+        change: impl Fn(&mut DeDocument) -> Result<(), Problem> + Send + Sync + 'static,
     ) -> Result<(), Problem> {
-        let changed = self.blocking(move |de| {
-            de.base
-                .update_together(move |document| change(&mut document.databases.databases))
-        });
+        let changed = self.blocking(move |de| de.base.update_together(change));
         changed.await?.map_err(|error| error.to_problem())
     }
 
     /// Asks a Host for something that is quick.
-    async fn ask_host<R: gridmart_schemas::wire::Request>(
+    pub(super) async fn ask_host<R: gridmart_schemas::wire::Request>(
         &self,
         host: NodeId,
         request: &R,
@@ -272,81 +274,6 @@ impl De {
     }
 }
 
-/// Tells shadows whom to follow, with tickets that are in force, until the Element
-/// ends.
-pub(super) async fn keep_following(de: Arc<De>) {
-    loop {
-        let is_told = tell_shadows(&de).await;
-        let pause = if is_told { FOLLOW_EVERY } else { FOLLOW_AGAIN };
-        tokio::select! {
-            () = de.stop.cancelled() => return,
-            () = tokio::time::sleep(pause) => {}
-            () = de.goods.followed.notified() => {}
-        }
-    }
-}
-
-/// Whether all of them have heard it.
-async fn tell_shadows(de: &Arc<De>) -> bool {
-    let databases = de.base.read().databases.databases.clone();
-    let mut is_told = true;
-    for database in &databases {
-        let (Some(id), Some(core)) = (database.database(), database.core()) else {
-            continue;
-        };
-        for shadow in database.shadows() {
-            if let Err(problem) = tell_shadow(de, id, core, shadow).await {
-                tracing::debug!(node.id = %shadow, database.id = %id, %problem, "a shadow does not know yet whom to follow");
-                is_told = false;
-            }
-        }
-    }
-    is_told
-}
-
-async fn tell_shadow(
-    de: &Arc<De>,
-    database: DatabaseId,
-    core: NodeId,
-    shadow: NodeId,
-) -> Result<(), Problem> {
-    let endpoints = {
-        let pool = de.goods.pool.lock();
-        let host = pool.host(core);
-        host.map(|host| host.endpoints.clone()).unwrap_or_default()
-    };
-    if endpoints.is_empty() {
-        return Err(Problem::new(
-            Code::HostDown,
-            "The core's Host has not come yet.",
-        ));
-    }
-    let presenter = de.goods.host_keys.lock().get(&shadow).cloned();
-    let presenter = presenter
-        .ok_or_else(|| Problem::new(Code::HostDown, "The shadow's Host has not come yet."))?;
-    let role = ReplicaRole::Shadow;
-    de.ask_host(shadow, &ReplicaMake { database, role }).await?;
-    let Times { nbf, iat, exp } = Times::starting(OffsetDateTime::now_utc(), LIFE_MAX);
-    let ticket = de.identity.current().signing_key().sign_log(&LogClaims {
-        iss: de.id,
-        sub: shadow,
-        aud: core,
-        presenter,
-        database,
-        nbf,
-        iat,
-        exp,
-    })?;
-    let follow = ReplicaFollow {
-        database,
-        core,
-        endpoints,
-        ticket,
-    };
-    de.ask_host(shadow, &follow).await?;
-    Ok(())
-}
-
 fn taken(name: &DatabaseName) -> Problem {
     Problem::new(
         Code::AlreadyExists,
@@ -354,6 +281,6 @@ fn taken(name: &DatabaseName) -> Problem {
     )
 }
 
-fn unknown(database: DatabaseId) -> Problem {
+pub(super) fn unknown(database: DatabaseId) -> Problem {
     Problem::new(Code::NotFound, format!("There is no database {database}."))
 }

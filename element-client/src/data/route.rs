@@ -17,7 +17,8 @@ use super::pool::Pool;
 /// A copy that may be asked.
 pub(super) type Place = (NodeId, ReplicaRole);
 
-/// Where a read may run, best first. A shadow is fresh enough if it has told, within
+/// Where a read may run, best first: shadows alone are asked also while they are behind,
+/// or hear nothing of their core. A shadow is fresh enough if it has told, within
 /// the validity of its State, that it has all that it was told of; what it must have of
 /// the session's own writes, its Host looks at.
 pub(super) fn readers(
@@ -36,16 +37,21 @@ pub(super) fn readers(
         .filter_map(|host| {
             let known = pool.host(host).filter(|host| host.is_usable())?;
             let told = known.replica(id, now)?;
-            let is_fresh = told.sync_state == SyncState::Synchronised;
-            let is_readable =
-                is_fresh || from == ReadFrom::Shadow && told.sync_state == SyncState::CatchingUp;
-            is_readable.then(|| (known.load(), host))
+            // A core that was replaced has told of itself what is no more.
+            let is_shadow = told.role == ReplicaRole::Shadow;
+            let is_behind = match told.sync_state {
+                SyncState::Synchronised => false,
+                // Whoever wants a shadow's answer takes an old one.
+                SyncState::CatchingUp | SyncState::Detached if from == ReadFrom::Shadow => true,
+                _ => return None,
+            };
+            is_shadow.then(|| (is_behind, known.load(), host))
         })
         .collect();
     shadows.sort_unstable();
     let shadows = shadows
         .into_iter()
-        .map(|(_, host)| (host, ReplicaRole::Shadow));
+        .map(|(_, _, host)| (host, ReplicaRole::Shadow));
     if from == ReadFrom::Shadow {
         return shadows.collect();
     }
@@ -61,7 +67,7 @@ mod tests {
 
     #[test]
     fn reads_go_to_fresh_shadows_first_and_writes_of_the_session_to_who_has_them() {
-        use SyncState::{CatchingUp, Synchronised};
+        use SyncState::{CatchingUp, Detached, Synchronised};
         let (mut pool, now, id) = (Pool::default(), Instant::now(), DatabaseId::generate());
         let mut arrived = |role, sync_state, running| {
             let mut state = state(&[(id, role, sync_state, 7)]);
@@ -72,11 +78,15 @@ mod tests {
         let busy = arrived(ReplicaRole::Shadow, Synchronised, 5);
         let free = arrived(ReplicaRole::Shadow, Synchronised, 1);
         let behind = arrived(ReplicaRole::Shadow, CatchingUp, 0);
+        let cut_off = arrived(ReplicaRole::Shadow, Detached, 1);
+        let replaced = arrived(ReplicaRole::Core, Synchronised, 0);
         let replicas = [
             Replica::on(core, ReplicaRole::Core),
             Replica::on(busy, ReplicaRole::Shadow),
             Replica::on(free, ReplicaRole::Shadow),
             Replica::on(behind, ReplicaRole::Shadow),
+            Replica::on(cut_off, ReplicaRole::Shadow),
+            Replica::on(replaced, ReplicaRole::Shadow),
         ];
         let database = Database::new(
             id,
@@ -91,7 +101,10 @@ mod tests {
         };
         assert_eq!(hosts(&pool, ReadFrom::Fresh), [free, busy, core]);
         assert_eq!(hosts(&pool, ReadFrom::Core), [core]);
-        assert_eq!(hosts(&pool, ReadFrom::Shadow), [behind, free, busy]);
+        assert_eq!(
+            hosts(&pool, ReadFrom::Shadow),
+            [free, busy, behind, cut_off]
+        );
         pool.on_host_lost(free);
         assert_eq!(hosts(&pool, ReadFrom::Fresh), [busy, core]);
         let later = now + std::time::Duration::from_mins(1);

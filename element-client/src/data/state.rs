@@ -1,14 +1,18 @@
 //! The Element's State: sums over its usable Hosts. Never a constant, never a guess.
 
+use std::collections::HashSet;
+
 use gridmart_schemas::{
     resource::{
         common::CommonState,
+        database::Database,
         de::DeState,
+        de_doc::DeDocument,
         enumeration::{HealthState, ServingState},
         host::DataHostState,
     },
     role::Desired,
-    scalar::{Seconds, UtcTime},
+    scalar::{Seconds, Uri, UtcTime},
 };
 
 use super::pool::Pool;
@@ -69,11 +73,43 @@ pub fn element_state(pool: &Pool, doing: Doing, started: UtcTime, validity: Seco
     state
 }
 
+/// Copies that Hosts have and the document does not know: they stay where they are, and
+/// it is told.
+pub fn stray(pool: &Pool, document: &DeDocument) -> Option<String> {
+    let databases = document.databases.databases.iter();
+    let removed = document.removed_copies.copies.iter();
+    let ids = databases
+        .filter_map(Database::database)
+        .chain(removed.filter_map(|copy| Some(copy.place()?.0)));
+    let known: HashSet<Uri> = ids.map(|id| Uri::from_uuid(id.as_uuid())).collect();
+    let hosts = pool.hosts().filter(|(_, host)| host.is_usable());
+    let mut found = hosts.filter_map(|(_, host)| {
+        let mut replicas = host.state.iter().flat_map(|state| &state.replicas);
+        let stray = replicas.find(|replica| !known.contains(&replica.database))?;
+        Some(format!(
+            "The Host {} has a copy of a database that DEDoc.xml does not know ({}): it stays; if \
+             the document is not the newest one, restore that.",
+            host.name, stray.database
+        ))
+    });
+    found.next()
+}
+
 #[cfg(test)]
 mod tests {
     use std::time::Instant;
 
-    use gridmart_schemas::wire::desired::{ElementDesired, Wish};
+    use gridmart_schemas::{
+        id::DatabaseId,
+        resource::{
+            Extensions,
+            common::{AccessControlBase, CommonInfo},
+            de::{DataElement, DeInfo, DePolicy},
+            de_doc::RemovedCopy,
+            enumeration::{ReplicaRole, SyncState},
+        },
+        wire::desired::{ElementDesired, Wish},
+    };
 
     use super::*;
     use crate::data::pool::tests::{arrive, state};
@@ -108,5 +144,33 @@ mod tests {
         });
         assert_eq!(told(&pool, 2).common.serving_state, ServingState::Draining);
         assert_eq!(told(&pool, 0).common.serving_state, ServingState::Closed);
+    }
+
+    #[test]
+    fn a_copy_that_the_document_does_not_know_is_told_and_one_that_is_to_go_is_not() {
+        let (mut pool, now, id) = (Pool::default(), Instant::now(), DatabaseId::generate());
+        let copy = (id, ReplicaRole::Core, SyncState::Synchronised, 7);
+        let host = arrive(&mut pool, state(&[copy]), now);
+        let mut document = DeDocument::new(DataElement {
+            id: host.to_urn().parse().unwrap(),
+            info: DeInfo {
+                common: CommonInfo::new("de".parse().unwrap(), "lab".parse().unwrap()),
+                engines: Vec::new(),
+                extensions: Extensions::default(),
+            },
+            state: None,
+            policy: DePolicy::default(),
+            access: AccessControlBase::default(),
+        });
+        let told = stray(&pool, &document).unwrap();
+        assert!(told.contains(&id.to_string()), "{told}");
+        let (name, owner) = ("shop".parse().unwrap(), "ada".parse().unwrap());
+        let database = Database::new(id, name, owner, Vec::new()).unwrap();
+        document.databases.databases.push(database);
+        assert_eq!(stray(&pool, &document), None);
+        document.databases.databases.clear();
+        let removed = RemovedCopy::of(id, host, true);
+        document.removed_copies.copies.push(removed);
+        assert_eq!(stray(&pool, &document), None);
     }
 }

@@ -7,7 +7,7 @@ use std::{
 
 use gridmart_fabric::{rule::Subject, stream::Peer, ticket::AccessClaims};
 use gridmart_schemas::{
-    data::{SqlType, Value},
+    data::{Epoch, SqlType, Value},
     id::{DatabaseId, NodeId},
     problem::{Code, Problem},
     resource::{database::Database, enumeration::ReplicaRole},
@@ -15,7 +15,7 @@ use gridmart_schemas::{
     scalar::UtcTime,
     wire::{
         data::{
-            CursorNumber, ROW_BYTES_MAX, ResultColumn, STATEMENT_BYTES_MAX, SqlFault,
+            CursorNumber, ROW_BYTES_MAX, ReadFrom, ResultColumn, STATEMENT_BYTES_MAX, SqlFault,
             StatementAnswer, StatementRows, StatementRun,
         },
         replica::{
@@ -115,6 +115,11 @@ impl De {
                     .collect(),
                 after: asked.after.max(known.position),
                 cut_epoch: self.goods.pool.lock().wish().cut_epoch,
+                epoch: match asked.from {
+                    // An answer of an older core's time will do.
+                    ReadFrom::Shadow => Epoch::default(),
+                    ReadFrom::Fresh | ReadFrom::Core => database.epoch(),
+                },
             },
         };
         match kind {
@@ -125,9 +130,9 @@ impl De {
                 };
                 self.read(order, places).await
             }
-            ReplicaStatementKind::Rows => self.write(order, &database).await,
+            ReplicaStatementKind::Rows => self.write(order).await,
             ReplicaStatementKind::Schema => {
-                let changed = self.write(order, &database).await;
+                let changed = self.write(order).await;
                 self.goods.schemas.forget(asked.database);
                 changed
             }
@@ -174,8 +179,12 @@ impl De {
         }))
     }
 
-    /// Writes on the core.
-    async fn write(&self, order: Order, database: &Database) -> Result<Outcome, Problem> {
+    /// Writes on the core that counts once nobody is changing it.
+    async fn write(&self, mut order: Order) -> Result<Outcome, Problem> {
+        let id = order.run.database;
+        let _passed = self.goods.gates.enter(id).await?;
+        let database = self.database(id)?;
+        order.run.epoch = database.epoch();
         let core = database.core().ok_or_else(coreless)?;
         match self.try_on(&order, (core, ReplicaRole::Core)).await {
             Ok(Some(outcome)) => Ok(outcome),

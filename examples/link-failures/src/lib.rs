@@ -11,6 +11,7 @@ pub mod impact;
 pub mod network;
 pub mod part;
 pub mod report;
+pub mod sql;
 pub mod topology;
 
 mod bridge;

@@ -9,6 +9,7 @@ use clap::{Args, Parser, Subcommand};
 use link_failures::gml::{GmlError, MAX_FILE_SIZE};
 use link_failures::part::{self, DEFAULT_PARTS, MAX_PARTS, PartError};
 use link_failures::report::Report;
+use link_failures::sql::{self, SqlName};
 use link_failures::topology::{Topology, topology_read};
 
 /// Links shown where nobody says how many.
@@ -54,6 +55,15 @@ enum Step {
     Run,
     /// Put together: the results of all parts, in order, on standard input, JSON out
     Merge,
+    /// Write a result as statements of SQL that make a table of it: its JSON on standard input
+    Sql {
+        /// Name of the table
+        #[arg(long, value_name = "NAME", default_value = "links")]
+        table: SqlName,
+        /// GML file whose labels name the nodes
+        #[arg(long, value_name = "FILE")]
+        labels: Option<PathBuf>,
+    },
     /// Show a result for people: its JSON on standard input
     Table {
         /// Links to show, the most critical first
@@ -115,6 +125,7 @@ fn arguments_run(arguments: Arguments) -> Result<(), CommandError> {
         (Some(Step::Merge), _) => {
             report_print(&part::merge(&Source::Standard.bytes(MAX_JSON_SIZE)?)?)
         }
+        (Some(Step::Sql { table, labels }), _) => sql_print(&table, labels),
         (Some(Step::Table { top, labels }), _) => table_print(top, labels),
         (None, Some(whole)) => whole_run(whole),
         (None, None) => Ok(()),
@@ -131,13 +142,25 @@ fn whole_run(whole: Whole) -> Result<(), CommandError> {
 }
 
 fn table_print(top: usize, labels: Option<PathBuf>) -> Result<(), CommandError> {
-    let labels = match labels {
+    let labels = labels_from(labels)?;
+    text_print(&report_read()?.table(top, &labels))
+}
+
+fn sql_print(table: &SqlName, labels: Option<PathBuf>) -> Result<(), CommandError> {
+    let labels = labels_from(labels)?;
+    text_print(&sql::statements(&report_read()?, table, &labels))
+}
+
+fn labels_from(file: Option<PathBuf>) -> Result<HashMap<i64, String>, CommandError> {
+    Ok(match file {
         Some(file) => topology_from(&Source::File(file))?.labels,
         None => HashMap::new(),
-    };
+    })
+}
+
+fn report_read() -> Result<Report, CommandError> {
     let json = Source::Standard.bytes(MAX_JSON_SIZE)?;
-    let report: Report = serde_json::from_slice(&json).map_err(CommandError::NoReport)?;
-    text_print(&report.table(top, &labels))
+    serde_json::from_slice(&json).map_err(CommandError::NoReport)
 }
 
 fn parts_parse(text: &str) -> Result<usize, String> {

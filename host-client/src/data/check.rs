@@ -19,8 +19,13 @@ use super::{
         EngineError, SqlState,
         sqlite::{Failure as _, OWN, schema::describe, schema::quoted, state_of},
     },
-    log::changeset::{Item, Operation, Reader, put_cell, put_operation, put_table},
+    log::changeset::{Cell, Item, Operation, Reader, put_cell, put_operation, put_table},
 };
+
+/// Columns of a key that is told in words.
+const KEY_COLUMNS_TOLD: usize = 16;
+/// Characters of a value of it.
+const CHARACTERS_TOLD: usize = 40;
 
 /// A key, as the cells of a changeset.
 pub type Key = Vec<u8>;
@@ -34,6 +39,50 @@ pub struct Range {
     pub after: Option<Key>,
     /// The last key; none up to the end.
     pub through: Option<Key>,
+}
+
+impl Range {
+    /// Table and keys, for the database's owner.
+    pub fn words(&self) -> String {
+        let keys = |key: &Option<Key>| key.as_ref().map(|key| key_words(key));
+        match (keys(&self.after), keys(&self.through)) {
+            (None, None) => format!("{}, all keys", self.table),
+            (Some(after), None) => format!("{}, keys after {after}", self.table),
+            (None, Some(through)) => format!("{}, keys up to {through}", self.table),
+            (Some(after), Some(through)) => {
+                format!("{}, keys after {after} up to {through}", self.table)
+            }
+        }
+    }
+}
+
+/// A key's values; no more of each than people read.
+fn key_words(key: &[u8]) -> String {
+    let cells = (1..=KEY_COLUMNS_TOLD).find_map(|columns| {
+        let bytes = key_as_insert(key, columns);
+        match Reader::new(&bytes).collect::<Result<Vec<_>, _>>() {
+            Ok(items) if items.len() == 2 => items.into_iter().find_map(|item| match item {
+                Item::Change(change) => Some(change.new.iter().map(cell_words).collect::<Vec<_>>()),
+                Item::Table(_) => None,
+            }),
+            _ => None,
+        }
+    });
+    cells.map_or_else(|| "a long key".to_owned(), |cells| cells.join(", "))
+}
+
+fn cell_words(cell: &Cell<'_>) -> String {
+    match cell {
+        None | Some(ValueRef::Null) => "NULL".to_owned(),
+        Some(ValueRef::Integer(number)) => number.to_string(),
+        Some(ValueRef::Real(number)) => number.to_string(),
+        Some(ValueRef::Text(bytes)) => {
+            let text = String::from_utf8_lossy(bytes);
+            let shown: String = text.chars().take(CHARACTERS_TOLD).collect();
+            format!("{shown:?}")
+        }
+        Some(ValueRef::Blob(bytes)) => format!("{} bytes", bytes.len()),
+    }
 }
 
 /// What a range holds.
@@ -276,10 +325,7 @@ fn condition(
 
 /// Reads a key's cells, as an insert of a row that has nothing else.
 fn key_values(table: &Table, key: &[u8]) -> Result<Vec<ToSqlOutput<'static>>, EngineError> {
-    let mut bytes = Vec::new();
-    put_table(&mut bytes, "key", &vec![1; table.key.len()]);
-    put_operation(&mut bytes, Operation::Insert, false);
-    bytes.extend_from_slice(key);
+    let bytes = key_as_insert(key, table.key.len());
     let damaged = || EngineError::Damaged {
         why: format!(
             "a range of table {:?} names a key that cannot be read",
@@ -294,6 +340,45 @@ fn key_values(table: &Table, key: &[u8]) -> Result<Vec<ToSqlOutput<'static>>, En
     values.collect::<Option<Vec<_>>>().ok_or_else(damaged)
 }
 
+fn key_as_insert(key: &[u8], columns: usize) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    put_table(&mut bytes, "key", &vec![1; columns]);
+    put_operation(&mut bytes, Operation::Insert, false);
+    bytes.extend_from_slice(key);
+    bytes
+}
+
 fn owned(value: ValueRef<'_>) -> ToSqlOutput<'static> {
     ToSqlOutput::Owned(Value::try_from(value).unwrap_or(Value::Null))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_range_is_told_in_words() {
+        let key = |values: &[ValueRef<'_>]| {
+            let mut bytes = Vec::new();
+            for value in values {
+                put_cell(&mut bytes, Some(*value));
+            }
+            Some(bytes)
+        };
+        let mut range = Range {
+            table: "people".to_owned(),
+            after: None,
+            through: None,
+        };
+        assert_eq!(range.words(), "people, all keys");
+        range.after = key(&[ValueRef::Integer(-4), ValueRef::Text(b"north")]);
+        assert_eq!(range.words(), "people, keys after -4, \"north\"");
+        range.through = key(&[ValueRef::Integer(9), ValueRef::Blob(b"xx")]);
+        assert_eq!(
+            range.words(),
+            "people, keys after -4, \"north\" up to 9, 2 bytes"
+        );
+        range.through = Some(vec![77]);
+        assert!(range.words().ends_with("up to a long key"));
+    }
 }

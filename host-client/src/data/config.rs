@@ -13,6 +13,8 @@ pub struct Config {
     pub member: MemberConfig,
     /// The folder of its databases; absent: `databases` in its data folder.
     pub database_dir: Option<PathBuf>,
+    /// Bytes of its log that a core keeps for shadows that are away; absent: 1 GiB.
+    pub log_bytes_max: Option<u64>,
     /// What the machine's owner allows.
     pub policy: DataHostPolicy,
 }

@@ -1,6 +1,8 @@
 //! `GET /v1/databases`: where the own Element runs statements on copies of databases,
 //! and where shadows on other Hosts read a core's log, each with a ticket.
 
+mod shadows;
+
 use std::{
     collections::BTreeMap,
     sync::{
@@ -26,19 +28,22 @@ use gridmart_schemas::{
         Done, Request as _,
         data::{CURSORS_MAX, CursorNumber},
         replica::{
-            ENTRIES_BYTES, LogPull, LogPulled, ReplicaAnswer, ReplicaClose, ReplicaDescribe,
-            ReplicaFollow, ReplicaMake, ReplicaRemove, ReplicaRows, ReplicaRun, SnapshotPiece,
-            SnapshotRead, SnapshotTold,
+            ENTRIES_BYTES, LogDescribe, LogPull, LogPulled, ReplicaAnswer, ReplicaClose,
+            ReplicaCompare, ReplicaDescribe, ReplicaDrain, ReplicaFollow, ReplicaLead, ReplicaMake,
+            ReplicaRemove, ReplicaRows, ReplicaRun, ReplicaStand, SnapshotPiece, SnapshotRead,
+            SnapshotTold, SumsRead,
         },
     },
 };
 use parking_lot::Mutex;
 use serde_json::value::RawValue;
 
+use self::shadows::Summing;
 use super::{
-    copies::{Copies, Copy, Opened, broken},
+    copies::Copies,
+    copy::{Copy, Opened, broken},
     engine::{Engine as _, EngineError},
-    follower::{PATH, Way, failed, follow},
+    follower::{PATH, failed},
     log::{Pulled, history::History},
     run::{OpenRows, piece_of, run},
     snapshot::Snapshot,
@@ -97,6 +102,7 @@ impl Databases {
             presenter: peer.require_key()?.clone(),
             rows: Arc::default(),
             snapshots: Mutex::default(),
+            sums: Mutex::default(),
             next: AtomicU64::new(1),
         });
         let limits = StreamLimits {
@@ -136,6 +142,7 @@ struct DatabasesStream {
     presenter: KeyHash,
     rows: Arc<Mutex<BTreeMap<CursorNumber, (OpenRows, Idle)>>>,
     snapshots: Mutex<BTreeMap<CursorNumber, Outgoing>>,
+    sums: Mutex<BTreeMap<CursorNumber, Summing>>,
     next: AtomicU64,
 }
 
@@ -144,6 +151,8 @@ impl DatabasesStream {
         match incoming.kind.as_str() {
             LogPull::KIND => return reply(&self.pull(incoming.read()?).await?),
             SnapshotRead::KIND => return reply(&self.snapshot(incoming.read()?).await?),
+            LogDescribe::KIND => return reply(&self.log_describe(incoming.read()?).await?),
+            SumsRead::KIND => return reply(&self.sums(incoming.read()?).await?),
             _ if !self.is_element => {
                 return Err(Problem::new(
                     Code::NotAuthorized,
@@ -171,16 +180,21 @@ impl DatabasesStream {
                 reply(&Done {})
             }
             ReplicaRemove::KIND => {
-                let ReplicaRemove { database } = incoming.read()?;
+                let ReplicaRemove { database, whole } = incoming.read()?;
                 let copies = Arc::clone(&self.databases.copies);
-                blocking(move || copies.remove(database)).await?;
+                blocking(move || copies.remove(database, whole)).await?;
+                self.databases.member.changed.notify_one();
                 reply(&Done {})
             }
             ReplicaDescribe::KIND => {
                 let ReplicaDescribe { database } = incoming.read()?;
                 reply(&self.describe(database).await?)
             }
-            ReplicaFollow::KIND => reply(&self.follow(incoming.read()?)?),
+            ReplicaFollow::KIND => reply(&self.follow(incoming.read()?).await?),
+            ReplicaLead::KIND => reply(&self.lead(incoming.read()?).await?),
+            ReplicaDrain::KIND => reply(&self.drain(incoming.read()?).await?),
+            ReplicaStand::KIND => reply(&self.stand(incoming.read()?).await?),
+            ReplicaCompare::KIND => reply(&self.compare(incoming.read()?).await?),
             _ => Err(incoming.unknown()),
         }
     }
@@ -201,28 +215,6 @@ impl DatabasesStream {
             Opened::Broken(why) => return Err(broken(database, why)),
         };
         described.map_err(|error| failed(&error))
-    }
-
-    fn follow(&self, told: ReplicaFollow) -> Result<Done, Problem> {
-        let ReplicaFollow {
-            database,
-            core,
-            endpoints,
-            ticket,
-        } = told;
-        let copy = self.databases.copies.get(database)?;
-        let way = Way {
-            core,
-            endpoints,
-            ticket,
-        };
-        if copy.follower.follow(way) {
-            let member = Arc::clone(&self.databases.member);
-            let following = follow(Arc::clone(&member), copy);
-            // It ends with its copy, which is closed when the Host goes down.
-            member.visits.spawn(following);
-        }
-        Ok(Done {})
     }
 
     async fn run(&self, asked: ReplicaRun) -> Result<ReplicaAnswer, Problem> {
@@ -400,6 +392,7 @@ impl Handler for DatabasesStream {
     fn on_closed<'a>(&'a self, _: &'a Peer) -> BoxFuture<'a, ()> {
         self.rows.lock().clear();
         self.snapshots.lock().clear();
+        self.sums.lock().clear();
         Box::pin(std::future::ready(()))
     }
 }

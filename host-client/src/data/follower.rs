@@ -1,26 +1,39 @@
 //! Keeps a shadow following its core: pulls the log from the core's Host, applies
-//! it, and begins with a snapshot where that is not enough.
+//! it, and begins with a snapshot where that is not enough. What a copy has that the
+//! core has not is set aside before.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering},
+    },
+    time::Duration,
+};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD_NO_PAD};
 use futures_util::future::BoxFuture;
 use gridmart_fabric::stream::{Backoff, Handler, Incoming, Peer, StreamLimits, dial};
 use gridmart_schemas::{
+    data::Epoch,
     id::NodeId,
     problem::{Code, Problem},
-    resource::enumeration::SyncState,
+    resource::enumeration::{ReplicaRole, SyncState},
     role::NodeKind,
-    wire::replica::{LogPull, LogPulled, SnapshotPiece, SnapshotRead, SnapshotTold},
+    wire::replica::{
+        LogDescribe, LogPull, LogPulled, LogTold, SnapshotPiece, SnapshotRead, SnapshotTold,
+    },
 };
 use parking_lot::Mutex;
 use serde_json::value::RawValue;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    copies::{Copy, Opened},
-    engine::EngineError,
+    comparison::{self, Asked},
+    copy::{Copy, Opened},
+    engine::{EngineError, sqlite::state_at},
+    log::{Role, history::History},
+    promotion::{Returned, come_back},
     shadow::{ShadowError, SqliteShadow},
     snapshot::{Install, SnapshotHead},
 };
@@ -39,12 +52,19 @@ pub(super) struct Way {
     pub(super) core: NodeId,
     pub(super) endpoints: Vec<String>,
     pub(super) ticket: String,
+    pub(super) epoch: Epoch,
 }
 
 /// See the module.
 pub(super) struct Follower {
     way: watch::Sender<Option<Way>>,
     standing: Mutex<SyncState>,
+    /// The epoch of the core whose log it has agreed with.
+    followed: AtomicI64,
+    /// Who wants it compared with its core.
+    asked: Mutex<Vec<Asked>>,
+    /// There is something else to do than to wait for the log.
+    woken: Notify,
     /// Set once its task runs.
     begun: std::sync::atomic::AtomicBool,
     ended: CancellationToken,
@@ -55,6 +75,9 @@ impl Default for Follower {
         Self {
             way: watch::Sender::new(None),
             standing: Mutex::new(SyncState::Detached),
+            followed: AtomicI64::new(0),
+            asked: Mutex::default(),
+            woken: Notify::new(),
             begun: std::sync::atomic::AtomicBool::new(false),
             ended: CancellationToken::new(),
         }
@@ -64,12 +87,45 @@ impl Default for Follower {
 impl Follower {
     /// Takes the way to the core; gives whether the task is still to be begun.
     pub(super) fn follow(&self, way: Way) -> bool {
-        self.way.send_replace(Some(way));
+        let leads = |way: &Way| (way.core, way.epoch, way.endpoints.clone());
+        let now = leads(&way);
+        let before = self.way.send_replace(Some(way));
+        if before.as_ref().map(leads) != Some(now) {
+            // What it waits for of the old core does not count any more.
+            self.woken.notify_one();
+        }
         !self.begun.swap(true, std::sync::atomic::Ordering::AcqRel)
+    }
+
+    /// Follows nobody until it is told of a way again.
+    pub(super) fn halt(&self) {
+        self.way.send_replace(None);
+        self.woken.notify_one();
     }
 
     pub(super) fn end(&self) {
         self.ended.cancel();
+    }
+
+    /// Cancelled when its copy goes.
+    pub(super) fn ended(&self) -> CancellationToken {
+        self.ended.clone()
+    }
+
+    /// The epoch of the core that it follows; 0 before its log was seen.
+    pub(super) fn followed(&self) -> Epoch {
+        Epoch::new(self.followed.load(Ordering::Acquire))
+    }
+
+    /// Has it compared with its core, soon.
+    pub(super) fn compare(&self, asked: Asked) {
+        self.asked.lock().push(asked);
+        self.woken.notify_one();
+    }
+
+    /// It is to look at its copy again.
+    pub(super) fn wake(&self) {
+        self.woken.notify_one();
     }
 
     /// How far the shadow is.
@@ -85,7 +141,7 @@ impl Follower {
         }
     }
 
-    fn stands(&self, state: SyncState) {
+    pub(super) fn stands(&self, state: SyncState) {
         *self.standing.lock() = state;
     }
 }
@@ -118,14 +174,19 @@ pub(super) async fn follow(member: Arc<Member>, copy: Arc<Copy>) {
             .ended
             .run_until_cancelled(Box::pin(follow_once(&member, &copy, &mut failures)))
             .await;
-        let Some(Err(problem)) = tried else {
-            return;
+        let problem = match tried {
+            None => return,
+            Some(Ok(())) => continue,
+            Some(Err(problem)) => problem,
         };
         if failures == 0 {
             tracing::warn!(database.id = %copy.database, %problem, "a shadow hears nothing of its core, trying on");
         }
         if follower.sync_state() != SyncState::Diverged {
             follower.stands(SyncState::Detached);
+        }
+        for asked in follower.asked.lock().drain(..) {
+            asked.fail(problem.clone());
         }
         failures += 1;
         let pause = tokio::time::sleep(backoff.pause(failures));
@@ -138,7 +199,7 @@ pub(super) async fn follow(member: Arc<Member>, copy: Arc<Copy>) {
     }
 }
 
-/// Follows over one stream, until something fails.
+/// Follows over one stream, until something fails, or another Host has the core.
 async fn follow_once(
     member: &Arc<Member>,
     copy: &Arc<Copy>,
@@ -163,18 +224,21 @@ async fn follow_once(
     loop {
         // The newest ticket; another core is another stream.
         let ticket = match &*copy.follower.way.borrow() {
-            Some(now) if now.core == way.core && now.endpoints == way.endpoints => {
+            Some(now)
+                if (now.core, now.epoch) == (way.core, way.epoch)
+                    && now.endpoints == way.endpoints =>
+            {
                 now.ticket.clone()
             }
-            _ => {
-                return Err(Problem::new(
-                    Code::Unavailable,
-                    "Another Host has the core.",
-                ));
-            }
+            _ => return Ok(()),
         };
-        step(copy, &closing.0, ticket).await?;
+        let before = copy.follower.sync_state();
+        step(copy, &closing.0, ticket, way.epoch).await?;
         *failures = 0;
+        if copy.follower.sync_state() != before {
+            // The Element is told at once.
+            member.changed.notify_one();
+        }
     }
 }
 
@@ -188,11 +252,16 @@ impl Drop for CloseOnDrop {
 }
 
 /// One pull, and what follows from it.
-async fn step(copy: &Arc<Copy>, peer: &Peer, ticket: String) -> Result<(), Problem> {
+async fn step(copy: &Arc<Copy>, peer: &Peer, ticket: String, epoch: Epoch) -> Result<(), Problem> {
     let engine = copy.engine();
     let Opened::Shadow(shadow) = &*engine else {
         return begin_anew(copy, peer, ticket).await;
     };
+    let asked = std::mem::take(&mut *copy.follower.asked.lock());
+    if !asked.is_empty() {
+        drop(engine);
+        return comparison::compare(copy, peer, ticket, asked).await;
+    }
     let history = shadow.history().await.map_err(|error| failed(&error))?;
     let pull = LogPull {
         database: copy.database,
@@ -200,13 +269,20 @@ async fn step(copy: &Arc<Copy>, peer: &Peer, ticket: String) -> Result<(), Probl
         epochs: history.epochs,
         last: history.last,
     };
-    match peer.ask(&pull, PULL_TIME_MAX).await? {
+    let pulled = tokio::select! {
+        pulled = peer.ask(&pull, PULL_TIME_MAX) => pulled?,
+        () = copy.follower.woken.notified() => return Ok(()),
+    };
+    match pulled {
         LogPulled::Entries(entries) => {
             let is_behind = !entries.is_empty();
             if is_behind && copy.follower.sync_state() != SyncState::Synchronised {
                 copy.follower.stands(SyncState::CatchingUp);
             }
             apply(copy, shadow, entries).await?;
+            copy.follower
+                .followed
+                .store(epoch.number(), Ordering::Release);
             // What comes while it is applied comes with the next pull.
             copy.follower.stands(SyncState::Synchronised);
             Ok(())
@@ -218,7 +294,7 @@ async fn step(copy: &Arc<Copy>, peer: &Peer, ticket: String) -> Result<(), Probl
     }
 }
 
-async fn apply(
+pub(super) async fn apply(
     copy: &Arc<Copy>,
     shadow: &SqliteShadow,
     entries: Vec<gridmart_schemas::data::Entry>,
@@ -240,8 +316,90 @@ async fn apply(
     }
 }
 
-/// Fetches a snapshot, and puts it in the place of what is there.
+/// Brings a copy that cannot follow as it is behind its core: what it has that the core
+/// has not is set aside; then it follows, if it was whole, or begins with a snapshot.
 async fn begin_anew(copy: &Arc<Copy>, peer: &Peer, ticket: String) -> Result<(), Problem> {
+    let describe = LogDescribe {
+        database: copy.database,
+        ticket: ticket.clone(),
+    };
+    let LogTold { epochs, last } = peer.ask(&describe, PULL_TIME_MAX).await?;
+    let core = History { epochs, last };
+    let parting = Arc::clone(copy);
+    let follows = blocking(move || {
+        let _one_at_a_time = parting.changing.blocking_lock();
+        part(&parting, &core)
+    });
+    if follows.await? {
+        copy.follower.stands(SyncState::CatchingUp);
+        return Ok(());
+    }
+    fetch(copy, peer, ticket).await
+}
+
+/// Sets aside what the core has not; whether the copy can follow as it is.
+pub(super) fn part(copy: &Copy, core: &History) -> Result<bool, Problem> {
+    if copy.role() == ReplicaRole::Core {
+        return Err(became_core());
+    }
+    copy.close();
+    let Some(path) = copy.home.database().map_err(|error| failed(&error))? else {
+        return Ok(false);
+    };
+    let state = match state_at(&path) {
+        Ok(state) => state,
+        Err(error) => {
+            // Nobody can read what it had.
+            tracing::error!(database.id = %copy.database, %error, "what is left of a copy cannot be read, and is made anew");
+            return Ok(false);
+        }
+    };
+    let was_core = state.role == Role::Core;
+    let aside = &copy.shelf.aside;
+    let unkept = |error: std::io::Error| {
+        let detail = format!("What a copy alone had cannot be set aside: {error}.");
+        Problem::new(Code::StorageFailed, detail)
+    };
+    let file = aside.file(copy.database, state.last).map_err(unkept)?;
+    match come_back(&path, core, &file) {
+        Ok(Returned::Follows(_)) if was_core => {
+            copy.open_again();
+            Ok(true)
+        }
+        Ok(Returned::Follows(_)) => Ok(false),
+        Ok(Returned::Rebuild(kept)) => {
+            if kept.missing > 0 {
+                aside
+                    .keep_whole(&path, &file)
+                    .map_err(|error| failed(&error))?;
+            }
+            aside.note(&kept).map_err(unkept)?;
+            tracing::error!(
+                database.id = %copy.database, file = %kept.file.display(), entries = kept.entries,
+                after = %kept.common, through = %kept.last,
+                "this copy had committed what the core has not: it is set aside in the file"
+            );
+            Ok(false)
+        }
+        Err(error @ EngineError::Storage { .. }) => Err(failed(&error)),
+        Err(error) => {
+            tracing::error!(database.id = %copy.database, %error, "what a copy alone may have had cannot be read");
+            if was_core {
+                aside
+                    .keep_whole(&path, &file)
+                    .map_err(|error| failed(&error))?;
+            }
+            Ok(false)
+        }
+    }
+}
+
+fn became_core() -> Problem {
+    Problem::new(Code::Unavailable, "This copy has become the core.")
+}
+
+/// Fetches a snapshot, and puts it in the place of what is there.
+async fn fetch(copy: &Arc<Copy>, peer: &Peer, ticket: String) -> Result<(), Problem> {
     copy.follower.stands(SyncState::Initialising);
     let mut read = SnapshotRead {
         database: copy.database,
@@ -276,6 +434,10 @@ async fn begin_anew(copy: &Arc<Copy>, peer: &Peer, ticket: String) -> Result<(),
     }
     let installed = Arc::clone(copy);
     blocking(move || {
+        let _one_at_a_time = installed.changing.blocking_lock();
+        if installed.role() == ReplicaRole::Core {
+            return Err(became_core());
+        }
         installed.close();
         let finished = install.finish().map_err(|error| failed(&error));
         installed.open_again();

@@ -14,8 +14,10 @@
 
 pub mod aside;
 pub mod check;
+mod comparison;
 mod config;
 mod copies;
+mod copy;
 #[cfg(test)]
 mod crash_tests;
 mod cut;
@@ -25,8 +27,10 @@ pub mod engine;
 #[cfg(test)]
 mod fixture;
 mod follower;
+mod gate;
 mod goods;
 pub mod home;
+mod kept_aside;
 pub mod log;
 pub mod partial;
 pub mod promotion;

@@ -5,6 +5,7 @@ use std::sync::{Arc, atomic::Ordering};
 use gridmart_schemas::{
     data::{Row, Value},
     problem::Problem,
+    resource::enumeration::ReplicaRole,
     wire::{
         data::{PIECE_BYTES, ROW_BYTES_MAX},
         replica::{ReplicaAnswer, ReplicaPiece, ReplicaRun, ReplicaStatementKind},
@@ -13,7 +14,7 @@ use gridmart_schemas::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    copies::{Opened, broken},
+    copy::{Opened, broken},
     door::{Databases, fault},
     engine::{Engine, EngineError, Limits, RowStream, Statement, StatementKind},
 };
@@ -55,10 +56,19 @@ pub(super) async fn run(
         columns,
         after,
         cut_epoch: _,
+        epoch,
     } = asked;
     let running = Running::begin(databases);
     let cut = databases.cut.token();
     let copy = databases.copies.get(database)?;
+    let writing = if kind == ReplicaStatementKind::Read {
+        None
+    } else {
+        // Whoever closes the gate knows the last write of the core that it was.
+        let passed = copy.gate.enter()?;
+        copy.require_core(epoch)?;
+        Some(passed)
+    };
     let engine = copy.engine();
     tracing::debug!(database.id = %database, person = %person, ?kind, "a statement");
     let statement = Statement {
@@ -78,7 +88,9 @@ pub(super) async fn run(
     };
     if kind == ReplicaStatementKind::Read {
         let position = engine.position().position;
-        if position < after {
+        // A core has all there is, whatever was promised before it became one.
+        let is_behind = position < after || copy.follower.followed() < epoch;
+        if is_behind && copy.role() == ReplicaRole::Shadow {
             return Ok((ReplicaAnswer::Behind(position), None));
         }
         let begun = cut.run_until_cancelled(engine.read(statement, Limits::default()));
@@ -93,7 +105,9 @@ pub(super) async fn run(
             .await),
         };
     }
-    Ok((written(engine, statement).await, None))
+    let answer = written(engine, statement).await;
+    drop(writing);
+    Ok((answer, None))
 }
 
 async fn written(engine: &dyn Engine, statement: Statement) -> ReplicaAnswer {

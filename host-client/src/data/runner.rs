@@ -11,6 +11,7 @@ use super::{
     description::Description,
     door::Databases,
     goods::{Data, SHAPE},
+    log::LogBounds,
 };
 use crate::member::{HostError, Joined, Member};
 
@@ -34,12 +35,17 @@ fn open(member: Arc<Member>, config: Config) -> Result<Data, HostError> {
     let Config {
         database_dir,
         policy,
+        log_bytes_max,
         ..
     } = config;
+    let mut bounds = LogBounds::default();
+    if let Some(bytes) = log_bytes_max {
+        bounds.bytes_max = bytes;
+    }
     // Another folder than its own, which is locked, has to be locked as well.
     let lock = database_dir.as_deref().map(NodeLock::acquire).transpose()?;
     let folder = database_dir.unwrap_or_else(|| member.folder("databases"));
-    let copies = Copies::open(&folder).map_err(HostError::system(
+    let copies = Copies::open(&folder, bounds).map_err(HostError::system(
         "opening the databases in",
         &folder.display(),
     ))?;

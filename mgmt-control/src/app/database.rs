@@ -36,7 +36,7 @@ pub struct FoundDatabase {
 }
 
 impl FoundDatabase {
-    fn label(&self) -> String {
+    pub(super) fn label(&self) -> String {
         format!("{}/{}", self.node.name, self.told.name)
     }
 }
@@ -158,7 +158,7 @@ pub async fn database_delete(
 }
 
 /// A database of the actor's; operators may all.
-async fn own_database(
+pub(super) async fn own_database(
     control: &Control,
     context: &Context,
     text: &str,
@@ -258,12 +258,28 @@ fn may_make(view: &View, context: &Context, node: &Node) -> Result<(), Problem> 
     Ok(())
 }
 
-/// As the actor sees it: what others may is the owner's and operators' to know.
-fn view_of(context: &Context, node: &Node, told: Database) -> Result<DatabaseView, Problem> {
+/// As the actor sees it: what others may is the owner's and operators' to know, which
+/// keys differ on a shadow the owner's alone.
+pub(super) fn view_of(
+    context: &Context,
+    node: &Node,
+    told: Database,
+) -> Result<DatabaseView, Problem> {
     let id = id_of(&told)?;
     let mut database = told;
     if !context.actor.is_operator() && database.owner != context.actor.name {
         database.access = DatabaseRules::default();
+    }
+    if database.owner != context.actor.name {
+        for replica in &mut database.replicas.replicas {
+            if let Some(check) = replica
+                .state
+                .as_mut()
+                .and_then(|state| state.check.as_mut())
+            {
+                check.differences.clear();
+            }
+        }
     }
     Ok(DatabaseView {
         id,

@@ -26,6 +26,7 @@ pub mod password;
 pub mod person;
 pub mod resource;
 pub mod session;
+pub mod shadow;
 pub mod transfer;
 
 use std::{sync::Arc, time::Duration};

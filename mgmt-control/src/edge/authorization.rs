@@ -130,6 +130,11 @@ table! {
     DatabaseView = "GET" "/api/v1/databases/{name}" From(Viewer);
     DatabaseChange = "PATCH" "/api/v1/databases/{name}" From(User);
     DatabaseDelete = "DELETE" "/api/v1/databases/{name}" From(User);
+    ShadowAdd = "POST" "/api/v1/databases/{name}/shadows" From(User);
+    ShadowRemove = "DELETE" "/api/v1/databases/{name}/shadows/{host}" From(User);
+    ShadowPromote = "POST" "/api/v1/databases/{name}/shadows/promote" From(Operator);
+    ShadowCheck = "POST" "/api/v1/databases/{name}/shadows/check" From(User);
+    ShadowCheckView = "GET" "/api/v1/databases/{name}/shadows/check" From(User);
     ExplanationView = "GET" "/api/v1/explanations/{id}" From(Viewer);
     ActivityList = "GET" "/api/v1/activities" From(Viewer);
     CallList = "GET" "/api/v1/calls" From(Viewer);

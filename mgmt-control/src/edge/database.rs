@@ -26,7 +26,7 @@ pub(super) struct ElementQuery {
 
 impl ElementQuery {
     /// The database as people name it.
-    fn named(&self, database: &str) -> String {
+    pub(super) fn named(&self, database: &str) -> String {
         match &self.element {
             Some(element) => format!("{element}/{database}"),
             None => database.to_owned(),

@@ -23,6 +23,7 @@ mod page;
 mod person;
 mod resource;
 mod session;
+mod shadow;
 mod task;
 mod transfer;
 
@@ -152,6 +153,11 @@ fn endpoints(config: &mut ServiceConfig<'_>) {
         .service(database::database_view)
         .service(database::database_change)
         .service(database::database_delete)
+        .service(shadow::shadow_add)
+        .service(shadow::shadow_remove)
+        .service(shadow::shadow_promote)
+        .service(shadow::shadow_check)
+        .service(shadow::shadow_check_view)
         .service(explanation::explanation_view)
         .service(activity::activity_list)
         .service(activity::call_list)

@@ -32,6 +32,27 @@ pub struct DatabaseChangeRequest {
     pub rules: Option<Vec<DatabaseRule>>,
 }
 
+/// `POST /api/v1/databases/{name}/shadows`, and `…/shadows/check`.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ShadowRequest {
+    /// Id or name of the Host; absent: whichever fits best, or all that have a shadow.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host: Option<String>,
+}
+
+/// `POST /api/v1/databases/{name}/shadows/promote`.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ShadowPromoteRequest {
+    /// Id or name of the Host; absent: the one that has most of the log.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host: Option<String>,
+    /// Although it lacks what the core, or another shadow, is known to have.
+    #[serde(default)]
+    pub allow_loss: bool,
+}
+
 /// A database, as people see it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct DatabaseView {

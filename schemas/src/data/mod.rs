@@ -10,6 +10,7 @@ mod float;
 mod moment;
 mod numeric;
 mod position;
+mod script;
 mod sql_type;
 pub mod sqlite;
 mod table;
@@ -21,6 +22,7 @@ pub use self::{
     moment::{SqlDate, SqlTime, Timestamp, TimestampTz},
     numeric::{NUMERIC_DIGITS_MAX, Numeric, NumericError},
     position::{Epoch, Position},
+    script::{Script, ScriptStatement},
     sql_type::{SqlType, SqlTypeError},
     table::{Column, Schema, Table},
     value::{Row, VALUE_BYTES_MAX, Value},

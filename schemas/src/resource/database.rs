@@ -7,8 +7,10 @@ use super::{
     Extensions,
     common::Who,
     enumeration::{DataEngine, ReplicaRole},
+    host::ReplicaState,
 };
 use crate::{
+    data::Epoch,
     id::{DatabaseId, NodeId, PersonName},
     role::Operation,
     scalar::{DatabaseName, LocalId, ScalarError, Seconds, Text, Token, Uri, UtcTime},
@@ -69,7 +71,10 @@ impl Database {
                 extensions: Extensions::default(),
             },
             state: None,
-            replicas: Replicas { replicas },
+            replicas: Replicas {
+                epoch: None,
+                replicas,
+            },
             access: DatabaseRules::default(),
         })
     }
@@ -81,6 +86,18 @@ impl Database {
         id.parse::<DatabaseId>()
             .ok()
             .filter(|read| read.to_string() == id)
+    }
+
+    /// Which core this is: who holds an older epoch writes no more.
+    pub fn epoch(&self) -> Epoch {
+        let told = self.replicas.epoch.map(i64::try_from);
+        told.map_or(Epoch::FIRST, |epoch| Epoch::new(epoch.unwrap_or(i64::MAX)))
+    }
+
+    /// What its copy on a Host is, if there is one.
+    pub fn replica(&self, host: NodeId) -> Option<&Replica> {
+        let mut replicas = self.replicas.replicas.iter();
+        replicas.find(|replica| replica.node() == Some(host))
     }
 
     /// The Host of its core.
@@ -161,12 +178,18 @@ xml_record!(DatabaseState {
 /// Where the copies of a database are: one core at most, each Host once.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Replicas {
+    /// Grows with each change of core, before the new core is told; absent: 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub epoch: Option<u64>,
     /// The copies.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub replicas: Vec<Replica>,
 }
 
 xml_record!(Replicas {
+    attributes {
+        epoch = "Epoch",
+    }
     children {
         replicas = "Replica",
     }
@@ -177,14 +200,19 @@ xml_record!(Replicas {
 pub struct Replica {
     /// The Host.
     pub host: Uri,
-    /// What its copy is.
+    /// What its copy is to be.
     pub role: ReplicaRole,
+    /// How it is, as its Host tells; absent in documents that hold no observations, and
+    /// while the Host is silent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub state: Option<ReplicaState>,
 }
 
 xml_record!(Replica {
     children {
         host = "Host",
         role = "Role",
+        state = "State",
     }
 });
 
@@ -194,6 +222,7 @@ impl Replica {
         Self {
             host: Uri::from_uuid(host.as_uuid()),
             role,
+            state: None,
         }
     }
 

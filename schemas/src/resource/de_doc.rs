@@ -10,6 +10,8 @@ use super::{
     host::DataHost,
 };
 use crate::{
+    id::{DatabaseId, NodeId},
+    scalar::{Seconds, Uri},
     wire::desired::Wish,
     xml::{FormatVersion, document, xml_record},
 };
@@ -47,6 +49,9 @@ pub struct DeDocument {
     /// Its databases.
     #[serde(default)]
     pub databases: Databases,
+    /// Copies that Hosts are to remove, and have not said to have removed.
+    #[serde(default)]
+    pub removed_copies: RemovedCopies,
     /// Foreign elements, carried along.
     #[serde(default, skip_serializing_if = "Extensions::is_empty")]
     #[schema(value_type = Vec<String>)]
@@ -65,6 +70,7 @@ xml_record!(DeDocument {
         host_table = "HostTable" [default],
         join_tokens = "JoinTokens" [default],
         databases = "Databases" [default],
+        removed_copies = "RemovedCopies" [default],
     }
     open { extensions }
 });
@@ -82,6 +88,7 @@ impl DeDocument {
             host_table: DataHostTable::default(),
             join_tokens: JoinTokens::default(),
             databases: Databases::default(),
+            removed_copies: RemovedCopies::default(),
             extensions: Extensions::default(),
         }
     }
@@ -93,6 +100,10 @@ pub struct DeConfiguration {
     /// How it watches its Hosts.
     #[serde(flatten)]
     pub common: CommonConfiguration,
+    /// In which time every shadow is compared with its core once; above 0; absent:
+    /// one day.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub check_interval: Option<Seconds>,
     /// Foreign elements, carried along.
     #[serde(default, skip_serializing_if = "Extensions::is_empty")]
     #[schema(value_type = Vec<String>)]
@@ -101,6 +112,9 @@ pub struct DeConfiguration {
 
 xml_record!(DeConfiguration {
     base { common }
+    children {
+        check_interval = "CheckInterval",
+    }
     open { extensions }
 });
 
@@ -117,3 +131,56 @@ xml_record!(Databases {
         databases = "Database",
     }
 });
+
+/// Copies that are to go. A copy is removed only because it stands here, never because
+/// it stands nowhere: a document that was lost takes no data with it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct RemovedCopies {
+    /// The copies.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub copies: Vec<RemovedCopy>,
+}
+
+xml_record!(RemovedCopies {
+    children {
+        copies = "Copy",
+    }
+});
+
+/// A copy that is to go.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct RemovedCopy {
+    /// Of which database: `urn:uuid:…`.
+    pub database: Uri,
+    /// On which Host: `urn:uuid:…`.
+    pub host: Uri,
+    /// The database itself is gone: a core goes as well, and what was set aside.
+    pub whole: bool,
+}
+
+xml_record!(RemovedCopy {
+    children {
+        database = "DataResourceAbstractName",
+        host = "Host",
+        whole = "Whole",
+    }
+});
+
+impl RemovedCopy {
+    /// The copy of a database on a Host.
+    pub fn of(database: DatabaseId, host: NodeId, whole: bool) -> Self {
+        Self {
+            database: Uri::from_uuid(database.as_uuid()),
+            host: Uri::from_uuid(host.as_uuid()),
+            whole,
+        }
+    }
+
+    /// Of which database, on which Host; `None` in a document that was written by
+    /// hand, and wrongly.
+    pub fn place(&self) -> Option<(DatabaseId, NodeId)> {
+        let database = self.database.as_str().strip_prefix("urn:uuid:")?;
+        let host = self.host.as_str().strip_prefix("urn:uuid:")?;
+        Some((database.parse().ok()?, host.parse().ok()?))
+    }
+}

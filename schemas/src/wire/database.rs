@@ -5,8 +5,11 @@ use serde::{Deserialize, Serialize};
 
 use super::{Done, requests};
 use crate::{
-    id::{DatabaseId, PersonName},
-    resource::database::{Database, DatabaseRules},
+    id::{DatabaseId, NodeId, PersonName},
+    resource::{
+        database::{Database, DatabaseRules},
+        host::ReplicaCheck,
+    },
     scalar::DatabaseName,
 };
 
@@ -64,9 +67,83 @@ pub struct DatabaseRemove {
     pub database: DatabaseId,
 }
 
+/// Have one more shadow.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ShadowAdd {
+    /// Of which database.
+    pub database: DatabaseId,
+    /// On which Host; absent: the Element chooses.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host: Option<NodeId>,
+}
+
+/// Have a shadow no more.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ShadowRemove {
+    /// Of which database.
+    pub database: DatabaseId,
+    /// On which Host.
+    pub host: NodeId,
+}
+
+/// Make a shadow the core.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ShadowPromote {
+    /// Of which database.
+    pub database: DatabaseId,
+    /// On which Host; absent: the one that has most of the log.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host: Option<NodeId>,
+    /// Although it lacks what the core, or another shadow, is known to have.
+    #[serde(default)]
+    pub allow_loss: bool,
+}
+
+/// Tell how comparisons of shadows with their core come out; waits a while for those
+/// that run.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ShadowCheck {
+    /// Of which database.
+    pub database: DatabaseId,
+    /// On which Host; absent: all of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host: Option<NodeId>,
+    /// Begin them, where none runs.
+    #[serde(default)]
+    pub begin: bool,
+}
+
+/// Answer to [`ShadowCheck`].
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct ShadowChecks {
+    /// For each shadow.
+    pub checks: Vec<ShadowCheckTold>,
+}
+
+/// How a comparison of a shadow with its core is, or came out.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct ShadowCheckTold {
+    /// The shadow's Host.
+    pub host: NodeId,
+    /// Its name, for people.
+    pub name: String,
+    /// It is not over.
+    pub running: bool,
+    /// What the last one found.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub check: Option<ReplicaCheck>,
+    /// Why the last one came to nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure: Option<String>,
+}
+
 requests! {
     DatabaseList = "database-list" => DatabasesTold,
     DatabaseMake = "database-make" => Database,
     DatabaseChange = "database-change" => Database,
     DatabaseRemove = "database-remove" => Done,
+    ShadowAdd = "shadow-add" => Database,
+    ShadowRemove = "shadow-remove" => Database,
+    ShadowPromote = "shadow-promote" => Database,
+    ShadowCheck = "shadow-check" => ShadowChecks,
 }

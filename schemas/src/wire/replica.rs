@@ -2,6 +2,9 @@
 //! dials `GET /v1/databases` on the Host's door, upgraded to a WebSocket; a shadow's
 //! Host dials the same at its core's Host, with a ticket of the Element for that
 //! database's log alone.
+//!
+//! Which copy is the core is the Element's to say: [`ReplicaLead`] and [`ReplicaFollow`]
+//! carry the epoch, and a Host does nothing for an older one than it knows.
 
 use serde::{Deserialize, Serialize};
 
@@ -11,15 +14,20 @@ use super::{
     requests,
 };
 use crate::{
-    data::{Entry, EpochBegin, LogPoint, Position, Row, Schema, SqlType, Value},
+    data::{Entry, Epoch, EpochBegin, LogPoint, Position, Row, Schema, SqlType, Value},
     id::{DatabaseId, NodeId, PersonName},
-    resource::enumeration::ReplicaRole,
+    resource::{
+        enumeration::{ReplicaRole, SyncState},
+        host::ReplicaCheck,
+    },
 };
 
 /// Bytes of entries of one answer; one entry may be more.
 pub const ENTRIES_BYTES: u64 = 1024 * 1024;
 /// Bytes of a piece of a snapshot.
 pub const SNAPSHOT_PIECE_BYTES: usize = 1024 * 1024;
+/// Sums of ranges of one answer.
+pub const SUMS_MAX: usize = 4096;
 
 /// Have a copy of this database; one that is there already stays as it is.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -33,6 +41,63 @@ pub struct ReplicaMake {
 /// Have no copy of this database any more.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct ReplicaRemove {
+    /// Which database.
+    pub database: DatabaseId,
+    /// The database itself is gone: a core goes as well, and what was set aside. Without
+    /// it a core is refused.
+    #[serde(default)]
+    pub whole: bool,
+}
+
+/// The copy here is the core of this epoch: a shadow becomes it. A copy that knows a
+/// newer epoch refuses, and one that is not there is not made.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ReplicaLead {
+    /// Which database.
+    pub database: DatabaseId,
+    /// The epoch; it was never given to another copy.
+    pub epoch: Epoch,
+    /// All shadows have the log up to there.
+    #[serde(default)]
+    pub confirmed: Position,
+}
+
+/// Take no writes for a while, and tell where the last one stands: another copy is about
+/// to become the core.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ReplicaDrain {
+    /// Which database.
+    pub database: DatabaseId,
+    /// For so many seconds; 0: take them again.
+    pub seconds: u64,
+}
+
+/// How a copy stands now.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ReplicaStand {
+    /// Which database.
+    pub database: DatabaseId,
+}
+
+/// Answer to [`ReplicaStand`] and [`ReplicaDrain`].
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ReplicaStands {
+    /// What it is.
+    pub role: ReplicaRole,
+    /// The newest epoch that it knows.
+    pub epoch: Epoch,
+    /// The last entry that it has.
+    pub last: LogPoint,
+    /// How far it is.
+    pub sync_state: SyncState,
+    /// It holds a part of the database only.
+    #[serde(default)]
+    pub is_partial: bool,
+}
+
+/// Compare a shadow with its core.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ReplicaCompare {
     /// Which database.
     pub database: DatabaseId,
 }
@@ -55,6 +120,10 @@ pub struct ReplicaFollow {
     pub endpoints: Vec<String>,
     /// With which its log is read there.
     pub ticket: String,
+    /// Which core that is: a copy that was the core of an older epoch takes no more
+    /// writes, and becomes a shadow.
+    #[serde(default)]
+    pub epoch: Epoch,
 }
 
 /// What a statement does.
@@ -91,6 +160,10 @@ pub struct ReplicaRun {
     /// The cut epoch of the Element under which it was begun.
     #[serde(default)]
     pub cut_epoch: u64,
+    /// Of a write: the epoch of the core that is meant, no other takes it. Of a read: a
+    /// shadow must follow the core of that epoch or a newer one.
+    #[serde(default)]
+    pub epoch: Epoch,
 }
 
 /// Answer to [`ReplicaRun`] and [`ReplicaRows`].
@@ -160,6 +233,68 @@ pub enum LogPulled {
     SnapshotNeeded,
 }
 
+/// What a core's log is, in short.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct LogDescribe {
+    /// Which database.
+    pub database: DatabaseId,
+    /// With which the log may be read.
+    pub ticket: String,
+}
+
+/// Answer to [`LogDescribe`].
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct LogTold {
+    /// Begins of its epochs, oldest first.
+    pub epochs: Vec<EpochBegin>,
+    /// The last entry.
+    pub last: LogPoint,
+}
+
+/// Sums over all ranges of keys of a core. The first asks for them, and is answered
+/// with their position before they are made.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct SumsRead {
+    /// Which database.
+    pub database: DatabaseId,
+    /// With which the log may be read.
+    pub ticket: String,
+    /// Which ones; absent: make some.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cursor: Option<CursorNumber>,
+}
+
+/// Answer to [`SumsRead`].
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct SumsPiece {
+    /// Of which position they are.
+    pub position: Position,
+    /// Sums, in the order of the tables and keys.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sums: Vec<RangeTold>,
+    /// Where there are more; absent: these were the last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cursor: Option<CursorNumber>,
+}
+
+/// What a core has in a range of keys.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RangeTold {
+    /// The table.
+    pub table: String,
+    /// The key before the first, as the cells of a changeset in base64; absent: from the
+    /// beginning on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<String>,
+    /// The last key; absent: up to the end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub through: Option<String>,
+    /// How many rows.
+    pub rows: u64,
+    /// BLAKE3 over them, in hex.
+    pub hash: String,
+}
+
 /// A piece of a snapshot of the whole database. The first one makes it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct SnapshotRead {
@@ -201,9 +336,15 @@ requests! {
     ReplicaRemove = "replica-remove" => Done,
     ReplicaDescribe = "replica-describe" => Schema,
     ReplicaFollow = "replica-follow" => Done,
+    ReplicaLead = "replica-lead" => Done,
+    ReplicaDrain = "replica-drain" => ReplicaStands,
+    ReplicaStand = "replica-stand" => ReplicaStands,
+    ReplicaCompare = "replica-compare" => ReplicaCheck,
     ReplicaRun = "replica-run" => ReplicaAnswer,
     ReplicaRows = "replica-rows" => ReplicaAnswer,
     ReplicaClose = "replica-close" => Done,
     LogPull = "log-pull" => LogPulled,
+    LogDescribe = "log-describe" => LogTold,
+    SumsRead = "sums-read" => SumsPiece,
     SnapshotRead = "snapshot-read" => SnapshotPiece,
 }

@@ -5,11 +5,11 @@ use gridmart_schemas::{
     resource::{
         database::{ColumnRule, Database, DatabaseRule, DatabaseRules, DatabaseState, Replica},
         de::{DataElement, DeInfo, DePolicy, DeState},
-        de_doc::{DataHostEntry, DeConfiguration, DeDocument},
+        de_doc::{DataHostEntry, DeConfiguration, DeDocument, RemovedCopy},
         enumeration::{DataEngine, OsFamily, Platform, ReplicaRole, SyncState},
         host::{
             Architecture, DataHost, DataHostInfo, DataHostPolicy, DataHostState, EngineInfo,
-            NetworkAdapter, OperatingSystem, ReplicaState,
+            NetworkAdapter, OperatingSystem, ReplicaCheck, ReplicaState, SetAside,
         },
     },
     role::Operation,
@@ -55,15 +55,33 @@ fn database_id(number: usize) -> DatabaseId {
     DatabaseId::from_uuid(Uuid::from_u128(number as u128))
 }
 
-fn host_state(dice: &mut Dice<'_>) -> DataHostState {
-    let replicas = (0..dice.below(3)).map(|number| ReplicaState {
+fn replica_state(dice: &mut Dice<'_>, number: usize) -> ReplicaState {
+    ReplicaState {
         database: Uri::from_uuid(database_id(number).as_uuid()),
         role: *dice.pick(ReplicaRole::ALL),
         sync_state: *dice.pick(SyncState::ALL),
         log_position: dice.u64(),
         epoch: dice.u64(),
         used_size: dice.u64(),
-    });
+        check: dice.maybe(|dice| ReplicaCheck {
+            creation_time: dice.utc(),
+            log_position: dice.u64(),
+            row_count: dice.u64(),
+            difference_count: dice.u64(),
+            differences: dice.several(Dice::text),
+        }),
+        set_aside: dice.several(|dice| SetAside {
+            file: dice.text(),
+            first_position: dice.u64(),
+            last_position: dice.u64(),
+            entry_count: dice.u64(),
+            missing_count: dice.u64(),
+        }),
+    }
+}
+
+fn host_state(dice: &mut Dice<'_>) -> DataHostState {
+    let replicas = (0..dice.below(3)).map(|number| replica_state(dice, number));
     let replicas = replicas.collect();
     DataHostState {
         creation_time: dice.utc(),
@@ -152,6 +170,10 @@ fn database(dice: &mut Dice<'_>, number: usize) -> Database {
     let name = format!("shop_{number}").parse().unwrap();
     let mut database =
         Database::new(database_id(number), name, "ada".parse().unwrap(), replicas).unwrap();
+    database.replicas.epoch = dice.maybe(Dice::u64);
+    for replica in &mut database.replicas.replicas {
+        replica.state = dice.maybe(|dice| replica_state(dice, number));
+    }
     database.info.engine = dice.open::<DataEngine>(&["sqlite"]);
     database.info.extensions = dice.extensions();
     database.state = dice.maybe(|dice| DatabaseState {
@@ -176,6 +198,7 @@ pub(crate) fn de_document(dice: &mut Dice<'_>) -> DeDocument {
     document.wish = dice.wish();
     document.configuration = DeConfiguration {
         common: common_configuration(dice),
+        check_interval: dice.maybe(Dice::seconds),
         extensions: dice.extensions(),
     };
     let id = document.element.id.clone();
@@ -191,6 +214,10 @@ pub(crate) fn de_document(dice: &mut Dice<'_>) -> DeDocument {
     document.databases.databases = (0..dice.below(4))
         .map(|number| database(dice, number))
         .collect();
+    document.removed_copies.copies = dice.several(|dice| {
+        let host = NodeId::from_uuid(Uuid::from_u128(7));
+        RemovedCopy::of(database_id(9), host, dice.coin())
+    });
     document.extensions = dice.extensions();
     document
 }

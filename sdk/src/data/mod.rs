@@ -26,9 +26,12 @@ mod plane;
 mod rows;
 
 use gridmart_schemas::{
-    api::database::{DatabaseChangeRequest, DatabaseCreateRequest, DatabaseView, DatabasesView},
+    api::database::{
+        DatabaseChangeRequest, DatabaseCreateRequest, DatabaseView, DatabasesView,
+        ShadowPromoteRequest, ShadowRequest,
+    },
     data::{Position, Value},
-    wire::data::ReadFrom,
+    wire::{data::ReadFrom, database::ShadowChecks},
 };
 use reqwest::Method;
 
@@ -91,6 +94,67 @@ impl Data {
         self.database(Method::DELETE, database, None::<&()>).await
     }
 
+    /// Adds a shadow; it is loaded, and follows, by itself.
+    pub async fn shadow_add(
+        &self,
+        database: &str,
+        wanted: &ShadowRequest,
+    ) -> Result<DatabaseView, Error> {
+        self.below(Method::POST, database, "/shadows", &[], Some(wanted))
+            .await
+    }
+
+    /// Takes a shadow away; a Host that is away removes its copy when it comes back.
+    pub async fn shadow_remove(&self, database: &str, host: &str) -> Result<DatabaseView, Error> {
+        let path = format!("/shadows/{host}");
+        self.below(Method::DELETE, database, &path, &[], None::<&()>)
+            .await
+    }
+
+    /// Makes a shadow the core.
+    pub async fn shadow_promote(
+        &self,
+        database: &str,
+        wanted: &ShadowPromoteRequest,
+    ) -> Result<DatabaseView, Error> {
+        self.below(
+            Method::POST,
+            database,
+            "/shadows/promote",
+            &[],
+            Some(wanted),
+        )
+        .await
+    }
+
+    /// Begins to compare shadows with their core; what still runs after a while is told
+    /// by [`Self::shadow_check_show`].
+    pub async fn shadow_check(
+        &self,
+        database: &str,
+        wanted: &ShadowRequest,
+    ) -> Result<ShadowChecks, Error> {
+        self.below(Method::POST, database, "/shadows/check", &[], Some(wanted))
+            .await
+    }
+
+    /// Tells how comparisons come out; waits a while for those that run.
+    pub async fn shadow_check_show(
+        &self,
+        database: &str,
+        host: Option<&str>,
+    ) -> Result<ShadowChecks, Error> {
+        let host = ("host", host.map(str::to_owned));
+        self.below(
+            Method::GET,
+            database,
+            "/shadows/check",
+            &[host],
+            None::<&()>,
+        )
+        .await
+    }
+
     async fn database<B, A>(
         &self,
         method: Method,
@@ -101,14 +165,29 @@ impl Data {
         B: serde::Serialize + Sync,
         A: serde::de::DeserializeOwned,
     {
+        self.below(method, database, "", &[], body).await
+    }
+
+    async fn below<B, A>(
+        &self,
+        method: Method,
+        database: &str,
+        below: &str,
+        query: &[(&str, Option<String>)],
+        body: Option<&B>,
+    ) -> Result<A, Error>
+    where
+        B: serde::Serialize + Sync,
+        A: serde::de::DeserializeOwned,
+    {
         let (element, name) = match database.split_once('/') {
             Some((element, name)) => (Some(element.to_owned()), name),
             None => (None, database),
         };
-        let path = format!("databases/{name}");
+        let path = format!("databases/{name}{below}");
+        let query = [&[("element", element)], query].concat();
         let http = self.client.http();
-        http.request(method, &path, &[("element", element)], body)
-            .await
+        http.request(method, &path, &query, body).await
     }
 
     /// Runs a statement and gives its rows, piece by piece.

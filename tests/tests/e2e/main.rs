@@ -38,6 +38,7 @@ mod s3_boto3;
 mod s3_clients;
 mod s3_object_store;
 mod sandbox;
+mod shadows;
 mod soak;
 mod staging;
 mod storage;

@@ -8,7 +8,7 @@ use super::{
     super::{Arguments, JoinToken, LogFormat, settings::settings},
     Told,
 };
-use crate::failure::Failure;
+use crate::{failure::Failure, size::Size};
 
 settings! {
     /// Settings of a data Host.
@@ -19,6 +19,9 @@ settings! {
         /// Folder of its databases [default: `databases` in its data folder]
         #[arg(long, value_name = "DIR")]
         database_dir: PathBuf,
+        /// Bytes of its log that a core keeps for shadows that are away; who misses more begins anew [default: 1GiB]
+        #[arg(long, value_name = "SIZE", value_parser = Size::above_zero)]
+        log_max: Size,
         /// The Element's door
         #[arg(long, value_name = "HOST:PORT")]
         element: String,
@@ -62,6 +65,7 @@ pub(super) fn run(arguments: Arguments<Settings>) -> Result<(), Failure> {
     let config = gridmart_host::data::Config {
         member: told.settled("dhost")?,
         database_dir: settings.database_dir,
+        log_bytes_max: settings.log_max.map(Size::bytes),
         policy: DataHostPolicy::default(),
     };
     frame.serve(|shutdown| gridmart_host::data::run(config, shutdown))

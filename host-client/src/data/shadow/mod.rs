@@ -9,13 +9,13 @@ mod row;
 
 pub(in crate::data) use self::row::RowApplier;
 
-use std::{path::Path, sync::Arc};
+use std::{path::Path, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use gridmart_schemas::data::{Entry, EntryKind, EpochBegin, LogPoint, Position, Schema};
 use parking_lot::Mutex;
 use rusqlite::Connection;
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 
 use super::{
     check::{RangeRows, Sums, replace, sum_same},
@@ -56,6 +56,8 @@ pub struct Applier {
     state: State,
     /// As it will be with the transaction that is open.
     pending: Option<State>,
+    /// The copy is no shadow any more.
+    retired: bool,
 }
 
 impl Applier {
@@ -73,6 +75,7 @@ impl Applier {
             bounds,
             state,
             pending: None,
+            retired: false,
         })
     }
 
@@ -116,7 +119,7 @@ impl Applier {
     /// or none; `false` if this copy is at another position by now: then sum again.
     /// What has diverged while entries were applied is rebuilt instead.
     pub fn repair(&mut self, ranges: &[RangeRows]) -> Result<bool, EngineError> {
-        if self.pending.is_some() {
+        if self.pending.is_some() || self.retired {
             return Ok(false);
         }
         let transaction = self.connection.transaction().during("repairing a shadow")?;
@@ -127,6 +130,18 @@ impl Applier {
         }
         transaction.commit().during("repairing a shadow")?;
         Ok(true)
+    }
+
+    /// Applies nothing from here on: the copy becomes the core.
+    pub fn retire(&mut self) {
+        self.take_back();
+        self.retired = true;
+    }
+
+    /// Takes no more entries until it is rebuilt from a snapshot.
+    pub fn diverge(&mut self, why: &str) {
+        self.take_back();
+        self.note_divergence(why);
     }
 
     /// Forgets a transaction that is open: its core is to tell it again.
@@ -144,6 +159,10 @@ impl Applier {
     }
 
     fn try_apply(&mut self, entries: &[Entry]) -> Result<LogPoint, ShadowError> {
+        if self.retired {
+            let why = "it is no shadow any more".to_owned();
+            return Err(EngineError::ReadOnly { why }.into());
+        }
         if let Some(why) = &self.state.diverged {
             return Err(EngineError::Diverged {
                 position: self.state.last.position,
@@ -324,6 +343,34 @@ impl SqliteShadow {
         let applier = Arc::clone(&self.applier);
         let told = tokio::task::spawn_blocking(move || applier.lock().history()).await;
         told.map_err(|error| EngineError::Internal(error.to_string()))?
+    }
+
+    /// Begins a view now, tells its position, and sums in it the ranges that the core
+    /// will tell; `None` if it does not within the time.
+    pub async fn sums_later(
+        &self,
+        begun: oneshot::Sender<Position>,
+        told: std::sync::mpsc::Receiver<Sums>,
+        time: Duration,
+    ) -> Result<Option<Sums>, EngineError> {
+        let sums = move |view: &Connection| {
+            let position = state_of(view)?.last.position;
+            begun.send(position).map_err(|_| EngineError::Cancelled)?;
+            let told = told.recv_timeout(time).ok();
+            told.map(|told| sum_same(view, &told)).transpose()
+        };
+        self.readers.view(sums).await
+    }
+
+    /// Applies nothing from here on, as [`Applier::retire`] does; waits for what is
+    /// being applied.
+    pub fn retire(&self) {
+        self.applier.lock().retire();
+    }
+
+    /// Takes no more entries, as [`Applier::diverge`] does.
+    pub fn diverge(&self, why: &str) {
+        self.applier.lock().diverge(why);
     }
 
     /// Sums the ranges that the core has told; they tell something only if this

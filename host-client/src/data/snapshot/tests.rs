@@ -341,7 +341,7 @@ async fn an_open_core_answers_whole_and_partial_shadows() {
     let told = part.history().await.unwrap();
     let pulled = core.pull_part(told, filter, u64::MAX).await.unwrap();
     assert_eq!(part.apply(entries(pulled)).await.unwrap(), core.position());
-    let told = core.sums(20).await.unwrap();
+    let told = core.sums(20, None).await.unwrap();
     let found = differing(&told, &whole.sums_same(told.clone()).await.unwrap());
     assert_eq!(found, Some(Vec::new()));
     for (shadow, count) in [(&whole, 60), (&part, 30)] {

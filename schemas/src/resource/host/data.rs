@@ -10,7 +10,7 @@ use crate::{
         element_doc::PoolHost,
         enumeration::{DataEngine, ReplicaRole, SyncState},
     },
-    scalar::{Seconds, Token, Uri, UtcTime},
+    scalar::{Seconds, Text, Token, Uri, UtcTime},
     xml::{document, xml_record},
 };
 
@@ -170,6 +170,13 @@ pub struct ReplicaState {
     pub epoch: u64,
     /// Bytes that it takes.
     pub used_size: u64,
+    /// How its last comparison with the core came out; absent: there was none since the
+    /// Host's start.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub check: Option<ReplicaCheck>,
+    /// What it alone had committed when another copy became the core.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub set_aside: Vec<SetAside>,
 }
 
 xml_record!(ReplicaState {
@@ -180,6 +187,62 @@ xml_record!(ReplicaState {
         log_position = "LogPosition",
         epoch = "Epoch",
         used_size = "UsedSize",
+        check = "Check",
+        set_aside = "SetAside",
+    }
+});
+
+/// A comparison of a shadow with its core, range of keys by range, at one position.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct ReplicaCheck {
+    /// When it ended, by the Host's clock.
+    pub creation_time: UtcTime,
+    /// The position of the log at which both were compared.
+    pub log_position: u64,
+    /// Rows that the core has.
+    pub row_count: u64,
+    /// Ranges that differ.
+    pub difference_count: u64,
+    /// The first of them: table and keys.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub differences: Vec<Text>,
+}
+
+xml_record!(ReplicaCheck {
+    attributes {
+        creation_time = "CreationTime",
+    }
+    children {
+        log_position = "LogPosition",
+        row_count = "RowCount",
+        difference_count = "DifferenceCount",
+        differences = "Difference",
+    }
+});
+
+/// A file with what a copy alone had committed: it is nowhere else.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct SetAside {
+    /// Where it is, on the Host.
+    pub file: Text,
+    /// The first position that was set aside.
+    pub first_position: u64,
+    /// The last one.
+    pub last_position: u64,
+    /// Entries of the log in the file.
+    pub entry_count: u64,
+    /// Entries that the log did not have any more: what they did is in the whole
+    /// database as it was, which is kept beside the file.
+    pub missing_count: u64,
+}
+
+xml_record!(SetAside {
+    children {
+        file = "File",
+        first_position = "FirstPosition",
+        last_position = "LastPosition",
+        entry_count = "EntryCount",
+        missing_count = "MissingCount",
     }
 });
 

@@ -9,7 +9,10 @@ mod storage;
 use serde::{Deserialize, Serialize};
 
 pub use self::{
-    data::{DataHost, DataHostInfo, DataHostPolicy, DataHostState, EngineInfo, ReplicaState},
+    data::{
+        DataHost, DataHostInfo, DataHostPolicy, DataHostState, EngineInfo, ReplicaCheck,
+        ReplicaState, SetAside,
+    },
     info::{
         Accelerator, Architecture, Benchmark, FileSystem, HostInfo, MainMemory, NetworkAdapter,
         OperatingSystem, Processor,

@@ -20,7 +20,7 @@ use std::path::Path;
 
 use async_trait::async_trait;
 use gridmart_schemas::data::{Epoch, LogPoint, Position, Schema};
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 use uuid::Uuid;
 
 #[cfg(test)]
@@ -65,11 +65,11 @@ pub fn create(path: &Path, database: Uuid, role: Role) -> Result<(), EngineError
     transaction.commit().during("making a database")
 }
 
-/// What the copy in that file is.
-pub(in crate::data) fn role_of(path: &Path) -> Result<Role, EngineError> {
+/// What the copy in that file knows of itself.
+pub(in crate::data) fn state_at(path: &Path) -> Result<State, EngineError> {
     let guard = std::sync::Arc::new(Guard::default());
     let connection = open(path, Purpose::Reader, &guard)?;
-    state_of(&connection).map(|state| state.role)
+    state_of(&connection)
 }
 
 /// A core: takes writes, keeps the log.
@@ -122,9 +122,22 @@ impl SqliteCore {
         self.readers.view(answer).await
     }
 
-    /// Sums all tables, in ranges of so many rows, for a shadow to compare.
-    pub async fn sums(&self, range_rows: u64) -> Result<Sums, EngineError> {
-        self.readers.view(move |view| sum(view, range_rows)).await
+    /// Sums all tables, in ranges of so many rows, for a shadow to compare; tells their
+    /// position before it begins, if somebody wants to know it.
+    pub async fn sums(
+        &self,
+        range_rows: u64,
+        begun: Option<oneshot::Sender<Position>>,
+    ) -> Result<Sums, EngineError> {
+        let sums = move |view: &rusqlite::Connection| {
+            if let Some(begun) = begun {
+                // Who left does not want the sums either.
+                let position = state_of(view)?.last.position;
+                begun.send(position).map_err(|_| EngineError::Cancelled)?;
+            }
+            sum(view, range_rows)
+        };
+        self.readers.view(sums).await
     }
 
     /// The rows of a range, for a shadow that differs there.
