@@ -330,7 +330,7 @@ fn script(file: &Path) -> Result<(String, String), Failure> {
     let text = String::from_utf8(bytes).map_err(|error| {
         let at = error.utf8_error().valid_up_to();
         let before = error.as_bytes().get(..at).unwrap_or_default();
-        let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
+        let line = before.split(|byte| *byte == b'\n').count();
         Failure::Usage(format!("{name}:{line}: this is no UTF-8 text"))
     })?;
     Ok((name, text))

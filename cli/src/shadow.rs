@@ -1,7 +1,7 @@
 //! `gridmart shadow`: copies that follow a database's core: one more, one less, one that
 //! becomes the core, and whether they are what the core is.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use gridmart_schemas::{
     api::database::{DatabaseView, ShadowPromoteRequest, ShadowRequest},
@@ -25,6 +25,9 @@ use crate::{
 
 /// Between two looks at how far a new shadow is.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
+
+/// A new shadow that does not change for so long is not waited for any more.
+const STUCK_MAX: Duration = Duration::from_mins(5);
 
 /// What to do with shadows.
 #[derive(Debug, clap::Subcommand)]
@@ -112,6 +115,7 @@ fn add(database: &str, on: Option<&str>, no_wait: bool, output: Output) -> Resul
             return Ok(view);
         };
         let progress = Progress::bytes(output, "loading");
+        let mut seen = (None, Instant::now());
         loop {
             let Some(replica) = view.database.replica(added) else {
                 return Err(Failure::Usage(format!(
@@ -122,6 +126,17 @@ fn add(database: &str, on: Option<&str>, no_wait: bool, output: Output) -> Resul
             if state.is_some_and(|state| state.sync_state == SyncState::Synchronised) {
                 progress.clear();
                 return Ok(view);
+            }
+            if seen.0 != replica.state {
+                seen = (replica.state.clone(), Instant::now());
+            } else if seen.1.elapsed() > STUCK_MAX {
+                progress.clear();
+                let words = copy_words(replica);
+                output.note(&format!(
+                    "nothing has changed for {} s, and it goes on by itself: {words}",
+                    STUCK_MAX.as_secs()
+                ));
+                return Err(Failure::Said(EXIT_FAILED));
             }
             let whole = view.database.state.as_ref().and_then(|core| core.used_size);
             let loaded = state.map_or(0, |state| state.used_size);
@@ -236,7 +251,7 @@ fn outcome(page: &mut Page, told: &ShadowCheckTold) {
         if index == 0 {
             page.field(&told.name, line);
         } else {
-            page.line(line.to_owned());
+            page.line(line);
         }
     }
 }
@@ -252,7 +267,7 @@ pub(crate) fn copy_words(replica: &Replica) -> String {
     if replica.role != state.role {
         return format!("{host}: is still the {}, and is told otherwise", state.role);
     }
-    let mut words = match replica.role {
+    let words = match replica.role {
         ReplicaRole::Core => format!("{host}: position {}", state.log_position),
         ReplicaRole::Shadow => {
             format!(
@@ -261,30 +276,30 @@ pub(crate) fn copy_words(replica: &Replica) -> String {
             )
         }
     };
-    if let Some(check) = &state.check {
-        words.push_str(&match check.difference_count {
-            0 => format!(", compared equal at {}", check.log_position),
-            count => format!(", differed in {count} ranges at {}", check.log_position),
-        });
+    match &state.check {
+        None => words,
+        Some(check) if check.difference_count == 0 => {
+            format!("{words}, compared equal at {}", check.log_position)
+        }
+        Some(check) => format!(
+            "{words}, differed in {} ranges at {}",
+            check.difference_count, check.log_position
+        ),
     }
-    words
 }
 
 /// What a Host has set aside, one line for each file.
 pub(crate) fn aside_words(state: &ReplicaState) -> impl Iterator<Item = String> {
     state.set_aside.iter().map(|aside| {
-        let mut words = format!(
+        let words = format!(
             "positions {} to {} were committed there alone: {}",
             aside.first_position,
             aside.last_position,
             aside.file.as_str()
         );
-        if aside.missing_count > 0 {
-            words.push_str(&format!(
-                " ({} of them only in the database beside it)",
-                aside.missing_count
-            ));
+        match aside.missing_count {
+            0 => words,
+            missing => format!("{words} ({missing} of them only in the database beside it)"),
         }
-        words
     })
 }

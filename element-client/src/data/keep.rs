@@ -18,7 +18,7 @@ use gridmart_schemas::{
     id::{DatabaseId, NodeId},
     problem::{Code, Problem},
     resource::{
-        database::Database,
+        database::{Database, Replica},
         de_doc::{DeDocument, RemovedCopy},
         enumeration::ReplicaRole,
     },
@@ -128,11 +128,7 @@ fn confirmed(pool: &Pool, id: DatabaseId, database: &Database) -> Position {
 /// A Host that leads a newer epoch than the document knows: only an Element that had
 /// written it down has told it so, so the document is an older one.
 fn newer_core(pool: &Pool, id: DatabaseId, database: &Database) -> Option<(NodeId, Epoch)> {
-    let hosts = database
-        .replicas
-        .replicas
-        .iter()
-        .filter_map(|one| one.node());
+    let hosts = database.replicas.replicas.iter().filter_map(Replica::node);
     let leading = hosts.filter_map(|host| {
         let told = pool.host(host)?.replica(id, Instant::now())?;
         let epoch = Epoch::new(i64::try_from(told.epoch).unwrap_or(i64::MAX));
@@ -291,7 +287,7 @@ impl De {
 
 #[cfg(test)]
 mod tests {
-    use gridmart_schemas::resource::{database::Replica, enumeration::SyncState};
+    use gridmart_schemas::resource::enumeration::SyncState;
 
     use super::*;
     use crate::data::pool::tests::{arrive, state};

@@ -187,12 +187,11 @@ impl De {
         let chosen = choose(&candidates, host)?.clone();
         if let Some(core) = database.core()
             && self.is_there(core)
+            && let Some(drained) = self.hand_over(id, core, &chosen).await?
         {
-            if let Some(drained) = self.hand_over(id, core, &chosen).await? {
-                return self
-                    .promoted(&database, &chosen, newest, drained, closed)
-                    .await;
-            }
+            return self
+                .promoted(&database, &chosen, newest, drained, closed)
+                .await;
         }
         let lost = {
             let pool = self.goods.pool.lock();

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
+use std::hash::BuildHasher;
 use std::str::FromStr;
 
 use crate::report::{RankedLink, Report};
@@ -35,7 +36,11 @@ impl FromStr for SqlName {
 
 /// The statements, each ended by `;` at the end of a line. Nodes have their label where
 /// there is one, else their id.
-pub fn statements(report: &Report, table: &SqlName, labels: &HashMap<i64, String>) -> String {
+pub fn statements<S: BuildHasher>(
+    report: &Report,
+    table: &SqlName,
+    labels: &HashMap<i64, String, S>,
+) -> String {
     let table = &table.0;
     let mut text = format!(
         "CREATE TABLE {table} (\n  rank integer PRIMARY KEY,\n  topology text NOT NULL,\n  \
@@ -54,7 +59,11 @@ pub fn statements(report: &Report, table: &SqlName, labels: &HashMap<i64, String
     text
 }
 
-fn row(topology: &str, link: &RankedLink, labels: &HashMap<i64, String>) -> String {
+fn row<S: BuildHasher>(
+    topology: &str,
+    link: &RankedLink,
+    labels: &HashMap<i64, String, S>,
+) -> String {
     let node = |id: i64| match labels.get(&id) {
         Some(label) => quoted(label),
         None => quoted(&id.to_string()),

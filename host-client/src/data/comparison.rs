@@ -64,7 +64,8 @@ pub(super) async fn compare(
             for one in asked {
                 one.fail(problem.clone());
             }
-            return Err(problem);
+            // Whether the log can be followed on, the next pull tells.
+            return Ok(());
         }
     };
     let (copy, peer) = (Arc::clone(copy), peer.clone());

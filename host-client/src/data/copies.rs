@@ -146,9 +146,12 @@ impl Copies {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
             removed => removed,
         };
-        let removed = removed.and_then(|()| match whole {
-            true => self.shelf.aside.remove(database),
-            false => Ok(()),
+        let removed = removed.and_then(|()| {
+            if whole {
+                self.shelf.aside.remove(database)
+            } else {
+                Ok(())
+            }
         });
         removed.map_err(|error| {
             Problem::new(

@@ -32,6 +32,7 @@ use super::{
     comparison::{self, Asked},
     copy::{Copy, Opened},
     engine::{EngineError, sqlite::state_at},
+    kept_aside::{keep_whole, note},
     log::{Role, history::History},
     promotion::{Returned, come_back},
     shadow::{ShadowError, SqliteShadow},
@@ -369,11 +370,9 @@ pub(super) fn part(copy: &Copy, core: &History) -> Result<bool, Problem> {
         Ok(Returned::Follows(_)) => Ok(false),
         Ok(Returned::Rebuild(kept)) => {
             if kept.missing > 0 {
-                aside
-                    .keep_whole(&path, &file)
-                    .map_err(|error| failed(&error))?;
+                keep_whole(&path, &file).map_err(|error| failed(&error))?;
             }
-            aside.note(&kept).map_err(unkept)?;
+            note(&kept).map_err(unkept)?;
             tracing::error!(
                 database.id = %copy.database, file = %kept.file.display(), entries = kept.entries,
                 after = %kept.common, through = %kept.last,
@@ -385,9 +384,7 @@ pub(super) fn part(copy: &Copy, core: &History) -> Result<bool, Problem> {
         Err(error) => {
             tracing::error!(database.id = %copy.database, %error, "what a copy alone may have had cannot be read");
             if was_core {
-                aside
-                    .keep_whole(&path, &file)
-                    .map_err(|error| failed(&error))?;
+                keep_whole(&path, &file).map_err(|error| failed(&error))?;
             }
             Ok(false)
         }

@@ -41,32 +41,6 @@ impl KeptAside {
         Ok(self.folder.join(name))
     }
 
-    /// Keeps what is told of a file that is there.
-    pub(super) fn note(&self, aside: &Aside) -> io::Result<()> {
-        let told = told(aside)?;
-        let bytes = serde_json::to_vec(&told)?;
-        let path = aside.file.with_extension("json");
-        durable_write(&RealDisk, &path, &bytes, Secrecy::Secret)
-    }
-
-    /// Keeps the files of a database as they are, under other names: what its log does
-    /// not tell any more is in them alone. Takes no room.
-    pub(super) fn keep_whole(&self, database: &Path, beside: &Path) -> Result<(), EngineError> {
-        for end in ["", "-wal"] {
-            let from = PathBuf::from(format!("{}{end}", database.display()));
-            let to = PathBuf::from(format!("{}.database{end}", beside.display()));
-            match fs::hard_link(&from, &to) {
-                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-                Err(error) if error.kind() == io::ErrorKind::NotFound && !end.is_empty() => {}
-                kept => kept.map_err(|error| EngineError::Storage {
-                    why: format!("keeping {} as {}: {error}", from.display(), to.display()),
-                    is_full: error.kind() == io::ErrorKind::StorageFull,
-                })?,
-            }
-        }
-        Ok(())
-    }
-
     /// What was set aside of a database, oldest first.
     pub(super) fn of(&self, database: DatabaseId) -> Vec<SetAside> {
         let mut found: Vec<SetAside> = self
@@ -103,6 +77,32 @@ impl KeptAside {
     }
 }
 
+/// Keeps what is told of a file that is there.
+pub(super) fn note(aside: &Aside) -> io::Result<()> {
+    let told = told(aside)?;
+    let bytes = serde_json::to_vec(&told)?;
+    let path = aside.file.with_extension("json");
+    durable_write(&RealDisk, &path, &bytes, Secrecy::Secret)
+}
+
+/// Keeps the files of a database as they are, under other names: what its log does
+/// not tell any more is in them alone. Takes no room.
+pub(super) fn keep_whole(database: &Path, beside: &Path) -> Result<(), EngineError> {
+    for end in ["", "-wal"] {
+        let from = PathBuf::from(format!("{}{end}", database.display()));
+        let to = PathBuf::from(format!("{}.database{end}", beside.display()));
+        match fs::hard_link(&from, &to) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            Err(error) if error.kind() == io::ErrorKind::NotFound && !end.is_empty() => {}
+            kept => kept.map_err(|error| EngineError::Storage {
+                why: format!("keeping {} as {}: {error}", from.display(), to.display()),
+                is_full: error.kind() == io::ErrorKind::StorageFull,
+            })?,
+        }
+    }
+    Ok(())
+}
+
 /// An aside as it is told.
 pub(super) fn told(aside: &Aside) -> io::Result<SetAside> {
     let file = aside.file.display().to_string();
@@ -136,7 +136,7 @@ mod tests {
             let file = kept.file(database, point).unwrap();
             assert_eq!(file, kept.file(database, point).unwrap());
             fs::write(&file, b"{}\n").unwrap();
-            kept.note(&Aside {
+            note(&Aside {
                 common: Position::new(3),
                 last: point.position,
                 entries: 4,
@@ -146,8 +146,8 @@ mod tests {
             .unwrap();
             let whole = folder.path().join("database");
             fs::write(&whole, b"rows").unwrap();
-            kept.keep_whole(&whole, &file).unwrap();
-            kept.keep_whole(&whole, &file).unwrap();
+            keep_whole(&whole, &file).unwrap();
+            keep_whole(&whole, &file).unwrap();
             fs::remove_file(&whole).unwrap();
         }
         let told = KeptAside::beside(folder.path()).of(database);

@@ -88,7 +88,11 @@ pub(crate) fn made(market: &Supermarket, name: &str, shadows: &str) -> Copies {
 #[track_caller]
 pub(crate) fn wait_synchronised(market: &Supermarket, database: &str) -> Copies {
     wait_for(LONG, "all copies follow the core", || {
-        let copies = Copies::of(market, database);
+        let shown = market.cli(&["--json", "db", "show", database]);
+        if shown.code != 0 {
+            return Err(shown.stderr);
+        }
+        let copies = Copies::read(market, shown.json());
         let core = copies.state(market, &copies.core);
         let is_there = |role: &String| {
             let state = copies.state(market, role);

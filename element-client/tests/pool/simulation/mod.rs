@@ -66,6 +66,7 @@ impl Element {
             repair_rate: None,
             collect_after: None,
             lifecycle_day: None,
+            check_interval: None,
         }
     }
 

@@ -84,9 +84,12 @@ impl DatabasesStream {
             confirmed,
         } = told;
         let copy = self.databases.copies.get(database)?;
+        let before = copy.role();
         copy.lead(epoch).await?;
         copy.confirm(confirmed);
-        self.databases.member.changed.notify_one();
+        if before != copy.role() {
+            self.databases.member.changed.notify_one();
+        }
         Ok(Done {})
     }
 
