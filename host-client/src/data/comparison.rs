@@ -14,7 +14,7 @@ use gridmart_schemas::{
     problem::{Code, Problem},
     resource::{enumeration::SyncState, host::ReplicaCheck},
     scalar::{Text, UtcTime},
-    wire::replica::{LogPull, LogPulled, RangeTold, SumsPiece, SumsRead},
+    wire::replica::{RangeTold, SumsPiece, SumsRead},
 };
 use tokio::sync::oneshot;
 
@@ -22,6 +22,7 @@ use super::{
     check::{Range, RangeSum, Sums, differing},
     copy::{Copy, Opened},
     follower::{apply, failed},
+    pulling,
 };
 
 /// Rows of a range: enough for its sum to cost little to send, few enough to tell
@@ -131,17 +132,13 @@ async fn reach(
         if history.last.position >= position {
             return Ok(());
         }
-        let pull = LogPull {
-            database: copy.database,
-            ticket: ticket.to_owned(),
-            epochs: history.epochs,
-            last: history.last,
-        };
-        let LogPulled::Entries(mut entries) = peer.ask(&pull, ANSWER_MAX).await? else {
-            return Err(gone());
-        };
+        let of = (copy.database, ticket.to_owned());
+        let pulled = pulling::pull(peer, of, history, ANSWER_MAX).await?;
+        let mut entries = pulled.ok_or_else(gone)?.entries;
         entries.retain(|entry| entry.position <= position);
-        apply(copy, shadow, entries).await?;
+        if !apply(copy, shadow, entries).await? {
+            return Err(gone());
+        }
     }
 }
 

@@ -45,6 +45,7 @@ use super::{
     engine::{Engine as _, EngineError},
     follower::{PATH, failed},
     log::{Pulled, history::History},
+    pulling::answer,
     run::{OpenRows, piece_of, run},
     snapshot::Snapshot,
 };
@@ -291,6 +292,7 @@ impl DatabasesStream {
             ticket,
             epochs,
             last,
+            body_from,
         } = asked;
         let copy = self.permit(database, &ticket)?;
         let engine = copy.core()?;
@@ -301,14 +303,14 @@ impl DatabasesStream {
         let history = History { epochs, last };
         let deadline = tokio::time::Instant::now() + PULL_WAIT;
         loop {
-            commits.mark_unchanged();
+            let committed = commits.borrow_and_update().position;
             let pulled = core.pull(history.clone(), ENTRIES_BYTES).await;
             match pulled.map_err(|error| failed(&error))? {
                 Pulled::SnapshotNeeded { .. } | Pulled::Parted { .. } => {
                     return Ok(LogPulled::SnapshotNeeded);
                 }
                 Pulled::Entries(entries) if !entries.is_empty() => {
-                    return Ok(LogPulled::Entries(entries));
+                    return answer(entries, body_from, committed);
                 }
                 Pulled::Entries(_) => {}
             }
@@ -316,7 +318,7 @@ impl DatabasesStream {
                 .await
                 .is_err()
             {
-                return Ok(LogPulled::Entries(Vec::new()));
+                return answer(Vec::new(), 0, committed);
             }
         }
     }

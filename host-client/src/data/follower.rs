@@ -19,9 +19,7 @@ use gridmart_schemas::{
     problem::{Code, Problem},
     resource::enumeration::{ReplicaRole, SyncState},
     role::NodeKind,
-    wire::replica::{
-        LogDescribe, LogPull, LogPulled, LogTold, SnapshotPiece, SnapshotRead, SnapshotTold,
-    },
+    wire::replica::{LogDescribe, LogEntries, LogTold, SnapshotPiece, SnapshotRead, SnapshotTold},
 };
 use parking_lot::Mutex;
 use serde_json::value::RawValue;
@@ -31,10 +29,11 @@ use tokio_util::sync::CancellationToken;
 use super::{
     comparison::{self, Asked},
     copy::{Copy, Opened},
-    engine::{EngineError, sqlite::state_at},
+    engine::{Engine as _, EngineError, sqlite::state_at},
     kept_aside::{keep_whole, note},
     log::{Role, history::History},
     promotion::{Returned, come_back},
+    pulling::pull,
     shadow::{ShadowError, SqliteShadow},
     snapshot::{Install, SnapshotHead},
 };
@@ -264,54 +263,47 @@ async fn step(copy: &Arc<Copy>, peer: &Peer, ticket: String, epoch: Epoch) -> Re
         return comparison::compare(copy, peer, ticket, asked).await;
     }
     let history = shadow.history().await.map_err(|error| failed(&error))?;
-    let pull = LogPull {
-        database: copy.database,
-        ticket: ticket.clone(),
-        epochs: history.epochs,
-        last: history.last,
-    };
+    let of = (copy.database, ticket.clone());
     let pulled = tokio::select! {
-        pulled = peer.ask(&pull, PULL_TIME_MAX) => pulled?,
+        pulled = pull(peer, of, history, PULL_TIME_MAX) => pulled?,
         () = copy.follower.woken.notified() => return Ok(()),
     };
-    match pulled {
-        LogPulled::Entries(entries) => {
-            let is_behind = !entries.is_empty();
-            if is_behind && copy.follower.sync_state() != SyncState::Synchronised {
-                copy.follower.stands(SyncState::CatchingUp);
-            }
-            apply(copy, shadow, entries).await?;
-            copy.follower
-                .followed
-                .store(epoch.number(), Ordering::Release);
-            // What comes while it is applied comes with the next pull.
-            copy.follower.stands(SyncState::Synchronised);
-            Ok(())
-        }
-        LogPulled::SnapshotNeeded => {
-            drop(engine);
-            begin_anew(copy, peer, ticket).await
-        }
+    let Some(LogEntries { entries, last }) = pulled else {
+        drop(engine);
+        return begin_anew(copy, peer, ticket).await;
+    };
+    let follower = &copy.follower;
+    if !apply(copy, shadow, entries).await? {
+        return Ok(());
     }
+    follower.followed.store(epoch.number(), Ordering::Release);
+    // What was committed since comes with the next pull.
+    follower.stands(if shadow.position().position >= last {
+        SyncState::Synchronised
+    } else {
+        SyncState::CatchingUp
+    });
+    Ok(())
 }
 
+/// Whether the copy goes on as it is; `false`: it has diverged, and is made anew.
 pub(super) async fn apply(
     copy: &Arc<Copy>,
     shadow: &SqliteShadow,
     entries: Vec<gridmart_schemas::data::Entry>,
-) -> Result<(), Problem> {
+) -> Result<bool, Problem> {
     if entries.is_empty() {
-        return Ok(());
+        return Ok(true);
     }
     match shadow.apply(entries).await {
         // After a gap it is pulled again from where it is.
-        Ok(_) | Err(ShadowError::Gap { .. }) => Ok(()),
+        Ok(_) | Err(ShadowError::Gap { .. }) => Ok(true),
         Err(ShadowError::Engine(error @ EngineError::Diverged { .. })) => {
             tracing::error!(database.id = %copy.database, %error, "a shadow is made anew");
             copy.follower.stands(SyncState::Diverged);
             // With its file closed the next step begins with a snapshot.
             copy.close();
-            Ok(())
+            Ok(false)
         }
         Err(ShadowError::Engine(error)) => Err(failed(&error)),
     }

@@ -34,6 +34,7 @@ mod kept_aside;
 pub mod log;
 pub mod partial;
 pub mod promotion;
+mod pulling;
 mod run;
 mod runner;
 pub mod shadow;

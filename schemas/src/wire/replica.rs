@@ -24,6 +24,8 @@ use crate::{
 
 /// Bytes of entries of one answer; one entry may be more.
 pub const ENTRIES_BYTES: u64 = 1024 * 1024;
+/// An entry of more bytes is told in pieces of so many.
+pub const ENTRY_PIECE_BYTES: usize = 2 * 1024 * 1024;
 /// Bytes of a piece of a snapshot.
 pub const SNAPSHOT_PIECE_BYTES: usize = 1024 * 1024;
 /// Sums of ranges of one answer.
@@ -220,6 +222,9 @@ pub struct LogPull {
     pub epochs: Vec<EpochBegin>,
     /// The last entry that it has.
     pub last: LogPoint,
+    /// Bytes that it has of the next entry, which is told in pieces.
+    #[serde(default)]
+    pub body_from: u64,
 }
 
 /// Answer to [`LogPull`].
@@ -227,10 +232,33 @@ pub struct LogPull {
 #[serde(rename_all = "snake_case")]
 pub enum LogPulled {
     /// Entries, oldest first; none where nothing came.
-    Entries(Vec<Entry>),
+    Entries(LogEntries),
+    /// A piece of the next entry.
+    Piece(EntryPiece),
     /// The log does not reach back so far, or parts from the shadow's: it has to
     /// begin with a snapshot.
     SnapshotNeeded,
+}
+
+/// Some entries.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct LogEntries {
+    /// In their order.
+    pub entries: Vec<Entry>,
+    /// The last one that the core had committed when it was asked: who has it is
+    /// behind nothing.
+    pub last: Position,
+}
+
+/// A piece of an entry that is too large for one answer.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct EntryPiece {
+    /// The entry, with a piece of its body.
+    pub entry: Entry,
+    /// Bytes of the whole body.
+    pub bytes: u64,
+    /// As in [`LogEntries`].
+    pub last: Position,
 }
 
 /// What a core's log is, in short.

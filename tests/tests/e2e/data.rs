@@ -269,6 +269,42 @@ fn a_shadow_follows(market: &Supermarket, core: &str) {
     });
 }
 
+/// A row, and a transaction, that no message has room for.
+fn what_is_large_arrives_on_the_shadow(market: &Supermarket) {
+    let client = market.client();
+    run(async {
+        let data = client.data();
+        for statement in [
+            "CREATE TABLE wide (id int PRIMARY KEY, body text NOT NULL)",
+            "INSERT INTO wide VALUES (1, repeat('0123456789', 1200000))",
+            "INSERT INTO wide SELECT a.id * 100 + b.id + 2, repeat('abcdefghij', 400) \
+             FROM lines a, lines b WHERE a.id < 50 AND b.id < 50",
+        ] {
+            data.execute("shop", statement, &[]).await.unwrap();
+        }
+        let count = "SELECT count(*), sum(length(body)) FROM wide";
+        let on_core = data.clone().reading(ReadFrom::Core);
+        let expected = on_core.query("shop", count, &[]).await.unwrap();
+        let expected = expected.collect().await.unwrap();
+        assert!(
+            matches!(expected[0][1], Value::Int8(bytes) if bytes > 20_000_000),
+            "{expected:?}"
+        );
+        let on_shadow = data.reading(ReadFrom::Shadow);
+        let deadline = tokio::time::Instant::now() + LONG;
+        let seen = loop {
+            match on_shadow.query("shop", count, &[]).await {
+                Ok(rows) => break rows.collect().await.unwrap(),
+                Err(error) => assert!(error.retryable(), "{error}"),
+            }
+            assert!(tokio::time::Instant::now() < deadline, "it does not arrive");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        };
+        assert_eq!(seen, expected);
+        client.close().await;
+    });
+}
+
 #[test]
 fn a_database_keeps_what_it_acknowledged_and_shows_what_its_rules_allow() {
     let market = Supermarket::builder()
@@ -285,6 +321,7 @@ fn a_database_keeps_what_it_acknowledged_and_shows_what_its_rules_allow() {
     people_see_what_rules_show(&market);
     acknowledged_writes_outlive_kills(&market, &core);
     a_shadow_follows(&market, &core);
+    what_is_large_arrives_on_the_shadow(&market);
     let document = fs::read_to_string(market.folder().join("de-1/DEDoc.xml"));
     let document = document.expect("the Element keeps its document");
     assert!(document.contains("<Name>shop</Name>"), "{document}");
