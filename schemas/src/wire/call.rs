@@ -114,6 +114,10 @@ pub struct CallStarted {
     pub incarnation: Incarnation,
     /// Bytes of stdin that the Host has (more than 0 only after a resume).
     pub stdin: u64,
+    /// Of these, how many the process has taken: they are credited herewith. Credit
+    /// that follows is for what comes after them.
+    #[serde(default)]
+    pub stdin_taken: u64,
 }
 
 /// Ends a call's process tree.

@@ -214,23 +214,24 @@ impl InputFlow {
         Ok(())
     }
 
-    /// The channel was cut; the Host has the first `has` bytes. What it lacks
-    /// will be sent again.
-    pub(crate) fn on_resumed(&mut self, has: u64) -> Result<(), FlowError> {
-        let Some(ahead) = has
-            .checked_sub(self.credited)
-            .and_then(|n| usize::try_from(n).ok())
-        else {
-            return Err(FlowError::InputGone);
-        };
-        if ahead > self.sent_bytes {
+    /// The channel was cut; the Host has the first `has` bytes, and the call has taken
+    /// the first `taken`: credit that was lost on the way. What the Host lacks will be
+    /// sent again; what waits there is on the way still, and fills the window.
+    pub(crate) fn on_resumed(&mut self, has: u64, taken: u64) -> Result<(), FlowError> {
+        // A Host of before this was told says that nothing was taken.
+        let taken = taken.max(self.credited);
+        let kept = has.checked_sub(taken).ok_or(FlowError::InputGone)?;
+        let credit = usize::try_from(taken - self.credited).unwrap_or(usize::MAX);
+        let kept = usize::try_from(kept).unwrap_or(usize::MAX);
+        if credit.saturating_add(kept) > self.sent_bytes {
             return Err(FlowError::Credit);
         }
-        drop_front(&mut self.sent, ahead);
-        self.credited = has;
-        self.unsent_bytes += self.sent_bytes - ahead;
-        self.sent_bytes = 0;
-        while let Some(data) = self.sent.pop_back() {
+        drop_front(&mut self.sent, credit);
+        self.credited = taken;
+        let again = cut_back(&mut self.sent, kept);
+        self.unsent_bytes += self.sent_bytes - credit - kept;
+        self.sent_bytes = kept;
+        for data in again.into_iter().rev() {
             self.unsent.push_front(data);
         }
         self.end_sent = false;
@@ -246,11 +247,30 @@ impl InputFlow {
     pub(crate) fn restart(&mut self) {
         if let Some(whole) = self.whole.take() {
             *self = Self::whole(whole);
-        } else if self.on_resumed(0).is_err() {
+        } else if self.on_resumed(0, 0).is_err() {
             // Unreachable after `replayable`: nothing was credited.
             self.unsent.clear();
         }
     }
+}
+
+/// Leaves the first `kept` bytes in the queue, and gives the others.
+fn cut_back(queue: &mut VecDeque<Bytes>, mut kept: usize) -> VecDeque<Bytes> {
+    let mut at = 0;
+    while let Some(data) = queue.get_mut(at) {
+        if data.len() > kept {
+            break;
+        }
+        kept -= data.len();
+        at += 1;
+    }
+    let mut rest = queue.split_off(at);
+    if kept > 0
+        && let Some(first) = rest.front_mut()
+    {
+        queue.push_back(first.split_to(kept));
+    }
+    rest
 }
 
 fn drop_front(queue: &mut VecDeque<Bytes>, mut count: usize) {
@@ -319,6 +339,22 @@ mod tests {
     }
 
     #[test]
+    fn what_waits_at_the_host_when_it_is_cut_is_credited_once() {
+        let mut flow = InputFlow::whole(Bytes::from(vec![7; 2 * WINDOW_BYTES]));
+        while flow.next().is_some() {}
+        // The Host has all that was sent, and credit for half of it was lost.
+        let half = WINDOW_BYTES / 2;
+        flow.on_resumed(WINDOW_BYTES as u64, half as u64).unwrap();
+        let mut sent = 0;
+        while let Some(data) = flow.next() {
+            sent += data.len();
+        }
+        assert_eq!(sent, half, "the window is half full of what waits there");
+        flow.on_credit(WINDOW_BYTES as u32).unwrap();
+        assert_eq!(flow.on_credit(1), Err(FlowError::Credit));
+    }
+
+    #[test]
     fn an_empty_input_ends_at_once_and_once() {
         let mut flow = InputFlow::whole(Bytes::new());
         assert!(flow.next().is_none());
@@ -334,7 +370,7 @@ mod tests {
         assert!(flow.replayable());
         flow.on_credit(1).unwrap();
         assert!(!flow.replayable());
-        assert_eq!(flow.on_resumed(0), Err(FlowError::InputGone));
+        assert_eq!(flow.on_resumed(0, 0), Err(FlowError::InputGone));
     }
 
     proptest! {
@@ -355,8 +391,7 @@ mod tests {
                 match kind {
                     0 => { // cut: what is on the wire is lost
                         wire.clear();
-                        flow.on_resumed(host.len() as u64).unwrap();
-                        consumed = host.len();
+                        flow.on_resumed(host.len() as u64, consumed as u64).unwrap();
                     }
                     1 => if let Some(data) = wire.pop_front() { host.extend_from_slice(&data); }
                     2 => {
@@ -382,6 +417,8 @@ mod tests {
                 }
                 wire.extend(flow.next());
                 prop_assert!(flow.sent_bytes <= WINDOW_BYTES);
+                let waiting = host.len() - consumed;
+                prop_assert!(waiting <= WINDOW_BYTES, "the Host holds no more than a window");
                 if host.len() == input.len() && rest.is_empty() { break; }
             }
             prop_assert_eq!(host, input);

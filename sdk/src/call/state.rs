@@ -284,7 +284,10 @@ impl CallShared {
             Kind::Started => {
                 let started: CallStarted = frame(kind, channel, &payload).json()?;
                 if core.course.on_started() {
-                    core.input.on_resumed(started.stdin).map_err(broken)?;
+                    let CallStarted {
+                        stdin, stdin_taken, ..
+                    } = started;
+                    core.input.on_resumed(stdin, stdin_taken).map_err(broken)?;
                     core.send_input();
                 }
             }
@@ -371,7 +374,7 @@ impl CallShared {
         let is_held = held.contains(&self.id());
         // Its opening never arrived, if nothing came back; else it is gone,
         // which the Host will say.
-        let heard = !is_held && core.input.on_resumed(0).is_err();
+        let heard = !is_held && core.input.on_resumed(0, 0).is_err();
         let resume = core.course.on_reattached(is_held, heard).then(|| Resume {
             stdout: core.stdout.received(),
             stderr: core.stderr.received(),

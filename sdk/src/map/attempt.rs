@@ -213,16 +213,17 @@ impl Attempt {
         (self.stdout_owed, self.stderr_owed) = (0, 0);
     }
 
-    /// The Host has the first `has` bytes of the input.
-    pub(crate) fn on_resumed(&mut self, has: u64) -> Result<(), Problem> {
-        if has > self.input.len {
+    /// The Host has the first `has` bytes of the input, of which `credited` were
+    /// taken.
+    pub(crate) fn on_resumed(&mut self, has: u64, credited: u64) -> Result<(), Problem> {
+        if has > self.input.len || credited > has {
             return Err(broken("has more input than there is"));
         }
         self.resuming = false;
         self.input = Input {
             taken: has,
             sent: has,
-            credited: has,
+            credited: credited.max(self.input.credited).min(has),
             ended: false,
             ..self.input
         };
@@ -304,8 +305,12 @@ mod tests {
         assert!(attempt.on_input_read(1000, 100));
         attempt.on_cut();
         assert_eq!(attempt.input_wanted(), None);
-        attempt.on_resumed(40).unwrap();
+        attempt.on_resumed(40, 10).unwrap();
         assert!(!attempt.on_input_read(1000, 100), "read before the cut");
+        // What waits at the Host is credited once.
+        attempt.on_input_credit(30).unwrap();
+        assert!(attempt.on_input_credit(1).is_err());
+        attempt.input.credited = 40;
         assert_eq!(attempt.input_wanted(), Some((1040, 60)));
         assert!(attempt.on_input_read(1040, 60));
         assert!(attempt.input_ends());

@@ -341,7 +341,10 @@ impl MapSeat {
                 news.push(News::Input { channel });
             }
             Kind::Started if attempt.resuming => {
-                attempt.on_resumed(frame.json::<CallStarted>()?.stdin)?;
+                let CallStarted {
+                    stdin, stdin_taken, ..
+                } = frame.json()?;
+                attempt.on_resumed(stdin, stdin_taken)?;
                 news.push(News::Input { channel });
             }
             _ => {}

@@ -449,18 +449,19 @@ impl Host {
         let held = self.calls.lock().get(&open.call).cloned();
         match (held, open.resume) {
             (Some(call), Some(resume)) => {
-                let stdin = {
+                let (stdin, stdin_taken) = {
                     let mut data = call.state.lock();
                     data.line = Some((sink.clone(), channel));
                     data.sent = [resume.stdout as usize, resume.stderr as usize];
                     data.credited = data.sent;
-                    data.stdin_uncredited = 0;
                     data.end_sent = false;
-                    data.stdin_received
+                    let waiting = data.stdin_uncredited as u64;
+                    (data.stdin_received, data.stdin_received - waiting)
                 };
                 let started = CallStarted {
                     incarnation: self.incarnation(),
                     stdin,
+                    stdin_taken,
                 };
                 sink.send_json(Kind::Started, channel, &started);
                 call.pump();
@@ -499,6 +500,7 @@ impl Host {
                 &CallStarted {
                     incarnation: self.incarnation(),
                     stdin: 0,
+                    stdin_taken: 0,
                 },
             );
         }

@@ -119,7 +119,10 @@ fn files_are_brought_and_stored_whole() {
         let told = wait_for(LONG, "the record is told", || {
             let shown = market.cli(&["--json", "show", call]);
             match shown.code {
-                0 => Ok(shown.json::<Value>()),
+                // Where it is known to have begun, its end is told a moment later.
+                0 if !shown.json::<Value>()["attempts"][0]["end"].is_null() => {
+                    Ok(shown.json::<Value>())
+                }
                 _ => Err(shown.stderr.clone()),
             }
         });

@@ -32,10 +32,11 @@ impl Call {
             return;
         };
         state.is_ready = false;
-        if let Some(stdin) = state.started_due.take() {
+        if let Some(received) = state.started_due.take() {
             let started = CallStarted {
                 incarnation: self.incarnation,
-                stdin,
+                stdin: received.had,
+                stdin_taken: received.taken,
             };
             push_json(message, frame::Kind::Started, channel, &started);
         }

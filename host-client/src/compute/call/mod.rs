@@ -77,8 +77,17 @@ struct Inlet {
     spool: Spool,
     ended: bool,
     end_forwarded: bool,
-    /// Credit that the caller is to get.
+    /// Bytes that the process has taken.
+    taken: u64,
+    /// Of these, credit that the caller is to get.
     credit: u32,
+}
+
+/// What a caller is told of its stdin when a channel begins.
+#[derive(Clone, Copy)]
+struct Received {
+    had: u64,
+    taken: u64,
 }
 
 impl Inlet {
@@ -106,8 +115,8 @@ struct Running {
 struct State {
     inlet: Inlet,
     outlets: [Outlet; 2],
-    /// Bytes of stdin to be told with `Started`.
-    started_due: Option<u64>,
+    /// What is to be told with `Started`.
+    started_due: Option<Received>,
     attachment: Option<Attachment>,
     /// It waits in its connection's list.
     is_ready: bool,
@@ -151,6 +160,7 @@ impl Call {
                     spool: Spool::new(Arc::clone(room)),
                     ended: false,
                     end_forwarded: false,
+                    taken: 0,
                     credit: 0,
                 },
                 outlets: [Outlet::new(room), Outlet::new(room)],
@@ -214,9 +224,14 @@ impl Call {
                 outlet.take_up(position, self.is_part());
             }
             state.end_sent = false;
+            // What was taken is told whole: nothing is credited twice.
+            state.inlet.credit = 0;
         }
         if resume.is_some() || !self.is_part() {
-            state.started_due = Some(state.inlet.spool.length());
+            state.started_due = Some(Received {
+                had: state.inlet.spool.length(),
+                taken: state.inlet.taken,
+            });
         }
         state.attachment = Some(Attachment {
             outbound: Arc::clone(outbound),
@@ -348,6 +363,8 @@ impl Call {
         let mut restored = Spool::new(Arc::clone(room));
         restored.append(stdin)?;
         state.inlet.spool = restored;
+        state.inlet.taken = 0;
+        state.inlet.credit = 0;
         state.outlets = [Outlet::new(room), Outlet::new(room)];
         state.inlet.end_forwarded = false;
         state.running = None;
@@ -439,6 +456,7 @@ impl Call {
     /// The process has taken so much stdin.
     pub(crate) fn on_stdin_taken(self: &Arc<Self>, bytes: u32) {
         let mut state = self.state.lock();
+        state.inlet.taken += u64::from(bytes);
         state.inlet.credit = state.inlet.credit.saturating_add(bytes);
         self.make_ready(&mut state);
     }

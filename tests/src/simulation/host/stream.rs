@@ -507,6 +507,7 @@ impl Host {
         let started = CallStarted {
             incarnation,
             stdin: 0,
+            stdin_taken: 0,
         };
         if let Some(alive) = &mut self.alive
             && let Some(attachment) = alive.connections.get_mut(&conn)
