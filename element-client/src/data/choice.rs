@@ -107,7 +107,7 @@ pub(super) fn loss(
 
 fn beyond(name: &str, has: Position, own: Position) -> String {
     let more = has.number().saturating_sub(own.number());
-    format!("{name} has it up to {has}, {more} entries more")
+    format!("{name} had it up to {has}, and {more} entries more")
 }
 
 #[cfg(test)]
@@ -145,7 +145,7 @@ mod tests {
         assert!(lost.contains("3 entries more"), "{lost}");
         let older = choose(&all, Some(all[0].host)).unwrap();
         let lost = loss(older, &all[..2], None).unwrap();
-        assert!(lost.contains("b has it up to 50"), "{lost}");
+        assert!(lost.contains("b had it up to 50"), "{lost}");
         let refused = choose(&all, Some(all[2].host)).unwrap_err();
         assert!(
             refused.detail.contains("being loaded"),

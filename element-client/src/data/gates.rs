@@ -4,6 +4,7 @@
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use gridmart_schemas::{
+    data::Position,
     id::DatabaseId,
     problem::{Code, Problem},
 };
@@ -27,6 +28,8 @@ pub(super) type Closed = OwnedRwLockWriteGuard<()>;
 #[derive(Default)]
 pub(super) struct Gates {
     gates: Mutex<HashMap<DatabaseId, Arc<RwLock<()>>>>,
+    /// The last position that somebody was told to have been committed.
+    committed: Mutex<HashMap<DatabaseId, Position>>,
 }
 
 impl Gates {
@@ -52,8 +55,27 @@ impl Gates {
         })
     }
 
+    /// Somebody is told that this was committed: noted before.
+    pub(super) fn committed(&self, database: DatabaseId, position: Position) {
+        let mut committed = self.committed.lock();
+        let known = committed.entry(database).or_default();
+        *known = position.max(*known);
+    }
+
+    /// The last position that was acknowledged since this Element's start.
+    pub(super) fn acknowledged(&self, database: DatabaseId) -> Position {
+        let committed = self.committed.lock();
+        committed.get(&database).copied().unwrap_or_default()
+    }
+
+    /// Another core goes on from where it stands.
+    pub(super) fn forget_acknowledged(&self, database: DatabaseId) {
+        self.committed.lock().remove(&database);
+    }
+
     /// The database is gone.
     pub(super) fn forget(&self, database: DatabaseId) {
+        self.forget_acknowledged(database);
         self.gates.lock().remove(&database);
     }
 }
@@ -79,5 +101,11 @@ mod tests {
         drop(gates.enter(DatabaseId::generate()).await.unwrap());
         drop(closed);
         gates.enter(database).await.unwrap();
+        for position in [7, 5] {
+            gates.committed(database, Position::new(position));
+        }
+        assert_eq!(gates.acknowledged(database), Position::new(7));
+        gates.forget(database);
+        assert_eq!(gates.acknowledged(database), Position::ZERO);
     }
 }

@@ -193,22 +193,40 @@ impl De {
                 .promoted(&database, &chosen, newest, drained, closed)
                 .await;
         }
-        let lost = {
-            let pool = self.goods.pool.lock();
-            let core = database.core().and_then(|core| pool.host(core));
-            let told = core.and_then(|host| {
-                let position = host.told(id)?.log_position;
-                let position = i64::try_from(position).unwrap_or(i64::MAX);
-                Some((host.name.as_str(), Position::new(position)))
-            });
-            loss(&chosen, &candidates, told)
-        };
+        let lost = self.known_loss(id, &database, &chosen, &candidates);
         if let Some(lost) = lost.filter(|_| !allow_loss) {
-            let detail = format!("{lost}, which would be lost. Say --allow-loss if that is to be.");
+            let detail = format!("{lost} would be lost. Say --allow-loss if that is to be.");
             return Err(Problem::new(Code::PreconditionFailed, detail));
         }
         self.promoted(&database, &chosen, newest, Drained::default(), closed)
             .await
+    }
+
+    /// What the lost core had that a shadow has not, as far as the core's Host has told it
+    /// since this Element's start, or this Element has told somebody.
+    fn known_loss(
+        &self,
+        id: DatabaseId,
+        database: &Database,
+        chosen: &Candidate,
+        candidates: &[Candidate],
+    ) -> Option<String> {
+        let pool = self.goods.pool.lock();
+        let core = database.core().and_then(|core| pool.host(core));
+        let told = core.and_then(|host| host.told(id));
+        let told = told.filter(|told| told.role == ReplicaRole::Core);
+        let name = core.map_or("the lost core", |host| host.name.as_str());
+        let Some(told) = told else {
+            return Some(format!(
+                "How far {name} was is not known: it has not been heard since the Element's \
+                 start. What {} has not, from position {} on,",
+                chosen.name,
+                chosen.last.position.next()
+            ));
+        };
+        let told = Position::new(i64::try_from(told.log_position).unwrap_or(i64::MAX));
+        let had = told.max(self.goods.gates.acknowledged(id));
+        loss(chosen, candidates, Some((name, had)))
     }
 
     /// How the shadows stand, and the newest epoch that any of them knows.
@@ -355,6 +373,7 @@ impl De {
         drained.0 = None;
         tracing::warn!(database.id = %id, node.id = %host, %epoch, position = %chosen.last.position, "another copy is the core from here on");
         self.goods.schemas.forget(id);
+        self.goods.gates.forget_acknowledged(id);
         let led = self.lead(id, host, epoch, Position::ZERO).await;
         self.goods.followed.notify_one();
         drop(closed);

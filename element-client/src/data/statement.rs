@@ -7,7 +7,7 @@ use std::{
 
 use gridmart_fabric::{rule::Subject, stream::Peer, ticket::AccessClaims};
 use gridmart_schemas::{
-    data::{Epoch, SqlType, Value},
+    data::{SqlType, Value},
     id::{DatabaseId, NodeId},
     problem::{Code, Problem},
     resource::{database::Database, enumeration::ReplicaRole},
@@ -15,7 +15,7 @@ use gridmart_schemas::{
     scalar::UtcTime,
     wire::{
         data::{
-            CursorNumber, ROW_BYTES_MAX, ReadFrom, ResultColumn, STATEMENT_BYTES_MAX, SqlFault,
+            CursorNumber, ROW_BYTES_MAX, ResultColumn, STATEMENT_BYTES_MAX, SqlFault,
             StatementAnswer, StatementRows, StatementRun,
         },
         replica::{
@@ -115,11 +115,7 @@ impl De {
                     .collect(),
                 after: asked.after.max(known.position),
                 cut_epoch: self.goods.pool.lock().wish().cut_epoch,
-                epoch: match asked.from {
-                    // An answer of an older core's time will do.
-                    ReadFrom::Shadow => Epoch::default(),
-                    ReadFrom::Fresh | ReadFrom::Core => database.epoch(),
-                },
+                epoch: database.epoch(),
             },
         };
         match kind {
@@ -187,7 +183,12 @@ impl De {
         order.run.epoch = database.epoch();
         let core = database.core().ok_or_else(coreless)?;
         match self.try_on(&order, (core, ReplicaRole::Core)).await {
-            Ok(Some(outcome)) => Ok(outcome),
+            Ok(Some(outcome)) => {
+                if let (StatementAnswer::Rows(rows), _) = &outcome {
+                    self.goods.gates.committed(id, rows.position);
+                }
+                Ok(outcome)
+            }
             Ok(None) => Err(Problem::new(Code::Internal, "A core is behind itself.")),
             Err(Failure::NotAsked(problem) | Failure::Refused(problem)) => Err(problem),
             Err(Failure::Open(problem)) => {

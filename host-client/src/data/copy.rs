@@ -98,6 +98,11 @@ impl Copy {
             return Ok(None);
         };
         let standing = standing(&path, shelf)?;
+        let follower = Follower::default();
+        if standing.role == ReplicaRole::Shadow {
+            // It has entries of that core.
+            follower.agrees(standing.epoch);
+        }
         Ok(Some(Self {
             database,
             standing: RwLock::new(standing),
@@ -106,7 +111,7 @@ impl Copy {
             shelf: shelf.clone(),
             changing: tokio::sync::Mutex::default(),
             gate: Gate::default(),
-            follower: Follower::default(),
+            follower,
             checked: Mutex::default(),
         }))
     }

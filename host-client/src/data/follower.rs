@@ -117,6 +117,11 @@ impl Follower {
         Epoch::new(self.followed.load(Ordering::Acquire))
     }
 
+    /// Its log is that of the core of this epoch, as far as it goes.
+    pub(super) fn agrees(&self, epoch: Epoch) {
+        self.followed.fetch_max(epoch.number(), Ordering::AcqRel);
+    }
+
     /// Has it compared with its core, soon.
     pub(super) fn compare(&self, asked: Asked) {
         self.asked.lock().push(asked);
@@ -276,7 +281,7 @@ async fn step(copy: &Arc<Copy>, peer: &Peer, ticket: String, epoch: Epoch) -> Re
     if !apply(copy, shadow, entries).await? {
         return Ok(());
     }
-    follower.followed.store(epoch.number(), Ordering::Release);
+    follower.agrees(epoch);
     // What was committed since comes with the next pull.
     follower.stands(if shadow.position().position >= last {
         SyncState::Synchronised

@@ -7,7 +7,9 @@ use std::{
 };
 
 use gridmart_schemas::{
+    api::database::ShadowPromoteRequest,
     data::{Position, Value},
+    problem::Code,
     wire::data::ReadFrom,
 };
 use gridmart_sdk::{Client, Error};
@@ -22,6 +24,8 @@ const ACT_MAX: Duration = Duration::from_mins(4);
 const REFUSED_PAUSE: Duration = Duration::from_millis(100);
 /// Writes of one client: then it goes.
 const ACTS_OF_A_CLIENT: u32 = 400;
+/// Longest time between two changes of core, in seconds.
+const PROMOTE_PAUSE_MAX: f64 = 8.0;
 /// Numbers that a reader looks at, at most.
 const WINDOW: i32 = 500;
 
@@ -87,9 +91,7 @@ async fn write(client: &Client, ledger: &Ledger, name: (i32, i32)) -> bool {
             true
         }
         Ok(Err(error)) => {
-            let code = error
-                .code()
-                .map_or("-", gridmart_schemas::problem::Code::as_str);
+            let code = error.code().map_or("-", Code::as_str);
             ledger.count(format!("write: {code}"));
             if !error.retryable() {
                 ledger.broken(format!("writing {name:?}: {error}"));
@@ -99,6 +101,35 @@ async fn write(client: &Client, ledger: &Ledger, name: (i32, i32)) -> bool {
             false
         }
     }
+}
+
+/// Makes shadows the core until it is over; who is away may refuse it.
+pub(super) fn promote_on(
+    market: &Supermarket,
+    ledger: &Ledger,
+    over: &AtomicBool,
+    mut dice: StdRng,
+) {
+    runtime().block_on(async {
+        while !over.load(Ordering::Relaxed) {
+            let pause = dice.random_range(0.0..PROMOTE_PAUSE_MAX);
+            tokio::time::sleep(Duration::from_secs_f64(pause)).await;
+            let client = market.client();
+            let data = client.data();
+            let wanted = ShadowPromoteRequest::default();
+            let promoting = data.shadow_promote(DATABASE, &wanted);
+            let outcome = match tokio::time::timeout(ACT_MAX, promoting).await {
+                Err(_) => {
+                    ledger.broken("a promotion hangs");
+                    "hangs"
+                }
+                Ok(Ok(_)) => "done",
+                Ok(Err(error)) => error.code().map_or("-", Code::as_str),
+            };
+            ledger.count(format!("promote: {outcome}"));
+            client.close().await;
+        }
+    });
 }
 
 /// Reads, of whatever copy, until it is over.
@@ -175,6 +206,6 @@ async fn read(client: &Client, ledger: &Ledger, lane: i32, from: ReadFrom) -> bo
 fn is_lost(error: &Error) -> bool {
     match error {
         Error::Statement(fault) => matches!(fault.state.as_str(), "57P01" | "08006" | "08007"),
-        other => other.code() == Some(gridmart_schemas::problem::Code::NotFound),
+        other => other.code() == Some(Code::NotFound),
     }
 }

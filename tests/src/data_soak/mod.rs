@@ -8,6 +8,9 @@
 //! once; nothing is there that nobody wrote; shadows are what the core is; and the logs
 //! of all copies, on their disks, are the same entries in the same order.
 //!
+//! An operator has the core change again and again, without allowing a loss: nothing that
+//! was acknowledged is lost by it, whoever is away meanwhile.
+//!
 //! The seed fixes the order, the kinds and the lengths of the faults; what a fault hits
 //! is up to the machine. Dead roles are started again by `up`.
 
@@ -64,6 +67,8 @@ pub fn run(plan: Plan) {
             let (market, ledger, over) = (&market, &ledger, &over);
             scope.spawn(move || load::read_on(market, ledger, over, dice));
         }
+        let operating = dice(plan.seed, 230);
+        scope.spawn(|| load::promote_on(&market, &ledger, &over, operating));
         fault::inflict(&market, &ledger, plan, dice(plan.seed, 220));
     });
     calm::settle(&market);

@@ -151,7 +151,15 @@ fn a_shadow_is_added(market: &Supermarket) -> Copies {
                   INSERT INTO lines SELECT n.i * 10 + m.i, 'a word' FROM\n\
                   (VALUES (1), (2), (3), (4), (5), (6), (7), (8), (9)) AS n (i),\n\
                   (VALUES (0), (1), (2), (3), (4), (5), (6), (7), (8), (9)) AS m (i);\n";
-    market.cli_with(&["sql", "shop"], script).ok();
+    let imported = market.cli_with(&["db", "import", "shop", "-"], script).ok();
+    assert!(imported.text().contains("2 statements were run, 90 rows"));
+    let script = "-- a comment; and then\n\nUPDATE lines SET word = 'a; word';\n\
+                  UPDATE lines\n SET no_column = 1;\nDELETE FROM lines;\n";
+    let refused = market.cli_with(&["db", "import", "shop", "-"], script);
+    refused
+        .exits(1)
+        .says("stdin:4: this statement failed; the 1 before it hold")
+        .says("42703");
     let added = market.cli(&["--json", "shadow", "add", "shop"]).ok();
     let added = Copies::read(market, added.json());
     let new = added.shadows.difference(&before.shadows).next();
@@ -280,7 +288,7 @@ fn a_core_that_was_lost_is_replaced_and_fenced(market: &Supermarket, before: &Co
     }
     wait_for(LONG, "the loss is named", || {
         let refused = market.cli(&["shadow", "promote", "shop"]);
-        if refused.stderr.contains("entries more") && refused.code == 3 {
+        if refused.stderr.contains("would be lost") && refused.code == 3 {
             Ok(())
         } else {
             Err(format!("{} {}", refused.code, refused.stderr))
