@@ -77,7 +77,11 @@ impl De {
             return told;
         };
         let (pool, now) = (self.goods.pool.lock(), Instant::now());
-        let replica = |host| pool.host(host)?.replica(id, now);
+        // What a Host that is away told last may be otherwise by now.
+        let replica = |host| {
+            let there = pool.host(host).filter(|host| host.connected && !host.down);
+            there?.replica(id, now)
+        };
         for copy in &mut told.replicas.replicas {
             let Some(host) = copy.node() else { continue };
             copy.state = replica(host).cloned();

@@ -100,6 +100,9 @@ impl Follower {
     /// Follows nobody until it is told of a way again.
     pub(super) fn halt(&self) {
         self.way.send_replace(None);
+        for asked in self.asked.lock().drain(..) {
+            asked.fail(became_core());
+        }
         self.woken.notify_one();
     }
 

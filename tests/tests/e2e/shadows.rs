@@ -145,6 +145,27 @@ fn count(market: &Supermarket, read: &str) -> i64 {
     text.lines().last().unwrap_or("").parse().unwrap()
 }
 
+/// Waits until a shadow answers that there are so many lines.
+#[track_caller]
+fn wait_count(market: &Supermarket, lines: i64) {
+    wait_for(LONG, "a shadow has all lines", || {
+        let words = [
+            "sql",
+            "shop",
+            "SELECT count(*) FROM lines",
+            "--csv",
+            "--read",
+            "shadow",
+        ];
+        let run = market.cli(&words);
+        if run.code == 0 && run.text().lines().last() == Some(&lines.to_string()) {
+            Ok(())
+        } else {
+            Err(format!("{} {}", run.text(), run.stderr))
+        }
+    });
+}
+
 fn a_shadow_is_added(market: &Supermarket) -> Copies {
     let before = made(market, "shop", "1");
     let script = "CREATE TABLE lines (id bigint PRIMARY KEY, word text NOT NULL);\n\
@@ -165,7 +186,7 @@ fn a_shadow_is_added(market: &Supermarket) -> Copies {
     let new = added.shadows.difference(&before.shadows).next();
     let new = new.expect("there is one more shadow");
     assert_eq!(added.state(market, new)["sync_state"], "synchronised");
-    assert_eq!(count(market, "shadow"), 90);
+    wait_count(market, 90);
     market
         .cli(&["shadow", "add", "shop"])
         .exits(3)
@@ -209,7 +230,7 @@ fn a_core_that_is_there_hands_over(market: &Supermarket, before: &Copies) -> Cop
     let all = 90 + i64::try_from(acknowledged.len()).unwrap();
     assert_eq!(count(market, "core"), all);
     let synchronised = wait_synchronised(market, "shop");
-    assert_eq!(count(market, "shadow"), all);
+    wait_count(market, all);
     for host in HOSTS {
         let state = synchronised.state(market, host);
         assert_eq!(state["set_aside"], serde_json::Value::Null, "{state}");
@@ -224,19 +245,23 @@ fn file(market: &Supermarket, role: &str, database: &str) -> PathBuf {
         .join("database")
 }
 
-/// A row is changed behind everybody's back.
-fn a_shadow_that_differs_is_found_and_made_anew(market: &Supermarket, copies: &Copies) {
-    let told = market.cli(&["shadow", "check", "shop"]).ok().text();
-    assert_eq!(told.matches("is what the core is").count(), 2, "{told}");
-    let bent = copies.shadows.first().expect("there are shadows");
-    market.kill9(bent);
-    let file = file(market, bent, &copies.id);
-    let connection = Connection::open(file).unwrap();
+/// Changes a row of a shadow behind everybody's back.
+fn bend(market: &Supermarket, role: &str, copies: &Copies) {
+    market.kill9(role);
+    let connection = Connection::open(file(market, role, &copies.id)).unwrap();
     let change = "UPDATE lines SET word = 'another' WHERE id = 44";
     assert_eq!(connection.execute(change, []).unwrap(), 1);
     drop(connection);
-    market.restart(bent);
+    market.restart(role);
     wait_synchronised(market, "shop");
+}
+
+fn a_shadow_that_differs_is_found_and_made_anew(market: &Supermarket, copies: &Copies) {
+    let told = market.cli(&["shadow", "check", "shop"]).ok().text();
+    assert_eq!(told.matches("is what the core is").count(), 2, "{told}");
+    let mut shadows = copies.shadows.iter();
+    let (bent, other) = (shadows.next().unwrap(), shadows.next().unwrap());
+    bend(market, bent, copies);
     let differs = market.cli(&["shadow", "check", "shop", bent]).exits(1);
     let told = differs.text();
     assert!(
@@ -251,6 +276,19 @@ fn a_shadow_that_differs_is_found_and_made_anew(market: &Supermarket, copies: &C
             Err(format!("{} {}", run.text(), run.stderr))
         }
     });
+    // Nobody asks: it is found when its time has come.
+    bend(market, other, copies);
+    market.replace("de-1", &Change::none().flag("--check-time", "1s"));
+    wait_for(LONG, "it is found by itself", || {
+        let log = market.log(other);
+        if log.contains("is not what its core is") {
+            Ok(())
+        } else {
+            Err(log)
+        }
+    });
+    market.replace("de-1", &Change::none().flag("--check-time", "1d"));
+    wait_synchronised(market, "shop");
 }
 
 /// The core is lost with commits that no shadow has, and comes back.
@@ -317,10 +355,8 @@ fn a_core_that_was_lost_is_replaced_and_fenced(market: &Supermarket, before: &Co
     // Of the eight those are there that a shadow had got before it was halted.
     let lost = kept.lines().count();
     let there = whole + 8 - i64::try_from(lost).unwrap() + 1;
-    assert_eq!(
-        (count(market, "core"), count(market, "shadow")),
-        (there, there)
-    );
+    assert_eq!(count(market, "core"), there);
+    wait_count(market, there);
     market.cli(&["shadow", "check", "shop"]).ok();
 }
 
@@ -467,7 +503,7 @@ fn a_shadow_that_was_away_for_long_or_had_no_room_gets_what_it_missed() {
     write_many(&market, 0, MISSED, 10);
     market.restart(shadow);
     wait_synchronised(&market, "shop");
-    assert_eq!(count(&market, "shadow"), MISSED);
+    wait_count(&market, MISSED);
     let log = market.log(shadow);
     assert!(log.contains("a shadow was made from a snapshot"), "{log}");
     // Nothing fits on the shadow's disk: the core goes on, and the shadow says so.
@@ -485,7 +521,7 @@ fn a_shadow_that_was_away_for_long_or_had_no_room_gets_what_it_missed() {
     assert_eq!(count(&market, "fresh"), MISSED + 200);
     market.make_room(shadow);
     wait_synchronised(&market, "shop");
-    assert_eq!(count(&market, "shadow"), MISSED + 200);
+    wait_count(&market, MISSED + 200);
     market.cli(&["shadow", "check", "shop"]).ok();
     market.stop();
 }
