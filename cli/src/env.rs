@@ -6,12 +6,15 @@ use anyhow::Context as _;
 use gridmart_fabric::ready;
 use gridmart_schemas::api::access_key::AccessKeyMade;
 use nix::{sys::signal::kill, unistd::Pid};
-use serde::Serialize;
 
 use crate::{
     failure::Failure,
+    key::variables,
     output::Output,
-    up::{CA_FILE, CONTROL, FirstAdmin, S3_KEY_FILE, STORAGE_ELEMENT, data_dir},
+    up::{
+        CA_FILE, CONTROL, DATA_ELEMENT, FirstAdmin, POSTGRES_KEY_FILE, S3_KEY_FILE,
+        STORAGE_ELEMENT, data_dir,
+    },
 };
 
 /// Print the variables that lead this shell to a supermarket: eval "$(gridmart env)".
@@ -22,96 +25,62 @@ pub(crate) struct Arguments {
     data_dir: Option<PathBuf>,
 }
 
-#[derive(Serialize)]
-struct Variables {
-    #[serde(rename = "GRIDMART_URL")]
-    url: String,
-    #[serde(rename = "GRIDMART_TOKEN")]
-    token: String,
-    #[serde(rename = "GRIDMART_CA", skip_serializing_if = "Option::is_none")]
-    ca: Option<String>,
-    #[serde(flatten, skip_serializing_if = "Option::is_none")]
-    s3: Option<S3Variables>,
-}
-
-/// What every S3 client reads.
-#[derive(Serialize)]
-struct S3Variables {
-    #[serde(rename = "AWS_ENDPOINT_URL")]
-    endpoint: String,
-    #[serde(rename = "AWS_ACCESS_KEY_ID")]
-    id: String,
-    #[serde(rename = "AWS_SECRET_ACCESS_KEY")]
-    secret: String,
-    #[serde(rename = "AWS_REGION")]
-    region: String,
-}
-
 /// Prints the variables.
 pub(crate) fn run(arguments: Arguments, output: Output) -> Result<(), Failure> {
     let folder = data_dir(arguments.data_dir)?;
     demand_running(&folder)?;
     let FirstAdmin { url, token } = FirstAdmin::read(&folder.join(CONTROL))?;
-    let variables = Variables {
-        url,
-        token,
-        ca: Some(folder.join(CA_FILE))
-            .filter(|path| path.exists())
-            .map(|path| path.display().to_string()),
-        s3: s3_variables(&folder)?,
-    };
-    let s3 = variables.s3.as_ref();
-    let mut text = String::new();
-    for (name, value) in [
-        ("GRIDMART_URL", Some(&variables.url)),
-        ("GRIDMART_TOKEN", Some(&variables.token)),
-        ("GRIDMART_CA", variables.ca.as_ref()),
-        ("AWS_ENDPOINT_URL", s3.map(|s3| &s3.endpoint)),
-        ("AWS_ACCESS_KEY_ID", s3.map(|s3| &s3.id)),
-        ("AWS_SECRET_ACCESS_KEY", s3.map(|s3| &s3.secret)),
-        ("AWS_REGION", s3.map(|s3| &s3.region)),
-    ] {
-        let Some(value) = value else { continue };
-        text.push_str("export ");
-        text.push_str(name);
-        text.push('=');
-        text.push_str(&quoted(value));
-        text.push('\n');
+    let mut all = vec![("GRIDMART_URL", url), ("GRIDMART_TOKEN", token)];
+    let ca = folder.join(CA_FILE);
+    let ca = ca.exists().then(|| ca.display().to_string());
+    all.extend(ca.clone().map(|ca| ("GRIDMART_CA", ca)));
+    all.extend(key_variables(
+        &folder.join(S3_KEY_FILE),
+        &folder.join(STORAGE_ELEMENT),
+        ("s3", "http"),
+    )?);
+    let postgres = key_variables(
+        &folder.join(POSTGRES_KEY_FILE),
+        &folder.join(DATA_ELEMENT),
+        ("postgres", "postgresql"),
+    )?;
+    if let (false, Some(ca)) = (postgres.is_empty(), ca) {
+        all.push(("PGSSLROOTCERT", ca));
     }
+    all.extend(postgres);
     if output.json() {
-        output.print(&variables, |_| ())
-    } else {
-        output.write(text.as_bytes())
+        let named = all
+            .into_iter()
+            .map(|(name, value)| (name.to_owned(), value.into()));
+        let variables: serde_json::Map<String, serde_json::Value> = named.collect();
+        return output.print(&variables, |_| ());
     }
+    let mut text = String::new();
+    for (name, value) in all {
+        text.push_str(&format!("export {name}={}\n", quoted(&value)));
+    }
+    output.write(text.as_bytes())
 }
 
-/// What leads S3 clients here, if the supermarket has storage.
-fn s3_variables(folder: &Path) -> Result<Option<S3Variables>, Failure> {
-    let path = folder.join(S3_KEY_FILE);
-    if !path.exists() {
-        return Ok(None);
+/// What leads clients of one door here, if the supermarket has it: the key in that file,
+/// of the Element in that folder.
+fn key_variables(
+    file: &Path,
+    element: &Path,
+    (door, scheme): (&str, &str),
+) -> Result<Vec<(&'static str, String)>, Failure> {
+    if !file.exists() {
+        return Ok(Vec::new());
     }
-    let text = std::fs::read_to_string(&path)
-        .with_context(|| format!("{} cannot be read", path.display()))?;
+    let text = std::fs::read_to_string(file)
+        .with_context(|| format!("{} cannot be read", file.display()))?;
     let made: AccessKeyMade = serde_json::from_str(&text)
-        .with_context(|| format!("{} is damaged: remove it and start anew", path.display()))?;
-    let AccessKeyMade {
-        id,
-        secret,
-        endpoint,
-        region,
-        ..
-    } = made;
+        .with_context(|| format!("{} is damaged: remove it and start anew", file.display()))?;
     // The door may be at another port than when the key was made.
-    let now = ready::read(&folder.join(STORAGE_ELEMENT))?
-        .and_then(|ready| ready.addresses.get("s3").cloned())
-        .map(|address| format!("http://{address}"));
-    Ok(Some(S3Variables {
-        endpoint: now.unwrap_or(endpoint),
-        id,
-        secret,
-        region,
-    }))
+    let now = ready::read(element)?
+        .and_then(|ready| ready.addresses.get(door).cloned())
+        .map(|address| format!("{scheme}://{address}"));
+    Ok(variables(&made, now.as_deref()))
 }
 
 fn demand_running(folder: &Path) -> Result<(), Failure> {

@@ -1,6 +1,6 @@
-//! `gridmart key`: access keys, with which programs speak S3.
+//! `gridmart key`: access keys, with which programs speak S3 or PostgreSQL's protocol.
 
-use gridmart_schemas::api::access_key::AccessKeyCreate;
+use gridmart_schemas::api::access_key::{AccessKeyCreate, AccessKeyMade};
 use serde::Serialize;
 
 use crate::{
@@ -14,7 +14,7 @@ use crate::{
 pub(crate) enum Command {
     /// Make an access key for yourself
     Create {
-        /// Storage Element that is to know it [default: the only one]
+        /// Storage or Data Element that is to know it [default: the only Storage Element]
         #[arg(long, value_name = "ID")]
         element: Option<String>,
         /// What it is for, for people
@@ -23,7 +23,7 @@ pub(crate) enum Command {
     },
     /// List your access keys
     List {
-        /// Of this Storage Element only
+        /// Of this Element only
         #[arg(long, value_name = "ID")]
         element: Option<String>,
     },
@@ -32,7 +32,7 @@ pub(crate) enum Command {
         /// Its id, as the list shows it
         #[arg(value_name = "KEY")]
         id: String,
-        /// Storage Element that knows it [default: whichever does]
+        /// Element that knows it [default: whichever does]
         #[arg(long, value_name = "ID")]
         element: Option<String>,
     },
@@ -54,13 +54,39 @@ fn create(element: Option<&str>, label: &str, output: Output) -> Result<(), Fail
     let made =
         remote::ask(async |client| Ok(client.access_keys().create(element, &wanted).await?))?;
     output.print(&made, |page| {
-        page.line(format!("AWS_ACCESS_KEY_ID={}", made.id));
-        page.line(format!("AWS_SECRET_ACCESS_KEY={}", made.secret));
-        page.line(format!("AWS_ENDPOINT_URL={}", made.endpoint));
-        page.line(format!("AWS_REGION={}", made.region));
+        for (name, value) in variables(&made, None) {
+            page.line(format!("{name}={value}"));
+        }
     })?;
     output.note("The secret is shown this once.");
     Ok(())
+}
+
+/// The scheme of the endpoint of a key for PostgreSQL's protocol.
+const POSTGRES: &str = "postgresql://";
+
+/// The variables by which clients take a key; `endpoint`: where its door is by now, if
+/// that is known better.
+pub(crate) fn variables(
+    made: &AccessKeyMade,
+    endpoint: Option<&str>,
+) -> Vec<(&'static str, String)> {
+    let endpoint = endpoint.unwrap_or(&made.endpoint);
+    let Some(door) = endpoint.strip_prefix(POSTGRES) else {
+        return vec![
+            ("AWS_ACCESS_KEY_ID", made.id.clone()),
+            ("AWS_SECRET_ACCESS_KEY", made.secret.clone()),
+            ("AWS_ENDPOINT_URL", endpoint.to_owned()),
+            ("AWS_REGION", made.region.clone()),
+        ];
+    };
+    let (host, port) = door.rsplit_once(':').unwrap_or((door, "5432"));
+    vec![
+        ("PGHOST", host.trim_matches(['[', ']']).to_owned()),
+        ("PGPORT", port.to_owned()),
+        ("PGUSER", made.id.clone()),
+        ("PGPASSWORD", made.secret.clone()),
+    ]
 }
 
 fn list(element: Option<&str>, output: Output) -> Result<(), Failure> {

@@ -22,6 +22,9 @@ pub struct Config {
     /// Address of a Storage Element's S3 door; with port 0 the one of the last
     /// start is taken again, or else a free one.
     pub s3_listen: SocketAddr,
+    /// Address of a Data Element's PostgreSQL door; with port 0 the one of the last
+    /// start is taken again, or else a free one.
+    pub postgres_listen: SocketAddr,
     /// Put the previous generation in the place of a damaged information base.
     pub restore_lib: bool,
     /// Of a Storage Element: how long a Host may be silent before what is on it

@@ -2,7 +2,8 @@
 //!
 //! An Element is an autonomous pool of one kind in one domain. What all kinds
 //! are and do is in `element`, on the information base, and around them at the
-//! top (`config`, `run`, what is told to the controller); what each kind has on
+//! top (`config`, `run`, what is told to the controller), and in `public` what those
+//! share that people's own programs dial; what each kind has on
 //! its shelf is in its folder.
 
 pub mod compute;
@@ -12,6 +13,7 @@ pub mod element;
 mod group;
 pub mod info_base;
 pub mod monitor;
+mod public;
 mod run;
 pub mod storage;
 

@@ -104,9 +104,13 @@ pub enum ElementError {
         /// Why.
         source: io::Error,
     },
-    /// The S3 door's address is not to be had.
-    #[error("the S3 door cannot listen on {address}; choose another address with --s3-listen")]
-    ListenS3 {
+    /// The address of a door for people's own programs is not to be had.
+    #[error("the {what} door cannot listen on {address}; choose another address with {option}")]
+    ListenPublic {
+        /// What is spoken there.
+        what: &'static str,
+        /// With which option it is chosen.
+        option: &'static str,
         /// Which.
         address: SocketAddr,
         /// Why.

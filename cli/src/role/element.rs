@@ -40,6 +40,9 @@ settings! {
         /// Address of a Storage Element's S3 door [default: 127.0.0.1:0]; without TLS on this machine's own addresses
         #[arg(long, value_name = "ADDR:PORT")]
         s3_listen: SocketAddr,
+        /// Address of a Data Element's PostgreSQL door [default: 127.0.0.1:0]; without TLS on this machine's own addresses
+        #[arg(long, value_name = "ADDR:PORT")]
+        postgres_listen: SocketAddr,
         /// Put the previous generation in the place of a damaged CEDoc.xml, SEDoc.xml or DEDoc.xml
         #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
         restore_lib: bool,
@@ -180,6 +183,9 @@ fn settled(role: NodeKind, arguments: Arguments<Settings>) -> Result<(Frame, Con
         advertise: settings.advertise,
         s3_listen: settings
             .s3_listen
+            .unwrap_or(SocketAddr::from(([127, 0, 0, 1], 0))),
+        postgres_listen: settings
+            .postgres_listen
             .unwrap_or(SocketAddr::from(([127, 0, 0, 1], 0))),
         restore_lib: settings.restore_lib.unwrap_or(false),
         repair_delay: None,

@@ -118,9 +118,9 @@ impl Admin {
         Ok(self.token(&request).await?.token)
     }
 
-    /// Makes an access key for S3; an Element that has just started may not
-    /// serve yet.
-    pub(crate) async fn s3_key(&self, element: &str) -> Result<AccessKeyMade, Failure> {
+    /// Makes an access key for S3 or PostgreSQL's protocol; an Element that has just
+    /// started may not serve yet.
+    pub(crate) async fn access_key(&self, element: &str) -> Result<AccessKeyMade, Failure> {
         let wanted = AccessKeyCreate {
             label: "gridmart up".to_owned(),
         };

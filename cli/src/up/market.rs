@@ -23,6 +23,8 @@ pub(crate) const CA_FILE: &str = "ca.pem";
 
 /// The first admin's access key for S3, in the data folder, for `gridmart env`.
 pub(crate) const S3_KEY_FILE: &str = "s3-key.json";
+/// The first admin's key for PostgreSQL's protocol, in the data folder.
+pub(crate) const POSTGRES_KEY_FILE: &str = "postgres-key.json";
 
 /// The roles of one supermarket.
 #[derive(Debug)]
@@ -126,7 +128,7 @@ impl Market {
                 "{name} is not connected yet; `gridmart resources` shows when it is"
             ));
         }
-        self.make_s3_key(&admin, &pools).await?;
+        self.make_keys(&admin, &pools).await?;
         let door = format!("{}:{port}", bracketed(&self.plan.far_element()));
         let join_command = match admin.printed_token(element).await {
             Ok(token) => Some(format!(
@@ -153,26 +155,33 @@ impl Market {
         })
     }
 
-    /// Has an access key made for the first admin, if there is none yet.
-    async fn make_s3_key(&self, admin: &Admin, pools: &[Pool]) -> Result<(), Failure> {
-        let path = self.plan.folder.join(S3_KEY_FILE);
-        let storage = pools
-            .iter()
-            .find(|pool| pool.kind == NodeKind::StorageElement);
-        let (Some(storage), false) = (storage, path.exists()) else {
-            return Ok(());
-        };
-        match admin.s3_key(storage.element).await {
-            Ok(made) => {
-                let text = serde_json::to_vec_pretty(&made).map_err(anyhow::Error::from)?;
-                Ok(durable_write(&RealDisk, &path, &text, Secrecy::Secret)
-                    .with_context(|| format!("{} cannot be written", path.display()))?)
-            }
-            Err(failure) => {
-                say(&format!("no access key for S3 could be made: {failure:?}"));
-                Ok(())
+    /// Has access keys made for the first admin, as far as there are none yet.
+    async fn make_keys(&self, admin: &Admin, pools: &[Pool]) -> Result<(), Failure> {
+        let keys = [
+            (NodeKind::StorageElement, S3_KEY_FILE),
+            (NodeKind::DataElement, POSTGRES_KEY_FILE),
+        ];
+        for (kind, file) in keys {
+            let path = self.plan.folder.join(file);
+            let pool = pools.iter().find(|pool| pool.kind == kind);
+            let (Some(pool), false) = (pool, path.exists()) else {
+                continue;
+            };
+            match admin.access_key(pool.element).await {
+                Ok(made) => {
+                    let text = serde_json::to_vec_pretty(&made).map_err(anyhow::Error::from)?;
+                    durable_write(&RealDisk, &path, &text, Secrecy::Secret)
+                        .with_context(|| format!("{} cannot be written", path.display()))?;
+                }
+                Err(failure) => {
+                    let element = pool.element;
+                    say(&format!(
+                        "no access key of {element} could be made: {failure:?}"
+                    ));
+                }
             }
         }
+        Ok(())
     }
 
     async fn open_control(&mut self) -> Result<Ready, Failure> {

@@ -23,8 +23,8 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 pub(crate) use self::{
     joining::FirstAdmin,
-    market::{CA_FILE, S3_KEY_FILE},
-    plan::{CONTROL, STORAGE_ELEMENT, make_folder},
+    market::{CA_FILE, POSTGRES_KEY_FILE, S3_KEY_FILE},
+    plan::{CONTROL, DATA_ELEMENT, STORAGE_ELEMENT, make_folder},
 };
 use self::{market::Market, plan::Plan};
 use crate::{

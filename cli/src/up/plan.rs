@@ -18,6 +18,10 @@ use crate::{failure::Failure, period::Period, role::LogFormat, size::Size};
 pub(crate) const CONTROL: &str = "control";
 /// The Storage Element's.
 pub(crate) const STORAGE_ELEMENT: &str = "se-1";
+/// The Data Element's.
+pub(crate) const DATA_ELEMENT: &str = "de-1";
+/// Distance of the PostgreSQL door from the first port.
+const POSTGRES_PORT: u16 = 2;
 /// Distance of the S3 door from the first port.
 const S3_PORT: u16 = 1;
 /// Distance of the nodes' door from the first port.
@@ -142,7 +146,7 @@ impl Plan {
         };
         let data = Pool {
             kind: NodeKind::DataElement,
-            element: "de-1",
+            element: DATA_ELEMENT,
             prefix: "data-",
             hosts: self.data_hosts,
         };
@@ -219,6 +223,14 @@ impl Plan {
             spec.doors.push(DoorSpec {
                 name: "s3",
                 flag: "--s3-listen",
+                address: SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port),
+            });
+        }
+        if pool.kind == NodeKind::DataElement {
+            let port = self.port(memory, pool.element, "postgres", POSTGRES_PORT);
+            spec.doors.push(DoorSpec {
+                name: "postgres",
+                flag: "--postgres-listen",
                 address: SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port),
             });
         }

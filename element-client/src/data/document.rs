@@ -108,6 +108,7 @@ pub(super) fn first_document(
         info: DeInfo {
             common,
             engines: vec![DataEngine::Sqlite],
+            access_protocols: Vec::new(),
             extensions: Extensions::default(),
         },
         state: None,

@@ -56,10 +56,10 @@ pub(super) struct Counts {
 }
 
 /// Counts as long as it lives.
-struct Counted(Arc<Counts>, fn(&Counts) -> &AtomicUsize);
+pub(super) struct Counted(Arc<Counts>, fn(&Counts) -> &AtomicUsize);
 
 impl Counted {
-    fn new(counts: &Arc<Counts>, which: fn(&Counts) -> &AtomicUsize) -> Self {
+    pub(super) fn new(counts: &Arc<Counts>, which: fn(&Counts) -> &AtomicUsize) -> Self {
         which(counts).fetch_add(1, Ordering::Relaxed);
         Self(Arc::clone(counts), which)
     }

@@ -10,7 +10,7 @@ use std::{
 use futures_util::{FutureExt as _, future::BoxFuture};
 use gridmart_fabric::{
     door::{Request, Response},
-    identity::{NodeIdentity, PeerIdentity},
+    identity::{DoorName, NodeIdentity, PeerIdentity},
     stream::{Incoming, reply},
     ticket::VerifyingKeys,
 };
@@ -44,7 +44,9 @@ use super::{
     gates::Gates,
     hosts::Hosts,
     keep::{Making, keep},
+    keys::Keys,
     pool::Pool,
+    postgres::{self, PostgresStanding},
     schemas::Schemas,
     state::{Doing, element_state, stray},
 };
@@ -54,11 +56,11 @@ use crate::{
         goods::{Goods, KnownHost, Opening},
         probe::Verdict,
     },
+    public::people::People,
     run::ElementError,
 };
 
 /// What a Data Element has besides what every Element has.
-#[derive(Default)]
 pub(crate) struct Data {
     pub(super) pool: Mutex<Pool>,
     pub(super) hosts: Hosts,
@@ -71,6 +73,10 @@ pub(crate) struct Data {
     pub(super) making: Making,
     pub(super) gates: Gates,
     pub(super) checks: Checks,
+    /// Who may use keys, and what they may be.
+    pub(super) people: People,
+    pub(super) keys: Keys,
+    pub(super) postgres: PostgresStanding,
 }
 
 impl Goods for Data {
@@ -91,8 +97,18 @@ impl Goods for Data {
 
     fn open(opening: &Opening<'_, DeDocument>) -> Result<Self, ElementError> {
         Ok(Self {
+            pool: Mutex::default(),
+            hosts: Hosts::default(),
+            schemas: Schemas::default(),
+            host_keys: Mutex::default(),
+            counts: Arc::default(),
+            followed: Notify::new(),
+            making: Making::default(),
+            gates: Gates::default(),
             checks: Checks::register(opening.registry),
-            ..Self::default()
+            people: People::default(),
+            keys: Keys::open(opening.folder)?,
+            postgres: PostgresStanding::open(opening)?,
         })
     }
 
@@ -102,13 +118,25 @@ impl Goods for Data {
             pool.on_host_known(known.id, &known.host, Instant::now());
         }
         pool.on_desired(desired);
+        drop(pool);
+        de.goods.people.on_desired(desired);
+        de.postgres_show();
     }
 
     fn tasks(de: &Arc<De>) -> Vec<BoxFuture<'static, ()>> {
         vec![
             keep(Arc::clone(de)).boxed(),
             keep_checking(Arc::clone(de)).boxed(),
+            postgres::serve(Arc::clone(de)).boxed(),
         ]
+    }
+
+    fn doors(&self) -> Vec<(&'static str, String)> {
+        vec![("postgres", self.postgres.endpoint.clone())]
+    }
+
+    fn door_names(&self) -> Vec<DoorName> {
+        self.postgres.names.clone()
     }
 
     fn on_tick(de: &Arc<De>) {
@@ -154,7 +182,13 @@ impl Goods for Data {
     }
 
     fn on_desired(de: &Arc<De>, desired: &ElementDesired) {
-        de.goods.pool.lock().on_desired(desired);
+        let is_cut = {
+            let mut pool = de.goods.pool.lock();
+            let before = pool.wish().cut_epoch;
+            pool.on_desired(desired);
+            pool.wish().cut_epoch > before
+        };
+        de.postgres_desired(desired, is_cut);
     }
 
     fn on_host_met(de: &Arc<De>, id: NodeId, host: &DataHost) {
@@ -220,6 +254,9 @@ impl Goods for Data {
         incoming: Incoming,
     ) -> Result<Box<RawValue>, Problem> {
         if let Some(answered) = de.on_database_request(&incoming).await {
+            return answered;
+        }
+        if let Some(answered) = de.on_key_request(&incoming).await {
             return answered;
         }
         match incoming.kind.as_str() {

@@ -8,9 +8,11 @@
 //! `register` makes, lists and changes databases for the controller, `shadows` their
 //! copies: one more, one less, another core (`choice` says which). `keep` has Hosts do
 //! what the document says, `gates` keep writes out while a core changes, `checks` has
-//! shadows compared with their cores. Programs come to the `door`; a statement is judged by `sql`
+//! shadows compared with their cores. Programs come to the `door`, all that speak
+//! PostgreSQL's protocol to `postgres`, with their persons' `keys`; a statement is judged
+//! by `sql`
 //! against the schema (`schemas`) and the rules of its person (`rules`), `route` says
-//! on which Hosts it may run, and `hosts` are the ways there.
+//! on which Hosts it may run, and `hosts` are the ways there. A `transaction` of several statements stays with the core.
 
 mod checks;
 mod choice;
@@ -20,8 +22,10 @@ mod gates;
 mod goods;
 mod hosts;
 mod keep;
+mod keys;
 mod parameter;
 pub mod pool;
+mod postgres;
 mod register;
 mod route;
 mod rules;
@@ -30,6 +34,7 @@ mod shadows;
 pub mod sql;
 pub mod state;
 mod statement;
+mod transaction;
 
 use tokio_util::sync::CancellationToken;
 

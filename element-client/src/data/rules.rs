@@ -1,15 +1,21 @@
 //! What a person may see and do in a database: from its `AccessControlBase` to the
-//! rules of the judge, without I/O.
+//! rules of the judge.
 
 use std::collections::BTreeMap;
 
-use gridmart_fabric::rule::{Subject, names};
+use gridmart_fabric::rule::{Subject, bucket::enter, database::may_some, names};
 use gridmart_schemas::{
+    id::{DatabaseId, PersonName},
     resource::database::{Database, DatabaseRule, DatabaseRules},
     role::{Operation, Role},
+    scalar::DatabaseName,
 };
 
-use super::sql::{Catalog, Mode, Person, RuleError, RuleSet, Rules, TableRule};
+use super::{
+    De,
+    sql::{Catalog, Mode, Person, RuleError, RuleSet, Rules, TableRule},
+    statement::Asker,
+};
 
 /// The rules of a person: everything for the owner; else, for each table, the first
 /// rule that names the person and the table. A viewer changes nothing.
@@ -43,6 +49,62 @@ pub(super) fn rules_of<'a>(
         }
     }
     RuleSet::Granted(granted)
+}
+
+impl De {
+    /// The database of that name, if the person may use it at all.
+    pub(super) fn database_named(
+        &self,
+        name: &DatabaseName,
+        person: &PersonName,
+    ) -> Option<DatabaseId> {
+        let id = {
+            let document = self.base.read();
+            let mut databases = document.databases.databases.iter();
+            databases.find(|one| one.name == *name)?.database()?
+        };
+        self.asker(person, id).map(|_| id)
+    }
+
+    /// Names of the databases that the person may use.
+    pub(super) fn databases_of(&self, person: &PersonName) -> Vec<String> {
+        let all: Vec<_> = {
+            let document = self.base.read();
+            let databases = document.databases.databases.iter();
+            databases
+                .filter_map(|one| Some((one.database()?, one.name.to_string())))
+                .collect()
+        };
+        let mine = all
+            .into_iter()
+            .filter(|(id, _)| self.asker(person, *id).is_some());
+        let mut names: Vec<String> = mine.map(|(_, name)| name).collect();
+        names.sort();
+        names
+    }
+
+    /// What a person may do in a database who came with a key; `None`: nothing.
+    pub(super) fn asker(&self, person: &PersonName, id: DatabaseId) -> Option<Asker> {
+        let known = self.goods.people.get(person)?;
+        let mut asker = Asker {
+            person: known.name,
+            role: known.role,
+            domain: known.domain,
+            operations: Vec::new(),
+        };
+        let document = self.base.read();
+        let mut databases = document.databases.databases.iter();
+        let database = databases.find(|one| one.database() == Some(id))?;
+        let rules = &document.element.access.rules;
+        let subject = asker.subject();
+        let may = |operation: &Operation| {
+            enter(rules, &subject, *operation).allowed
+                && may_some(database, &subject, *operation).allowed
+        };
+        let operations = [Operation::Read, Operation::Write].into_iter();
+        asker.operations = operations.filter(may).collect();
+        (!asker.operations.is_empty()).then_some(asker)
+    }
 }
 
 /// Refuses rules that cannot be for the tables as they are. One for a table that does

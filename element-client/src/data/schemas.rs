@@ -35,6 +35,17 @@ impl Known {
         }
     }
 
+    /// The same after a change that only one transaction sees.
+    pub(super) fn changed(&self, change: SchemaChange) -> Self {
+        let mut catalog = self.catalog.clone();
+        catalog.apply(change);
+        Self {
+            catalog,
+            position: self.position,
+            compiled: Mutex::default(),
+        }
+    }
+
     /// Names of its tables.
     pub(super) fn tables(&self) -> impl Iterator<Item = &str> {
         self.catalog.entries().map(|(name, _)| name)

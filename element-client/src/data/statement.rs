@@ -7,19 +7,19 @@ use std::{
 
 use gridmart_fabric::{rule::Subject, stream::Peer, ticket::AccessClaims};
 use gridmart_schemas::{
-    data::{SqlType, Value},
-    id::{DatabaseId, NodeId},
+    data::{Position, SqlType, Value},
+    id::{DatabaseId, NodeId, PersonName},
     problem::{Code, Problem},
     resource::{database::Database, enumeration::ReplicaRole},
-    role::Operation,
+    role::{Operation, Role},
     scalar::UtcTime,
     wire::{
         data::{
-            CursorNumber, ROW_BYTES_MAX, ResultColumn, STATEMENT_BYTES_MAX, SqlFault,
+            CursorNumber, ROW_BYTES_MAX, ReadFrom, ResultColumn, STATEMENT_BYTES_MAX, SqlFault,
             StatementAnswer, StatementRows, StatementRun,
         },
         replica::{
-            ReplicaAnswer, ReplicaDescribe, ReplicaPiece, ReplicaRows, ReplicaRun,
+            ReplicaAnswer, ReplicaCancel, ReplicaDescribe, ReplicaPiece, ReplicaRows, ReplicaRun,
             ReplicaStatementKind,
         },
     },
@@ -32,7 +32,10 @@ use super::{
     route::{Place, readers},
     rules::{person_of, rules_of},
     schemas::Known,
-    sql::{Engine, Judged, Kind, Literal, Refusal, SchemaChange, Statements, judge},
+    sql::{
+        BaseType, Engine, Judged, Kind, Literal, Person, Refusal, SchemaChange, Statements, judge,
+    },
+    transaction::OpenTransaction,
 };
 
 /// A Host may take so long to answer; it ends a statement of itself before that.
@@ -53,6 +56,78 @@ pub(super) struct Rest {
 /// What a statement came to.
 pub(super) type Outcome = (StatementAnswer, Option<Rest>);
 
+/// Who wants a statement run, as they are now.
+#[derive(Clone, Debug)]
+pub(super) struct Asker {
+    pub(super) person: PersonName,
+    pub(super) role: Role,
+    pub(super) domain: Option<String>,
+    pub(super) operations: Vec<Operation>,
+}
+
+impl From<&AccessClaims> for Asker {
+    fn from(claims: &AccessClaims) -> Self {
+        Self {
+            person: claims.sub.clone(),
+            role: claims.role,
+            domain: claims.domain.clone(),
+            operations: claims.operations.clone(),
+        }
+    }
+}
+
+impl Asker {
+    /// As rules know them.
+    pub(super) fn subject(&self) -> Subject<'_> {
+        Subject {
+            person: &self.person,
+            role: self.role,
+            domain: self.domain.as_deref(),
+            application: None,
+        }
+    }
+
+    /// Refuses what their ticket, or their rights, do not permit.
+    fn require(&self, kind: ReplicaStatementKind) -> Result<(), Problem> {
+        let operation = match kind {
+            ReplicaStatementKind::Read => Operation::Read,
+            ReplicaStatementKind::Rows | ReplicaStatementKind::Schema => Operation::Write,
+        };
+        if self.operations.contains(&operation) {
+            return Ok(());
+        }
+        let detail = format!("The ticket does not permit to {operation}.");
+        Err(Problem::new(Code::NotAuthorized, detail))
+    }
+}
+
+/// A statement that somebody may run.
+pub(super) struct Permitted {
+    pub(super) judged: Judged,
+    person: Person,
+    database: Database,
+    id: DatabaseId,
+    /// A copy that has come as far has the schema that it was judged against.
+    schema_position: Position,
+}
+
+/// How a statement is run.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Manner<'a> {
+    /// The session's own writes, which a read has to see.
+    pub(super) after: Position,
+    /// Who may answer a read.
+    pub(super) from: ReadFrom,
+    /// By which it can be given up.
+    pub(super) mark: Option<u64>,
+    /// How long it may take.
+    pub(super) time: Option<Duration>,
+    /// In which transaction.
+    pub(super) transaction: Option<&'a OpenTransaction>,
+    /// When its transaction began, in the stored form of a timestamptz; absent: now.
+    pub(super) began: Option<&'a str>,
+}
+
 /// What is sent to a Host.
 struct Order {
     run: ReplicaRun,
@@ -67,71 +142,149 @@ impl De {
         claims: &AccessClaims,
         asked: StatementRun,
     ) -> Result<Outcome, Problem> {
-        let database = self.database(asked.database)?;
         if let Some(fault) = too_large(&asked) {
             return Ok((StatementAnswer::Refused(fault), None));
         }
-        let known = self.schema(asked.database, &database).await?;
-        let subject = Subject {
-            person: &claims.sub,
-            role: claims.role,
-            domain: claims.domain.as_deref(),
-            application: None,
+        let asker = Asker::from(claims);
+        let declared = asked.parameters.iter().map(parameter::declared).collect();
+        let permitted = self
+            .judge_statement(&asker, asked.database, &asked.text, declared, None)
+            .await?;
+        let permitted = match permitted {
+            Ok(permitted) => permitted,
+            Err(refusal) => return Ok((refused(refusal), None)),
         };
+        let values = match literals(&asked.parameters, &permitted.judged) {
+            Ok(values) => values,
+            Err(refusal) => return Ok((refused(refusal), None)),
+        };
+        let manner = Manner {
+            after: asked.after,
+            from: asked.from,
+            ..Manner::default()
+        };
+        self.run_permitted(&asker, permitted, &values, manner).await
+    }
+
+    /// Judges a text of one statement, against the schema as it is, or as a transaction
+    /// has made it. `declared`: the types of parameters, as far as they are known.
+    pub(super) async fn judge_statement(
+        self: &Arc<Self>,
+        asker: &Asker,
+        id: DatabaseId,
+        text: &str,
+        declared: Vec<Option<BaseType>>,
+        schema: Option<Arc<Known>>,
+    ) -> Result<Result<Permitted, Refusal>, Problem> {
+        let database = self.database(id)?;
+        let known = match schema {
+            Some(known) => known,
+            None => self.schema(id, &database).await?,
+        };
+        let subject = asker.subject();
         let rules = known.rules(rules_of(&database, known.tables(), &subject))?;
         let person = person_of(&subject);
-        let (text, parameters) = (asked.text.clone(), asked.parameters.clone());
+        let schema_position = known.position;
         let judging = {
-            let known = Arc::clone(&known);
-            move || judged(&text, &parameters, &known, &rules, &person)
+            let text = text.to_owned();
+            move || judged(&text, &declared, &known, &rules)
         };
-        let judged = if asked.text.len() > JUDGED_AT_ONCE {
+        let judged = if text.len() > JUDGED_AT_ONCE {
             self.blocking(move |_| judging()).await?
         } else {
             judging()
         };
-        let (judged, bound) = match judged {
-            Ok(judged) => judged,
-            Err(refusal) => return Ok((refused(refusal), None)),
-        };
+        Ok(judged.map(|judged| Permitted {
+            judged,
+            person,
+            database,
+            id,
+            schema_position,
+        }))
+    }
+
+    /// Runs what was judged, with values for its parameters, of the types that were
+    /// found for them.
+    pub(super) async fn run_permitted(
+        self: &Arc<Self>,
+        asker: &Asker,
+        permitted: Permitted,
+        values: &[Literal],
+        manner: Manner<'_>,
+    ) -> Result<Outcome, Problem> {
+        let Permitted {
+            judged,
+            person,
+            database,
+            id,
+            schema_position,
+        } = permitted;
         let kind = match kind_of(&judged) {
             Ok(kind) => kind,
             Err(answer) => return Ok((answer, None)),
         };
-        require(claims, kind)?;
+        asker.require(kind)?;
+        let began = manner.began.map_or_else(began, str::to_owned);
+        let bound = judged.bound.iter();
+        let bound = bound.map(|bound| parameter::value(bound.value(&person, values, &began)));
+        let columns = judged.columns.iter();
+        let millis = |time: Duration| u32::try_from(time.as_millis()).unwrap_or(u32::MAX);
         let order = Order {
             tag: judged.tag,
             columns: columns_of(&judged),
             run: ReplicaRun {
-                database: asked.database,
-                person: claims.sub.clone(),
+                database: id,
+                person: asker.person.clone(),
                 kind,
+                parameters: bound.collect(),
+                columns: columns.map(|column| column.sql_type.into()).collect(),
                 text: judged.text,
-                parameters: bound,
-                columns: judged
-                    .columns
-                    .iter()
-                    .map(|column| column.sql_type.into())
-                    .collect(),
-                after: asked.after.max(known.position),
+                after: manner.after.max(schema_position),
                 cut_epoch: self.goods.pool.lock().wish().cut_epoch,
                 epoch: database.epoch(),
+                transaction: manner.transaction.map(|transaction| transaction.number),
+                mark: manner.mark,
+                time: manner.time.map(millis),
             },
         };
+        if let Some(transaction) = manner.transaction {
+            return Self::within(order, transaction).await;
+        }
         match kind {
             ReplicaStatementKind::Read => {
                 let places = {
                     let pool = self.goods.pool.lock();
-                    readers(&pool, &database, asked.database, asked.from, Instant::now())
+                    readers(&pool, &database, id, manner.from, Instant::now())
                 };
                 self.read(order, places).await
             }
             ReplicaStatementKind::Rows => self.write(order).await,
             ReplicaStatementKind::Schema => {
                 let changed = self.write(order).await;
-                self.goods.schemas.forget(asked.database);
+                self.goods.schemas.forget(id);
                 changed
             }
+        }
+    }
+
+    /// Runs in a transaction.
+    async fn within(order: Order, transaction: &OpenTransaction) -> Result<Outcome, Problem> {
+        let (peer, place) = (transaction.peer.clone(), transaction.place);
+        match run_at(&order, peer, place).await {
+            Ok(Some(outcome)) => Ok(outcome),
+            Ok(None) => Err(Problem::new(Code::Internal, "A core is behind itself.")),
+            Err(Failure::Refused(problem)) => Err(problem),
+            Err(Failure::NotAsked(problem) | Failure::Open(problem)) => Ok((
+                fault(
+                    "08006",
+                    format!(
+                        "the transaction is taken back, its Host was lost meanwhile: begin it \
+                         again ({})",
+                        problem.detail
+                    ),
+                ),
+                None,
+            )),
         }
     }
 
@@ -207,23 +360,50 @@ impl De {
         let goods = &self.goods;
         let stream = goods.hosts.stream(&goods.pool, &self.tls, place.0).await;
         let peer = stream.map_err(Failure::NotAsked)?;
-        let answer = Hosts::ask(&peer, &order.run, ANSWER_MAX).await?;
-        let ReplicaAnswer::Rows(piece) = answer else {
-            return Ok(match answer {
-                ReplicaAnswer::Refused(fault) => Some((StatementAnswer::Refused(fault), None)),
-                _ => None,
-            });
-        };
-        let rest = piece.cursor.map(|cursor| Rest {
-            peer,
-            cursor,
-            tag: order.tag,
-            ran_on: place,
-        });
-        let mut rows = rows_of(order.tag, piece, place);
-        rows.columns.clone_from(&order.columns);
-        Ok(Some((StatementAnswer::Rows(rows), rest)))
+        run_at(order, peer, place).await
     }
+}
+
+/// A read that somebody waits for: dropped before its answer, it is ended at the engine.
+struct Wanted(Option<(Peer, u64)>);
+
+impl Drop for Wanted {
+    fn drop(&mut self) {
+        if let Some((peer, mark)) = self.0.take() {
+            tokio::spawn(async move {
+                // A stream that has ended has ended its statements.
+                let _ = peer.ask(&ReplicaCancel { mark }, DESCRIBE_MAX).await;
+            });
+        }
+    }
+}
+
+/// Runs it on that Host. `None`: this copy has not come as far as it must.
+async fn run_at(order: &Order, peer: Peer, place: Place) -> Result<Option<Outcome>, Failure> {
+    let wanted = order
+        .run
+        .mark
+        .map(|mark| Wanted(Some((peer.clone(), mark))));
+    let answer = Hosts::ask(&peer, &order.run, ANSWER_MAX).await;
+    if let Some(mut wanted) = wanted {
+        wanted.0 = None;
+    }
+    let answer = answer?;
+    let ReplicaAnswer::Rows(piece) = answer else {
+        return Ok(match answer {
+            ReplicaAnswer::Refused(fault) => Some((StatementAnswer::Refused(fault), None)),
+            _ => None,
+        });
+    };
+    let rest = piece.cursor.map(|cursor| Rest {
+        peer,
+        cursor,
+        tag: order.tag,
+        ran_on: place,
+    });
+    let mut rows = rows_of(order.tag, piece, place);
+    rows.columns.clone_from(&order.columns);
+    Ok(Some((StatementAnswer::Rows(rows), rest)))
 }
 
 impl Rest {
@@ -264,11 +444,11 @@ fn rows_of(tag: &str, piece: ReplicaPiece, (host, role): (NodeId, ReplicaRole)) 
     }
 }
 
-fn coreless() -> Problem {
+pub(super) fn coreless() -> Problem {
     Problem::new(Code::HostDown, "The database has no core at present.")
 }
 
-fn fault(state: &str, message: String) -> StatementAnswer {
+pub(super) fn fault(state: &str, message: String) -> StatementAnswer {
     StatementAnswer::Refused(SqlFault {
         state: state.to_owned(),
         message,
@@ -302,42 +482,39 @@ fn too_large(asked: &StatementRun) -> Option<SqlFault> {
     })
 }
 
-/// Judges a text of one statement, and binds its values.
+/// Judges a text of one statement.
 fn judged(
     text: &str,
-    parameters: &[Value],
+    declared: &[Option<BaseType>],
     known: &Known,
     rules: &super::sql::Rules,
-    person: &super::sql::Person,
-) -> Result<(Judged, Vec<Value>), Refusal> {
+) -> Result<Judged, Refusal> {
     let statements = Statements::split(text)?;
     let mut iter = statements.iter();
     let (Some(only), None) = (iter.next(), iter.next()) else {
         return Err(Refusal::of("42601", "give one statement at a time"));
     };
-    let declared: Vec<_> = parameters.iter().map(parameter::declared).collect();
-    let judged = judge(only, &known.catalog, rules, &declared, Engine::Sqlite)?;
-    if judged.parameters.len() != parameters.len() {
+    judge(only, &known.catalog, rules, declared, Engine::Sqlite)
+}
+
+/// Values as constants of the types that were found for them.
+fn literals(values: &[Value], judged: &Judged) -> Result<Vec<Literal>, Refusal> {
+    if judged.parameters.len() != values.len() {
         let message = format!(
             "the statement has {} parameters, and {} values came for them",
             judged.parameters.len(),
-            parameters.len()
+            values.len()
         );
         return Err(Refusal::of("08P01", message));
     }
-    let values = parameters.iter().zip(&judged.parameters);
-    let values: Vec<Literal> = values
+    let values = values.iter().zip(&judged.parameters);
+    values
         .map(|(value, wanted)| parameter::literal(value, *wanted))
-        .collect::<Result<_, _>>()?;
-    let began = began();
-    let bound = judged.bound.iter();
-    let bound = bound.map(|bound| parameter::value(bound.value(person, &values, &began)));
-    let bound = bound.collect();
-    Ok((judged, bound))
+        .collect()
 }
 
 /// When a statement's transaction began: a timestamptz in its stored form.
-fn began() -> String {
+pub(super) fn began() -> String {
     let now = UtcTime::now().to_offset_date_time();
     let micros = now.nanosecond() / 1000;
     format!(
@@ -377,17 +554,4 @@ fn columns_of(judged: &Judged) -> Vec<ResultColumn> {
         sql_type: SqlType::from(column.sql_type),
     });
     columns.collect()
-}
-
-/// Refuses what the ticket does not permit.
-fn require(claims: &AccessClaims, kind: ReplicaStatementKind) -> Result<(), Problem> {
-    let operation = match kind {
-        ReplicaStatementKind::Read => Operation::Read,
-        ReplicaStatementKind::Rows | ReplicaStatementKind::Schema => Operation::Write,
-    };
-    if claims.operations.contains(&operation) {
-        return Ok(());
-    }
-    let detail = format!("The ticket does not permit to {operation}.");
-    Err(Problem::new(Code::NotAuthorized, detail))
 }

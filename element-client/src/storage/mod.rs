@@ -22,7 +22,6 @@ mod keys;
 mod layout;
 mod measure;
 pub mod metadata;
-mod people;
 pub mod placement;
 pub mod pool;
 mod s3;

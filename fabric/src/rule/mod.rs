@@ -6,6 +6,7 @@
 //! Roles of people are not looked at here, except where a rule names one.
 
 pub mod bucket;
+pub mod database;
 
 use gridmart_schemas::{
     id::PersonName,

@@ -28,15 +28,17 @@ use gridmart_schemas::{
         Done, Request as _,
         data::{CURSORS_MAX, CursorNumber},
         replica::{
-            ENTRIES_BYTES, LogDescribe, LogPull, LogPulled, ReplicaAnswer, ReplicaClose,
-            ReplicaCompare, ReplicaDescribe, ReplicaDrain, ReplicaFollow, ReplicaLead, ReplicaMake,
-            ReplicaRemove, ReplicaRows, ReplicaRun, ReplicaStand, SnapshotPiece, SnapshotRead,
+            ENTRIES_BYTES, LogDescribe, LogPull, LogPulled, ReplicaAnswer, ReplicaBegin,
+            ReplicaCancel, ReplicaClose, ReplicaCompare, ReplicaControl, ReplicaDescribe,
+            ReplicaDrain, ReplicaFollow, ReplicaLead, ReplicaMake, ReplicaRemove, ReplicaRows,
+            ReplicaRun, ReplicaStand, ReplicaStatementKind, SnapshotPiece, SnapshotRead,
             SnapshotTold, SumsRead,
         },
     },
 };
 use parking_lot::Mutex;
 use serde_json::value::RawValue;
+use tokio_util::sync::CancellationToken;
 
 use self::shadows::Summing;
 use super::{
@@ -48,6 +50,7 @@ use super::{
     pulling::answer,
     run::{OpenRows, piece_of, run},
     snapshot::Snapshot,
+    transactions::Transactions,
 };
 use crate::member::{Member, blocking, nothing_there};
 
@@ -104,6 +107,8 @@ impl Databases {
             rows: Arc::default(),
             snapshots: Mutex::default(),
             sums: Mutex::default(),
+            transactions: Transactions::default(),
+            marks: Mutex::default(),
             next: AtomicU64::new(1),
         });
         let limits = StreamLimits {
@@ -144,6 +149,9 @@ struct DatabasesStream {
     rows: Arc<Mutex<BTreeMap<CursorNumber, (OpenRows, Idle)>>>,
     snapshots: Mutex<BTreeMap<CursorNumber, Outgoing>>,
     sums: Mutex<BTreeMap<CursorNumber, Summing>>,
+    transactions: Transactions,
+    /// Reads that may be given up, by their marks.
+    marks: Mutex<BTreeMap<u64, CancellationToken>>,
     next: AtomicU64,
 }
 
@@ -171,6 +179,20 @@ impl DatabasesStream {
             ReplicaClose::KIND => {
                 let ReplicaClose { cursor } = incoming.read()?;
                 self.rows.lock().remove(&cursor);
+                reply(&Done {})
+            }
+            ReplicaBegin::KIND => {
+                let asked: ReplicaBegin = incoming.read()?;
+                self.require_accepting(asked.cut_epoch)?;
+                let databases = &self.databases;
+                reply(&self.transactions.begin(databases, asked).await?)
+            }
+            ReplicaControl::KIND => reply(&self.transactions.control(incoming.read()?).await),
+            ReplicaCancel::KIND => {
+                let ReplicaCancel { mark } = incoming.read()?;
+                if let Some(running) = self.marks.lock().remove(&mark) {
+                    running.cancel();
+                }
                 reply(&Done {})
             }
             ReplicaMake::KIND => {
@@ -218,26 +240,59 @@ impl DatabasesStream {
         described.map_err(|error| failed(&error))
     }
 
-    async fn run(&self, asked: ReplicaRun) -> Result<ReplicaAnswer, Problem> {
+    fn require_accepting(&self, cut_epoch: u64) -> Result<(), Problem> {
         let member = &self.databases.member;
         if member.commands.host().desired == Desired::Closed {
             return Err(Problem::new(Code::NotAccepting, "The Host is stopped."));
         }
         let desired = member.commands.desired();
-        if asked.cut_epoch < desired.element_cut_epoch {
+        if cut_epoch < desired.element_cut_epoch {
             return Err(Problem::new(
                 Code::TicketCut,
                 "The Element was killed since the statement was begun.",
             ));
         }
+        Ok(())
+    }
+
+    async fn run(&self, asked: ReplicaRun) -> Result<ReplicaAnswer, Problem> {
+        self.require_accepting(asked.cut_epoch)?;
         if self.rows.lock().len() >= CURSORS_MAX * REQUESTS_MAX {
             return Err(Problem::new(
                 Code::Busy,
                 "Too many results are open on this Host.",
             ));
         }
-        let outcome = run(&self.databases, asked).await?;
+        let outcome = if let Some(number) = asked.transaction {
+            self.transactions
+                .run(&self.databases, number, asked)
+                .await?
+        } else {
+            self.run_alone(asked).await?
+        };
         Ok(self.kept(self.number(), outcome))
+    }
+
+    /// Runs a statement that is a transaction of its own.
+    async fn run_alone(
+        &self,
+        asked: ReplicaRun,
+    ) -> Result<(ReplicaAnswer, Option<OpenRows>), Problem> {
+        let mark = asked
+            .mark
+            .filter(|_| asked.kind == ReplicaStatementKind::Read);
+        let Some(mark) = mark else {
+            return run(&self.databases, asked).await;
+        };
+        let given_up = CancellationToken::new();
+        self.marks.lock().insert(mark, given_up.clone());
+        let ran = given_up.run_until_cancelled(run(&self.databases, asked));
+        let outcome = ran.await;
+        self.marks.lock().remove(&mark);
+        outcome.unwrap_or_else(|| {
+            let cancelled = ReplicaAnswer::Refused(fault(&EngineError::Cancelled));
+            Ok((cancelled, None))
+        })
     }
 
     /// Keeps a result that is not at its end.
@@ -395,6 +450,7 @@ impl Handler for DatabasesStream {
         self.rows.lock().clear();
         self.snapshots.lock().clear();
         self.sums.lock().clear();
+        self.transactions.clear();
         Box::pin(std::future::ready(()))
     }
 }

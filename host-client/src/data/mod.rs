@@ -5,8 +5,8 @@
 //! Host that has none; `home` is the folder of a copy. These know no network: whoever
 //! calls gives and takes statements, entries and chunks. `copies` has all that are
 //! here, `runner` wires them to what every Host is (`crate::member`), to which `goods`
-//! gives what is data's. At the `door` the own Element has statements `run` and tells
-//! a shadow whom to follow (`follower`), and shadows of others read a core's log.
+//! gives what is data's. At the `door` the own Element has statements `run`, alone
+//! or in `transactions`, and tells a shadow whom to follow (`follower`), and shadows of others read a core's log.
 //!
 //! Invariants: a transaction is acknowledged when it is durable; its entries are
 //! in the log if and only if it was committed; a shadow shows whole transactions
@@ -39,6 +39,7 @@ mod run;
 mod runner;
 pub mod shadow;
 pub mod snapshot;
+mod transactions;
 
 pub use self::{config::Config, runner::run};
 

@@ -1,9 +1,12 @@
 //! Statements of the Element on this Host's copies: their rows in pieces.
 
-use std::sync::{Arc, atomic::Ordering};
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 use gridmart_schemas::{
-    data::{Row, Value},
+    data::{Position, Row, SqlType, Value},
     problem::Problem,
     resource::enumeration::ReplicaRole,
     wire::{
@@ -21,9 +24,33 @@ use super::{
 
 /// A result that is not at its end.
 pub(super) struct OpenRows {
-    stream: RowStream,
+    source: Source,
     cut: CancellationToken,
     _running: Running,
+}
+
+/// Where rows come from.
+enum Source {
+    /// A statement that runs on.
+    Stream(RowStream),
+    /// One of a transaction, which is done.
+    Held(std::vec::IntoIter<Row>, Position),
+}
+
+impl Source {
+    fn position(&self) -> Position {
+        match self {
+            Self::Stream(stream) => stream.position(),
+            Self::Held(_, position) => *position,
+        }
+    }
+
+    async fn next(&mut self) -> Option<Result<Vec<Row>, EngineError>> {
+        match self {
+            Self::Stream(stream) => stream.next().await,
+            Self::Held(rows, _) => rows.next().map(|row| Ok(vec![row])),
+        }
+    }
 }
 
 /// Counts as running as long as it lives.
@@ -57,7 +84,11 @@ pub(super) async fn run(
         after,
         cut_epoch: _,
         epoch,
+        transaction: _,
+        mark: _,
+        time,
     } = asked;
+    let limits = limits(time);
     let running = Running::begin(databases);
     let cut = databases.cut.token();
     let copy = databases.copies.get(database)?;
@@ -71,16 +102,7 @@ pub(super) async fn run(
     };
     let engine = copy.engine();
     tracing::debug!(database.id = %database, person = %person, ?kind, "a statement");
-    let statement = Statement {
-        kind: match kind {
-            ReplicaStatementKind::Read => StatementKind::Read,
-            ReplicaStatementKind::Rows => StatementKind::Rows,
-            ReplicaStatementKind::Schema => StatementKind::Schema,
-        },
-        text,
-        parameters,
-        columns: (kind != ReplicaStatementKind::Schema).then_some(columns),
-    };
+    let statement = statement(kind, text, parameters, columns);
     let engine: &dyn Engine = match &*engine {
         Opened::Core(core) => core,
         Opened::Shadow(shadow) => shadow,
@@ -93,28 +115,28 @@ pub(super) async fn run(
         if is_behind && copy.role() == ReplicaRole::Shadow {
             return Ok((ReplicaAnswer::Behind(position), None));
         }
-        let begun = cut.run_until_cancelled(engine.read(statement, Limits::default()));
+        let begun = cut.run_until_cancelled(engine.read(statement, limits));
         return match begun.await {
             None => Ok((killed(), None)),
             Some(Err(error)) => Ok((ReplicaAnswer::Refused(fault(&error)), None)),
             Some(Ok(stream)) => Ok(piece_of(OpenRows {
-                stream,
+                source: Source::Stream(stream),
                 cut,
                 _running: running,
             })
             .await),
         };
     }
-    let answer = written(engine, statement).await;
+    let answer = written(engine, statement, limits).await;
     drop(writing);
     Ok((answer, None))
 }
 
-async fn written(engine: &dyn Engine, statement: Statement) -> ReplicaAnswer {
+async fn written(engine: &dyn Engine, statement: Statement, limits: Limits) -> ReplicaAnswer {
     // What it returns has to go with its acknowledgement.
     let limits = Limits {
         bytes: ROW_BYTES_MAX as u64,
-        ..Limits::default()
+        ..limits
     };
     match engine.write(statement, limits).await {
         Ok(written) => ReplicaAnswer::Rows(ReplicaPiece {
@@ -127,7 +149,50 @@ async fn written(engine: &dyn Engine, statement: Statement) -> ReplicaAnswer {
     }
 }
 
-fn killed() -> ReplicaAnswer {
+/// A statement as the engine takes it.
+pub(super) fn statement(
+    kind: ReplicaStatementKind,
+    text: String,
+    parameters: Vec<Value>,
+    columns: Vec<SqlType>,
+) -> Statement {
+    Statement {
+        kind: match kind {
+            ReplicaStatementKind::Read => StatementKind::Read,
+            ReplicaStatementKind::Rows => StatementKind::Rows,
+            ReplicaStatementKind::Schema => StatementKind::Schema,
+        },
+        text,
+        parameters,
+        columns: (kind != ReplicaStatementKind::Schema).then_some(columns),
+    }
+}
+
+/// The limits of a statement that may take so many milliseconds.
+pub(super) fn limits(time: Option<u32>) -> Limits {
+    let limits = Limits::default();
+    let asked = time.map(|millis| Duration::from_millis(millis.into()));
+    Limits {
+        time: asked.map_or(limits.time, |asked| asked.min(limits.time)),
+        ..limits
+    }
+}
+
+/// What a statement of a transaction gave, as rows that are fetched in pieces.
+pub(super) async fn held(
+    databases: &Arc<Databases>,
+    rows: Vec<Row>,
+    position: Position,
+) -> (ReplicaAnswer, Option<OpenRows>) {
+    let open = OpenRows {
+        source: Source::Held(rows.into_iter(), position),
+        cut: databases.cut.token(),
+        _running: Running::begin(databases),
+    };
+    piece_of(open).await
+}
+
+pub(super) fn killed() -> ReplicaAnswer {
     ReplicaAnswer::Refused(gridmart_schemas::wire::data::SqlFault {
         state: "57P01".to_owned(),
         message: "the statement was ended by a kill".to_owned(),
@@ -138,13 +203,13 @@ fn killed() -> ReplicaAnswer {
 /// The next piece of a result, and what comes after it.
 pub(super) async fn piece_of(mut open: OpenRows) -> (ReplicaAnswer, Option<OpenRows>) {
     let mut piece = ReplicaPiece {
-        position: open.stream.position(),
+        position: open.source.position(),
         ..ReplicaPiece::default()
     };
     let mut bytes = 0;
     while bytes < PIECE_BYTES {
         let cut = open.cut.clone();
-        let batch = match cut.run_until_cancelled(open.stream.next()).await {
+        let batch = match cut.run_until_cancelled(open.source.next()).await {
             None => return (killed(), None),
             Some(None) => return (ReplicaAnswer::Rows(piece), None),
             Some(Some(Err(error))) => return (ReplicaAnswer::Refused(fault(&error)), None),

@@ -55,7 +55,8 @@ pub fn element_desired(catalogue: &Snapshot, id: NodeId, now: OffsetDateTime) ->
 /// Whoever may sign in, for an Element that knows people's own keys.
 fn people(catalogue: &Snapshot, id: NodeId) -> Vec<PersonRole> {
     let kind = catalogue.nodes.get(&id).map(|node| node.kind);
-    if kind != Some(NodeKind::StorageElement) {
+    let knows_keys = [NodeKind::StorageElement, NodeKind::DataElement].map(Some);
+    if !knows_keys.contains(&kind) {
         return Vec::new();
     }
     catalogue
@@ -65,6 +66,7 @@ fn people(catalogue: &Snapshot, id: NodeId) -> Vec<PersonRole> {
         .map(|person| PersonRole {
             name: person.name.clone(),
             role: person.role,
+            domain: person.domain.clone(),
         })
         .collect()
 }

@@ -1,5 +1,5 @@
-//! Access keys: made, listed and made worthless at the Storage Element that knows
-//! them, always by the person whose they are. The controller keeps none.
+//! Access keys: made, listed and made worthless at the Storage or Data Element that
+//! knows them, always by the person whose they are. The controller keeps none.
 
 use gridmart_schemas::{
     api::access_key::{AccessKeyCreate, AccessKeyMade, AccessKeyView, AccessKeysView},
@@ -14,7 +14,7 @@ use super::{
     Control, ELEMENT_ANSWER_MAX,
     bucket::{FIND_MAX, ask, order},
     context::Context,
-    kept::BUCKETS,
+    kept::{BUCKETS, KEYS},
 };
 use crate::{access::kept::element_ruling, failure::Failure};
 
@@ -26,7 +26,9 @@ pub async fn access_key_create(
     wanted: AccessKeyCreate,
 ) -> Result<AccessKeyMade, Failure> {
     let view = control.catalogue.view();
-    let node = BUCKETS.the_element(&view, element)?;
+    // Whoever names none means S3, as ever.
+    let keepers = if element.is_some() { KEYS } else { BUCKETS };
+    let node = keepers.the_element(&view, element)?;
     let mut entry = context.act("access-key.create", node.name.clone());
     let ruling = element_ruling(&view, &context.actor, node.id, Operation::Read);
     if !ruling.allowed {
@@ -41,6 +43,7 @@ pub async fn access_key_create(
     let request = AccessKeyMake {
         person: context.actor.name.clone(),
         role: context.actor.role,
+        domain: context.actor.domain.clone(),
         label: wanted.label,
     };
     let made = ask(control, context, &node, &request, ELEMENT_ANSWER_MAX).await;
@@ -78,7 +81,7 @@ pub async fn access_key_list(
     let request = AccessKeyList {
         person: context.actor.name.clone(),
     };
-    let asked = BUCKETS
+    let asked = KEYS
         .elements(&view, element)?
         .into_iter()
         .map(async |node| {
@@ -121,7 +124,7 @@ pub async fn access_key_delete(
         }
         return Err(Problem::new(Code::NotFound, detail).into());
     };
-    let node = BUCKETS.the_element(&control.catalogue.view(), Some(&key.element.to_string()))?;
+    let node = KEYS.the_element(&control.catalogue.view(), Some(&key.element.to_string()))?;
     let mut entry = context.act("access-key.delete", node.name.clone());
     entry.detail.clone_from(&id);
     let request = AccessKeyRemove {

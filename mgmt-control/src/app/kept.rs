@@ -16,7 +16,7 @@ pub(super) struct Kept {
     what: &'static str,
     /// Who keeps them, for people, and for join tokens.
     keeper: &'static str,
-    kind: NodeKind,
+    kinds: &'static [NodeKind],
     token: &'static str,
 }
 
@@ -24,7 +24,7 @@ pub(super) struct Kept {
 pub(super) const BUCKETS: Kept = Kept {
     what: "bucket",
     keeper: "Storage Element",
-    kind: NodeKind::StorageElement,
+    kinds: &[NodeKind::StorageElement],
     token: "se",
 };
 
@@ -32,8 +32,16 @@ pub(super) const BUCKETS: Kept = Kept {
 pub(super) const DATABASES: Kept = Kept {
     what: "database",
     keeper: "Data Element",
-    kind: NodeKind::DataElement,
+    kinds: &[NodeKind::DataElement],
     token: "de",
+};
+
+/// Access keys, with which programs speak S3 or PostgreSQL's protocol.
+pub(super) const KEYS: Kept = Kept {
+    what: "access key",
+    keeper: "Storage or Data Element",
+    kinds: &[NodeKind::StorageElement, NodeKind::DataElement],
+    token: "se",
 };
 
 impl Kept {
@@ -44,11 +52,11 @@ impl Kept {
         element: Option<&str>,
     ) -> Result<Vec<Arc<Node>>, Problem> {
         if let Some(element) = element {
-            return Ok(vec![view.resource_of(element, &[self.kind])?]);
+            return Ok(vec![view.resource_of(element, self.kinds)?]);
         }
         let all = view.catalogue.nodes.values();
         Ok(all
-            .filter(|node| node.kind == self.kind && !node.revoked)
+            .filter(|node| self.kinds.contains(&node.kind) && !node.revoked)
             .cloned()
             .collect())
     }

@@ -305,7 +305,8 @@ pub async fn certificate_renew(
     if node.revoked {
         return Err(Problem::new(Code::NodeRevoked, format!("{} was revoked.", node.name)).into());
     }
-    let named = if id == element.id && node.kind == NodeKind::StorageElement {
+    let has_doors = matches!(node.kind, NodeKind::StorageElement | NodeKind::DataElement);
+    let named = if id == element.id && has_doors {
         granted(control.identity.current().door_names(), &names)
     } else {
         Vec::new()

@@ -14,11 +14,12 @@ use super::{
 };
 use crate::app::{Control, access_key};
 
-/// Which Storage Element is meant.
+/// Which Storage or Data Element is meant.
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 pub(super) struct KeyElementQuery {
-    /// Its id or name; absent: the only one, or whichever knows the key.
+    /// Its id or name; absent: to make one, the only Storage Element; else whichever
+    /// knows the key.
     element: Option<String>,
 }
 

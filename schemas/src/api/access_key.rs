@@ -1,4 +1,5 @@
-//! Access keys: with which programs speak S3 to a Storage Element.
+//! Access keys: with which programs speak S3 to a Storage Element, or PostgreSQL's
+//! protocol to a Data Element.
 
 use serde::{Deserialize, Serialize};
 
@@ -16,13 +17,15 @@ pub struct AccessKeyCreate {
 /// A new access key; its secret is shown this once.
 #[derive(Clone, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct AccessKeyMade {
-    /// `AWS_ACCESS_KEY_ID`.
+    /// `AWS_ACCESS_KEY_ID`, or `PGUSER`.
     pub id: String,
-    /// `AWS_SECRET_ACCESS_KEY`.
+    /// `AWS_SECRET_ACCESS_KEY`, or `PGPASSWORD`.
     pub secret: String,
-    /// `AWS_ENDPOINT_URL`: where the Element speaks S3.
+    /// `AWS_ENDPOINT_URL`: where the Element speaks S3; `postgresql://HOST:PORT`: where it
+    /// speaks PostgreSQL's protocol.
     pub endpoint: String,
-    /// `AWS_REGION`.
+    /// `AWS_REGION`; none at a Data Element.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub region: String,
     /// The Element.
     pub element: NodeId,
@@ -47,7 +50,7 @@ pub struct AccessKeyView {
 pub struct AccessKeysView {
     /// The keys, Element by Element.
     pub keys: Vec<AccessKeyView>,
-    /// Storage Elements that did not answer.
+    /// Elements that did not answer.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub silent: Vec<String>,
 }

@@ -9,6 +9,7 @@ use super::{
     Extensions,
     common::{AccessControlBase, CommonInfo, CommonPolicy, CommonState},
     enumeration::DataEngine,
+    se::AccessProtocol,
 };
 use crate::{
     scalar::{Seconds, Uri, UtcTime},
@@ -56,6 +57,9 @@ pub struct DeInfo {
     /// Engines on which it keeps databases.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub engines: Vec<DataEngine>,
+    /// Its doors for data.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub access_protocols: Vec<AccessProtocol>,
     /// Foreign elements, carried along.
     #[serde(default, skip_serializing_if = "Extensions::is_empty")]
     #[schema(value_type = Vec<String>)]
@@ -66,6 +70,7 @@ xml_record!(DeInfo {
     base { common }
     children {
         engines = "Engine",
+        access_protocols = "AccessProtocol",
     }
     open { extensions }
 });

@@ -1,5 +1,5 @@
-//! Controller → Storage Element: access keys, with which programs sign S3
-//! requests on behalf of a person.
+//! Controller → Storage or Data Element: access keys, with which programs speak S3 or
+//! PostgreSQL's protocol on behalf of a person.
 
 use serde::{Deserialize, Serialize};
 
@@ -13,6 +13,9 @@ pub struct AccessKeyMake {
     pub person: PersonName,
     /// What that person may be now; the Element may not have heard it yet.
     pub role: Role,
+    /// The domain that they belong to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub domain: Option<String>,
     /// What it is for, in the person's words.
     pub label: String,
 }
@@ -22,11 +25,13 @@ pub struct AccessKeyMake {
 pub struct AccessKeyMade {
     /// The key.
     pub key: AccessKeyTold,
-    /// What requests are signed with.
+    /// What requests are signed with, or the password.
     pub secret: String,
-    /// Where the Element speaks S3: `http://HOST:PORT` or `https://HOST:PORT`.
+    /// Where the Element speaks S3, `http://HOST:PORT` or `https://HOST:PORT`; or
+    /// PostgreSQL's protocol, `postgresql://HOST:PORT`.
     pub endpoint: String,
-    /// The region that programs have to name.
+    /// The region that programs have to name to S3.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub region: String,
 }
 

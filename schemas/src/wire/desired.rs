@@ -70,7 +70,7 @@ pub struct ElementDesired {
     /// Nodes whose certificates and streams are refused from now on.
     #[serde(default)]
     pub revoked: Vec<NodeId>,
-    /// For a Storage Element: who may use access keys, and what they may be.
+    /// For an Element that knows access keys: who may use them, and what they may be.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub people: Vec<PersonRole>,
 }
@@ -82,6 +82,9 @@ pub struct PersonRole {
     pub name: PersonName,
     /// What.
     pub role: Role,
+    /// The domain that they belong to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub domain: Option<String>,
 }
 
 /// Element → Host: all that should be on the machine.

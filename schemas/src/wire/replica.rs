@@ -166,6 +166,80 @@ pub struct ReplicaRun {
     /// shadow must follow the core of that epoch or a newer one.
     #[serde(default)]
     pub epoch: Epoch,
+    /// In which transaction; absent: it is one of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub transaction: Option<TransactionNumber>,
+    /// By which [`ReplicaCancel`] means it, one on its stream.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mark: Option<u64>,
+    /// Milliseconds that it may take, where that is less than the Host allows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub time: Option<u32>,
+}
+
+/// A transaction of several statements, on one stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct TransactionNumber(pub u64);
+
+/// Begin a transaction on a core, which has no other writes meanwhile. The Host takes it
+/// back when it is idle, or open, for too long, and when the stream ends.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ReplicaBegin {
+    /// In which database.
+    pub database: DatabaseId,
+    /// For whom, for the Host's log.
+    pub person: PersonName,
+    /// The cut epoch of the Element under which it was begun.
+    #[serde(default)]
+    pub cut_epoch: u64,
+    /// The epoch of the core that is meant: no other begins it, or commits it.
+    #[serde(default)]
+    pub epoch: Epoch,
+}
+
+/// Answer to [`ReplicaBegin`] and [`ReplicaControl`].
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ReplicaControlled {
+    /// It has begun.
+    Begun(TransactionNumber),
+    /// It is done; after a commit, at this position.
+    Done(Option<Position>),
+    /// It has failed.
+    Refused(SqlFault),
+}
+
+/// Set something in a transaction, or end it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ReplicaControl {
+    /// Which one.
+    pub transaction: TransactionNumber,
+    /// What.
+    pub act: TransactionAct,
+}
+
+/// What can be done with a transaction beside statements.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TransactionAct {
+    /// Set a savepoint.
+    Savepoint(String),
+    /// Take back what was done after it; it stays.
+    RollbackTo(String),
+    /// Forget it; what was done stays.
+    Release(String),
+    /// Make all durable.
+    Commit,
+    /// Take all back.
+    Rollback,
+}
+
+/// Nobody waits for this read any more. A write goes on.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub struct ReplicaCancel {
+    /// As the statement has it.
+    pub mark: u64,
 }
 
 /// Answer to [`ReplicaRun`] and [`ReplicaRows`].
@@ -371,6 +445,9 @@ requests! {
     ReplicaRun = "replica-run" => ReplicaAnswer,
     ReplicaRows = "replica-rows" => ReplicaAnswer,
     ReplicaClose = "replica-close" => Done,
+    ReplicaBegin = "replica-begin" => ReplicaControlled,
+    ReplicaControl = "replica-control" => ReplicaControlled,
+    ReplicaCancel = "replica-cancel" => Done,
     LogPull = "log-pull" => LogPulled,
     LogDescribe = "log-describe" => LogTold,
     SumsRead = "sums-read" => SumsPiece,

@@ -30,6 +30,7 @@ pub(crate) fn data_element(dice: &mut Dice<'_>) -> DataElement {
         info: DeInfo {
             common: common_info(dice),
             engines: dice.several(|dice| dice.open::<DataEngine>(&["sqlite"])),
+            access_protocols: super::storage::access_protocols(dice),
             extensions: dice.extensions(),
         },
         state: dice.maybe(|dice| DeState {

@@ -39,17 +39,21 @@ fn online(dice: &mut Dice<'_>) -> [u64; 4] {
     [parts[0], parts[1], parts[2], parts.iter().sum()]
 }
 
-fn se_info(dice: &mut Dice<'_>) -> SeInfo {
-    let access_protocols = (0..dice.below(3)).map(|number| AccessProtocol {
+pub(crate) fn access_protocols(dice: &mut Dice<'_>) -> Vec<AccessProtocol> {
+    let doors = (0..dice.below(3)).map(|number| AccessProtocol {
         local_id: numbered("door", number),
-        kind: dice.open::<AccessProtocolType>(&["s3", "https"]),
+        kind: dice.open::<AccessProtocolType>(&["s3", "https", "postgresql"]),
         version: dice.maybe(Dice::token),
         endpoint: dice.uri(),
         max_streams: dice.maybe(Dice::u32),
         capabilities: dice.several(Dice::token),
         supported_security: dice.several(Dice::token),
     });
-    let access_protocols = access_protocols.collect();
+    doors.collect()
+}
+
+fn se_info(dice: &mut Dice<'_>) -> SeInfo {
+    let access_protocols = access_protocols(dice);
     let control_protocols = (0..dice.below(3)).map(|number| ControlProtocol {
         local_id: numbered("door", number),
         kind: dice.token(),

@@ -29,6 +29,7 @@ mod neighbours;
 mod objects;
 mod people;
 mod policies;
+mod postgres;
 mod refusals;
 mod refused;
 mod relay;

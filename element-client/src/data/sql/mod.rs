@@ -26,6 +26,7 @@
 
 mod bind;
 mod catalog;
+mod command;
 mod emit;
 mod function;
 mod judge;
@@ -40,8 +41,9 @@ mod types;
 mod tests;
 
 pub use self::{
-    bind::constant,
+    bind::{SETTINGS, constant, setting_of, shown_setting},
     catalog::{Catalog, Column, Entry, SchemaChange, Table, View, reserved},
+    command::{Command, CopyOut, command},
     emit::GuardView,
     judge::{Bound, Judged, Kind, Person, ResultColumn, Session, Transaction, judge},
     parse::{StatementText, Statements},

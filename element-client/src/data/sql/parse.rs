@@ -81,11 +81,51 @@ impl Statements {
     }
 
     /// The statements in order.
-    pub fn iter(&self) -> impl Iterator<Item = StatementText<'_>> {
+    pub fn iter(&self) -> impl DoubleEndedIterator<Item = StatementText<'_>> {
         self.statements.iter().map(|tokens| StatementText {
             text: &self.text,
             tokens,
         })
+    }
+}
+
+impl<'a> StatementText<'a> {
+    /// The statement as it was written, and how many characters of the text are before it.
+    pub fn source(self) -> (usize, &'a str) {
+        let (Some(first), Some(last)) = (self.tokens.first(), self.tokens.last()) else {
+            return (0, "");
+        };
+        let place = |at: Location| position(self.text, at).map_or(0, |place| place - 1);
+        let (begin, end) = (place(first.span.start), place(last.span.end));
+        let byte = |characters: usize| {
+            let mut indices = self.text.char_indices().map(|(index, _)| index);
+            indices.nth(characters).unwrap_or(self.text.len())
+        };
+        (begin, self.text.get(byte(begin)..byte(end)).unwrap_or(""))
+    }
+
+    /// Its first word.
+    pub fn first_word(self) -> Option<&'a str> {
+        match &self.tokens.first()?.token {
+            Token::Word(word) => Some(&word.value),
+            _ => None,
+        }
+    }
+
+    /// Its words that are not in quotes as texts are, in their order, each with whether
+    /// a parenthesis follows.
+    pub fn words(self) -> impl Iterator<Item = (&'a str, bool)> {
+        let following = self.tokens.iter().skip(1).map(Some).chain([None]);
+        self.tokens
+            .iter()
+            .zip(following)
+            .filter_map(|(token, next)| match &token.token {
+                Token::Word(word) => {
+                    let is_call = next.is_some_and(|next| next.token == Token::LParen);
+                    Some((word.value.as_str(), is_call))
+                }
+                _ => None,
+            })
     }
 }
 
@@ -252,6 +292,19 @@ mod tests {
             Statements::split("SELECT ';' AS \"a;b\"; -- x;y\n ;; SELECT $$;$$ ;").unwrap();
         assert_eq!(statements.len(), 2);
         assert!(Statements::split(" ; /* nothing */ ").unwrap().is_empty());
+    }
+
+    #[test]
+    fn a_statement_is_found_again_in_its_text() {
+        let statements = Statements::split("SELECT 'ä';\n  SELECT\n 2 ; SELECT f(3)").unwrap();
+        let sources: Vec<_> = statements.iter().map(StatementText::source).collect();
+        assert_eq!(
+            sources,
+            [(0, "SELECT 'ä'"), (14, "SELECT\n 2"), (26, "SELECT f(3)")]
+        );
+        let last = statements.iter().next_back().unwrap();
+        let words: Vec<_> = last.words().collect();
+        assert_eq!(words, [("SELECT", false), ("f", true)]);
     }
 
     #[test]

@@ -10,19 +10,19 @@ use gridmart_schemas::{
             AccessKeyList, AccessKeyMade, AccessKeyMake, AccessKeyRemove, AccessKeyTold,
             AccessKeysTold,
         },
+        desired::PersonRole,
     },
 };
 use serde_json::value::RawValue;
 
-use super::{KEYS_PER_PERSON_MAX, NewKey};
-use crate::storage::{
-    Se,
-    metadata::{AccessKey, Change, query},
-    s3::REGION,
+use crate::{
+    public::key::{NewKey, require_label, require_room, unknown},
+    storage::{
+        Se,
+        metadata::{AccessKey, Change, query},
+        s3::REGION,
+    },
 };
-
-/// The most characters of what a key is for.
-const LABEL_CHARACTERS_MAX: usize = 240;
 
 impl Se {
     /// What the controller asks of access keys; `None`: it is about something
@@ -44,22 +44,14 @@ impl Se {
         let AccessKeyMake {
             person,
             role,
+            domain,
             label,
         } = incoming.read()?;
-        if label.chars().count() > LABEL_CHARACTERS_MAX {
-            let detail = format!("The label has more than {LABEL_CHARACTERS_MAX} characters.");
-            return Err(Problem::new(Code::InvalidRequest, detail));
-        }
+        require_label(&label)?;
         let service = self.goods.service()?;
         let whose = person.clone();
         let present = service.read(move |connection| query::access_keys_of(connection, &whose));
-        if present.await?.len() >= KEYS_PER_PERSON_MAX {
-            let detail = format!(
-                "{person} has {KEYS_PER_PERSON_MAX} access keys at this Element, which is all that \
-                 one may have: delete one first."
-            );
-            return Err(Problem::new(Code::LimitExceeded, detail));
-        }
+        require_room(&person, present.await?.len())?;
         let NewKey { id, secret } = NewKey::generate();
         let sealed_secret = self.goods.s3.sealing.seal(&id, &secret).map_err(|error| {
             tracing::error!(%error, "a new access key cannot be sealed");
@@ -72,7 +64,11 @@ impl Se {
             label,
         };
         service.commit(change).await?;
-        self.goods.s3.people.note(person, role);
+        self.goods.s3.people.note(PersonRole {
+            name: person,
+            role,
+            domain,
+        });
         let read = service.read(move |connection| query::access_key(connection, &id));
         let key = read
             .await?
@@ -98,10 +94,8 @@ impl Se {
         let service = self.goods.service()?;
         let asked = id.clone();
         let read = service.read(move |connection| query::access_key(connection, &asked));
-        // Somebody else's key is nobody's business.
         if read.await?.is_none_or(|key| key.person != person) {
-            let detail = format!("{person} has no access key {id:?} at this Element.");
-            return Err(Problem::new(Code::NotFound, detail));
+            return Err(unknown(&person, &id));
         }
         service.commit(Change::AccessKeyDelete { id }).await?;
         reply(&Done {})

@@ -10,10 +10,12 @@ use s3s::{
 };
 
 use super::{caller::Caller, fault, known::Known, store::Store};
-use crate::storage::{
-    keys::SealingKey,
-    metadata::{AccessKey, query},
-    people::People,
+use crate::{
+    public::people::People,
+    storage::{
+        keys::SealingKey,
+        metadata::{AccessKey, query},
+    },
 };
 
 /// Longer ids are nobody's.

@@ -1,12 +1,8 @@
 //! The S3 door of a running Element: where it is, and serving at it.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
-use gridmart_fabric::{
-    door::advertised::{endpoint, host_of},
-    identity::{DoorName, DoorNameError},
-    tls::web_server_config,
-};
+use gridmart_fabric::identity::DoorName;
 use gridmart_schemas::{
     resource::{enumeration::AccessProtocolType, se::AccessProtocol, se_doc::SeDocument},
     scalar::{LocalId, Uri},
@@ -15,15 +11,19 @@ use gridmart_schemas::{
 use parking_lot::Mutex;
 
 use super::{
-    door::{S3Door, S3Limits, Tls},
+    door::{self, S3Limits, WHAT},
     lifecycle,
     start::{Parts, answering},
     store::Store,
 };
 use crate::{
     element::goods::Opening,
-    run::{ElementError, reached_by},
-    storage::{Se, keys::SealingKey, people::People, state::host_counts},
+    public::{
+        door::{Listening, PublicDoor},
+        people::People,
+    },
+    run::ElementError,
+    storage::{Se, keys::SealingKey, state::host_counts},
 };
 
 /// Its name among the Element's doors for data.
@@ -32,7 +32,7 @@ const LOCAL_ID: &str = "s3";
 /// See the module.
 pub(in crate::storage) struct S3Standing {
     /// Taken by whoever serves at it.
-    door: Mutex<Option<S3Door>>,
+    door: Mutex<Option<PublicDoor>>,
     /// `HOST:PORT` by which programs reach it.
     pub(in crate::storage) endpoint: String,
     is_secure: bool,
@@ -53,72 +53,25 @@ fn last_port(document: &SeDocument) -> Option<u16> {
     port.parse().ok()
 }
 
-/// Binds the door where it was told to, and with port 0 where it was at the last
-/// start, so that programs find it again. Only on this machine's own addresses it
-/// is without TLS.
-fn bind(opening: &Opening<'_, SeDocument>) -> Result<S3Door, ElementError> {
-    let listen = opening.config.s3_listen;
-    let tls = if listen.ip().is_loopback() {
-        Tls::Off
-    } else {
-        Tls::On(web_server_config(Arc::clone(opening.identity))?)
-    };
-    let limits = S3Limits::default();
-    if let Some(port) = last_port(opening.document).filter(|_| listen.port() == 0) {
-        let again = SocketAddr::new(listen.ip(), port);
-        match S3Door::bind(again, tls.clone(), limits) {
-            Ok(door) => return Ok(door),
-            Err(error) => {
-                tracing::warn!(address = %again, %error, "the S3 door's last address is taken; programs that know no other will not find it");
-            }
-        }
-    }
-    S3Door::bind(listen, tls, limits).map_err(|source| ElementError::ListenS3 {
-        address: listen,
-        source,
-    })
-}
-
-/// The names by which a door is reached: the one that is advertised, and its own
-/// address, if it has one of its own.
-fn names(reached: &str, address: SocketAddr) -> Vec<DoorName> {
-    let mut names = Vec::new();
-    match host_of(reached).parse() {
-        Ok(name) => names.push(name),
-        Err(error) => {
-            let error: DoorNameError = error;
-            tracing::warn!(%error, "programs that verify the S3 door's certificate will not trust it by that name");
-        }
-    }
-    let own = DoorName::Address(address.ip());
-    if !address.ip().is_unspecified() && !names.contains(&own) {
-        names.push(own);
-    }
-    names
-}
-
 impl S3Standing {
     /// Binds the door. Blocks.
     pub(in crate::storage) fn open(
         opening: &Opening<'_, SeDocument>,
         sealing: SealingKey,
     ) -> Result<Self, ElementError> {
-        let door = bind(opening)?;
-        let address = door.local_addr();
-        let reached = if address.ip().is_loopback() {
-            address.ip().to_string()
-        } else {
-            reached_by(opening.config, address)
+        let listening = Listening {
+            identity: opening.identity,
+            listen: opening.config.s3_listen,
+            last_port: last_port(opening.document),
+            what: WHAT,
+            option: "--s3-listen",
         };
+        let door = PublicDoor::open(&listening, S3Limits::default().bounds())?;
+        let (endpoint, names) = door.reached(opening.config);
         Ok(Self {
-            // The advertised port is the other door's.
-            endpoint: endpoint(host_of(&reached), address.port()),
+            endpoint,
             is_secure: door.is_secure(),
-            names: if door.is_secure() {
-                names(&reached, address)
-            } else {
-                Vec::new()
-            },
+            names,
             door: Mutex::new(Some(door)),
             sealing: Arc::new(sealing),
             people: Arc::default(),
@@ -191,6 +144,6 @@ pub(in crate::storage) async fn serve(se: Arc<Se>) {
         se.goods.s3.lifecycle_day,
     )));
     let answering = answering(parts, S3Limits::default());
-    door.serve(answering, se.stop.clone()).await;
+    door::serve(door, answering, se.stop.clone()).await;
     drop(over);
 }

@@ -16,7 +16,10 @@ use super::{
     operations::Operations,
     store::Store,
 };
-use crate::storage::{keys::SealingKey, people::People, transfers::Transfers};
+use crate::{
+    public::people::People,
+    storage::{keys::SealingKey, transfers::Transfers},
+};
 
 /// The most bytes of XML in a request: the list of 10,000 parts with their
 /// checksums.

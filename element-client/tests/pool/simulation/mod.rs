@@ -61,6 +61,7 @@ impl Element {
             listen: ([127, 0, 0, 1], 0).into(),
             advertise: None,
             s3_listen: "127.0.0.1:0".parse().unwrap(),
+            postgres_listen: "127.0.0.1:0".parse().unwrap(),
             restore_lib: false,
             repair_delay: None,
             repair_rate: None,

@@ -17,6 +17,10 @@ use crate::role::Operation;
 impl Check for DataElement {
     fn check(&self, checker: &mut Checker) {
         checker.child("Info", &self.info.common);
+        checker.within("Info", |checker| {
+            let ids = self.info.access_protocols.iter().map(|door| &door.local_id);
+            checker.unique("AccessProtocol", "LocalID", ids);
+        });
         if let Some(state) = &self.state {
             checker.within("State", |checker| {
                 checker.ordered(

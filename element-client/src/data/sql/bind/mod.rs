@@ -29,7 +29,7 @@ use sqlparser::{
 };
 
 use self::scope::{Names, Place, Scope};
-pub use self::session::{Session, Transaction};
+pub use self::session::{SETTINGS, Session, Transaction, setting_of, shown_setting};
 pub(in crate::data::sql) use self::{
     schema::SchemaPlan,
     session::{session, transaction},

@@ -1,7 +1,8 @@
 //! Statements about transactions and the session.
 
 use sqlparser::ast::{
-    self, Expr, Reset, ResetStatement, Set, TransactionAccessMode, TransactionMode,
+    self, Expr, Reset, ResetStatement, Set, TransactionAccessMode, TransactionIsolationLevel,
+    TransactionMode,
 };
 
 use super::{
@@ -15,11 +16,13 @@ use super::{
 /// Control of a transaction.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Transaction {
-    /// BEGIN. Whatever isolation is asked for, a serializable one is given or a
-    /// stronger one than asked.
+    /// BEGIN. Whatever isolation is asked for, that is given or a stronger one.
     Begin {
-        /// READ ONLY was said.
-        read_only: bool,
+        /// READ ONLY or READ WRITE, if it was said.
+        read_only: Option<bool>,
+        /// Whether all of it has to see one state of the database: REPEATABLE READ or
+        /// SERIALIZABLE, if anything was said.
+        strict: Option<bool>,
     },
     /// COMMIT
     Commit,
@@ -49,6 +52,15 @@ pub enum Session {
     Show(&'static str),
     /// RESET ALL
     ResetAll,
+    /// SET TRANSACTION, or SET SESSION CHARACTERISTICS AS TRANSACTION.
+    Modes {
+        /// READ ONLY or READ WRITE, if it was said.
+        read_only: Option<bool>,
+        /// REPEATABLE READ or SERIALIZABLE, if anything was said.
+        strict: Option<bool>,
+        /// Of all transactions from now on, not of this one alone.
+        session: bool,
+    },
 }
 
 /// How a setting takes its value.
@@ -69,7 +81,7 @@ enum Takes {
 }
 
 /// The settings that there are.
-const SETTINGS: &[(&str, Takes)] = &[
+const KNOWN: &[(&str, Takes)] = &[
     ("gridmart.read", Takes::One(&["core", "shadow", "fresh"])),
     ("client_encoding", Takes::One(&["utf8", "utf-8", "unicode"])),
     (
@@ -111,6 +123,16 @@ const SETTINGS: &[(&str, Takes)] = &[
     ("server_version", Takes::Shown),
     ("server_encoding", Takes::Shown),
     ("integer_datetimes", Takes::Shown),
+    ("server_version_num", Takes::Shown),
+    (
+        "default_transaction_isolation",
+        Takes::One(&[
+            "read uncommitted",
+            "read committed",
+            "repeatable read",
+            "serializable",
+        ]),
+    ),
     ("transaction_isolation", Takes::Shown),
     ("transaction_read_only", Takes::Shown),
     ("max_identifier_length", Takes::Shown),
@@ -131,6 +153,7 @@ pub(in crate::data::sql) fn transaction(
             has_end_keyword: false,
         } if statements.is_empty() => Transaction::Begin {
             read_only: read_only(modes),
+            strict: strict(modes)?,
         },
         ast::Statement::Commit {
             chain: false,
@@ -157,14 +180,32 @@ pub(in crate::data::sql) fn transaction(
     Ok(Some(control))
 }
 
-fn read_only(modes: &[TransactionMode]) -> bool {
+fn read_only(modes: &[TransactionMode]) -> Option<bool> {
     // The last one said counts.
-    let access = modes.iter().rev().find_map(|mode| match mode {
+    modes.iter().rev().find_map(|mode| match mode {
         TransactionMode::AccessMode(TransactionAccessMode::ReadOnly) => Some(true),
         TransactionMode::AccessMode(TransactionAccessMode::ReadWrite) => Some(false),
         TransactionMode::IsolationLevel(_) => None,
+    })
+}
+
+fn strict(modes: &[TransactionMode]) -> Judgement<Option<bool>> {
+    let level = modes.iter().rev().find_map(|mode| match mode {
+        TransactionMode::IsolationLevel(level) => Some(level),
+        TransactionMode::AccessMode(_) => None,
     });
-    access.unwrap_or(false)
+    Ok(match level {
+        None => None,
+        Some(
+            TransactionIsolationLevel::ReadUncommitted | TransactionIsolationLevel::ReadCommitted,
+        ) => Some(false),
+        Some(
+            TransactionIsolationLevel::RepeatableRead | TransactionIsolationLevel::Serializable,
+        ) => Some(true),
+        Some(TransactionIsolationLevel::Snapshot) => {
+            return Err(Refusal::unsupported("ISOLATION LEVEL SNAPSHOT"));
+        }
+    })
 }
 
 fn savepoint(name: &ast::Ident) -> Judgement<String> {
@@ -240,8 +281,16 @@ fn setting(set: &Set) -> Judgement<Session> {
                 local: false,
             });
         }
-        Set::SetTransaction { .. } => {
-            return Err(Refusal::unsupported("SET TRANSACTION: say it in BEGIN; it"));
+        Set::SetTransaction {
+            modes,
+            snapshot: None,
+            session,
+        } => {
+            return Ok(Session::Modes {
+                read_only: read_only(modes),
+                strict: strict(modes)?,
+                session: *session,
+            });
         }
         _ => return Err(Refusal::unsupported("this form of SET")),
     };
@@ -280,9 +329,58 @@ fn word(value: &Expr) -> Judgement<String> {
     }
 }
 
+/// Names of the settings, and what they are at first.
+pub const SETTINGS: &[(&str, &str)] = &[
+    ("application_name", ""),
+    ("bytea_output", "hex"),
+    ("client_encoding", "UTF8"),
+    ("client_min_messages", "notice"),
+    ("datestyle", "ISO, MDY"),
+    ("default_transaction_isolation", "read committed"),
+    ("default_transaction_read_only", "off"),
+    ("extra_float_digits", "1"),
+    ("gridmart.read", "fresh"),
+    ("idle_in_transaction_session_timeout", "0"),
+    ("integer_datetimes", "on"),
+    ("intervalstyle", "postgres"),
+    ("lock_timeout", "0"),
+    ("max_identifier_length", "63"),
+    ("search_path", "\"$user\", public"),
+    ("server_encoding", "UTF8"),
+    (
+        "server_version",
+        concat!("15.0 (gridmart ", env!("CARGO_PKG_VERSION"), ")"),
+    ),
+    ("server_version_num", "150000"),
+    ("standard_conforming_strings", "on"),
+    ("statement_timeout", "0"),
+    ("timezone", "UTC"),
+    ("transaction_isolation", "read committed"),
+    ("transaction_read_only", "off"),
+];
+
+/// A setting as SET would have it, of a client that gives it as it comes.
+///
+/// # Errors
+/// There is no such setting, or it does not take the value.
+pub fn setting_of(name: &str, value: &str) -> Result<(&'static str, Option<String>), Refusal> {
+    let (name, takes) = known(name)?;
+    changeable(name, takes)?;
+    let value = checked(name, takes, Some(value.to_owned()))?;
+    Ok((name, value))
+}
+
+/// The name of a setting as it is known, for whoever wants to see it.
+///
+/// # Errors
+/// There is no such setting.
+pub fn shown_setting(name: &str) -> Result<&'static str, Refusal> {
+    known(name).map(|(name, _)| name)
+}
+
 fn known(name: &str) -> Judgement<(&'static str, Takes)> {
     let name = name.to_ascii_lowercase();
-    let found = SETTINGS.iter().find(|(known, _)| *known == name).copied();
+    let found = KNOWN.iter().find(|(known, _)| *known == name).copied();
     found.ok_or_else(|| {
         let shown: String = name.chars().take(64).collect();
         Refusal::new(

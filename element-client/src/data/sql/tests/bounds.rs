@@ -296,11 +296,17 @@ fn a_judgement_tells_what_a_statement_is() {
     assert_eq!(judged("DELETE FROM orders").kind, Kind::Write);
     assert_eq!(
         judged("BEGIN").kind,
-        Kind::Transaction(Transaction::Begin { read_only: false })
+        Kind::Transaction(Transaction::Begin {
+            read_only: None,
+            strict: None,
+        })
     );
     assert_eq!(
         judged("START TRANSACTION READ ONLY").kind,
-        Kind::Transaction(Transaction::Begin { read_only: true })
+        Kind::Transaction(Transaction::Begin {
+            read_only: Some(true),
+            strict: None,
+        })
     );
     assert_eq!(judged("COMMIT").tag, "COMMIT");
     assert_eq!(judged("END").kind, Kind::Transaction(Transaction::Commit));

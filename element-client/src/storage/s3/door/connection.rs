@@ -16,13 +16,16 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{S3Limits, body::PacedBody, io::StallCut, serve::Place, sized::sized};
-use crate::storage::s3::{
-    answer,
-    authentication::Authentication,
-    caller::{Handle, Remote},
-    cors, form, guard, settings,
-    store::Store,
+use super::{S3Limits, body::PacedBody, io::StallCut, sized::sized};
+use crate::{
+    public::door::Place,
+    storage::s3::{
+        answer,
+        authentication::Authentication,
+        caller::{Handle, Remote},
+        cors, form, guard, settings,
+        store::Store,
+    },
 };
 
 /// What answers requests. Clones share everything.

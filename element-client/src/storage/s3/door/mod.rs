@@ -2,7 +2,7 @@
 //! and be, how slow a body may come, how many requests are under way.
 //!
 //! Invariants: what is not let in is closed at once; a request that is too slow is
-//! ended; when [`S3Door::serve`] has returned, nothing of the door runs any more.
+//! ended; when [`serve`](serve::serve) has returned, nothing of the door runs any more.
 
 mod body;
 mod chunks;
@@ -16,5 +16,5 @@ pub(super) use self::{
     body::PacedBody,
     connection::Answering,
     limits::S3Limits,
-    serve::{S3Door, Tls},
+    serve::{WHAT, serve},
 };

@@ -8,7 +8,7 @@ use super::{
     client::{Answer, Request},
     scene::Scene,
 };
-use crate::storage::keys::NewKey;
+use crate::public::key::NewKey;
 
 async fn send(at: SocketAddr, key: &NewKey, request: Request<'_>) -> Answer {
     request.signed(at, key).send(at).await

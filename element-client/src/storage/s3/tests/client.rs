@@ -10,7 +10,7 @@ use tokio::{
     net::TcpStream,
 };
 
-use crate::storage::keys::NewKey;
+use crate::public::key::NewKey;
 
 /// An answer.
 #[derive(Debug)]

@@ -8,7 +8,7 @@ use super::{
     client::{Answer, Request},
     scene::Scene,
 };
-use crate::storage::keys::NewKey;
+use crate::public::key::NewKey;
 
 /// A form with a file.
 fn form(fields: &[(&str, &str)], file_name: &str) -> Vec<u8> {

@@ -7,20 +7,27 @@ use gridmart_schemas::{
     resource::common::{AccessRule, Who},
     role::Role,
     storage::Redundancy,
+    wire::desired::PersonRole,
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::storage::{
-    keys::{NewKey, SealingKey},
-    metadata::Change,
-    people::People,
-    s3::{
-        door::{S3Door, S3Limits, Tls},
-        fixture::Fixture,
-        start::{Parts, answering},
-        store::Store,
+use crate::{
+    public::{
+        door::{PublicDoor, Tls},
+        key::NewKey,
+        people::People,
     },
-    transfers::Transfers,
+    storage::{
+        keys::SealingKey,
+        metadata::Change,
+        s3::{
+            door::{self, S3Limits, WHAT},
+            fixture::Fixture,
+            start::{Parts, answering},
+            store::Store,
+        },
+        transfers::Transfers,
+    },
 };
 
 /// A door that is open.
@@ -51,10 +58,10 @@ impl Scene {
             rules: Arc::new(|| vec![AccessRule::new(Who::All)]),
             redundancy: Arc::new(|| Redundancy::replica(1).unwrap()),
         };
-        let door = S3Door::bind(listen, Tls::Off, limits).unwrap();
+        let door = PublicDoor::bind(listen, Tls::Off, limits.bounds(), WHAT).unwrap();
         let address = door.local_addr();
         let stop = CancellationToken::new();
-        tokio::spawn(door.serve(answering(parts, limits), stop.clone()));
+        tokio::spawn(door::serve(door, answering(parts, limits), stop.clone()));
         Self {
             address,
             people,
@@ -63,6 +70,15 @@ impl Scene {
             stop,
             _folder: folder,
         }
+    }
+
+    /// A person's role, as the controller says it.
+    pub(super) fn person(&self, name: &str, role: Role) {
+        self.people.note(PersonRole {
+            name: name.parse().unwrap(),
+            role,
+            domain: None,
+        });
     }
 
     /// A new key of a person.
@@ -74,7 +90,7 @@ impl Scene {
 
     pub(super) async fn key_put(&self, person: &str, role: Role, key: &NewKey) {
         let person: PersonName = person.parse().unwrap();
-        self.people.note(person.clone(), role);
+        self.person(person.as_str(), role);
         let sealed_secret = self.sealing.seal(&key.id, &key.secret).unwrap();
         let change = Change::AccessKeyCreate {
             id: key.id.clone(),

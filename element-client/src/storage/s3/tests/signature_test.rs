@@ -9,7 +9,7 @@ use super::{
     client::{Request, read},
     scene::Scene,
 };
-use crate::storage::{keys::NewKey, s3::door::S3Limits};
+use crate::{public::key::NewKey, storage::s3::door::S3Limits};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_signature_is_of_its_key_its_time_its_region_and_its_request() {
@@ -99,7 +99,7 @@ async fn a_key_does_what_its_person_may_now() {
         .send(at)
         .await
         .refused(403, "AccessDenied");
-    scene.people.note("ada".parse().unwrap(), Role::Viewer);
+    scene.person("ada", Role::Viewer);
     put()
         .signed(at, &ada)
         .send(at)

@@ -1,0 +1,171 @@
+//! The door under those who mean no good, or too much of it; over TLS; and ended.
+
+use std::{
+    io::{Read as _, Write as _},
+    net::TcpStream,
+};
+
+use gridmart_tests::{LONG, Running, Supermarket, wait_for};
+use nix::sys::signal::Signal;
+use tokio_postgres::{NoTls, error::SqlState};
+
+use super::{Key, first_key, with_shop};
+use crate::role;
+
+/// More than one address may have.
+const CROWD: usize = 560;
+
+fn knock(key: &Key) -> TcpStream {
+    let (host, port) = key.door();
+    let stream = TcpStream::connect(format!("{host}:{port}")).expect("the door is open");
+    stream.set_read_timeout(Some(LONG)).expect("it can be set");
+    stream
+}
+
+/// Whatever comes, the door answers or closes, and goes on.
+fn garbage_is_put_out(key: &Key) {
+    let startup = b"\0\0\0\x17\0\x03\0\0user\0GM\0database\0";
+    let pieces: [&[u8]; 8] = [
+        b"GET / HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"\xff\xff\xff\xff\xff\xff\xff\xff",
+        b"\0\0\0\x04",
+        b"\0\0\0\x08\0\x02\0\0",
+        b"\0\0\0\x09\0\x03\0\0x",
+        b"\x16\x03\x01\x02\0\x01\0\x01\xfc\x03\x03",
+        startup,
+        b"\0\0\0\x08\x04\xd2\x16\x30Q\0\0\0\x04",
+    ];
+    for piece in pieces {
+        let mut stream = knock(key);
+        stream.write_all(piece).expect("it can be sent");
+        stream
+            .shutdown(std::net::Shutdown::Write)
+            .expect("it can be ended");
+        let mut answer = Vec::new();
+        // Cut off, or told why: not left alone.
+        let _ = stream.read_to_end(&mut answer);
+    }
+    key.psql("shop", "SELECT 1;").ok();
+}
+
+fn a_crowd_is_bounded(key: &Key) {
+    let mut crowd: Vec<TcpStream> = (0..CROWD).map(|_| knock(key)).collect();
+    wait_for(LONG, "whoever is too many is put out", || {
+        let closed = crowd.iter_mut().filter_map(|stream| {
+            stream.set_nonblocking(true).ok()?;
+            match stream.read(&mut [0]) {
+                Ok(0) => Some(()),
+                Err(error) if error.kind() != std::io::ErrorKind::WouldBlock => Some(()),
+                _ => None,
+            }
+        });
+        let closed = closed.count();
+        (closed > 0).then_some(()).ok_or("all are in")
+    });
+    drop(crowd);
+    wait_for(LONG, "there is room again", || {
+        let run = key.psql("shop", "SELECT 1;");
+        (run.code == 0).then_some(()).ok_or(run.stderr)
+    });
+}
+
+/// An Element whose door is not on loopback speaks TLS, and nothing else.
+fn others_come_over_tls(market: &Supermarket) {
+    let create = ["token", "create", "--kind", "de", "--domain", "lab"];
+    let token = market.cli(&create).ok().text();
+    let more = [
+        "--controller",
+        &market.ready.nodes,
+        "--postgres-listen",
+        "0.0.0.0:0",
+    ];
+    let element = role(market, ["element", "data"], "de-2", &token, &more);
+    market.wait_resource("de-2", "connected", |row| row["connected"] == true);
+    let admin = market.settings().token;
+    let key = Key::create(market, &admin, "de-2");
+    let come = |mode: &str| {
+        let mut command = key.command("psql", &["--dbname", "shop", "--command", "SELECT 1"]);
+        command
+            .env("PGSSLMODE", mode)
+            .env("PGSSLROOTCERT", market.ca());
+        Running::start(command, None).wait().stderr
+    };
+    wait_for(LONG, "its certificate carries its name", || {
+        let said = come("verify-full");
+        // It has no such database: whoever is told so has signed in.
+        let is_in = said.contains("database \"shop\" does not exist");
+        is_in.then_some(()).ok_or(said)
+    });
+    let said = come("disable");
+    assert!(said.contains("this door speaks TLS only"), "{said}");
+    element.signal(Signal::SIGTERM);
+    element.wait().ok();
+}
+
+/// A session is bound to its Element: it ends with a kill, and none begins while the
+/// Element is stopped.
+fn a_kill_ends_sessions(market: &Supermarket, key: &Key) {
+    let (host, port) = key.door();
+    let come = format!(
+        "host={host} port={port} user={} password={} dbname=shop",
+        key.text("id"),
+        key.text("secret")
+    );
+    let runtime = tokio::runtime::Runtime::new().expect("there is a runtime");
+    runtime.block_on(async {
+        let (mut client, connection) = tokio_postgres::connect(&come, NoTls).await.unwrap();
+        let over = tokio::spawn(connection);
+        client
+            .batch_execute("CREATE TABLE kinds (id int8 PRIMARY KEY, word text, f float4, b bytea)")
+            .await
+            .unwrap();
+        let insert = "INSERT INTO kinds VALUES ($1, $2, $3, $4) RETURNING word";
+        let bytes: &[u8] = &[0, 255];
+        let row = client
+            .query_one(insert, &[&7_i64, &"käse", &0.5_f32, &bytes])
+            .await
+            .unwrap();
+        assert_eq!(row.get::<_, &str>(0), "käse");
+        let refused = client
+            .query_one(insert, &[&7_i64, &"x", &0.5_f32, &bytes])
+            .await;
+        let code = refused.unwrap_err().code().cloned();
+        assert_eq!(code, Some(SqlState::UNIQUE_VIOLATION));
+        let transaction = client.transaction().await.unwrap();
+        transaction.execute("DELETE FROM kinds", &[]).await.unwrap();
+        transaction.rollback().await.unwrap();
+        let row = client
+            .query_one("SELECT f, b FROM kinds WHERE id = $1", &[&7_i64])
+            .await;
+        let row = row.unwrap();
+        assert_eq!(
+            (row.get::<_, f32>(0), row.get::<_, Vec<u8>>(1)),
+            (0.5, bytes.to_vec())
+        );
+        // Open at the Host when it is killed: taken back.
+        let transaction = client.transaction().await.unwrap();
+        transaction.execute("DELETE FROM kinds", &[]).await.unwrap();
+        market.cli(&["kill", "de-1"]).ok();
+        let ended = tokio::time::timeout(LONG, over).await.unwrap().unwrap();
+        let code = ended.unwrap_err().code().cloned();
+        assert_eq!(code, Some(SqlState::ADMIN_SHUTDOWN));
+    });
+    let refused = key.psql("shop", "SELECT 1;");
+    assert!(refused.stderr.contains("stopped"), "{}", refused.stderr);
+    market.cli(&["start", "de-1"]).ok();
+    wait_for(LONG, "it serves again", || {
+        let run = key.psql("shop", "SELECT count(*) FROM kinds;");
+        (run.text() == "1").then_some(()).ok_or(run.stderr)
+    });
+}
+
+#[test]
+fn the_door_bounds_whoever_comes_and_ends_with_its_element() {
+    let market = with_shop();
+    let key = first_key(&market);
+    garbage_is_put_out(&key);
+    a_crowd_is_bounded(&key);
+    others_come_over_tls(&market);
+    a_kill_ends_sessions(&market, &key);
+    market.stop();
+}
