@@ -145,10 +145,10 @@ impl De {
         if let Some(fault) = too_large(&asked) {
             return Ok((StatementAnswer::Refused(fault), None));
         }
-        let asker = Asker::from(claims);
+        let person = Asker::from(claims);
         let declared = asked.parameters.iter().map(parameter::declared).collect();
         let permitted = self
-            .judge_statement(&asker, asked.database, &asked.text, declared, None)
+            .judge_statement(&person, asked.database, &asked.text, declared, None)
             .await?;
         let permitted = match permitted {
             Ok(permitted) => permitted,
@@ -163,7 +163,8 @@ impl De {
             from: asked.from,
             ..Manner::default()
         };
-        self.run_permitted(&asker, permitted, &values, manner).await
+        self.run_permitted(&person, permitted, &values, manner)
+            .await
     }
 
     /// Judges a text of one statement, against the schema as it is, or as a transaction

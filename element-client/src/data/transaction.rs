@@ -60,8 +60,8 @@ impl De {
             cut_epoch: goods.pool.lock().wish().cut_epoch,
             epoch: database.epoch(),
         };
-        let begun = Hosts::ask(&peer, &begin, BEGIN_MAX).await;
-        match begun.map_err(|failure| Ill::Problem(failure.into()))? {
+        let answer = Hosts::ask(&peer, &begin, BEGIN_MAX).await;
+        match answer.map_err(|failure| Ill::Problem(failure.into()))? {
             ReplicaControlled::Begun(number) => Ok(OpenTransaction {
                 peer,
                 number,

@@ -149,7 +149,7 @@ impl Transactions {
             .rows
             .iter()
             .flatten()
-            .map(|value| value.bytes())
+            .map(gridmart_schemas::data::Value::bytes)
             .sum();
         if bytes > gridmart_schemas::wire::data::ROW_BYTES_MAX {
             let error = EngineError::LimitExceeded {

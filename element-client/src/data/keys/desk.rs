@@ -100,6 +100,7 @@ impl De {
     }
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "errors are mapped by it")]
 fn failed(error: StoreError) -> Problem {
     let source = std::error::Error::source(&error).map_or_else(String::new, ToString::to_string);
     tracing::error!(%error, source, "the file of access keys refuses");

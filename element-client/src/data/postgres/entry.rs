@@ -259,13 +259,11 @@ async fn sign_in(
         Ok(proved) => proved,
         Err(error) => return Ok(Err(Fault::new("08P01", error.to_string()))),
     };
-    Ok(match (proved, person) {
-        (Some(said), Some(person)) => Ok((person, said)),
-        _ => {
-            de.throttle.on_failure(&guessers, Instant::now());
-            Err(wrong(user))
-        }
-    })
+    if let (Some(said), Some(person)) = (proved, person) {
+        return Ok(Ok((person, said)));
+    }
+    de.throttle.on_failure(&guessers, Instant::now());
+    Ok(Err(wrong(user)))
 }
 
 fn wrong(user: &str) -> Fault {

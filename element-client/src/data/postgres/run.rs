@@ -188,13 +188,7 @@ impl Session {
     async fn contents(&self, asker: &Asker) -> Result<Contents, Fault> {
         let fault = |problem| fault_of(&problem);
         let database = self.de.database(self.database).map_err(fault)?;
-        let known = match self.block.as_ref().and_then(|block| block.schema.clone()) {
-            Some(schema) => schema,
-            None => {
-                let known = self.de.schema(self.database, &database).await;
-                known.map_err(fault)?
-            }
-        };
+        let known = self.schema_now().await?;
         let rules = rules_of(&database, known.tables(), &asker.subject());
         let rules = known.rules(rules).map_err(fault)?;
         let tables = known.catalog.entries().filter_map(|(name, entry)| {
@@ -243,13 +237,13 @@ impl Session {
                 self.statements.clear();
                 Ok(Answer::done("DEALLOCATE ALL"))
             }
-            Command::Deallocate(Some(name)) => match self.statements.remove(&name) {
-                Some(_) => Ok(Answer::done("DEALLOCATE")),
-                None => {
-                    let message = format!("prepared statement \"{name}\" does not exist");
-                    Err(Fault::new("26000", message))
+            Command::Deallocate(Some(name)) => {
+                if self.statements.remove(&name).is_some() {
+                    return Ok(Answer::done("DEALLOCATE"));
                 }
-            },
+                let message = format!("prepared statement \"{name}\" does not exist");
+                Err(Fault::new("26000", message))
+            }
             Command::Copy(_) => Err(Fault::new("0A000", "COPY is for simple queries alone")),
         }
     }
@@ -356,15 +350,15 @@ impl Session {
             began: self.block.as_ref().map(|block| block.began.as_str()),
         };
         let within = manner.transaction.is_some();
-        let asked = self.de.run_permitted(asker, permitted, values, manner);
+        let running_there = self.de.run_permitted(asker, permitted, values, manner);
         // A write that a Host has is answered with what became of it.
         let outcome = if is_read {
             tokio::select! {
-                outcome = asked => outcome,
+                outcome = running_there => outcome,
                 why = self.interrupted(&cancel) => return Err(why),
             }
         } else {
-            asked.await
+            running_there.await
         };
         let (rows, rest) = rows_of(outcome)?;
         if let Some(change) = change.filter(|_| within) {

@@ -37,6 +37,9 @@ use crate::data::{
 /// Messages that are read ahead of the one that is answered.
 const AHEAD: usize = 8;
 
+/// Messages as they are read.
+type Messages = mpsc::Receiver<Result<(Message, Weight), WireError>>;
+
 /// Where the answers go.
 pub(super) type Out = Outbox<WriteHalf<Channel>>;
 
@@ -174,13 +177,7 @@ impl Session {
 
     /// Reads messages beside the session, so that the end of the connection is noticed
     /// while a statement runs.
-    fn read_on(
-        &self,
-        from: ReadHalf<Channel>,
-    ) -> (
-        mpsc::Receiver<Result<(Message, Weight), WireError>>,
-        AbortOnDropHandle<()>,
-    ) {
+    fn read_on(&self, from: ReadHalf<Channel>) -> (Messages, AbortOnDropHandle<()>) {
         let (told, inbox) = mpsc::channel(AHEAD);
         let gone = self.known.gone.clone();
         let weigh = self.de.goods.postgres.weigh.clone();
@@ -202,25 +199,20 @@ impl Session {
         (inbox, AbortOnDropHandle::new(reader))
     }
 
-    async fn answer_all(
-        &mut self,
-        mut inbox: mpsc::Receiver<Result<(Message, Weight), WireError>>,
-        out: &mut Out,
-    ) -> Result<(), End> {
+    async fn answer_all(&mut self, mut inbox: Messages, out: &mut Out) -> Result<(), End> {
         // After an error in the extended protocol all is passed over until a Sync.
         let mut is_passing = false;
         let end = self.known.end.clone();
         let stop = self.de.stop.clone();
         loop {
-            let next = match inbox.try_recv() {
-                Ok(next) => Some(next),
-                Err(_) => {
-                    out.flush().await?;
-                    tokio::select! {
-                        next = inbox.recv() => next,
-                        () = end.cancelled() => return Err(ended()),
-                        () = stop.cancelled() => return Err(ended()),
-                    }
+            let next = if let Ok(next) = inbox.try_recv() {
+                Some(next)
+            } else {
+                out.flush().await?;
+                tokio::select! {
+                    next = inbox.recv() => next,
+                    () = end.cancelled() => return Err(ended()),
+                    () = stop.cancelled() => return Err(ended()),
                 }
             };
             let (message, _weight) = match next {

@@ -23,6 +23,7 @@ use crate::data::{
 const SAVEPOINTS_MAX: usize = 256;
 
 /// A transaction as its client knows it.
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub(super) struct Block {
     /// On the core's Host, once it has begun there.
     pub(super) open: Option<OpenTransaction>,
@@ -265,17 +266,21 @@ impl Session {
         Ok(())
     }
 
+    /// The schema as the session sees it.
+    pub(super) async fn schema_now(&self) -> Result<Arc<Known>, Fault> {
+        let of_block = self.block.as_ref().and_then(|block| block.schema.clone());
+        if let Some(schema) = of_block {
+            return Ok(schema);
+        }
+        let fault = |problem| fault_of(&problem);
+        let database = self.de.database(self.database).map_err(fault)?;
+        let known = self.de.schema(self.database, &database).await;
+        known.map_err(fault)
+    }
+
     /// The block has changed the schema: what follows in it is judged against that.
     pub(super) async fn schema_changed(&mut self, change: SchemaChange) -> Result<(), Fault> {
-        let present = match self.block.as_ref().and_then(|block| block.schema.clone()) {
-            Some(schema) => schema,
-            None => {
-                let database = self.de.database(self.database);
-                let database = database.map_err(|problem| fault_of(&problem))?;
-                let known = self.de.schema(self.database, &database).await;
-                known.map_err(|problem| fault_of(&problem))?
-            }
-        };
+        let present = self.schema_now().await?;
         if let Some(block) = &mut self.block {
             block.schema = Some(Arc::new(present.changed(change)));
         }

@@ -347,14 +347,10 @@ fn read_numeric(bytes: &[u8]) -> Option<String> {
             .copied()
             .unwrap_or(0)
     };
-    let whole: String = (0..=weight.max(0))
-        .rev()
-        .map(|place| format!("{:04}", at(place)))
-        .collect();
+    let group = |text: String, place| format!("{text}{:04}", at(place));
+    let whole = (0..=weight.max(0)).rev().fold(String::new(), group);
     let groups = i32::try_from(scale.div_ceil(DIGIT)).ok()?;
-    let fraction: String = (1..=groups)
-        .map(|place| format!("{:04}", at(-place)))
-        .collect();
+    let fraction = (-groups..0).rev().fold(String::new(), group);
     let mut text = if sign == 0 {
         String::new()
     } else {

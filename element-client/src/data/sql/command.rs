@@ -55,7 +55,6 @@ pub fn command(text: StatementText<'_>) -> Result<Option<Command>, Refusal> {
         ast::Statement::Discard {
             object_type: DiscardObject::ALL,
         } => Ok(Some(Command::DiscardAll)),
-        ast::Statement::Discard { .. } => Ok(None),
         ast::Statement::Deallocate { name, prepare: _ } => {
             let is_all = name.quote_style.is_none() && name.value.eq_ignore_ascii_case("all");
             Ok(Some(Command::Deallocate((!is_all).then(|| folded(&name)))))

@@ -252,9 +252,8 @@ fn rows_judged(binder: &Binder<'_>, bound: &Statement, emitted: Emitted) -> Judg
 
 fn session_judged(session: Session) -> Judged {
     let (tag, columns) = match &session {
-        Session::Set { value: Some(_), .. } => ("SET", Vec::new()),
+        Session::Set { value: Some(_), .. } | Session::Modes { .. } => ("SET", Vec::new()),
         Session::Set { value: None, .. } | Session::ResetAll => ("RESET", Vec::new()),
-        Session::Modes { .. } => ("SET", Vec::new()),
         Session::Show(name) => (
             "SHOW",
             vec![ResultColumn {

@@ -60,7 +60,7 @@ fn a_crowd_is_bounded(key: &Key) {
             }
         });
         let closed = closed.count();
-        (closed > 0).then_some(()).ok_or("all are in")
+        (closed > 0).then_some(()).ok_or("all are in".to_owned())
     });
     drop(crowd);
     wait_for(LONG, "there is room again", || {
@@ -106,14 +106,14 @@ fn others_come_over_tls(market: &Supermarket) {
 /// Element is stopped.
 fn a_kill_ends_sessions(market: &Supermarket, key: &Key) {
     let (host, port) = key.door();
-    let come = format!(
+    let address = format!(
         "host={host} port={port} user={} password={} dbname=shop",
         key.text("id"),
         key.text("secret")
     );
     let runtime = tokio::runtime::Runtime::new().expect("there is a runtime");
     runtime.block_on(async {
-        let (mut client, connection) = tokio_postgres::connect(&come, NoTls).await.unwrap();
+        let (mut client, connection) = tokio_postgres::connect(&address, NoTls).await.unwrap();
         let over = tokio::spawn(connection);
         client
             .batch_execute("CREATE TABLE kinds (id int8 PRIMARY KEY, word text, f float4, b bytea)")

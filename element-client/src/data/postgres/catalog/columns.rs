@@ -35,11 +35,7 @@ fn of_set(set: &SetExpr, depth: usize) -> Vec<Output> {
         SetExpr::Query(query) => of_query(query, depth),
         SetExpr::SetOperation { left, .. } => of_set(left, depth),
         SetExpr::Values(values) => {
-            let first = values
-                .rows
-                .first()
-                .map(|row| row.content.len())
-                .unwrap_or(0);
+            let first = values.rows.first().map_or(0, |row| row.content.len());
             (1..=first)
                 .map(|at| (format!("column{at}"), Type::Text))
                 .collect()
@@ -73,7 +69,7 @@ fn of_select(select: &Select, depth: usize) -> Vec<Output> {
                     }
                 }
             }
-            _ => {}
+            SelectItem::ExprWithAliases { .. } => {}
         }
     }
     found
@@ -222,8 +218,8 @@ fn type_of(expression: &Expr, select: &Select, depth: usize) -> Option<Type> {
         | Expr::ILike { .. }
         | Expr::AnyOp { .. }
         | Expr::AllOp { .. }
-        | Expr::Exists { .. } => Some(Type::Bool),
-        Expr::UnaryOp {
+        | Expr::Exists { .. }
+        | Expr::UnaryOp {
             op: UnaryOperator::Not,
             ..
         } => Some(Type::Bool),
@@ -317,7 +313,14 @@ fn function_type(
     let name = plain_name(&function.name.to_string());
     let first = || arguments(function).first().and_then(|first| inner(first));
     Some(match name.as_str() {
-        "count" | "row_number" | "rank" | "sum" => Type::Int8,
+        "count"
+        | "row_number"
+        | "rank"
+        | "sum"
+        | "pg_table_size"
+        | "pg_relation_size"
+        | "pg_total_relation_size"
+        | "pg_database_size" => Type::Int8,
         "array" => match &function.args {
             FunctionArguments::Subquery(query) => {
                 let first = of_query(query, depth - 1);
@@ -335,6 +338,7 @@ fn function_type(
         | "array_length"
         | "cardinality"
         | "pg_backend_pid"
+        | "information_schema__pg_expandarray"
         | "length" => Type::Int4,
         "bool_and" | "bool_or" | "every" | "pg_is_in_recovery" | "pg_relation_is_publishable" => {
             Type::Bool
@@ -351,10 +355,6 @@ fn function_type(
         | "pg_encoding_to_char" => Type::Name,
         "to_regclass" | "to_regtype" => Type::Oid,
         "json_build_object" => Type::Json,
-        "pg_table_size" | "pg_relation_size" | "pg_total_relation_size" | "pg_database_size" => {
-            Type::Int8
-        }
-        "information_schema__pg_expandarray" => Type::Int4,
         name if name.starts_with("has_") || name.ends_with("_is_visible") => Type::Bool,
         _ => Type::Text,
     })

@@ -167,7 +167,7 @@ impl VisitorMut for Writer {
     }
 
     fn post_visit_select(&mut self, select: &mut Select) -> ControlFlow<()> {
-        self.sets_join(select);
+        sets_join(select);
         for item in &mut select.projection {
             // Ours has other names for what has none.
             if let SelectItem::UnnamedExpr(Expr::Nested(inner)) = item {
@@ -263,6 +263,38 @@ fn table_of_function(factor: &TableFactor) -> Option<TableFactor> {
     })
 }
 
+/// Joins the array whose elements a list of columns gives as rows.
+fn sets_join(select: &mut Select) {
+    let mut array = None;
+    for item in &mut select.projection {
+        let (SelectItem::UnnamedExpr(expression)
+        | SelectItem::ExprWithAlias {
+            expr: expression, ..
+        }) = item
+        else {
+            continue;
+        };
+        let mut sets = Sets {
+            array: array.take(),
+            others: false,
+        };
+        let _: ControlFlow<()> = expression.visit(&mut sets);
+        array = sets.array;
+    }
+    let Some(array) = array else {
+        return;
+    };
+    let Some(mut query) = parsed("SELECT 0 FROM json_each(gm_array(0)) AS gm_set") else {
+        return;
+    };
+    if let SetExpr::Select(own) = query.body.as_mut()
+        && let Some(mut from) = own.from.pop()
+    {
+        put_argument(&mut from.relation, call("gm_array", vec![array]));
+        select.from.push(from);
+    }
+}
+
 impl Writer {
     fn refuse(&mut self, what: &str) {
         let shown: String = what.chars().take(120).collect();
@@ -271,47 +303,14 @@ impl Writer {
             .get_or_insert_with(|| Fault::new("0A000", message));
     }
 
-    /// Joins the array whose elements a list of columns gives as rows.
-    fn sets_join(&mut self, select: &mut Select) {
-        let mut array = None;
-        for item in &mut select.projection {
-            let (SelectItem::UnnamedExpr(expression)
-            | SelectItem::ExprWithAlias {
-                expr: expression, ..
-            }) = item
-            else {
-                continue;
-            };
-            let mut sets = Sets {
-                array: array.take(),
-                others: false,
-            };
-            let _: ControlFlow<()> = expression.visit(&mut sets);
-            array = sets.array;
-        }
-        let Some(array) = array else {
-            return;
-        };
-        let Some(mut query) = parsed("SELECT 0 FROM json_each(gm_array(0)) AS gm_set") else {
-            return;
-        };
-        if let SetExpr::Select(own) = query.body.as_mut()
-            && let Some(mut from) = own.from.pop()
-        {
-            put_argument(&mut from.relation, call("gm_array", vec![array]));
-            select.from.push(from);
-        }
-    }
-
     fn expression(&mut self, expression: &mut Expr) {
         match expression {
-            Expr::CompoundIdentifier(names) => {
+            Expr::CompoundIdentifier(names)
                 if names
                     .first()
-                    .is_some_and(|first| folded(first) == "pg_catalog")
-                {
-                    names.remove(0);
-                }
+                    .is_some_and(|first| folded(first) == "pg_catalog") =>
+            {
+                names.remove(0);
             }
             Expr::Collate { expr, .. } => *expression = take(expr),
             Expr::Array(array) => {
