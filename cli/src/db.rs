@@ -169,6 +169,7 @@ pub(crate) fn details(page: &mut Page, view: &DatabaseView) {
     page.field("id", view.id.to_string());
     page.field("owner", database.owner.as_str());
     page.field("element", &view.element_name);
+    page.field("endpoint", or_dash(view.endpoint.as_ref()));
     page.field("engine", database.info.engine.as_str());
     match &database.state {
         None => page.field(

@@ -33,7 +33,7 @@ use super::{
 };
 
 /// Bytes of the rows of one statement, which are held until they are fetched.
-const ROWS_BYTES_MAX: u64 = 64 * 1024 * 1024;
+const ROWS_BYTES_MAX: u64 = 32 * 1024 * 1024;
 /// Transactions of one stream, those included that wait for the writer.
 const TRANSACTIONS_MAX: usize = 256;
 

@@ -7,7 +7,11 @@ use gridmart_schemas::{
     api::database::{DatabaseChangeRequest, DatabaseCreateRequest, DatabaseView, DatabasesView},
     id::DatabaseId,
     problem::{Code, Problem},
-    resource::database::{Database, DatabaseRules},
+    resource::{
+        any::AnyElement,
+        database::{Database, DatabaseRules},
+        enumeration::AccessProtocolType,
+    },
     role::{Desired, Operation},
     scalar::DatabaseName,
     wire::database::{
@@ -67,7 +71,7 @@ pub async fn database_list(
             let visible = databases.into_iter().filter(|told| sees(context, told));
             shown
                 .databases
-                .extend(visible.filter_map(|told| view_of(context, &node, told).ok()));
+                .extend(visible.filter_map(|told| view_of(control, context, &node, told).ok()));
             if !more || after.is_none() {
                 break;
             }
@@ -107,7 +111,7 @@ pub async fn database_create(
         shadows,
     };
     let made = order(control, context, &node, entry, &request).await?;
-    Ok(view_of(context, &node, made)?)
+    Ok(view_of(control, context, &node, made)?)
 }
 
 /// Shows a database.
@@ -121,7 +125,7 @@ pub async fn database_view(
         // Whether there is one is nobody's business who may not use it.
         return Err(DATABASES.unknown(text).into());
     }
-    Ok(view_of(context, &node, told)?)
+    Ok(view_of(control, context, &node, told)?)
 }
 
 /// Changes what a database's owner allows.
@@ -139,7 +143,7 @@ pub async fn database_change(
     };
     let entry = context.act("database.change", found.label());
     let told = order(control, context, &found.node, entry, &request).await?;
-    Ok(view_of(context, &found.node, told)?)
+    Ok(view_of(control, context, &found.node, told)?)
 }
 
 /// Removes a database with all that is in it.
@@ -261,6 +265,7 @@ fn may_make(view: &View, context: &Context, node: &Node) -> Result<(), Problem> 
 /// As the actor sees it: what others may is the owner's and operators' to know, which
 /// keys differ on a shadow the owner's alone.
 pub(super) fn view_of(
+    control: &Control,
     context: &Context,
     node: &Node,
     told: Database,
@@ -285,6 +290,25 @@ pub(super) fn view_of(
         id,
         element: node.id,
         element_name: node.name.clone(),
+        endpoint: endpoint_of(control, node, &database),
         database,
     })
+}
+
+/// Where a database is reached with PostgreSQL's protocol, as its Element has told.
+fn endpoint_of(control: &Control, node: &Node, database: &Database) -> Option<String> {
+    let known = control
+        .catalogue
+        .snapshot()
+        .elements
+        .get(&node.id)
+        .cloned()?;
+    let AnyElement::Data(element) = &known.description else {
+        return None;
+    };
+    let doors = &element.info.access_protocols;
+    let door = doors
+        .iter()
+        .find(|door| door.kind == AccessProtocolType::Postgresql)?;
+    Some(format!("{}/{}", door.endpoint.as_str(), database.name))
 }

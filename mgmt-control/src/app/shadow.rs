@@ -130,7 +130,7 @@ async fn order<R: Request<Answer = Database>>(
     request: &R,
 ) -> Result<DatabaseView, Failure> {
     let told = ordered(control, context, found, action, request).await?;
-    Ok(view_of(context, &found.node, told)?)
+    Ok(view_of(control, context, &found.node, told)?)
 }
 
 /// Has the Element do it; what came of it goes into the audit log.

@@ -62,6 +62,9 @@ pub struct DatabaseView {
     pub element: NodeId,
     /// That Element's name.
     pub element_name: String,
+    /// Where it is reached with PostgreSQL's protocol: `postgresql://HOST:PORT/NAME`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub endpoint: Option<String>,
     /// What it is, how it is, where it is, and who may.
     pub database: Database,
 }

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use gridmart_schemas::wire::data::ROW_BYTES_MAX;
+
 use super::{
     rows::Answer,
     run::{Studied, only, refused},
@@ -19,7 +21,9 @@ const STATEMENTS_MAX: usize = 2_000;
 /// Bytes of their texts together.
 const TEXTS_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// Portals that a session may have open.
-const PORTALS_MAX: usize = 128;
+const PORTALS_MAX: usize = 32;
+/// Bytes of the values of all of them.
+const VALUES_BYTES_MAX: usize = 16 * 1024 * 1024;
 
 /// A statement that is prepared: it is judged anew each time that it is run.
 #[derive(Clone)]
@@ -35,6 +39,8 @@ struct Preparation {
 pub(super) struct Portal {
     prepared: Prepared,
     values: Vec<Literal>,
+    /// Of the values, as they came.
+    bytes: usize,
     formats: Vec<i16>,
     state: State,
 }
@@ -67,8 +73,10 @@ impl Session {
             return Err(Fault::new("42P05", message).into());
         }
         self.statements.remove(&name);
-        let held: usize = self.statements.values().map(|one| one.0.text.len()).sum();
-        if self.statements.len() >= STATEMENTS_MAX || held + text.len() > TEXTS_BYTES_MAX {
+        let held = self.statements.iter();
+        let held: usize = held.map(|(name, one)| name.len() + one.0.text.len()).sum();
+        let more = name.len() + text.len();
+        if self.statements.len() >= STATEMENTS_MAX || held + more > TEXTS_BYTES_MAX {
             let message = format!(
                 "a session may have {STATEMENTS_MAX} prepared statements of {TEXTS_BYTES_MAX} \
                  bytes together"
@@ -146,9 +154,10 @@ impl Session {
         }
         require_formats(formats, values.len())?;
         require_formats(&results, fields.len())?;
-        let bytes: usize = values.iter().flatten().map(Vec::len).sum();
+        let bytes: usize = name.len() + values.iter().flatten().map(Vec::len).sum::<usize>();
+        let held: usize = self.portals.values().map(|portal| portal.bytes).sum();
         // In binary form they are as long as they are; as text, twice that at most.
-        if bytes > 2 * gridmart_schemas::wire::data::ROW_BYTES_MAX {
+        if bytes > 2 * ROW_BYTES_MAX || held + bytes > VALUES_BYTES_MAX {
             let message = "the parameters of a statement have too many bytes together";
             return Err(Fault::new("54000", message).into());
         }
@@ -159,6 +168,7 @@ impl Session {
         });
         let portal = Portal {
             values: values.collect::<Result<_, _>>()?,
+            bytes,
             prepared,
             formats: results,
             state: State::New,

@@ -222,20 +222,19 @@ impl Session {
             if message == Message::Terminate {
                 return Ok(());
             }
-            if is_passing && !matches!(message, Message::Sync | Message::Query(_)) {
+            if is_passing && message != Message::Sync {
                 continue;
             }
+            is_passing = false;
             let is_extended = !matches!(message, Message::Query(_) | Message::Sync);
             match self.answer(message, out).await {
-                Ok(()) => is_passing = is_passing && is_extended,
+                Ok(()) => {}
                 Err(Stop::End(end)) => return Err(end),
                 Err(Stop::Fault(fault)) => {
                     self.fail();
                     backend::fault(out.messages(), Severity::Error, &fault);
-                    if is_extended {
-                        is_passing = true;
-                    } else {
-                        is_passing = false;
+                    is_passing = is_extended;
+                    if !is_extended {
                         backend::ready(out.messages(), self.standing());
                     }
                 }
@@ -308,7 +307,8 @@ impl Session {
     async fn close(&mut self) {
         self.close_portals().await;
         if let Some(open) = self.block.take().and_then(|block| block.open) {
-            open.abandon().await;
+            // A Host that does not answer keeps nobody's place.
+            self.de.tasks.spawn(open.abandon());
         }
     }
 }

@@ -16,6 +16,7 @@ use gridmart_schemas::{
     wire::desired::ElementDesired,
 };
 use parking_lot::Mutex;
+use rustix::net::sockopt;
 use tokio::net::TcpStream;
 use tokio_rustls::rustls::ServerConfig;
 
@@ -39,6 +40,10 @@ const BOUNDS: DoorBounds = DoorBounds {
     connections_per_address: 512,
     grace: Duration::from_secs(10),
 };
+
+/// A connection that says nothing is asked after so long, and then so often.
+const KEEP_ALIVE_AFTER: Duration = Duration::from_mins(2);
+const KEEP_ALIVE_EVERY: Duration = Duration::from_secs(20);
 
 /// See the module.
 pub(in crate::data) struct PostgresStanding {
@@ -149,6 +154,16 @@ impl De {
     }
 }
 
+/// Has the system notice clients that are gone without a word: sessions idle for hours.
+fn keep_alive(tcp: &TcpStream) {
+    let set = sockopt::set_socket_keepalive(tcp, true)
+        .and_then(|()| sockopt::set_tcp_keepidle(tcp, KEEP_ALIVE_AFTER))
+        .and_then(|()| sockopt::set_tcp_keepintvl(tcp, KEEP_ALIVE_EVERY));
+    if let Err(error) = set {
+        tracing::debug!(%error, "a connection is not watched for its client");
+    }
+}
+
 /// Serves at the door until the Element ends.
 pub(in crate::data) async fn serve(de: Arc<De>) {
     let Some(door) = de.goods.postgres.door.lock().take() else {
@@ -165,6 +180,7 @@ pub(in crate::data) async fn serve(de: Arc<De>) {
     };
     let serving = Arc::clone(&de);
     let one = move |tcp: TcpStream, remote: SocketAddr, place: Place| {
+        keep_alive(&tcp);
         let (de, tls) = (Arc::clone(&serving), tls.clone());
         async move {
             let served = entry::come(de, tcp, remote, tls).await;
