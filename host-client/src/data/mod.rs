@@ -4,9 +4,12 @@
 //! down of its changes, and `shadow` applies that; `snapshot` brings a copy to a
 //! Host that has none; `home` is the folder of a copy. These know no network: whoever
 //! calls gives and takes statements, entries and chunks. `copies` has all that are
-//! here, `runner` wires them to what every Host is (`crate::member`), to which `goods`
-//! gives what is data's. At the `door` the own Element has statements `run`, alone
-//! or in `transactions`, and tells a shadow whom to follow (`follower`), and shadows of others read a core's log.
+//! here, each a `copy` that may become the core or a shadow again; `gate` is where its
+//! writes pass, `kept_aside` where what it alone had goes, `comparison` whether it is
+//! what its core is, `pulling` how a log travels. `runner` wires them to what every Host
+//! is (`crate::member`), to which `goods` gives what is data's. At the `door` the own
+//! Element has statements `run`, alone or in `transactions`, and tells a shadow whom to
+//! follow (`follower`), and shadows of others read a core's log.
 //!
 //! Invariants: a transaction is acknowledged when it is durable; its entries are
 //! in the log if and only if it was committed; a shadow shows whole transactions
