@@ -112,6 +112,15 @@ impl<'a> StatementText<'a> {
         }
     }
 
+    /// Runs work whose depth is that of the statement's tree, with enough stack for it.
+    ///
+    /// # Errors
+    /// The statement is nested too deeply.
+    pub fn with_stack<T>(self, work: impl FnOnce() -> T) -> Result<T, Refusal> {
+        let depth = self.depth()?;
+        Ok(super::bind::with_stack(depth, work))
+    }
+
     /// Its words that are not in quotes as texts are, in their order, each with whether
     /// a parenthesis follows.
     pub fn words(self) -> impl Iterator<Item = (&'a str, bool)> {

@@ -20,7 +20,10 @@ use super::{
     shape::{Type, schema},
 };
 use crate::data::{
-    postgres::wire::backend::{Fault, Field},
+    postgres::{
+        run::refused,
+        wire::backend::{Fault, Field},
+    },
     sql::{BaseType, Literal, StatementText},
 };
 
@@ -49,6 +52,12 @@ pub(in crate::data::postgres) fn question(
     declared: &[Option<BaseType>],
 ) -> Result<Question, Fault> {
     let (_, text) = statement.source();
+    // Its tree is read, walked, written and dropped within.
+    let read = statement.with_stack(|| read(text, declared));
+    read.map_err(refused)?
+}
+
+fn read(text: &str, declared: &[Option<BaseType>]) -> Result<Question, Fault> {
     let unreadable =
         |error: &dyn std::fmt::Display| Fault::new("42601", format!("syntax error: {error}"));
     let mut parser = Parser::new(&PostgreSqlDialect {})

@@ -144,6 +144,13 @@ fn clients_questions_are_answered() {
 
 #[test]
 fn nothing_else_is_reached() {
+    let deep = format!(
+        "SELECT pg_backend_pid() + {}1{}",
+        "(".repeat(5_000),
+        ")".repeat(5_000)
+    );
+    // A tree that is deep without parentheses: neither of the two libraries may fall.
+    let long = format!("SELECT pg_backend_pid(){}", " + 1".repeat(3_000));
     for (text, state) in [
         ("SELECT * FROM orders, pg_class", "0A000"),
         ("SELECT * FROM sqlite_master, pg_class", "0A000"),
@@ -152,6 +159,8 @@ fn nothing_else_is_reached() {
         ("SELECT pg_sleep(100)", "0A000"),
         ("SELECT * FROM pragma_database_list, pg_class", "0A000"),
         ("SELECT relname::point FROM pg_class", "0A000"),
+        (&deep, "54001"),
+        (&long, "0A000"),
         (
             "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*), \
              pg_backend_pid() FROM n",
