@@ -156,6 +156,7 @@ mod tests {
             info: DeInfo {
                 common: CommonInfo::new("de".parse().unwrap(), "lab".parse().unwrap()),
                 engines: Vec::new(),
+                access_protocols: Vec::new(),
                 extensions: Extensions::default(),
             },
             state: None,
