@@ -55,10 +55,11 @@ pub(crate) fn run(arguments: Arguments, output: Output) -> Result<(), Failure> {
         let variables: serde_json::Map<String, serde_json::Value> = named.collect();
         return output.print(&variables, |_| ());
     }
-    let mut text = String::new();
-    for (name, value) in all {
-        text.push_str(&format!("export {name}={}\n", quoted(&value)));
-    }
+    let lines = all.iter().map(|(name, value)| {
+        let value = quoted(value);
+        format!("export {name}={value}\n")
+    });
+    let text = lines.collect::<Vec<_>>().concat();
     output.write(text.as_bytes())
 }
 
