@@ -10,7 +10,7 @@ use std::{
 pub const SHORT: Duration = Duration::from_secs(40);
 /// For what may take its time on a busy machine, or waits for a grace of the
 /// system under test to be over.
-pub const LONG: Duration = Duration::from_secs(180);
+pub const LONG: Duration = Duration::from_mins(3);
 
 /// Pause between two looks: short, since conditions mostly come true within
 /// milliseconds, and looks are cheap.

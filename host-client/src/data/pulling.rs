@@ -117,7 +117,7 @@ mod tests {
             time: 0,
             kind: EntryKind::Rows,
             ends: true,
-            body: (0..bytes).map(|at| (at % 251) as u8).collect(),
+            body: (0..=250).cycle().take(bytes).collect(),
         }
     }
 

@@ -55,7 +55,7 @@ async fn fill_until(storage: &Storage, is_so: impl Fn() -> bool) -> u64 {
 
 async fn large_put(storage: &Storage, number: u64) {
     let bytes = noise(16 * MIB, number);
-    let put = storage.put("data", &format!("large/{number}"));
+    let put = storage.put("data", format!("large/{number}"));
     put.bytes(bytes).await.unwrap();
 }
 
