@@ -14,7 +14,7 @@ use super::{
         Figure,
         sample::{Sample, milliseconds, rate},
     },
-    DATABASE, LARGE_MAX, LEDGER, Scene,
+    DATABASE, HOSTS, LARGE_MAX, LEDGER, Scene,
 };
 
 /// Commits a second under which the delay is measured.
@@ -137,7 +137,7 @@ fn catch_up(scene: &Scene) -> anyhow::Result<Figure> {
     let shadow = made.database.shadows().next();
     let shadow = shadow.context("the database has no shadow")?.to_string();
     let market = scene.market;
-    let mut roles = market.role_names().into_iter();
+    let mut roles = (1..=HOSTS).map(|number| format!("data-{number}"));
     let role = roles.find(|role| market.role_node(role) == shadow);
     let role = role.context("the shadow's Host is no role")?;
     market.freeze(&role);
