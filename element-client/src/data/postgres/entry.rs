@@ -26,7 +26,7 @@ use super::{
         frontend::{First, Message, Startup, sasl_begin},
     },
 };
-use crate::data::De;
+use crate::data::{De, keys::KnownKey};
 
 /// To sign in takes so long at most.
 const ENTRY_TIME: Duration = Duration::from_secs(20);
@@ -171,7 +171,16 @@ async fn begin(
             return Ok(None);
         }
     };
-    match open(de, &user, person, remote, &parameters) {
+    let opened = match open(de, &user, person, remote, &parameters) {
+        // Whoever removes a key ends the sessions that stand; this one stands since.
+        Ok(opened) => match known(de, &user).await {
+            Ok(Some(_)) => Ok(opened),
+            Ok(None) => Err(wrong(&user)),
+            Err(fault) => Err(fault),
+        },
+        Err(fault) => Err(fault),
+    };
+    match opened {
         Ok((mut session, standing)) => {
             session.greet(&said);
             Ok(Some(Entered {
@@ -208,30 +217,10 @@ async fn sign_in(
     if let Err(problem) = de.throttle.admit(&guessers, Instant::now()) {
         return Ok(Err(Fault::new("57P03", problem.detail)));
     }
-    let name = user.to_owned();
-    let found = de.blocking(move |de| {
-        let keys = &de.goods.keys;
-        let known = if name.len() > NAME_BYTES_MAX {
-            None
-        } else {
-            keys.find(&name)?
-        };
-        // Whoever is nobody any more has no key.
-        let known = known.filter(|key| de.goods.people.role(&key.person).is_some());
-        let person = known.as_ref().map(|key| key.person.clone());
-        let verifier = known.map_or_else(|| keys.mock(&name), |key| key.verifier);
-        Ok::<_, gridmart_fabric::sqlite::StoreError>((person, verifier))
-    });
-    let (person, verifier) = match found.await {
-        Ok(Ok(found)) => found,
-        Ok(Err(error)) => {
-            tracing::error!(%error, "access keys cannot be read");
-            return Ok(Err(Fault::new(
-                "58030",
-                "the Element cannot read its access keys",
-            )));
-        }
-        Err(problem) => return Ok(Err(Fault::new("XX000", problem.detail))),
+    let (person, verifier) = match known(de, user).await {
+        Ok(Some(key)) => (Some(key.person), key.verifier),
+        Ok(None) => (None, de.goods.keys.mock(user)),
+        Err(fault) => return Ok(Err(fault)),
     };
     let mut out = early;
     backend::sasl(&mut out, MECHANISM);
@@ -264,6 +253,22 @@ async fn sign_in(
     }
     de.throttle.on_failure(&guessers, Instant::now());
     Ok(Err(wrong(user)))
+}
+
+/// The key of that name, of somebody who may use keys.
+async fn known(de: &Arc<De>, user: &str) -> Result<Option<KnownKey>, Fault> {
+    if user.len() > NAME_BYTES_MAX {
+        return Ok(None);
+    }
+    let name = user.to_owned();
+    let found = de.blocking(move |de| de.goods.keys.find(&name)).await;
+    let found = found.map_err(|problem| Fault::new("XX000", problem.detail))?;
+    let found = found.map_err(|error| {
+        tracing::error!(%error, "access keys cannot be read");
+        Fault::new("58030", "the Element cannot read its access keys")
+    })?;
+    // Whoever is nobody any more has no key.
+    Ok(found.filter(|key| de.goods.people.role(&key.person).is_some()))
 }
 
 fn wrong(user: &str) -> Fault {
