@@ -262,10 +262,10 @@ pub(crate) fn copy_words(replica: &Replica) -> String {
         .node()
         .map_or_else(|| "-".to_owned(), |host| host.to_string());
     let Some(state) = &replica.state else {
-        return format!("{host}: its Host is silent");
+        return format!("{host}: has told nothing yet, or its Host is away");
     };
     if replica.role != state.role {
-        return format!("{host}: is still the {}, and is told otherwise", state.role);
+        return format!("{host}: was the {} when it told last", state.role);
     }
     let words = match replica.role {
         ReplicaRole::Core => format!("{host}: position {}", state.log_position),
