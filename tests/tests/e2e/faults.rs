@@ -361,9 +361,11 @@ fn grants_go_on_while_the_journal_of_leases_cannot_be_written() {
 
 #[test]
 fn each_fault_point_has_a_test() {
-    // The disk of blocks that is slow is among the bad days of storage.
+    // The disk of blocks that is slow is among the bad days of storage, a change of core
+    // that nobody heard of among those of shadows.
     let here = [
         include_str!("faults.rs"),
+        include_str!("shadows.rs"),
         include_str!("storage_days/hosts.rs"),
     ]
     .concat();
