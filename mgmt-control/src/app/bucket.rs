@@ -2,11 +2,12 @@
 //! them, which are asked each time. So what is shown and judged is never older
 //! than the question, and nothing is kept twice.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
+use gridmart_fabric::rule::Ruling;
 use gridmart_schemas::{
     api::bucket::{BucketChangeRequest, BucketCreateRequest, BucketView, BucketsView},
-    id::BucketId,
+    id::{BucketId, PersonName},
     problem::{Code, Problem},
     resource::common::AccessControlBase,
     role::{Desired, NodeKind, Operation},
@@ -20,7 +21,12 @@ use gridmart_schemas::{
     },
 };
 
-use super::{Control, ELEMENT_ANSWER_MAX, context::Context, kept::BUCKETS};
+use super::{
+    Control, ELEMENT_ANSWER_MAX,
+    context::{Actor, Context},
+    found::{Found, Told},
+    kept::{BUCKETS, Kept},
+};
 use crate::{
     access::{bucket::may_some, kept::element_ruling},
     catalogue::{View, audit::AuditEntry, node::Node},
@@ -31,11 +37,37 @@ use crate::{
 pub(super) const FIND_MAX: Duration = Duration::from_secs(3);
 
 /// A bucket that was found, and where.
-pub struct FoundBucket {
-    /// Its Element.
-    pub node: Arc<Node>,
-    /// What the Element says of it.
-    pub told: BucketTold,
+pub type FoundBucket = Found<BucketTold>;
+
+impl Told for BucketTold {
+    const KEPT: Kept = BUCKETS;
+    type List = BucketList;
+
+    fn list(name: &str) -> Result<BucketList, Problem> {
+        let name = BucketName::new(name)
+            .map_err(|error| Problem::new(Code::InvalidRequest, error.to_string()))?;
+        Ok(BucketList {
+            name: Some(name),
+            after: None,
+            limit: 1,
+        })
+    }
+
+    fn all_of(answer: BucketsTold) -> Vec<Self> {
+        answer.buckets
+    }
+
+    fn name(&self) -> String {
+        self.area.name.to_string()
+    }
+
+    fn owner(&self) -> &PersonName {
+        &self.owner
+    }
+
+    fn may_some(&self, actor: &Actor, operation: Operation) -> Ruling {
+        may_some(actor, self, operation)
+    }
 }
 
 /// Lists the buckets that the actor may use; operators see all.
@@ -61,7 +93,7 @@ pub async fn bucket_list(
                 break;
             };
             after = buckets.last().map(|told| told.area.name.clone());
-            let visible = buckets.into_iter().filter(|told| sees(context, told));
+            let visible = buckets.into_iter().filter(|told| told.is_seen(context));
             shown
                 .buckets
                 .extend(visible.filter_map(|told| view_of(&node, told, None).ok()));
@@ -71,13 +103,6 @@ pub async fn bucket_list(
         }
     }
     Ok(shown)
-}
-
-fn sees(context: &Context, told: &BucketTold) -> bool {
-    context.actor.is_operator()
-        || [Operation::Read, Operation::Write]
-            .into_iter()
-            .any(|operation| may_some(&context.actor, told, operation).allowed)
 }
 
 /// Makes a bucket, which belongs to the actor.
@@ -129,7 +154,7 @@ pub async fn bucket_view(
     text: &str,
 ) -> Result<BucketView, Failure> {
     let FoundBucket { node, told } = bucket_find(control, context, text).await?;
-    if !sees(context, &told) {
+    if !told.is_seen(context) {
         // Whether there is one is nobody's business who may not use it.
         return Err(BUCKETS.unknown(text).into());
     }
@@ -150,7 +175,7 @@ pub async fn bucket_change(
         allow_degraded,
         rules,
     } = wanted;
-    let found = own_bucket(control, context, text, "bucket.change").await?;
+    let found = FoundBucket::own(control, context, text, "bucket.change").await?;
     let bucket = id_of(&found.told)?;
     let access = rules.map(AccessControlBase::from_rules);
     let request = BucketChange {
@@ -172,7 +197,7 @@ pub async fn bucket_delete(
     context: &Context,
     text: &str,
 ) -> Result<(), Failure> {
-    let found = own_bucket(control, context, text, "bucket.delete").await?;
+    let found = FoundBucket::own(control, context, text, "bucket.delete").await?;
     let bucket = id_of(&found.told)?;
     let entry = context.act("bucket.delete", found.label());
     let request = BucketRemove { bucket };
@@ -192,84 +217,13 @@ pub async fn heal_list(
     Ok(ask(control, context, &node, &request, ELEMENT_ANSWER_MAX).await?)
 }
 
-impl FoundBucket {
-    fn label(&self) -> String {
-        format!("{}/{}", self.node.name, self.told.area.name)
-    }
-}
-
-/// A bucket of the actor's; operators may all.
-async fn own_bucket(
-    control: &Control,
-    context: &Context,
-    text: &str,
-    action: &'static str,
-) -> Result<FoundBucket, Failure> {
-    let found = bucket_find(control, context, text).await?;
-    if context.actor.is_operator() || found.told.owner == context.actor.name {
-        return Ok(found);
-    }
-    let problem = if sees(context, &found.told) {
-        Problem::new(
-            Code::NotAuthorized,
-            format!(
-                "The bucket {text} belongs to {}; its owner and operators may do this.",
-                found.told.owner
-            ),
-        )
-    } else {
-        BUCKETS.unknown(text)
-    };
-    let entry = context.act(action, found.label());
-    control.audit_refusal(entry, problem.code.as_str()).await;
-    Err(problem.into())
-}
-
 /// Finds the bucket that `NAME` or `ELEMENT/NAME` means.
 pub async fn bucket_find(
     control: &Control,
     context: &Context,
     text: &str,
 ) -> Result<FoundBucket, Problem> {
-    let (element, name) = match text.split_once('/') {
-        Some((element, name)) => (Some(element), name),
-        None => (None, text),
-    };
-    let name = BucketName::new(name)
-        .map_err(|error| Problem::new(Code::InvalidRequest, error.to_string()))?;
-    let view = control.catalogue.view();
-    let request = BucketList {
-        name: Some(name),
-        after: None,
-        limit: 1,
-    };
-    let asked = BUCKETS
-        .elements(&view, element)?
-        .into_iter()
-        .map(async |node| {
-            let told = ask(control, context, &node, &request, FIND_MAX).await;
-            (node, told)
-        });
-    let (mut found, mut silent) = (Vec::new(), Vec::new());
-    for (node, told) in futures_util::future::join_all(asked).await {
-        match told {
-            Ok(told) => found.extend(told.buckets.into_iter().map(|told| FoundBucket {
-                node: Arc::clone(&node),
-                told,
-            })),
-            Err(problem) if element.is_some() => return Err(problem),
-            Err(_) => silent.push(node.name.clone()),
-        }
-    }
-    if found.len() > 1 {
-        let names: Vec<String> = found.iter().map(FoundBucket::label).collect();
-        let detail = format!(
-            "{text:?} means several buckets: {}. Say which.",
-            names.join(", ")
-        );
-        return Err(Problem::new(Code::InvalidRequest, detail));
-    }
-    found.pop().ok_or_else(|| BUCKETS.away(text, &silent))
+    Found::find(control, context, text).await
 }
 
 /// A bucket's id, which an Element always tells.

@@ -1,11 +1,10 @@
 //! Databases: made, found, changed and removed on the Data Elements that keep them,
 //! which are asked each time.
 
-use std::sync::Arc;
-
+use gridmart_fabric::rule::Ruling;
 use gridmart_schemas::{
     api::database::{DatabaseChangeRequest, DatabaseCreateRequest, DatabaseView, DatabasesView},
-    id::DatabaseId,
+    id::{DatabaseId, PersonName},
     problem::{Code, Problem},
     resource::{
         any::AnyElement,
@@ -22,8 +21,9 @@ use gridmart_schemas::{
 use super::{
     Control,
     bucket::{FIND_MAX, ask, order},
-    context::Context,
-    kept::DATABASES,
+    context::{Actor, Context},
+    found::{Found, Told},
+    kept::{DATABASES, Kept},
 };
 use crate::{
     access::{database::may_some, kept::element_ruling},
@@ -32,16 +32,36 @@ use crate::{
 };
 
 /// A database that was found, and where.
-pub struct FoundDatabase {
-    /// Its Element.
-    pub node: Arc<Node>,
-    /// What the Element says of it.
-    pub told: Database,
-}
+pub type FoundDatabase = Found<Database>;
 
-impl FoundDatabase {
-    pub(super) fn label(&self) -> String {
-        format!("{}/{}", self.node.name, self.told.name)
+impl Told for Database {
+    const KEPT: Kept = DATABASES;
+    type List = DatabaseList;
+
+    fn list(name: &str) -> Result<DatabaseList, Problem> {
+        let name = DatabaseName::new(name)
+            .map_err(|error| Problem::new(Code::InvalidRequest, error.to_string()))?;
+        Ok(DatabaseList {
+            name: Some(name),
+            after: None,
+            limit: 1,
+        })
+    }
+
+    fn all_of(answer: DatabasesTold) -> Vec<Self> {
+        answer.databases
+    }
+
+    fn name(&self) -> String {
+        self.name.to_string()
+    }
+
+    fn owner(&self) -> &PersonName {
+        &self.owner
+    }
+
+    fn may_some(&self, actor: &Actor, operation: Operation) -> Ruling {
+        may_some(actor, self, operation)
     }
 }
 
@@ -68,7 +88,7 @@ pub async fn database_list(
                 break;
             };
             after = databases.last().map(|told| told.name.clone());
-            let visible = databases.into_iter().filter(|told| sees(context, told));
+            let visible = databases.into_iter().filter(|told| told.is_seen(context));
             shown
                 .databases
                 .extend(visible.filter_map(|told| view_of(control, context, &node, told).ok()));
@@ -78,13 +98,6 @@ pub async fn database_list(
         }
     }
     Ok(shown)
-}
-
-fn sees(context: &Context, told: &Database) -> bool {
-    context.actor.is_operator()
-        || [Operation::Read, Operation::Write]
-            .into_iter()
-            .any(|operation| may_some(&context.actor, told, operation).allowed)
 }
 
 /// Makes a database, which belongs to the actor.
@@ -121,7 +134,7 @@ pub async fn database_view(
     text: &str,
 ) -> Result<DatabaseView, Failure> {
     let FoundDatabase { node, told } = database_find(control, context, text).await?;
-    if !sees(context, &told) {
+    if !told.is_seen(context) {
         // Whether there is one is nobody's business who may not use it.
         return Err(DATABASES.unknown(text).into());
     }
@@ -136,7 +149,7 @@ pub async fn database_change(
     wanted: DatabaseChangeRequest,
 ) -> Result<DatabaseView, Failure> {
     let DatabaseChangeRequest { rules } = wanted;
-    let found = own_database(control, context, text, "database.change").await?;
+    let found = FoundDatabase::own(control, context, text, "database.change").await?;
     let request = DatabaseChange {
         database: id_of(&found.told)?,
         access: rules.map(|rules| DatabaseRules { rules }),
@@ -152,7 +165,7 @@ pub async fn database_delete(
     context: &Context,
     text: &str,
 ) -> Result<(), Failure> {
-    let found = own_database(control, context, text, "database.delete").await?;
+    let found = FoundDatabase::own(control, context, text, "database.delete").await?;
     let request = DatabaseRemove {
         database: id_of(&found.told)?,
     };
@@ -161,78 +174,13 @@ pub async fn database_delete(
     Ok(())
 }
 
-/// A database of the actor's; operators may all.
-pub(super) async fn own_database(
-    control: &Control,
-    context: &Context,
-    text: &str,
-    action: &'static str,
-) -> Result<FoundDatabase, Failure> {
-    let found = database_find(control, context, text).await?;
-    if context.actor.is_operator() || found.told.owner == context.actor.name {
-        return Ok(found);
-    }
-    let problem = if sees(context, &found.told) {
-        Problem::new(
-            Code::NotAuthorized,
-            format!(
-                "The database {text} belongs to {}; its owner and operators may do this.",
-                found.told.owner
-            ),
-        )
-    } else {
-        DATABASES.unknown(text)
-    };
-    let entry = context.act(action, found.label());
-    control.audit_refusal(entry, problem.code.as_str()).await;
-    Err(problem.into())
-}
-
 /// Finds the database that `NAME` or `ELEMENT/NAME` means.
 pub async fn database_find(
     control: &Control,
     context: &Context,
     text: &str,
 ) -> Result<FoundDatabase, Problem> {
-    let (element, name) = match text.split_once('/') {
-        Some((element, name)) => (Some(element), name),
-        None => (None, text),
-    };
-    let name = DatabaseName::new(name)
-        .map_err(|error| Problem::new(Code::InvalidRequest, error.to_string()))?;
-    let view = control.catalogue.view();
-    let request = DatabaseList {
-        name: Some(name),
-        after: None,
-        limit: 1,
-    };
-    let asked = DATABASES
-        .elements(&view, element)?
-        .into_iter()
-        .map(async |node| {
-            let told = ask(control, context, &node, &request, FIND_MAX).await;
-            (node, told)
-        });
-    let (mut found, mut silent) = (Vec::new(), Vec::new());
-    for (node, told) in futures_util::future::join_all(asked).await {
-        match told {
-            Ok(told) => found.extend(told.databases.into_iter().map(|told| FoundDatabase {
-                node: Arc::clone(&node),
-                told,
-            })),
-            Err(problem) if element.is_some() => return Err(problem),
-            Err(_) => silent.push(node.name.clone()),
-        }
-    }
-    if found.len() > 1 {
-        let names: Vec<String> = found.iter().map(FoundDatabase::label).collect();
-        let detail = format!(
-            "{text:?} means several databases: {}. Say which.",
-            names.join(", ")
-        );
-        return Err(Problem::new(Code::InvalidRequest, detail));
-    }
-    found.pop().ok_or_else(|| DATABASES.away(text, &silent))
+    Found::find(control, context, text).await
 }
 
 /// A database's id, which an Element always tells.

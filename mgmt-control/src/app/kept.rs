@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use gridmart_schemas::{
+    id::PersonName,
     problem::{Code, Problem},
     role::NodeKind,
 };
@@ -11,7 +12,7 @@ use gridmart_schemas::{
 use crate::catalogue::{View, node::Node};
 
 /// One kind of such things.
-pub(super) struct Kept {
+pub struct Kept {
     /// What one is, as people say it.
     what: &'static str,
     /// Who keeps them, for people, and for join tokens.
@@ -99,6 +100,25 @@ impl Kept {
                 silent.join(", ")
             ),
         )
+    }
+
+    /// A name that means more than one, each with its Element.
+    pub(super) fn several(&self, text: &str, names: &[String]) -> Problem {
+        let detail = format!(
+            "{text:?} means several {}s: {}. Say which.",
+            self.what,
+            names.join(", ")
+        );
+        Problem::new(Code::InvalidRequest, detail)
+    }
+
+    /// It may be seen, and not be changed.
+    pub(super) fn anothers(&self, text: &str, owner: &PersonName) -> Problem {
+        let detail = format!(
+            "The {} {text} belongs to {owner}; its owner and operators may do this.",
+            self.what
+        );
+        Problem::new(Code::NotAuthorized, detail)
     }
 
     /// Whether there is one is nobody's business who may not use it.

@@ -16,6 +16,7 @@ pub mod context;
 pub mod database;
 pub mod description;
 pub mod explanation;
+mod found;
 pub mod join_token;
 mod kept;
 pub mod layout;

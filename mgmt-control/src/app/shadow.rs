@@ -19,7 +19,7 @@ use super::{
     Control,
     bucket::ask,
     context::Context,
-    database::{FoundDatabase, id_of, own_database, view_of},
+    database::{FoundDatabase, id_of, view_of},
 };
 use crate::failure::Failure;
 
@@ -33,7 +33,7 @@ pub async fn shadow_add(
     text: &str,
     wanted: ShadowRequest,
 ) -> Result<DatabaseView, Failure> {
-    let found = own_database(control, context, text, "shadow.add").await?;
+    let found = FoundDatabase::own(control, context, text, "shadow.add").await?;
     let ShadowRequest { host } = wanted;
     let host = host
         .map(|host| host_of(control, &found, &host))
@@ -50,7 +50,7 @@ pub async fn shadow_remove(
     text: &str,
     host: &str,
 ) -> Result<DatabaseView, Failure> {
-    let found = own_database(control, context, text, "shadow.remove").await?;
+    let found = FoundDatabase::own(control, context, text, "shadow.remove").await?;
     let host = host_of(control, &found, host)?;
     let database = id_of(&found.told)?;
     let request = ShadowRemove { database, host };
@@ -64,7 +64,7 @@ pub async fn shadow_promote(
     text: &str,
     wanted: ShadowPromoteRequest,
 ) -> Result<DatabaseView, Failure> {
-    let found = own_database(control, context, text, "shadow.promote").await?;
+    let found = FoundDatabase::own(control, context, text, "shadow.promote").await?;
     let ShadowPromoteRequest { host, allow_loss } = wanted;
     let host = host
         .map(|host| host_of(control, &found, &host))
@@ -86,7 +86,7 @@ pub async fn shadow_check(
     host: Option<&str>,
     begin: bool,
 ) -> Result<ShadowChecks, Failure> {
-    let found = own_database(control, context, text, "shadow.check").await?;
+    let found = FoundDatabase::own(control, context, text, "shadow.check").await?;
     let host = host
         .map(|host| host_of(control, &found, host))
         .transpose()?;
