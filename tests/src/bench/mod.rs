@@ -10,6 +10,7 @@ mod data;
 mod figure;
 mod idle;
 mod machine;
+mod many;
 mod map;
 mod meter;
 mod million;

@@ -5,19 +5,14 @@ mod reads;
 mod sync;
 mod writes;
 
-use std::{future::Future, time::Duration};
+use std::time::Duration;
 
 use anyhow::Context as _;
-use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use gridmart_schemas::api::database::{DatabaseChangeRequest, DatabaseCreateRequest};
 use gridmart_sdk::{Client, Data, Settings};
 use serde_json::json;
-use tokio::time::Instant;
 
-use super::{
-    Bench, Figure,
-    sample::{Sample, milliseconds, rate},
-};
+use super::{Bench, Figure};
 use crate::{LONG, Supermarket, wait_for};
 
 /// Hosts: a core's, and those of its shadows.
@@ -118,47 +113,5 @@ fn database_make(bench: &Bench, data: &Data) -> anyhow::Result<()> {
         }
         data.database_change(DATABASE, &change).await?;
         Ok(())
-    })
-}
-
-/// How long each of many took, and all together.
-struct Many {
-    rate: f64,
-    sample: Sample,
-}
-
-impl Many {
-    fn figure(&self, name: String) -> Figure {
-        Figure::new(name, self.rate, "1/s").note(format!(
-            "p50 {:.2} ms, p99 {:.2} ms",
-            milliseconds(self.sample.median()),
-            milliseconds(self.sample.quantile(0.99))
-        ))
-    }
-}
-
-/// Does something many times, so many at a time.
-fn many<F>(
-    bench: &Bench,
-    (count, at_a_time): (usize, usize),
-    one: impl Fn(usize) -> F,
-) -> anyhow::Result<Many>
-where
-    F: Future<Output = anyhow::Result<()>>,
-{
-    let began = Instant::now();
-    let timed = |number| {
-        let one = one(number);
-        async move {
-            let began = Instant::now();
-            one.await.map(|()| began.elapsed())
-        }
-    };
-    let all = stream::iter(0..count).map(timed);
-    let sample: Vec<_> =
-        bench.wait_within(LARGE_MAX, all.buffer_unordered(at_a_time).try_collect())?;
-    Ok(Many {
-        rate: rate(count, began.elapsed()),
-        sample: sample.into_iter().collect(),
     })
 }

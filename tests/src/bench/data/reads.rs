@@ -4,7 +4,10 @@ use anyhow::ensure;
 use gridmart_schemas::{data::Value, wire::data::ReadFrom};
 use gridmart_sdk::Data;
 
-use super::{super::Figure, ACCOUNTS, BRANCHES, DATABASE, Scene, limit, many};
+use super::{
+    super::{Figure, many::Many},
+    ACCOUNTS, BRANCHES, DATABASE, LARGE_MAX, Scene, limit,
+};
 
 /// How many are on their way at a time.
 const AT_A_TIME: [usize; 2] = [1, 16];
@@ -17,8 +20,9 @@ pub(super) fn measure(scene: &Scene) -> anyhow::Result<Vec<Figure>> {
     let mut figures = Vec::new();
     for at_a_time in AT_A_TIME {
         let run = |data: &Data| {
-            many(
+            Many::run(
                 scene.bench,
+                LARGE_MAX,
                 (count / 16 * at_a_time.isqrt(), at_a_time),
                 |number| {
                     let data = data.clone().reading(ReadFrom::Core);

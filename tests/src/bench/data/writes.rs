@@ -2,7 +2,10 @@
 
 use gridmart_schemas::data::Value;
 
-use super::{super::Figure, DATABASE, Scene, limit, many};
+use super::{
+    super::{Figure, many::Many},
+    DATABASE, LARGE_MAX, Scene, limit,
+};
 
 /// How many are on their way at a time.
 const AT_A_TIME: [usize; 3] = [1, 16, 64];
@@ -12,7 +15,7 @@ pub(super) fn measure(scene: &Scene) -> anyhow::Result<Vec<Figure>> {
     let mut figures = Vec::new();
     for at_a_time in AT_A_TIME {
         let count = scene.bench.count(500, 30) * at_a_time.isqrt() * 2;
-        let done = many(scene.bench, (count, at_a_time), |number| {
+        let done = Many::run(scene.bench, LARGE_MAX, (count, at_a_time), |number| {
             let data = scene.owner.clone();
             async move {
                 let id = i64::try_from(at_a_time * 1_000_000 + number)?;

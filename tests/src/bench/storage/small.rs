@@ -4,13 +4,9 @@ use std::time::Instant;
 
 use anyhow::ensure;
 use bytes::Bytes;
-use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 
 use super::{
-    super::{
-        Figure,
-        sample::{Sample, milliseconds, rate},
-    },
+    super::{Figure, many::Many, sample::rate},
     LARGE_MAX, SMALL, Scene,
     door::Door,
     noise,
@@ -34,11 +30,11 @@ pub(super) fn measure(scene: &Scene, door: &Door, policy: &str) -> anyhow::Resul
                 door.name()
             )
         };
-        let put = run(scene, at_a_time, count, |number| {
+        let put = Many::run(scene.bench, LARGE_MAX, (count, at_a_time), |number| {
             let (key, bytes) = (key(number), bytes.clone());
             async move { door.put(&key, bytes).await }
         })?;
-        let get = run(scene, at_a_time, count, |number| {
+        let get = Many::run(scene.bench, LARGE_MAX, (count, at_a_time), |number| {
             let (key, expected) = (key(number), bytes.clone());
             async move { get_one(door, &key, &expected).await }
         })?;
@@ -60,48 +56,6 @@ async fn get_one(door: &Door, key: &str, expected: &Bytes) -> anyhow::Result<()>
     .await?;
     ensure!(read == expected[..], "other bytes came back");
     Ok(())
-}
-
-struct Many {
-    rate: f64,
-    sample: Sample,
-}
-
-impl Many {
-    fn figure(&self, name: String) -> Figure {
-        Figure::new(name, self.rate, "1/s").note(format!(
-            "p50 {:.1} ms, p99 {:.1} ms",
-            milliseconds(self.sample.median()),
-            milliseconds(self.sample.quantile(0.99))
-        ))
-    }
-}
-
-fn run<F>(
-    scene: &Scene,
-    at_a_time: usize,
-    count: usize,
-    one: impl Fn(usize) -> F,
-) -> anyhow::Result<Many>
-where
-    F: Future<Output = anyhow::Result<()>>,
-{
-    let began = Instant::now();
-    let timed = |number| {
-        let one = one(number);
-        async move {
-            let began = Instant::now();
-            one.await.map(|()| began.elapsed())
-        }
-    };
-    let all = stream::iter(0..count).map(timed);
-    let sample: Vec<_> = scene
-        .bench
-        .wait_within(LARGE_MAX, all.buffer_unordered(at_a_time).try_collect())?;
-    Ok(Many {
-        rate: rate(count, began.elapsed()),
-        sample: sample.into_iter().collect(),
-    })
 }
 
 /// Pages that are on their way at a time where nobody takes them apart.
@@ -137,7 +91,7 @@ fn listed(scene: &Scene, door: &Door) -> anyhow::Result<Figure> {
 fn fetched(scene: &Scene, door: &Door, url: &str) -> anyhow::Result<Figure> {
     let client = reqwest::Client::new();
     let count = scene.bench.count(1000, 50);
-    let many = run(scene, PAGES_AT_A_TIME, count, |_| {
+    let many = Many::run(scene.bench, LARGE_MAX, (count, PAGES_AT_A_TIME), |_| {
         let page = client.get(url);
         async move {
             let page = page.send().await?.error_for_status()?.bytes().await?;
