@@ -210,6 +210,8 @@ impl RecordJournal {
                 batch.records.extend(kept.batch.records.iter().cloned());
                 batch.jobs.extend(kept.batch.jobs.iter().cloned());
                 batch.transfers.extend(kept.batch.transfers.iter().cloned());
+                let sessions = kept.batch.sql_sessions.iter();
+                batch.sql_sessions.extend(sessions.cloned());
                 count += 1;
             }
             if count == 0 {
@@ -300,10 +302,8 @@ mod tests {
         };
         CallRecords {
             sequence,
-            told: None,
-            records: Vec::new(),
             jobs: vec![progress],
-            transfers: Vec::new(),
+            ..CallRecords::default()
         }
     }
 

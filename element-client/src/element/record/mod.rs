@@ -1,8 +1,9 @@
-//! Records of calls and transfers: taken from Hosts, or from the Element itself,
-//! kept, and sent on to the controller.
+//! Records of calls, transfers and SQL sessions: taken from Hosts, or from the Element
+//! itself (`outbox`), kept, and sent on to the controller.
 
 pub mod journal;
 pub(crate) mod lines;
+pub(crate) mod outbox;
 
 use std::{path::Path, sync::Arc, time::Duration};
 

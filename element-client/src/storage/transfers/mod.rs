@@ -35,7 +35,10 @@ use gridmart_schemas::{
     wire::{
         desired::Wish,
         record::CallState,
-        transfer::{TransferDirection, TransferDoor, TransferMark, TransferOver, TransferSubject},
+        transfer::{
+            TransferDirection, TransferDoor, TransferMark, TransferOver, TransferRecord,
+            TransferSubject,
+        },
     },
 };
 use parking_lot::Mutex;
@@ -45,7 +48,6 @@ use tokio_util::sync::CancellationToken;
 use self::{
     killed::Killed,
     present::{ended, finished},
-    records::Outbox,
     register::Register,
 };
 pub(super) use self::{
@@ -54,6 +56,7 @@ pub(super) use self::{
     running::Running,
 };
 use super::{metadata::Bucket, pool::Pool};
+use crate::element::record::outbox::Outbox;
 
 /// Where killed transfers are kept.
 const KILLED_FILE: &str = "killed-transfers.json";
@@ -63,7 +66,7 @@ pub(super) struct Transfers {
     element: NodeId,
     pool: Arc<Mutex<Pool>>,
     register: Mutex<Register>,
-    outbox: Outbox,
+    outbox: Outbox<TransferRecord>,
     streams: AtomicU64,
     killed_path: PathBuf,
     /// One write of that file at a time, so that the newest is the last.
@@ -111,7 +114,7 @@ impl Transfers {
             element,
             pool,
             register: Mutex::new(Register::new(killed)),
-            outbox: Outbox::default(),
+            outbox: Outbox::new("transfers"),
             streams: AtomicU64::default(),
             killed_path,
             killed_writing: Mutex::default(),
