@@ -5,21 +5,18 @@
 use gridmart_schemas::{
     api::{
         Page,
-        command::{Command, CommandView},
+        command::CommandView,
         transfer::{TransferRecordsPage, TransferShown, TransfersView},
     },
-    id::{PersonName, TransferId},
-    problem::{Code, Problem},
+    id::TransferId,
+    problem::Problem,
     role::NodeKind,
-    wire::{
-        control_element::Terminated,
-        transfer::{TransferList, TransferTerminate, TransferView, TransfersTold},
+    wire::transfer::{
+        TransferList, TransferRecord, TransferTerminate, TransferView, TransfersTold,
     },
 };
 
-use super::{
-    Control, ELEMENT_ANSWER_MAX, activity::next_page, applied::element_connected, context::Context,
-};
+use super::{Control, activity::next_page, context::Context, personal::Personal};
 use crate::{
     failure::Failure,
     store::transfer::{self, StoredTransfer, TransferFilter},
@@ -28,6 +25,14 @@ use crate::{
 /// Rows in an answer.
 const ROWS_MAX: u32 = 1000;
 
+const TRANSFER: Personal = Personal {
+    noun: "transfer",
+    nouns: "transfers",
+    kind: NodeKind::StorageElement,
+    element: "Storage Element",
+    action: "transfer.kill",
+};
+
 /// Which transfers are meant.
 #[derive(Clone, Debug, Default)]
 pub struct Meant {
@@ -35,29 +40,6 @@ pub struct Meant {
     pub bucket: Option<String>,
     /// Of this person.
     pub owner: Option<String>,
-}
-
-/// Whose transfers may be seen: those of the one who is named, if they may be.
-fn owner_seen(context: &Context, named: Option<&str>) -> Result<Option<PersonName>, Problem> {
-    let actor = &context.actor;
-    match named {
-        None if actor.is_operator() => Ok(None),
-        None => Ok(Some(actor.name.clone())),
-        Some(name) if actor.is_operator() || name == actor.name.as_str() => {
-            let read = name.parse().map(Some);
-            read.map_err(|_| {
-                let shown: String = name.chars().take(80).collect();
-                Problem::new(
-                    Code::InvalidRequest,
-                    format!("{shown:?} is no person's name."),
-                )
-            })
-        }
-        Some(_) => Err(Problem::new(
-            Code::NotAuthorized,
-            "People see their own transfers; those of others are for operators.",
-        )),
-    }
 }
 
 /// Lists what is under way on all Storage Elements that answer.
@@ -70,7 +52,7 @@ pub async fn transfer_list(
     let limit = limit.clamp(1, ROWS_MAX);
     let request = TransferList {
         transfer: None,
-        owner: owner_seen(context, meant.owner.as_deref())?,
+        owner: TRANSFER.whose(context, meant.owner.as_deref())?,
         bucket: meant.bucket.clone(),
         limit,
     };
@@ -78,30 +60,14 @@ pub async fn transfer_list(
 }
 
 async fn under_way(control: &Control, context: &Context, request: &TransferList) -> TransfersView {
-    let on_behalf = Some(context.request);
-    let asked = control
-        .streams
-        .ask_all(request, on_behalf, ELEMENT_ANSWER_MAX);
-    let mut shown = TransfersView::default();
-    let mut heard = Vec::new();
-    for (element, answer) in asked.await {
-        // Elements of other kinds do not know the question.
-        if let Ok(TransfersTold { transfers }) = answer {
-            heard.push(element);
-            shown.transfers.extend(transfers);
-        }
-    }
-    let key = |row: &TransferView| (row.subject.started, row.subject.transfer);
-    shown.transfers.sort_by_key(key);
-    shown.transfers.truncate(request.limit as usize);
-    let view = control.catalogue.view();
-    let nodes = view.catalogue.nodes.values();
-    let silent = nodes.filter(|node| {
-        node.kind == NodeKind::StorageElement && !node.revoked && !heard.contains(&node.id)
-    });
-    shown.silent = silent.map(|node| node.name.clone()).collect();
-    shown.silent.sort();
-    shown
+    let (answers, silent) = TRANSFER.ask_all(control, context, request).await;
+    let told = answers
+        .into_iter()
+        .flat_map(|TransfersTold { transfers }| transfers);
+    let mut transfers: Vec<TransferView> = told.collect();
+    transfers.sort_by_key(|row| (row.subject.started, row.subject.transfer));
+    transfers.truncate(request.limit as usize);
+    TransfersView { transfers, silent }
 }
 
 /// Lists ended ones, newest first.
@@ -113,7 +79,7 @@ pub async fn transfer_record_list(
     limit: u32,
 ) -> Result<TransferRecordsPage, Failure> {
     let limit = limit.clamp(1, ROWS_MAX);
-    let owner = owner_seen(context, meant.owner.as_deref())?;
+    let owner = TRANSFER.whose(context, meant.owner.as_deref())?;
     let filter = TransferFilter {
         owner: owner.map(|owner| owner.to_string()),
         bucket: meant.bucket,
@@ -137,7 +103,7 @@ pub async fn transfer_view(
 ) -> Result<TransferShown, Failure> {
     let request = TransferList {
         transfer: Some(id),
-        owner: owner_seen(context, None)?,
+        owner: TRANSFER.whose(context, None)?,
         bucket: None,
         limit: 1,
     };
@@ -147,7 +113,7 @@ pub async fn transfer_view(
     }
     match ended(control, context, id).await? {
         Some(record) => Ok(TransferShown::Ended(record)),
-        None => Err(nobody_knows(control, id).into()),
+        None => Err(TRANSFER.nobody_knows(control, *id.as_uuid()).into()),
     }
 }
 
@@ -156,8 +122,8 @@ async fn ended(
     control: &Control,
     context: &Context,
     id: TransferId,
-) -> Result<Option<gridmart_schemas::wire::transfer::TransferRecord>, Failure> {
-    let owner = owner_seen(context, None)?;
+) -> Result<Option<TransferRecord>, Failure> {
+    let owner = TRANSFER.whose(context, None)?;
     let read = control
         .catalogue
         .read(move |store| transfer::transfer_record_of(store, id));
@@ -173,82 +139,10 @@ pub async fn transfer_kill(
 ) -> Result<CommandView, Failure> {
     let request = TransferTerminate {
         transfer: id,
-        owner: owner_seen(context, None)?,
+        owner: TRANSFER.whose(context, None)?,
         by: context.actor.name.clone(),
     };
-    let entry = context.act("transfer.kill", id.to_string());
-    let ended = match terminate(control, context, &request).await {
-        Ok(ended) => ended,
-        Err(problem) => {
-            control.audit_refusal(entry, problem.code.as_str()).await;
-            return Err(problem.into());
-        }
-    };
-    let uuid = *id.as_uuid();
-    let is_known = ended > 0
-        || control.explanations.ended_by(uuid).as_ref() == Some(&context.actor.name)
-        || self::ended(control, context, id).await?.is_some();
-    if !is_known {
-        let problem = nobody_knows(control, id);
-        control.audit_refusal(entry, problem.code.as_str()).await;
-        return Err(problem.into());
-    }
-    control.administer(entry, |_| Ok(())).await?;
-    control
-        .explanations
-        .keep_ended(context, uuid, &format!("transfer {id}"));
-    Ok(CommandView {
-        command: Command::Kill.as_str().to_owned(),
-        target: id.to_string(),
-        wish: None,
-        status: "applied".to_owned(),
-        waiting_for: Vec::new(),
-        ended: Some(ended),
-    })
-}
-
-/// How many were ended; what an Element says that could not do it.
-async fn terminate(
-    control: &Control,
-    context: &Context,
-    request: &TransferTerminate,
-) -> Result<u64, Problem> {
-    let on_behalf = Some(context.request);
-    let asked = control
-        .streams
-        .ask_all(request, on_behalf, ELEMENT_ANSWER_MAX);
-    let mut sum = 0;
-    let mut failed = None;
-    for (_, answer) in asked.await {
-        match answer {
-            Ok(Terminated { ended }) => sum += ended,
-            // Elements of other kinds do not know the question.
-            Err(problem) if problem.code == Code::UnknownMessage => {}
-            Err(problem) => failed = Some(problem),
-        }
-    }
-    match failed {
-        Some(problem) if sum == 0 => Err(problem),
-        _ => Ok(sum),
-    }
-}
-
-/// An Element that is away may know it; then it is worth another try.
-fn nobody_knows(control: &Control, id: TransferId) -> Problem {
-    let view = control.catalogue.view();
-    let nodes = view.catalogue.nodes.values();
-    let away: Vec<&str> = nodes
-        .filter(|node| node.kind == NodeKind::StorageElement && !node.revoked)
-        .filter(|node| !element_connected(&view, node.id))
-        .map(|node| node.name.as_str())
-        .collect();
-    if away.is_empty() {
-        let detail = format!("No Storage Element knows the transfer {id}.");
-        return Problem::new(Code::NotFound, detail);
-    }
-    let detail = format!(
-        "No Storage Element that is there knows the transfer {id}; away: {}.",
-        away.join(", ")
-    );
-    Problem::new(Code::ElementDown, detail)
+    let recorded = async { Ok(ended(control, context, id).await?.is_some()) };
+    let meant = (*id.as_uuid(), &request);
+    TRANSFER.kill(control, context, meant, recorded).await
 }
