@@ -9,7 +9,7 @@ use crate::{
     failure::{EXIT_DONE, EXIT_USAGE, Failure},
     init, key, layout, logs, manage, map, nodes,
     output::Output,
-    people, resources, role, shadow, show, sql,
+    people, resources, role, sessions, shadow, show, sql,
     storage::{self, copy::Then},
     token, transfers, up, upload,
 };
@@ -78,7 +78,7 @@ enum Command {
     Start(manage::Arguments),
     /// Let an Element, a Host or an application take no new work; what runs may end
     Stop(manage::Arguments),
-    /// End what runs now, and take no new work; also ends one call, one map or one transfer
+    /// End what runs now, and take no new work; also ends one call, map, transfer or SQL session
     Kill(manage::Arguments),
     /// Nodes and their certificates
     Nodes {
@@ -114,6 +114,7 @@ enum Command {
     Mv(storage::copy::Arguments),
     Sync(storage::sync::Arguments),
     Transfers(transfers::Arguments),
+    Sessions(sessions::Arguments),
     /// Databases: tables under rules, on a core and its shadows
     Db {
         #[command(subcommand)]
@@ -183,6 +184,7 @@ fn run(command: Command, output: Output) -> Result<(), Failure> {
         Command::Mv(arguments) => storage::copy::run(&arguments, Then::Delete, output),
         Command::Sync(arguments) => storage::sync::run(&arguments, output),
         Command::Transfers(arguments) => transfers::run(&arguments, output),
+        Command::Sessions(arguments) => sessions::run(&arguments, output),
         Command::Db { command } => db::run(&command, output),
         Command::Shadow { command } => shadow::run(&command, output),
         Command::Sql(arguments) => sql::run(&arguments, output),

@@ -38,6 +38,7 @@ mod map;
 mod nodes;
 mod people;
 mod resources;
+mod sessions;
 mod shadow;
 mod show;
 mod sql;

@@ -7,7 +7,7 @@ use crate::{failure::Failure, output::Output, remote};
 /// What a command is given on.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
-    /// Element or Host by name or id (its beginning is enough), application NAME[@VERSION]; kill also takes the id of a call, a map or a transfer
+    /// Element or Host by name or id (its beginning is enough), application NAME[@VERSION]; kill also takes the id of a call, a map, a transfer or an SQL session
     #[arg(value_name = "ID")]
     id: String,
     /// Only on this Host (applications)

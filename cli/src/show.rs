@@ -7,6 +7,7 @@ use gridmart_schemas::{
         application::ApplicationView,
         explain::Explanation,
         resource::{Description, ResourceView},
+        sql_session::SqlSessionShown,
         transfer::TransferShown,
     },
     problem::Code,
@@ -24,6 +25,7 @@ use crate::{
     output::{Output, Page, moment, or_dash},
     remote,
     resources::{free, serving},
+    sessions,
     size::Size,
     transfers,
 };
@@ -38,7 +40,7 @@ const ACTIVITIES_SHOWN: u32 = 50;
 /// Show one Element, Host, application, call, map or transfer.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
-    /// Name or id (its beginning is enough) of an Element or Host, NAME[@VERSION] of an application, id of a call, map or transfer
+    /// Name or id (its beginning is enough) of an Element or Host, NAME[@VERSION] of an application, id of a call, map, transfer or SQL session
     #[arg(value_name = "ID")]
     id: String,
     /// Print the description as XML (Elements and Hosts)
@@ -53,6 +55,7 @@ enum Shown {
     Application(Box<ApplicationShown>),
     Job(JobView),
     Transfer(Box<TransferShown>),
+    SqlSession(Box<SqlSessionShown>),
     Call(CallView),
     Explained(Explanation),
 }
@@ -107,6 +110,7 @@ pub(crate) fn run(arguments: &Arguments, output: Output) -> Result<(), Failure> 
         Shown::Application(view) => application(page, view),
         Shown::Job(view) => job(page, view),
         Shown::Transfer(shown) => transfers::details(page, shown),
+        Shown::SqlSession(shown) => sessions::details(page, shown),
         Shown::Call(view) => attempts(page, view),
         Shown::Explained(explanation) => explain::page(page, explanation),
     })
@@ -140,6 +144,9 @@ async fn find(client: &Client, text: &str) -> Result<Shown, Failure> {
             _ => {}
         }
         if let Some(shown) = transfer(client, &id).await? {
+            return Ok(shown);
+        }
+        if let Some(shown) = sql_session(client, &id).await? {
             return Ok(shown);
         }
         if let Ok(call) = id.parse() {
@@ -205,6 +212,18 @@ async fn transfer(client: &Client, id: &str) -> Result<Option<Shown>, Failure> {
     };
     match client.transfers().get(id).await {
         Ok(shown) => Ok(Some(Shown::Transfer(Box::new(shown)))),
+        Err(error) if is_unknown(&error) || error.code() == Some(Code::ElementDown) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// The SQL session of that id; nothing, if it may be of something else.
+async fn sql_session(client: &Client, id: &str) -> Result<Option<Shown>, Failure> {
+    let Ok(id) = id.parse() else {
+        return Ok(None);
+    };
+    match client.sql_sessions().get(id).await {
+        Ok(shown) => Ok(Some(Shown::SqlSession(Box::new(shown)))),
         Err(error) if is_unknown(&error) || error.code() == Some(Code::ElementDown) => Ok(None),
         Err(error) => Err(error.into()),
     }

@@ -43,6 +43,25 @@ pub struct Config {
     /// Of a Data Element: in which time every shadow is compared with its core once,
     /// above 0; noted in the information base. Absent: as noted.
     pub check_interval: Option<Duration>,
+    /// Of a Data Element: how much of it may be used; noted in the information base.
+    pub data_limits: DataLimits,
+}
+
+/// How much of a Data Element may be used; of each, absent: as noted.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct DataLimits {
+    /// SQL sessions at a time.
+    pub sessions: Option<u32>,
+    /// Statements that run at a time.
+    pub running: Option<u32>,
+    /// Statements that wait for those.
+    pub waiting: Option<u32>,
+    /// Time of one statement.
+    pub time: Option<Duration>,
+    /// Bytes of one result.
+    pub result_bytes: Option<u64>,
+    /// Rows of one result.
+    pub result_rows: Option<u64>,
 }
 
 impl std::fmt::Debug for Config {

@@ -17,4 +17,7 @@ mod public;
 mod run;
 pub mod storage;
 
-pub use self::{config::Config, run::ElementError};
+pub use self::{
+    config::{Config, DataLimits},
+    run::ElementError,
+};

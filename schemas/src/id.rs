@@ -99,6 +99,9 @@ uuid_id!(
     /// Object bytes on their way: one put, get or copy.
     TransferId, "transfer id");
 uuid_id!(
+    /// A session in which somebody runs SQL statements on one database.
+    SqlSessionId, "SQL session id");
+uuid_id!(
     /// A database of a Data Element; its name may change hands, its id never does.
     DatabaseId, "database id");
 uuid_id!(

@@ -14,7 +14,9 @@ use crate::{
     grid::Grid,
     http::{Http, Query},
     people::{AccessKeys, ApiTokens, Audit, Nodes, People},
-    resources::{Activities, Calls, Commands, Explanations, JoinTokens, Resources, Transfers},
+    resources::{
+        Activities, Calls, Commands, Explanations, JoinTokens, Resources, SqlSessions, Transfers,
+    },
     settings::Settings,
     storage::Storage,
 };
@@ -121,6 +123,11 @@ impl Client {
     /// What runs and waits now.
     pub fn activities(&self) -> Activities {
         Activities(self.clone())
+    }
+
+    /// Who runs SQL statements, or did.
+    pub fn sql_sessions(&self) -> SqlSessions {
+        SqlSessions(self.clone())
     }
 
     /// Object bytes that are under way, or were.

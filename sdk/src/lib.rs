@@ -53,8 +53,8 @@ pub use map::{
 };
 pub use people::{AccessKeys, ApiTokens, Audit, Nodes, People};
 pub use resources::{
-    Activities, Calls, Command, Commands, Explanations, JoinTokens, Resources, Target,
-    TransferFilter, Transfers,
+    Activities, Calls, Command, Commands, Explanations, JoinTokens, Resources, SqlSessionFilter,
+    SqlSessions, Target, TransferFilter, Transfers,
 };
 pub use settings::Settings;
 pub use storage::{

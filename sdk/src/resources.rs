@@ -10,9 +10,10 @@ use gridmart_schemas::{
         join_token::{JoinTokenRequest, JoinTokenRow, JoinTokenView},
         layout::LayoutRequest,
         resource::{ResourceRow, ResourceView},
+        sql_session::{SqlSessionRecordsPage, SqlSessionShown, SqlSessionsView},
         transfer::{TransferRecordsPage, TransferShown, TransfersView},
     },
-    id::{CallId, JobId, TransferId},
+    id::{CallId, JobId, SqlSessionId, TransferId},
     problem::Code,
     role::NodeKind,
     wire::{bucket::HealsTold, layout::LayoutTold},
@@ -99,6 +100,8 @@ pub enum Target {
     Job(JobId),
     /// One transfer (kill only).
     Transfer(TransferId),
+    /// One SQL session (kill only).
+    SqlSession(SqlSessionId),
 }
 
 /// `client.commands()`.
@@ -143,12 +146,17 @@ impl Commands {
                 let path = format!("transfers/{id}/kill");
                 self.0.post(&path, &[], &()).await
             }
+            Target::SqlSession(id) => {
+                only_kill("SQL session")?;
+                let path = format!("sql-sessions/{id}/kill");
+                self.0.post(&path, &[], &()).await
+            }
         }
     }
 
     /// Gives a command to whatever `text` names: a resource, an application
     /// (`NAME` or `NAME@VERSION`, on `host` only if given), and for `kill` a
-    /// call, a map or a transfer.
+    /// call, a map, a transfer or an SQL session.
     pub async fn give_any(
         &self,
         command: Command,
@@ -177,7 +185,7 @@ fn is_unknown(error: &Error) -> bool {
     )
 }
 
-/// Whether it may be the id of a call, a map or a transfer.
+/// Whether it may be the id of a call, a map, a transfer or an SQL session.
 fn may_be_work(command: Command, text: &str) -> bool {
     command == Command::Kill && text.parse::<CallId>().is_ok()
 }
@@ -204,6 +212,7 @@ fn candidates(command: Command, text: &str, host: Option<&str>) -> Vec<Target> {
         targets.extend(text.parse().map(Target::Call));
         targets.extend(text.parse().map(Target::Job));
         targets.extend(text.parse().map(Target::Transfer));
+        targets.extend(text.parse().map(Target::SqlSession));
     }
     if text.parse::<CallId>().is_err() {
         targets.push(application);
@@ -352,6 +361,62 @@ impl Transfers {
     /// Ends one: nothing of it becomes visible any more.
     pub async fn kill(&self, id: TransferId) -> Result<CommandView, Error> {
         let target = Target::Transfer(id);
+        self.0.commands().give(Command::Kill, &target).await
+    }
+}
+
+/// `client.sql_sessions()`: who runs SQL statements, or did. People see their own,
+/// operators all.
+#[derive(Clone, Debug)]
+pub struct SqlSessions(pub(crate) Client);
+
+/// Which SQL sessions are meant; of each field, absent: all.
+#[derive(Clone, Debug, Default)]
+pub struct SqlSessionFilter {
+    /// On the database of this name.
+    pub database: Option<String>,
+    /// Of this person.
+    pub person: Option<String>,
+    /// At most so many.
+    pub limit: Option<u32>,
+}
+
+impl SqlSessionFilter {
+    fn query(&self) -> [(&'static str, Option<String>); 3] {
+        [
+            ("database", self.database.clone()),
+            ("person", self.person.clone()),
+            ("limit", self.limit.map(|limit| limit.to_string())),
+        ]
+    }
+}
+
+impl SqlSessions {
+    /// Lists those that stand, the oldest first.
+    pub async fn list(&self, filter: &SqlSessionFilter) -> Result<SqlSessionsView, Error> {
+        self.0.get("sql-sessions", &filter.query()).await
+    }
+
+    /// Reads one page of those that have ended, newest first; `after` is an
+    /// earlier page's `next`.
+    pub async fn records(
+        &self,
+        filter: &SqlSessionFilter,
+        after: Option<String>,
+    ) -> Result<SqlSessionRecordsPage, Error> {
+        let [database, person, limit] = filter.query();
+        let query = [database, person, limit, ("after", after)];
+        self.0.get("sql-session-records", &query).await
+    }
+
+    /// Shows one.
+    pub async fn get(&self, id: SqlSessionId) -> Result<SqlSessionShown, Error> {
+        self.0.get(&format!("sql-sessions/{id}"), &[]).await
+    }
+
+    /// Ends one: what it runs is ended, what it has not committed is taken back.
+    pub async fn kill(&self, id: SqlSessionId) -> Result<CommandView, Error> {
+        let target = Target::SqlSession(id);
         self.0.commands().give(Command::Kill, &target).await
     }
 }

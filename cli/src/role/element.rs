@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use gridmart_element::{
-    Config,
+    Config, DataLimits,
     storage::{self, RebuildFailure},
 };
 use gridmart_schemas::role::NodeKind;
@@ -74,6 +74,46 @@ pub(crate) struct DataArguments {
     /// In which time every shadow is compared with its core once [default: as in DEDoc.xml, at first 1d]
     #[arg(long, value_name = "PERIOD")]
     check_time: Option<Period>,
+    #[command(flatten)]
+    limits: DataLimitsArguments,
+}
+
+/// How much of a Data Element may be used; each is noted in DEDoc.xml, and counts until
+/// another is given.
+#[derive(Debug, clap::Args)]
+struct DataLimitsArguments {
+    /// SQL sessions at a time
+    #[arg(long = "max-sessions", value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..))]
+    sessions: Option<u32>,
+    /// Statements that run at a time
+    #[arg(long = "max-running", value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..))]
+    running: Option<u32>,
+    /// Statements that wait for those; more are refused
+    #[arg(long = "max-waiting", value_name = "COUNT")]
+    waiting: Option<u32>,
+    /// Time that a statement may take
+    #[arg(long = "max-time", value_name = "PERIOD")]
+    time: Option<Period>,
+    /// Bytes that a result may have
+    #[arg(long = "max-result", value_name = "SIZE")]
+    result: Option<Size>,
+    /// Rows that a result may have
+    #[arg(long = "max-rows", value_name = "COUNT")]
+    rows: Option<u64>,
+}
+
+impl DataLimitsArguments {
+    fn read(&self) -> DataLimits {
+        let time = self.time.as_ref();
+        DataLimits {
+            sessions: self.sessions,
+            running: self.running,
+            waiting: self.waiting,
+            time: time.map(|time| Duration::from_secs(time.seconds().max(1))),
+            result_bytes: self.result.map(Size::bytes),
+            result_rows: self.rows,
+        }
+    }
 }
 
 /// What a Storage Element may be started for, beside its settings.
@@ -131,6 +171,7 @@ pub(crate) fn run(kind: Kind, output: Output) -> Result<(), Failure> {
             config.check_interval = data
                 .check_time
                 .map(|time| Duration::from_secs(time.seconds().max(1)));
+            config.data_limits = data.limits.read();
             frame.serve(|shutdown| gridmart_element::data::run(config, shutdown))
         }
     }
@@ -193,6 +234,7 @@ fn settled(role: NodeKind, arguments: Arguments<Settings>) -> Result<(Frame, Con
         collect_after: None,
         lifecycle_day: None,
         check_interval: None,
+        data_limits: DataLimits::default(),
     };
     Ok((frame, config))
 }

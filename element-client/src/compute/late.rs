@@ -151,7 +151,7 @@ mod tests {
                 progress(Some(LeaseId::generate()), Duration::from_secs(1)),
                 progress(None, Duration::from_secs(1)),
             ],
-            transfers: Vec::new(),
+            ..CallRecords::default()
         };
         // Told ten seconds after its Host was given up.
         late.judge(&mut batch, now + Duration::from_secs(10));

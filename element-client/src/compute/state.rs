@@ -206,10 +206,8 @@ mod tests {
         };
         CallRecords {
             sequence: 1,
-            told: None,
-            records: Vec::new(),
             jobs: vec![job],
-            transfers: Vec::new(),
+            ..CallRecords::default()
         }
     }
 

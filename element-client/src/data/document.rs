@@ -16,7 +16,7 @@ use gridmart_schemas::{
 };
 
 use crate::{
-    config::Config,
+    config::{Config, DataLimits},
     element::{
         description,
         goods::{ElementDocument, TableHost},
@@ -65,6 +65,24 @@ impl ElementDocument for DeDocument {
         if let Some(interval) = config.check_interval {
             self.configuration.check_interval = Some(Seconds::from_duration(interval));
         }
+        let DataLimits {
+            sessions,
+            running,
+            waiting,
+            time,
+            result_bytes,
+            result_rows,
+        } = config.data_limits;
+        let policy = &mut self.element.policy;
+        note(&mut policy.max_sessions, sessions);
+        note(&mut policy.max_running_requests, running);
+        note(&mut policy.max_waiting_requests, waiting);
+        note(
+            &mut policy.max_request_time,
+            time.map(Seconds::from_duration),
+        );
+        note(&mut policy.max_result_size, result_bytes);
+        note(&mut policy.max_result_rows, result_rows);
     }
 
     fn common_configuration(&self) -> &CommonConfiguration {
@@ -94,6 +112,13 @@ impl ElementDocument for DeDocument {
 
     fn join_tokens_mut(&mut self) -> &mut JoinTokens {
         &mut self.join_tokens
+    }
+}
+
+/// What is said now counts from here on.
+fn note<T>(noted: &mut Option<T>, said: Option<T>) {
+    if said.is_some() {
+        *noted = said;
     }
 }
 

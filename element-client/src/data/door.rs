@@ -7,7 +7,7 @@ use std::{
     collections::BTreeMap,
     sync::{
         Arc,
-        atomic::{AtomicU64, AtomicUsize, Ordering},
+        atomic::{AtomicU64, Ordering},
     },
 };
 
@@ -28,6 +28,7 @@ use gridmart_schemas::{
             CURSORS_MAX, CursorNumber, DataOpen, DataOpened, RowsClose, RowsNext, StatementAnswer,
             StatementRun,
         },
+        sql_session::SqlDoor,
     },
 };
 use http::Method;
@@ -37,6 +38,7 @@ use time::OffsetDateTime;
 
 use super::{
     De,
+    sessions::{Arrival, RunningStatement, SqlSession, Standing},
     statement::{Outcome, Rest},
 };
 use crate::element::unknown_path;
@@ -46,29 +48,11 @@ const PATH: &str = "/v1/data";
 /// Databases that may be open on one stream.
 const DATABASES_MAX: usize = 1000;
 
-/// What is being done for programs.
-#[derive(Debug, Default)]
-pub(super) struct Counts {
-    /// Statements that run, and results that are open.
-    pub(super) statements: AtomicUsize,
-    /// Streams that stand.
-    pub(super) sessions: AtomicUsize,
-}
-
-/// Counts as long as it lives.
-pub(super) struct Counted(Arc<Counts>, fn(&Counts) -> &AtomicUsize);
-
-impl Counted {
-    pub(super) fn new(counts: &Arc<Counts>, which: fn(&Counts) -> &AtomicUsize) -> Self {
-        which(counts).fetch_add(1, Ordering::Relaxed);
-        Self(Arc::clone(counts), which)
-    }
-}
-
-impl Drop for Counted {
-    fn drop(&mut self) {
-        (self.1)(&self.0).fetch_sub(1, Ordering::Relaxed);
-    }
+/// A database that is open on a stream.
+struct Grant {
+    /// The ticket that was shown for it last.
+    claims: Arc<AccessClaims>,
+    standing: Standing,
 }
 
 impl De {
@@ -87,24 +71,22 @@ impl De {
             grants: Mutex::default(),
             results: Mutex::default(),
             next: AtomicU64::new(1),
-            _session: Counted::new(&self.goods.counts, |counts| &counts.sessions),
         });
         self.begin_stream(request, peer, handler, StreamLimits::programs())
     }
 }
 
 /// A result that is not at its end, of which database.
-type OpenResult = (DatabaseId, Rest, Counted);
+type OpenResult = (DatabaseId, Rest, RunningStatement);
 
 /// One program's stream.
 struct DataStream {
     de: Arc<De>,
     presenter: KeyHash,
     /// What it has shown tickets for.
-    grants: Mutex<BTreeMap<DatabaseId, Arc<AccessClaims>>>,
+    grants: Mutex<BTreeMap<DatabaseId, Grant>>,
     results: Mutex<BTreeMap<CursorNumber, OpenResult>>,
     next: AtomicU64,
-    _session: Counted,
 }
 
 impl DataStream {
@@ -139,7 +121,26 @@ impl DataStream {
             let detail = format!("At most {DATABASES_MAX} databases are open on one stream.");
             return Err(Problem::new(Code::LimitExceeded, detail));
         }
-        grants.insert(database, Arc::new(claims));
+        let claims = Arc::new(claims);
+        match grants.get_mut(&database) {
+            // Another ticket for what is open: the session goes on.
+            Some(grant)
+                if grant.claims.sub == claims.sub
+                    && !grant.standing.session().end.is_cancelled() =>
+            {
+                grant.claims = claims;
+            }
+            _ => {
+                let standing = self.de.session_begin(Arrival {
+                    person: claims.sub.clone(),
+                    database: (database, found.name.clone()),
+                    door: SqlDoor::Sdk,
+                    remote: None,
+                    application: None,
+                })?;
+                grants.insert(database, Grant { claims, standing });
+            }
+        }
         Ok(DataOpened {
             database,
             name: found.name,
@@ -147,14 +148,21 @@ impl DataStream {
     }
 
     /// The ticket with which a database was opened, if it is in force.
-    fn admitted(&self, database: DatabaseId, goes_on: bool) -> Result<Arc<AccessClaims>, Problem> {
-        let claims = self.grants.lock().get(&database).cloned();
-        let claims = claims.ok_or_else(|| {
+    fn admitted(&self, database: DatabaseId, goes_on: bool) -> Result<Admitted, Problem> {
+        let admitted = self.grants.lock().get(&database).map(|grant| Admitted {
+            claims: Arc::clone(&grant.claims),
+            session: Arc::clone(grant.standing.session()),
+        });
+        let admitted = admitted.ok_or_else(|| {
             let detail = format!(
                 "The database {database} is not open on this stream: show a ticket for it."
             );
             Problem::new(Code::NotAuthorized, detail)
         })?;
+        if admitted.session.end.is_cancelled() {
+            return Err(killed());
+        }
+        let claims = &admitted.claims;
         let wish = self.de.goods.pool.lock().wish();
         if claims.cut.element < wish.cut_epoch {
             return Err(Problem::new(
@@ -163,7 +171,7 @@ impl DataStream {
             ));
         }
         if goes_on {
-            return Ok(claims);
+            return Ok(admitted);
         }
         if claims.exp <= OffsetDateTime::now_utc().unix_timestamp() {
             return Err(Problem::new(
@@ -174,18 +182,21 @@ impl DataStream {
         if wish.desired != Desired::Production {
             return Err(Problem::new(Code::NotAccepting, "The Element is stopped."));
         }
-        Ok(claims)
+        Ok(admitted)
     }
 
     async fn on_statement(&self, asked: StatementRun) -> Result<StatementAnswer, Problem> {
         let database = asked.database;
-        let claims = self.admitted(database, false)?;
+        let Admitted { claims, session } = self.admitted(database, false)?;
         if self.results.lock().len() >= CURSORS_MAX {
             let detail = format!("{CURSORS_MAX} results are open on this stream: close some.");
             return Err(Problem::new(Code::LimitExceeded, detail));
         }
-        let running = Counted::new(&self.de.goods.counts, |counts| &counts.statements);
-        let outcome = self.de.run_statement(&claims, asked).await?;
+        let running = session.statement();
+        // What was committed before a kill is told as such.
+        let running_there = self.de.run_statement(&claims, asked, &session.end);
+        let outcome = running_there.await?;
+        note(&session, &outcome.0);
         let number = CursorNumber(self.next.fetch_add(1, Ordering::Relaxed));
         Ok(self.kept(database, number, outcome, running))
     }
@@ -196,7 +207,7 @@ impl DataStream {
         database: DatabaseId,
         number: CursorNumber,
         (mut answer, rest): Outcome,
-        running: Counted,
+        running: RunningStatement,
     ) -> StatementAnswer {
         if let (StatementAnswer::Rows(rows), Some(rest)) = (&mut answer, rest) {
             rows.cursor = Some(number);
@@ -213,11 +224,16 @@ impl DataStream {
         let (database, rest, running) = open.ok_or_else(|| {
             Problem::new(Code::NotFound, "There is no such result, or it was closed.")
         })?;
-        if let Err(problem) = self.admitted(database, true) {
-            rest.close().await;
-            return Err(problem);
-        }
-        let outcome = rest.next().await?;
+        let session = match self.admitted(database, true) {
+            Ok(admitted) => admitted.session,
+            Err(problem) => {
+                rest.close().await;
+                return Err(problem);
+            }
+        };
+        let next = session.end.run_until_cancelled(rest.next()).await;
+        let outcome = next.unwrap_or_else(|| Err(killed()))?;
+        note(&session, &outcome.0);
         Ok(self.kept(database, asked.cursor, outcome, running))
     }
 
@@ -227,6 +243,29 @@ impl DataStream {
             rest.close().await;
         }
         Done {}
+    }
+}
+
+/// Who may run statements, and in which session.
+struct Admitted {
+    claims: Arc<AccessClaims>,
+    session: Arc<SqlSession>,
+}
+
+fn killed() -> Problem {
+    Problem::new(
+        Code::Terminated,
+        "The session was ended: `gridmart sessions --ended` tells by whom.",
+    )
+}
+
+/// Counts what a statement came to.
+fn note(session: &SqlSession, answer: &StatementAnswer) {
+    match answer {
+        StatementAnswer::Rows(rows) => {
+            session.on_rows(rows.rows_changed.unwrap_or(rows.rows.len() as u64));
+        }
+        StatementAnswer::Refused(_) => session.on_failed(),
     }
 }
 
@@ -246,6 +285,7 @@ impl Handler for DataStream {
 
     fn on_closed<'a>(&'a self, _: &'a Peer) -> BoxFuture<'a, ()> {
         let open = std::mem::take(&mut *self.results.lock());
+        self.grants.lock().clear();
         let tasks = self.de.tasks.clone();
         async move {
             for (_, rest, _) in open.into_values() {

@@ -3,7 +3,7 @@
 use std::{
     collections::HashMap,
     net::SocketAddr,
-    sync::{Arc, atomic::Ordering},
+    sync::{Arc, atomic::AtomicU64},
     time::Instant,
 };
 
@@ -40,14 +40,15 @@ use super::{
     De,
     checks::{Checks, keep_checking},
     document::first_document,
-    door::Counts,
     gates::Gates,
     hosts::Hosts,
     keep::{Making, keep},
     keys::Keys,
+    limits::Slots,
     pool::Pool,
     postgres::{self, PostgresStanding},
     schemas::Schemas,
+    sessions::{Sessions, keep_records},
     state::{Doing, element_state, stray},
 };
 use crate::{
@@ -55,6 +56,8 @@ use crate::{
     element::{
         goods::{Goods, KnownHost, Opening},
         probe::Verdict,
+        record::RecordDesk,
+        start::disk_fault,
     },
     public::people::People,
     run::ElementError,
@@ -67,7 +70,6 @@ pub(crate) struct Data {
     pub(super) schemas: Schemas,
     /// The hashes of the keys with which Hosts open TLS.
     pub(super) host_keys: Mutex<HashMap<NodeId, KeyHash>>,
-    pub(super) counts: Arc<Counts>,
     /// Hosts have to be told anew what their copies are.
     pub(super) followed: Notify,
     pub(super) making: Making,
@@ -77,6 +79,13 @@ pub(crate) struct Data {
     pub(super) people: People,
     pub(super) keys: Keys,
     pub(super) postgres: PostgresStanding,
+    pub(super) sessions: Arc<Sessions>,
+    /// Statements that run at a time.
+    pub(super) slots: Slots,
+    /// For statements that may be given up.
+    pub(super) marks: AtomicU64,
+    /// What has ended, on its way to the controller.
+    pub(super) records: RecordDesk,
 }
 
 impl Goods for Data {
@@ -96,12 +105,13 @@ impl Goods for Data {
     }
 
     fn open(opening: &Opening<'_, DeDocument>) -> Result<Self, ElementError> {
+        let records_path = opening.folder.join("records.journal");
+        let records = RecordDesk::open(&records_path);
         Ok(Self {
             pool: Mutex::default(),
             hosts: Hosts::default(),
             schemas: Schemas::default(),
             host_keys: Mutex::default(),
-            counts: Arc::default(),
             followed: Notify::new(),
             making: Making::default(),
             gates: Gates::default(),
@@ -109,6 +119,10 @@ impl Goods for Data {
             people: People::default(),
             keys: Keys::open(opening.folder)?,
             postgres: PostgresStanding::open(opening)?,
+            sessions: Sessions::new(opening.identity.current().node()),
+            slots: Slots::of(&opening.document.element.policy),
+            marks: AtomicU64::new(1),
+            records: records.map_err(disk_fault("open", &records_path))?,
         })
     }
 
@@ -128,6 +142,8 @@ impl Goods for Data {
             keep(Arc::clone(de)).boxed(),
             keep_checking(Arc::clone(de)).boxed(),
             postgres::serve(Arc::clone(de)).boxed(),
+            keep_records(Arc::clone(de)).boxed(),
+            send_records(Arc::clone(de)).boxed(),
         ]
     }
 
@@ -165,10 +181,11 @@ impl Goods for Data {
     }
 
     fn state(de: &De, validity: Seconds) -> AnyElementState {
-        let counts = &de.goods.counts;
+        let sessions = &de.goods.sessions;
         let doing = Doing {
-            statements: counts.statements.load(Ordering::Relaxed),
-            sessions: counts.sessions.load(Ordering::Relaxed),
+            statements: sessions.statements(),
+            waiting: de.goods.slots.waiting(),
+            sessions: sessions.len(),
         };
         let pool = de.goods.pool.lock();
         let mut state = element_state(&pool, doing, de.started_at, validity);
@@ -259,10 +276,18 @@ impl Goods for Data {
         if let Some(answered) = de.on_key_request(&incoming).await {
             return answered;
         }
+        if let Some(answered) = de.on_session_request(&incoming) {
+            return answered;
+        }
         match incoming.kind.as_str() {
             // The question is for all Elements: no calls run or wait here.
             ActivityList::KIND => reply(&Activities::default()),
             _ => Err(incoming.unknown()),
         }
     }
+}
+
+/// Sends on records of what has ended.
+async fn send_records(de: Arc<De>) {
+    de.goods.records.send(&de.stop, &de.links).await;
 }

@@ -12,7 +12,9 @@
 //! PostgreSQL's protocol to `postgres`, with their persons' `keys`; a statement is judged
 //! by `sql`
 //! against the schema (`schemas`) and the rules of its person (`rules`), `route` says
-//! on which Hosts it may run, and `hosts` are the ways there. A `transaction` of several statements stays with the core.
+//! on which Hosts it may run, and `hosts` are the ways there. A `transaction` of several
+//! statements stays with the core. `sessions` are those of both doors, for people to see
+//! and to end.
 
 mod checks;
 mod choice;
@@ -23,6 +25,7 @@ mod goods;
 mod hosts;
 mod keep;
 mod keys;
+mod limits;
 mod parameter;
 pub mod pool;
 mod postgres;
@@ -30,6 +33,7 @@ mod register;
 mod route;
 mod rules;
 mod schemas;
+mod sessions;
 mod shadows;
 pub mod sql;
 pub mod state;

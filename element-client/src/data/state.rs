@@ -22,7 +22,9 @@ use super::pool::Pool;
 pub struct Doing {
     /// Statements that run, and results that are open.
     pub statements: usize,
-    /// Programs that are connected.
+    /// Statements that wait for others to end.
+    pub waiting: usize,
+    /// SQL sessions that stand.
     pub sessions: usize,
 }
 
@@ -67,6 +69,7 @@ pub fn element_state(pool: &Pool, doing: Doing, started: UtcTime, validity: Seco
     common.start_time = Some(started);
     let mut state = DeState::new(UtcTime::now(), validity, common);
     state.running_requests = u32::try_from(doing.statements).unwrap_or(u32::MAX);
+    state.waiting_requests = u32::try_from(doing.waiting).unwrap_or(u32::MAX);
     state.active_sessions = u32::try_from(doing.sessions).unwrap_or(u32::MAX);
     state.used_size = Some(used);
     state.total_size = Some(used.saturating_add(free));
@@ -120,6 +123,7 @@ mod tests {
         let told = |pool: &Pool, statements| {
             let doing = Doing {
                 statements,
+                waiting: 0,
                 sessions: 1,
             };
             element_state(pool, doing, UtcTime::now(), Seconds::from_secs(15))

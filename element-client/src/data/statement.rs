@@ -1,7 +1,7 @@
 //! One statement: judged, sent to a Host that may run it, its rows passed on.
 
 use std::{
-    sync::Arc,
+    sync::{Arc, atomic::Ordering},
     time::{Duration, Instant},
 };
 
@@ -25,9 +25,12 @@ use gridmart_schemas::{
     },
 };
 
+use tokio_util::sync::CancellationToken;
+
 use super::{
     De,
     hosts::{Failure, Hosts},
+    limits::{Slot, StatementLimits},
     parameter,
     route::{Place, readers},
     rules::{person_of, rules_of},
@@ -51,6 +54,9 @@ pub(super) struct Rest {
     cursor: CursorNumber,
     tag: &'static str,
     ran_on: Place,
+    /// Its place among those that run.
+    #[expect(dead_code, reason = "dropping it frees the place")]
+    slot: Option<Slot>,
 }
 
 /// What a statement came to.
@@ -118,8 +124,8 @@ pub(super) struct Manner<'a> {
     pub(super) after: Position,
     /// Who may answer a read.
     pub(super) from: ReadFrom,
-    /// By which it can be given up.
-    pub(super) mark: Option<u64>,
+    /// Has it given up: it is ended at the engine, unless it has come to its end.
+    pub(super) give_up: Option<&'a CancellationToken>,
     /// How long it may take.
     pub(super) time: Option<Duration>,
     /// In which transaction.
@@ -129,8 +135,9 @@ pub(super) struct Manner<'a> {
 }
 
 /// What is sent to a Host.
-struct Order {
+struct Order<'a> {
     run: ReplicaRun,
+    give_up: Option<&'a CancellationToken>,
     tag: &'static str,
     columns: Vec<ResultColumn>,
 }
@@ -141,6 +148,7 @@ impl De {
         self: &Arc<Self>,
         claims: &AccessClaims,
         asked: StatementRun,
+        give_up: &CancellationToken,
     ) -> Result<Outcome, Problem> {
         if let Some(fault) = too_large(&asked) {
             return Ok((StatementAnswer::Refused(fault), None));
@@ -161,6 +169,7 @@ impl De {
         let manner = Manner {
             after: asked.after,
             from: asked.from,
+            give_up: Some(give_up),
             ..Manner::default()
         };
         self.run_permitted(&person, permitted, &values, manner)
@@ -229,8 +238,9 @@ impl De {
         let bound = judged.bound.iter();
         let bound = bound.map(|bound| parameter::value(bound.value(&person, values, &began)));
         let columns = judged.columns.iter();
-        let millis = |time: Duration| u32::try_from(time.as_millis()).unwrap_or(u32::MAX);
+        let limits = StatementLimits::of(&self.base.read().element.policy);
         let order = Order {
+            give_up: manner.give_up,
             tag: judged.tag,
             columns: columns_of(&judged),
             run: ReplicaRun {
@@ -244,18 +254,40 @@ impl De {
                 cut_epoch: self.goods.pool.lock().wish().cut_epoch,
                 epoch: database.epoch(),
                 transaction: manner.transaction.map(|transaction| transaction.number),
-                mark: manner.mark,
-                time: manner.time.map(millis),
+                mark: Some(self.goods.marks.fetch_add(1, Ordering::Relaxed)),
+                time: limits.time(manner.time),
+                rows_max: limits.rows,
+                bytes_max: limits.bytes,
             },
         };
         if let Some(transaction) = manner.transaction {
             return Self::within(order, transaction).await;
         }
+        let slot = self.goods.slots.take(manner.give_up).await?;
+        let (answer, rest) = self.run_order(order, &database, manner.from).await?;
+        // A result that is open counts as running.
+        Ok((
+            answer,
+            rest.map(|rest| Rest {
+                slot: Some(slot),
+                ..rest
+            }),
+        ))
+    }
+
+    /// Runs it on whichever Host may.
+    async fn run_order(
+        self: &Arc<Self>,
+        order: Order<'_>,
+        database: &Database,
+        from: ReadFrom,
+    ) -> Result<Outcome, Problem> {
+        let (id, kind) = (order.run.database, order.run.kind);
         match kind {
             ReplicaStatementKind::Read => {
                 let places = {
                     let pool = self.goods.pool.lock();
-                    readers(&pool, &database, id, manner.from, Instant::now())
+                    readers(&pool, database, id, from, Instant::now())
                 };
                 self.read(order, places).await
             }
@@ -269,7 +301,7 @@ impl De {
     }
 
     /// Runs in a transaction.
-    async fn within(order: Order, transaction: &OpenTransaction) -> Result<Outcome, Problem> {
+    async fn within(order: Order<'_>, transaction: &OpenTransaction) -> Result<Outcome, Problem> {
         let (peer, place) = (transaction.peer.clone(), transaction.place);
         match run_at(&order, peer, place).await {
             Ok(Some(outcome)) => Ok(outcome),
@@ -308,7 +340,7 @@ impl De {
     }
 
     /// Reads on the first place that can.
-    async fn read(&self, order: Order, places: Vec<Place>) -> Result<Outcome, Problem> {
+    async fn read(&self, order: Order<'_>, places: Vec<Place>) -> Result<Outcome, Problem> {
         let mut last = None;
         for place in places {
             match self.try_on(&order, place).await {
@@ -330,7 +362,7 @@ impl De {
     }
 
     /// Writes on the core that counts once nobody is changing it.
-    async fn write(&self, mut order: Order) -> Result<Outcome, Problem> {
+    async fn write(&self, mut order: Order<'_>) -> Result<Outcome, Problem> {
         let id = order.run.database;
         let _passed = self.goods.gates.enter(id).await?;
         let database = self.database(id)?;
@@ -357,7 +389,7 @@ impl De {
     }
 
     /// `None`: this copy has not come as far as it must.
-    async fn try_on(&self, order: &Order, place: Place) -> Result<Option<Outcome>, Failure> {
+    async fn try_on(&self, order: &Order<'_>, place: Place) -> Result<Option<Outcome>, Failure> {
         let goods = &self.goods;
         let stream = goods.hosts.stream(&goods.pool, &self.tls, place.0).await;
         let peer = stream.map_err(Failure::NotAsked)?;
@@ -365,7 +397,8 @@ impl De {
     }
 }
 
-/// A read that somebody waits for: dropped before its answer, it is ended at the engine.
+/// A statement that somebody waits for: dropped before its answer, it is ended at the
+/// engine.
 struct Wanted(Option<(Peer, u64)>);
 
 impl Drop for Wanted {
@@ -380,15 +413,21 @@ impl Drop for Wanted {
 }
 
 /// Runs it on that Host. `None`: this copy has not come as far as it must.
-async fn run_at(order: &Order, peer: Peer, place: Place) -> Result<Option<Outcome>, Failure> {
-    let wanted = order
-        .run
-        .mark
-        .map(|mark| Wanted(Some((peer.clone(), mark))));
-    let answer = Hosts::ask(&peer, &order.run, ANSWER_MAX).await;
-    if let Some(mut wanted) = wanted {
-        wanted.0 = None;
-    }
+async fn run_at(order: &Order<'_>, peer: Peer, place: Place) -> Result<Option<Outcome>, Failure> {
+    let mark = order.run.mark;
+    let mut wanted = Wanted(mark.map(|mark| (peer.clone(), mark)));
+    let answer = {
+        let mut asking = std::pin::pin!(Hosts::ask(&peer, &order.run, ANSWER_MAX));
+        tokio::select! {
+            answer = &mut asking => answer,
+            () = given_up(order.give_up) => {
+                // What it comes to is told: it may have been committed before.
+                drop(std::mem::replace(&mut wanted, Wanted(None)));
+                asking.await
+            }
+        }
+    };
+    wanted.0 = None;
     let answer = answer?;
     let ReplicaAnswer::Rows(piece) = answer else {
         return Ok(match answer {
@@ -401,10 +440,18 @@ async fn run_at(order: &Order, peer: Peer, place: Place) -> Result<Option<Outcom
         cursor,
         tag: order.tag,
         ran_on: place,
+        slot: None,
     });
     let mut rows = rows_of(order.tag, piece, place);
     rows.columns.clone_from(&order.columns);
     Ok(Some((StatementAnswer::Rows(rows), rest)))
+}
+
+async fn given_up(token: Option<&CancellationToken>) {
+    match token {
+        Some(token) => token.cancelled().await,
+        None => std::future::pending().await,
+    }
 }
 
 impl Rest {

@@ -251,10 +251,8 @@ async fn a_restarted_element_works_on_without_its_controller() {
     };
     let batch = CallRecords {
         sequence: 1,
-        told: None,
-        records: Vec::new(),
         jobs: vec![progress.clone()],
-        transfers: Vec::new(),
+        ..CallRecords::default()
     };
     pool.host.peer().ask(&batch, PATIENCE).await.unwrap();
     pool.host.peer().ask(&batch, PATIENCE).await.unwrap();

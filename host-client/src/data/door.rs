@@ -38,13 +38,12 @@ use gridmart_schemas::{
 };
 use parking_lot::Mutex;
 use serde_json::value::RawValue;
-use tokio_util::sync::CancellationToken;
 
 use self::shadows::Summing;
 use super::{
     copies::Copies,
     copy::{Copy, Opened, broken},
-    engine::{Engine as _, EngineError},
+    engine::{Cancel, Engine as _, EngineError},
     follower::{PATH, failed},
     log::{Pulled, history::History},
     pulling::answer,
@@ -150,8 +149,8 @@ struct DatabasesStream {
     snapshots: Mutex<BTreeMap<CursorNumber, Outgoing>>,
     sums: Mutex<BTreeMap<CursorNumber, Summing>>,
     transactions: Transactions,
-    /// Reads that may be given up, by their marks.
-    marks: Mutex<BTreeMap<u64, CancellationToken>>,
+    /// Statements that may be given up, by their marks.
+    marks: Mutex<BTreeMap<u64, Cancel>>,
     next: AtomicU64,
 }
 
@@ -263,36 +262,44 @@ impl DatabasesStream {
                 "Too many results are open on this Host.",
             ));
         }
+        let cancel = Cancel::default();
+        let mark = asked.mark;
+        if let Some(mark) = mark {
+            self.marks.lock().insert(mark, cancel.clone());
+        }
         let outcome = if let Some(number) = asked.transaction {
-            self.transactions
-                .run(&self.databases, number, asked)
-                .await?
+            let transactions = &self.transactions;
+            transactions
+                .run(&self.databases, number, asked, cancel)
+                .await
         } else {
-            self.run_alone(asked).await?
+            self.run_alone(asked, cancel).await
         };
-        Ok(self.kept(self.number(), outcome))
+        if let Some(mark) = mark {
+            self.marks.lock().remove(&mark);
+        }
+        Ok(self.kept(self.number(), outcome?))
     }
 
     /// Runs a statement that is a transaction of its own.
     async fn run_alone(
         &self,
         asked: ReplicaRun,
+        cancel: Cancel,
     ) -> Result<(ReplicaAnswer, Option<OpenRows>), Problem> {
-        let mark = asked
-            .mark
-            .filter(|_| asked.kind == ReplicaStatementKind::Read);
-        let Some(mark) = mark else {
-            return run(&self.databases, asked).await;
-        };
-        let given_up = CancellationToken::new();
-        self.marks.lock().insert(mark, given_up.clone());
-        let ran = given_up.run_until_cancelled(run(&self.databases, asked));
-        let outcome = ran.await;
-        self.marks.lock().remove(&mark);
-        outcome.unwrap_or_else(|| {
-            let cancelled = ReplicaAnswer::Refused(fault(&EngineError::Cancelled));
-            Ok((cancelled, None))
-        })
+        let is_read = asked.kind == ReplicaStatementKind::Read;
+        let running = run(&self.databases, asked, cancel.clone());
+        if !is_read {
+            // What the engine has of it is answered with what became of it.
+            return running.await;
+        }
+        tokio::select! {
+            outcome = running => outcome,
+            () = cancel.cancelled() => {
+                let cancelled = ReplicaAnswer::Refused(fault(&EngineError::Cancelled));
+                Ok((cancelled, None))
+            }
+        }
     }
 
     /// Keeps a result that is not at its end.

@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     copy::{Opened, broken},
     door::{Databases, fault},
-    engine::{Engine, EngineError, Limits, RowStream, Statement, StatementKind},
+    engine::{Cancel, Engine, EngineError, Limits, RowStream, Statement, StatementKind},
 };
 
 /// A result that is not at its end.
@@ -73,7 +73,9 @@ impl Drop for Running {
 pub(super) async fn run(
     databases: &Arc<Databases>,
     asked: ReplicaRun,
+    cancel: Cancel,
 ) -> Result<(ReplicaAnswer, Option<OpenRows>), Problem> {
+    let limits = limits(&asked);
     let ReplicaRun {
         database,
         person,
@@ -86,9 +88,10 @@ pub(super) async fn run(
         epoch,
         transaction: _,
         mark: _,
-        time,
+        time: _,
+        rows_max: _,
+        bytes_max: _,
     } = asked;
-    let limits = limits(time);
     let running = Running::begin(databases);
     let cut = databases.cut.token();
     let copy = databases.copies.get(database)?;
@@ -102,7 +105,7 @@ pub(super) async fn run(
     };
     let engine = copy.engine();
     tracing::debug!(database.id = %database, person = %person, ?kind, "a statement");
-    let statement = statement(kind, text, parameters, columns);
+    let statement = statement(kind, text, parameters, columns, cancel);
     let engine: &dyn Engine = match &*engine {
         Opened::Core(core) => core,
         Opened::Shadow(shadow) => shadow,
@@ -135,7 +138,7 @@ pub(super) async fn run(
 async fn written(engine: &dyn Engine, statement: Statement, limits: Limits) -> ReplicaAnswer {
     // What it returns has to go with its acknowledgement.
     let limits = Limits {
-        bytes: ROW_BYTES_MAX as u64,
+        bytes: limits.bytes.min(ROW_BYTES_MAX as u64),
         ..limits
     };
     match engine.write(statement, limits).await {
@@ -155,6 +158,7 @@ pub(super) fn statement(
     text: String,
     parameters: Vec<Value>,
     columns: Vec<SqlType>,
+    cancel: Cancel,
 ) -> Statement {
     Statement {
         kind: match kind {
@@ -165,16 +169,18 @@ pub(super) fn statement(
         text,
         parameters,
         columns: (kind != ReplicaStatementKind::Schema).then_some(columns),
+        cancel,
     }
 }
 
-/// The limits of a statement that may take so many milliseconds.
-pub(super) fn limits(time: Option<u32>) -> Limits {
-    let limits = Limits::default();
-    let asked = time.map(|millis| Duration::from_millis(millis.into()));
+/// The engine's limits, and the Element's where they are less.
+pub(super) fn limits(asked: &ReplicaRun) -> Limits {
+    let Limits { rows, bytes, time } = Limits::default();
+    let asked_time = asked.time.map(|time| Duration::from_millis(time.into()));
     Limits {
-        time: asked.map_or(limits.time, |asked| asked.min(limits.time)),
-        ..limits
+        rows: asked.rows_max.map_or(rows, |most| most.min(rows)),
+        bytes: asked.bytes_max.map_or(bytes, |most| most.min(bytes)),
+        time: asked_time.map_or(time, |most| most.min(time)),
     }
 }
 

@@ -28,7 +28,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     copy::{Copy, Opened, broken},
     door::{Databases, fault},
-    engine::{Engine as _, EngineError, Limits, Transaction, TransactionLimits},
+    engine::{Cancel, Engine as _, EngineError, Limits, Transaction, TransactionLimits},
     run::{OpenRows, held, killed, limits, statement},
 };
 
@@ -111,6 +111,7 @@ impl Transactions {
         databases: &Arc<Databases>,
         number: TransactionNumber,
         asked: ReplicaRun,
+        cancel: Cancel,
     ) -> Result<(ReplicaAnswer, Option<OpenRows>), Problem> {
         let Some(Open { slot, cut, .. }) = self.find(number) else {
             return Ok((ReplicaAnswer::Refused(ended()), None));
@@ -120,11 +121,12 @@ impl Transactions {
             return Ok((ReplicaAnswer::Refused(ended()), None));
         };
         let kind = asked.kind;
+        let limits = limits(&asked);
         let limits = Limits {
-            bytes: ROWS_BYTES_MAX,
-            ..limits(asked.time)
+            bytes: limits.bytes.min(ROWS_BYTES_MAX),
+            ..limits
         };
-        let statement = statement(kind, asked.text, asked.parameters, asked.columns);
+        let statement = statement(kind, asked.text, asked.parameters, asked.columns, cancel);
         let ran = cut.run_until_cancelled(transaction.run(statement, limits));
         let written = match ran.await {
             Some(Ok(written)) => written,

@@ -18,7 +18,7 @@ use crate::{
     failure::Failure,
     store::{
         record::{self, StoredRecord},
-        transfer,
+        sql_session, transfer,
     },
 };
 
@@ -128,10 +128,14 @@ pub async fn record_batch(
         records,
         jobs,
         mut transfers,
+        mut sql_sessions,
         told: _,
     } = batch;
     for record in &mut transfers {
         // Nobody tells of others' transfers.
+        record.subject.element = element;
+    }
+    for record in &mut sql_sessions {
         record.subject.element = element;
     }
     let ended = records.len() as u64;
@@ -147,6 +151,9 @@ pub async fn record_batch(
             }
             for record in &transfers {
                 transfer::transfer_record_insert(store, record)?;
+            }
+            for record in &sql_sessions {
+                sql_session::sql_session_record_insert(store, record)?;
             }
             for progress in &jobs {
                 record::job_progress_add(store, progress, update.now())?;

@@ -25,9 +25,11 @@ pub mod node;
 pub mod package;
 pub mod password;
 pub mod person;
+mod personal;
 pub mod resource;
 pub mod session;
 pub mod shadow;
+pub mod sql_session;
 pub mod transfer;
 
 use std::{sync::Arc, time::Duration};

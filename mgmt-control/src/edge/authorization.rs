@@ -146,6 +146,10 @@ table! {
     TransferRecordList = "GET" "/api/v1/transfer-records" From(Viewer);
     TransferView = "GET" "/api/v1/transfers/{id}" From(Viewer);
     TransferKill = "POST" "/api/v1/transfers/{id}/kill" From(Viewer);
+    SqlSessionList = "GET" "/api/v1/sql-sessions" From(Viewer);
+    SqlSessionRecordList = "GET" "/api/v1/sql-session-records" From(Viewer);
+    SqlSessionView = "GET" "/api/v1/sql-sessions/{id}" From(Viewer);
+    SqlSessionKill = "POST" "/api/v1/sql-sessions/{id}/kill" From(Viewer);
     AuditList = "GET" "/api/v1/audit" From(Operator);
     TaskList = "GET" "/api/v1/tasks" From(Operator);
 }

@@ -24,6 +24,7 @@ mod person;
 mod resource;
 mod session;
 mod shadow;
+mod sql_session;
 mod task;
 mod transfer;
 
@@ -163,6 +164,10 @@ fn endpoints(config: &mut ServiceConfig<'_>) {
         .service(activity::call_list)
         .service(activity::call_view)
         .service(command::call_kill)
+        .service(sql_session::sql_session_list)
+        .service(sql_session::sql_session_record_list)
+        .service(sql_session::sql_session_view)
+        .service(sql_session::sql_session_kill)
         .service(transfer::transfer_list)
         .service(transfer::transfer_record_list)
         .service(transfer::transfer_view)

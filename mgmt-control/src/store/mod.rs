@@ -10,6 +10,7 @@ pub(crate) mod join_token;
 pub(crate) mod node;
 pub(crate) mod person;
 pub(crate) mod record;
+pub(crate) mod sql_session;
 pub(crate) mod transfer;
 
 use std::{path::Path, str::FromStr};
@@ -25,6 +26,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/0001_opening.sql"),
     include_str!("../../migrations/0002_job_report.sql"),
     include_str!("../../migrations/0003_transfer_record.sql"),
+    include_str!("../../migrations/0004_sql_session_record.sql"),
 ];
 
 /// Opens the database for the one writer, and brings its schema up to date.

@@ -215,7 +215,7 @@ pub(crate) fn job_progress_of(
 /// What the store keeps, at most.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Retention {
-    /// Records of ended calls; and as many of ended transfers.
+    /// Records of ended calls; and as many of ended transfers, and of SQL sessions.
     pub(crate) call_records: u64,
     /// Rows of map progress (one per map and Host).
     pub(crate) job_rows: u64,
@@ -236,6 +236,11 @@ pub(crate) fn retain(connection: &Connection, retention: Retention) -> Result<u6
                  (SELECT sequence FROM transfer_record ORDER BY sequence DESC LIMIT 1 OFFSET ?1)",
             [number(retention.call_records)],
         )?;
+        let sessions = connection.execute(
+            "DELETE FROM sql_session_record WHERE sequence <= (SELECT sequence
+                 FROM sql_session_record ORDER BY sequence DESC LIMIT 1 OFFSET ?1)",
+            [number(retention.call_records)],
+        )?;
         let jobs = connection.execute(
             "DELETE FROM job_progress WHERE rowid IN
                  (SELECT rowid FROM job_progress ORDER BY updated DESC LIMIT -1 OFFSET ?1)",
@@ -249,7 +254,7 @@ pub(crate) fn retain(connection: &Connection, retention: Retention) -> Result<u6
             "DELETE FROM job_report WHERE received < ?1",
             [retention.batches_since.unix_timestamp()],
         )?;
-        Ok(records + transfers + jobs + batches + reports)
+        Ok(records + transfers + sessions + jobs + batches + reports)
     };
     remove().during("retain").map(|rows| rows as u64)
 }

@@ -74,7 +74,7 @@ async fn records_count_once_and_are_kept() {
             wall_us: 1,
             cpu_us: 1,
         }],
-        transfers: Vec::new(),
+        ..CallRecords::default()
     };
     // The first acknowledgement was lost, say: it is sent again.
     for _ in 0..2 {

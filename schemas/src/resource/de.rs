@@ -87,6 +87,9 @@ pub struct DeState {
     pub common: CommonState,
     /// Statements that run.
     pub running_requests: u32,
+    /// Statements that wait for others to end.
+    #[serde(default)]
+    pub waiting_requests: u32,
     /// Programs that are connected.
     pub active_sessions: u32,
     /// Bytes that databases can take, on all Hosts: used and free.
@@ -112,6 +115,7 @@ xml_record!(DeState {
     base { common }
     children {
         running_requests = "RunningRequests",
+        waiting_requests = "WaitingRequests" [default],
         active_sessions = "ActiveSessions",
         total_size = "TotalSize",
         used_size = "UsedSize",
@@ -128,6 +132,7 @@ impl DeState {
             validity,
             common,
             running_requests: 0,
+            waiting_requests: 0,
             active_sessions: 0,
             total_size: None,
             used_size: None,
@@ -137,12 +142,31 @@ impl DeState {
     }
 }
 
-/// What a Data Element's owner allows.
+/// What a Data Element's owner allows; of each limit, absent: the engines' own.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct DePolicy {
     /// What every resource says.
     #[serde(flatten)]
     pub common: CommonPolicy,
+    /// SQL sessions at a time, of both doors.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_sessions: Option<u32>,
+    /// Statements that run at a time, open results included. Those of a transaction
+    /// that is open are not counted: they never wait for others.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_running_requests: Option<u32>,
+    /// Statements that wait for one of those to end; more are refused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_waiting_requests: Option<u32>,
+    /// Time that a statement may take, from its begin to its last row.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_request_time: Option<Seconds>,
+    /// Bytes that a result may have.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_result_size: Option<u64>,
+    /// Rows that a result may have.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_result_rows: Option<u64>,
     /// Foreign elements, carried along.
     #[serde(default, skip_serializing_if = "Extensions::is_empty")]
     #[schema(value_type = Vec<String>)]
@@ -151,5 +175,13 @@ pub struct DePolicy {
 
 xml_record!(DePolicy {
     base { common }
+    children {
+        max_sessions = "MaxSessions",
+        max_running_requests = "MaxRunningRequests",
+        max_waiting_requests = "MaxWaitingRequests",
+        max_request_time = "MaxRequestTime",
+        max_result_size = "MaxResultSize",
+        max_result_rows = "MaxResultRows",
+    }
     open { extensions }
 });

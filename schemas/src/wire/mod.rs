@@ -20,6 +20,7 @@ pub mod ledger;
 pub mod queue;
 pub mod record;
 pub mod replica;
+pub mod sql_session;
 pub mod staging;
 pub mod storage;
 pub mod transfer;

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::transfer::TransferRecord;
+use super::{sql_session::SqlSessionRecord, transfer::TransferRecord};
 use crate::{
     id::{CallId, Digest, JobId, LeaseId, NodeId, PersonName, ReportId, RequestId},
     problem::Code,
@@ -183,12 +183,15 @@ pub struct CallRecords {
     /// Ended transfers, of a Storage Element.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub transfers: Vec<TransferRecord>,
+    /// Ended SQL sessions, of a Data Element.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sql_sessions: Vec<SqlSessionRecord>,
 }
 
 impl CallRecords {
     /// How many rows there are.
     pub const fn rows(&self) -> usize {
-        self.records.len() + self.jobs.len() + self.transfers.len()
+        self.records.len() + self.jobs.len() + self.transfers.len() + self.sql_sessions.len()
     }
 }
 

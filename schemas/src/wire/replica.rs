@@ -175,6 +175,12 @@ pub struct ReplicaRun {
     /// Milliseconds that it may take, where that is less than the Host allows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub time: Option<u32>,
+    /// Rows that its result may have, where that is less than the Host allows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rows_max: Option<u64>,
+    /// Bytes that its result may have, where that is less than the Host allows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bytes_max: Option<u64>,
 }
 
 /// A transaction of several statements, on one stream.
@@ -235,7 +241,8 @@ pub enum TransactionAct {
     Rollback,
 }
 
-/// Nobody waits for this read any more. A write goes on.
+/// Nobody wants this statement any more. One that has come to its end meanwhile, a write
+/// that was committed, is answered with that.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct ReplicaCancel {
     /// As the statement has it.

@@ -572,7 +572,7 @@ impl Host {
             told: None,
             records: std::mem::take(&mut alive.gathered),
             jobs,
-            transfers: Vec::new(),
+            ..CallRecords::default()
         });
         self.tell_records(stage);
     }

@@ -7,7 +7,7 @@
 use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration, time::Instant};
 
 use gridmart_fabric::{door::Origin, throttle::Guesser};
-use gridmart_schemas::{id::PersonName, scalar::DatabaseName};
+use gridmart_schemas::{id::PersonName, scalar::DatabaseName, wire::sql_session::SqlDoor};
 use tokio::{
     io::{AsyncRead, AsyncWrite, AsyncWriteExt as _},
     net::TcpStream,
@@ -26,7 +26,7 @@ use super::{
         frontend::{First, Message, Startup, sasl_begin},
     },
 };
-use crate::data::{De, keys::KnownKey};
+use crate::data::{De, keys::KnownKey, sessions::Arrival};
 
 /// To sign in takes so long at most.
 const ENTRY_TIME: Duration = Duration::from_secs(20);
@@ -308,8 +308,18 @@ fn open(
     let name = DatabaseName::new(database).map_err(|_| unknown())?;
     let id = de.database_named(&name, &person).ok_or_else(unknown)?;
     let (settings, warnings) = Settings::of(parameters)?;
+    let arrival = Arrival {
+        person: person.clone(),
+        database: (id, name.clone()),
+        door: SqlDoor::Postgres,
+        remote: Some(remote.to_string()),
+        application: Some(settings.get("application_name").to_owned())
+            .filter(|name| !name.is_empty()),
+    };
+    let begun = de.session_begin(arrival);
+    let begun = begun.map_err(|problem| Fault::new("53300", problem.detail))?;
     let sessions = &de.goods.postgres.sessions;
-    let standing = sessions.begin(person.clone(), user.to_owned(), remote);
+    let standing = sessions.begin(begun, user.to_owned());
     let known = Arc::clone(&standing.known);
     let session = Session::new(
         Arc::clone(de),

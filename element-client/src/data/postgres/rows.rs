@@ -15,7 +15,7 @@ use super::{
     wire::backend::{self, Fault, Field},
 };
 use crate::data::{
-    door::Counted,
+    sessions::RunningStatement,
     statement::{Outcome, Rest},
 };
 
@@ -29,7 +29,7 @@ pub(super) struct Answer {
     changed: Option<u64>,
     /// Ends it from elsewhere.
     cancel: CancellationToken,
-    _running: Option<Counted>,
+    _running: Option<RunningStatement>,
 }
 
 impl Answer {
@@ -57,7 +57,7 @@ impl Answer {
         rest: Option<Rest>,
         fields: Vec<Field>,
         cancel: CancellationToken,
-        running: Counted,
+        running: RunningStatement,
     ) -> Self {
         Self {
             tag: rows.tag,
@@ -133,6 +133,7 @@ impl Session {
                 return Ok(None);
             };
             let (rows, rest) = self.next_piece(rest, &answer.cancel).await?;
+            self.known.session.on_rows(rows.rows.len() as u64);
             answer.rows = rows.rows.into();
             answer.rest = rest;
         }
@@ -164,7 +165,7 @@ impl Session {
                 return Fault::new("57014", "canceling statement due to user request");
             }
             () = self.known.gone.cancelled() => "the client is gone",
-            () = self.known.end.cancelled() => "the session is ended by an administrator",
+            () = self.known.session.end.cancelled() => "the session is ended by an administrator",
             () = self.de.stop.cancelled() => "the Element goes down",
         };
         Fault::new("57P01", message)

@@ -1,8 +1,7 @@
 //! One statement: what it is, and running it, wherever it came from.
 
-use std::sync::atomic::Ordering;
-
 use gridmart_schemas::data::Value;
+use tokio_util::sync::CancellationToken;
 
 use super::{
     catalog::{self, Contents, Listed, Question},
@@ -13,7 +12,6 @@ use super::{
     wire::backend::{self, Fault, Field, Severity},
 };
 use crate::data::{
-    door::{Counted, Counts},
     rules::rules_of,
     sql::{
         self, BaseType, Command, Entry, Kind, Literal, Refusal, SETTINGS, SchemaChange,
@@ -339,28 +337,35 @@ impl Session {
         };
         self.prepare_block(is_read).await?;
         let cancel = self.known.statement();
-        let running = Counted::new(&self.de.goods.counts, |counts: &Counts| &counts.statements);
-        let mark = self.de.goods.postgres.marks.fetch_add(1, Ordering::Relaxed);
+        let running = self.known.session.statement();
+        let give_up = CancellationToken::new();
         let manner = Manner {
             after: self.after,
             from: self.settings.read_from(),
-            mark: is_read.then_some(mark),
+            give_up: Some(&give_up),
             time: self.settings.statement_timeout(),
             transaction: self.block.as_ref().and_then(|block| block.open.as_ref()),
             began: self.block.as_ref().map(|block| block.began.as_str()),
         };
         let within = manner.transaction.is_some();
-        let running_there = self.de.run_permitted(asker, permitted, values, manner);
-        // A write that a Host has is answered with what became of it.
-        let outcome = if is_read {
+        let there = self.de.run_permitted(asker, permitted, values, manner);
+        let outcome = {
+            let mut there = Box::pin(there);
             tokio::select! {
-                outcome = running_there => outcome,
-                why = self.interrupted(&cancel) => return Err(why),
+                outcome = &mut there => outcome,
+                why = self.interrupted(&cancel) => {
+                    if is_read {
+                        return Err(why);
+                    }
+                    // A write that a Host has is answered with what became of it.
+                    give_up.cancel();
+                    there.await
+                }
             }
-        } else {
-            running_there.await
         };
         let (rows, rest) = rows_of(outcome)?;
+        let count = rows.rows_changed.unwrap_or(rows.rows.len() as u64);
+        self.known.session.on_rows(count);
         if let Some(change) = change.filter(|_| within) {
             self.schema_changed(change).await?;
         }

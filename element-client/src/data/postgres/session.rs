@@ -8,6 +8,7 @@ use gridmart_schemas::{
     id::{DatabaseId, PersonName},
     problem::{Code, Problem},
     scalar::DatabaseName,
+    wire::{record::CallState, sql_session::SqlSessionEnd},
 };
 use tokio::{
     io::{ReadHalf, WriteHalf, split},
@@ -27,12 +28,7 @@ use super::{
         frontend::Message,
     },
 };
-use crate::data::{
-    De,
-    door::{Counted, Counts},
-    sql::Statements,
-    statement::Asker,
-};
+use crate::data::{De, sql::Statements, statement::Asker};
 
 /// Messages that are read ahead of the one that is answered.
 const AHEAD: usize = 8;
@@ -95,7 +91,6 @@ pub(super) struct Session {
     pub(super) after: Position,
     /// What is said before the first message is answered.
     greeting: BytesMut,
-    _counted: Counted,
 }
 
 impl Session {
@@ -107,7 +102,6 @@ impl Session {
         settings: Settings,
         warnings: Vec<Fault>,
     ) -> Self {
-        let counted = Counted::new(&de.goods.counts, |counts: &Counts| &counts.sessions);
         let mut greeting = BytesMut::new();
         for warning in warnings {
             backend::fault(&mut greeting, Severity::Warning, &warning);
@@ -124,7 +118,6 @@ impl Session {
             portals: HashMap::new(),
             after: Position::ZERO,
             greeting,
-            _counted: counted,
         }
     }
 
@@ -160,9 +153,11 @@ impl Session {
                     let fault = Fault::new("08P01", error.to_string());
                     backend::fault(out.messages(), Severity::Fatal, &fault);
                 }
+                self.known.session.ends(broken(&error));
                 Err(error)
             }
             Err(End::Fatal(fault)) => {
+                self.known.session.terminate("the Element went down");
                 backend::fault(out.messages(), Severity::Fatal, &fault);
                 Ok(())
             }
@@ -202,7 +197,7 @@ impl Session {
     async fn answer_all(&mut self, mut inbox: Messages, out: &mut Out) -> Result<(), End> {
         // After an error in the extended protocol all is passed over until a Sync.
         let mut is_passing = false;
-        let end = self.known.end.clone();
+        let end = self.known.session.end.clone();
         let stop = self.de.stop.clone();
         loop {
             let next = if let Ok(next) = inbox.try_recv() {
@@ -227,11 +222,14 @@ impl Session {
             }
             is_passing = false;
             let is_extended = !matches!(message, Message::Query(_) | Message::Sync);
-            match self.answer(message, out).await {
+            let answered = self.answer(message, out).await;
+            self.known.session.on_transaction(self.block.is_some());
+            match answered {
                 Ok(()) => {}
                 Err(Stop::End(end)) => return Err(end),
                 Err(Stop::Fault(fault)) => {
                     self.fail();
+                    self.known.session.on_failed();
                     backend::fault(out.messages(), Severity::Error, &fault);
                     is_passing = is_extended;
                     if !is_extended {
@@ -310,6 +308,14 @@ impl Session {
             // A Host that does not answer keeps nobody's place.
             self.de.tasks.spawn(open.abandon());
         }
+    }
+}
+
+fn broken(error: &WireError) -> SqlSessionEnd {
+    SqlSessionEnd {
+        state: CallState::Failed,
+        code: None,
+        reason: Some(format!("the connection ended: {error}")),
     }
 }
 

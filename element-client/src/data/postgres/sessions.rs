@@ -1,31 +1,29 @@
-//! The sessions that stand: cancelled, and ended, from anywhere.
+//! The sessions that stand, by the numbers that clients know: cancelled from other
+//! connections, and ended with their access keys.
 
 use std::{
     collections::HashMap,
-    net::SocketAddr,
     sync::{
         Arc,
         atomic::{AtomicU32, Ordering},
     },
 };
 
-use gridmart_schemas::id::PersonName;
 use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
 
 use super::wire::frontend::CancelKey;
+use crate::data::sessions::{self, SqlSession};
 
 /// A session, as others know it.
 pub(super) struct Known {
     pub(super) key: CancelKey,
-    pub(super) person: PersonName,
+    /// As people see it.
+    pub(super) session: Arc<SqlSession>,
     /// The access key that it came with.
-    pub(super) access_key: String,
-    pub(super) remote: SocketAddr,
+    access_key: String,
     /// The client is gone.
     pub(super) gone: CancellationToken,
-    /// It is to end, statement or not.
-    pub(super) end: CancellationToken,
     /// Of the statement that runs.
     running: Mutex<CancellationToken>,
 }
@@ -50,6 +48,7 @@ pub(super) struct Sessions {
 pub(super) struct Standing {
     pub(super) known: Arc<Known>,
     sessions: Arc<Sessions>,
+    _session: sessions::Standing,
 }
 
 impl Drop for Standing {
@@ -63,9 +62,8 @@ impl Sessions {
     /// A session begins.
     pub(super) fn begin(
         self: &Arc<Self>,
-        person: PersonName,
+        session: sessions::Standing,
         access_key: String,
-        remote: SocketAddr,
     ) -> Standing {
         let mut standing = self.standing.lock();
         // Signed on many clients, and never 0; numbers in use are passed over.
@@ -80,17 +78,16 @@ impl Sessions {
                 process,
                 secret: rand::random(),
             },
-            person,
+            session: Arc::clone(session.session()),
             access_key,
-            remote,
             gone: CancellationToken::new(),
-            end: CancellationToken::new(),
             running: Mutex::default(),
         });
         standing.insert(process, Arc::clone(&known));
         Standing {
             known,
             sessions: Arc::clone(self),
+            _session: session,
         }
     }
 
@@ -104,12 +101,11 @@ impl Sessions {
         }
     }
 
-    /// Ends those of which that is true.
-    pub(super) fn end(&self, which: impl Fn(&Known) -> bool) {
+    /// Ends those that came with that access key.
+    pub(super) fn end_of(&self, access_key: &str) {
         for known in self.standing.lock().values() {
-            if which(known) {
-                tracing::info!(person = %known.person, remote = %known.remote, "a PostgreSQL session is ended");
-                known.end.cancel();
+            if known.access_key == access_key {
+                known.session.terminate("its access key was deleted");
             }
         }
     }
@@ -117,13 +113,27 @@ impl Sessions {
 
 #[cfg(test)]
 mod tests {
+    use gridmart_schemas::{
+        id::{DatabaseId, NodeId},
+        wire::sql_session::SqlDoor,
+    };
+
     use super::*;
 
     #[test]
     fn only_who_knows_its_secret_cancels_what_a_session_runs() {
         let sessions = Arc::new(Sessions::default());
-        let remote = "127.0.0.1:1".parse().unwrap();
-        let begin = || sessions.begin("ada".parse().unwrap(), "GM1".to_owned(), remote);
+        let all = sessions::Sessions::new(NodeId::generate());
+        let begin = || {
+            let arrival = sessions::Arrival {
+                person: "ada".parse().unwrap(),
+                database: (DatabaseId::generate(), "shop".parse().unwrap()),
+                door: SqlDoor::Postgres,
+                remote: None,
+                application: None,
+            };
+            sessions.begin(all.begin(arrival, None).unwrap(), "GM1".to_owned())
+        };
         let (one, other) = (begin(), begin());
         let (of_one, of_other) = (one.known.statement(), other.known.statement());
         let mut key = one.known.key;
@@ -137,7 +147,7 @@ mod tests {
         let key = other.known.key;
         drop(other);
         sessions.cancel(key);
-        sessions.end(|known| known.access_key == "GM1");
-        assert!(one.known.end.is_cancelled());
+        sessions.end_of("GM1");
+        assert!(one.known.session.end.is_cancelled());
     }
 }

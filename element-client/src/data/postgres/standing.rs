@@ -1,19 +1,13 @@
 //! The PostgreSQL door of a running Element: where it is, and serving at it.
 
-use std::{
-    io,
-    net::SocketAddr,
-    sync::{Arc, atomic::AtomicU64},
-    time::Duration,
-};
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use gridmart_fabric::identity::DoorName;
 use gridmart_schemas::{
-    id::PersonName,
     resource::{de_doc::DeDocument, enumeration::AccessProtocolType, se::AccessProtocol},
     role::Desired,
     scalar::{LocalId, Uri},
-    wire::desired::ElementDesired,
+    wire::{desired::ElementDesired, sql_session::SqlDoor},
 };
 use parking_lot::Mutex;
 use rustix::net::sockopt;
@@ -22,7 +16,7 @@ use tokio_rustls::rustls::ServerConfig;
 
 use super::{entry, sessions::Sessions, wire::Weigh};
 use crate::{
-    data::De,
+    data::{De, sessions::SqlSession},
     element::goods::Opening,
     public::door::{DoorBounds, Listening, Place, PublicDoor, Tls},
     run::ElementError,
@@ -55,8 +49,6 @@ pub(in crate::data) struct PostgresStanding {
     pub(in crate::data) names: Vec<DoorName>,
     pub(super) sessions: Arc<Sessions>,
     pub(super) weigh: Weigh,
-    /// For reads that may be given up.
-    pub(super) marks: AtomicU64,
 }
 
 /// The port of the last start.
@@ -87,7 +79,6 @@ impl PostgresStanding {
             names,
             sessions: Arc::default(),
             weigh: Weigh::default(),
-            marks: AtomicU64::new(1),
         })
     }
 
@@ -98,12 +89,7 @@ impl PostgresStanding {
 
     /// Ends the sessions that came with that access key.
     pub(in crate::data) fn end_sessions_of(&self, access_key: &str) {
-        self.sessions.end(|known| known.access_key == access_key);
-    }
-
-    /// Ends the sessions of whoever is nobody any more.
-    pub(in crate::data) fn end_sessions_but(&self, is_somebody: impl Fn(&PersonName) -> bool) {
-        self.sessions.end(|known| !is_somebody(&known.person));
+        self.sessions.end_of(access_key);
     }
 
     fn protocol(&self) -> Option<AccessProtocol> {
@@ -141,10 +127,15 @@ impl De {
     pub(in crate::data) fn postgres_desired(&self, desired: &ElementDesired, is_cut: bool) {
         let goods = &self.goods;
         goods.people.on_desired(desired);
-        let postgres = &goods.postgres;
-        postgres.end_sessions_but(|person| goods.people.role(person).is_some());
+        let sessions = &goods.sessions;
+        let is_nobody = |session: &SqlSession| {
+            // Programs with the SDK come with tickets, which end by themselves.
+            session.subject.door == SqlDoor::Postgres
+                && goods.people.role(&session.subject.person).is_none()
+        };
+        sessions.end("its person may not come here any more", is_nobody);
         if is_cut {
-            postgres.sessions.end(|_| true);
+            sessions.end("the Element was killed", |_| true);
         }
     }
 

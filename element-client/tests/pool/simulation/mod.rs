@@ -68,6 +68,7 @@ impl Element {
             collect_after: None,
             lifecycle_day: None,
             check_interval: None,
+            data_limits: gridmart_element::DataLimits::default(),
         }
     }
 

@@ -106,10 +106,9 @@ impl Journal {
         self.next += 1;
         let unsaved = Some(Box::new(CallRecords {
             sequence: number,
-            told: None,
             records,
             jobs,
-            transfers: Vec::new(),
+            ..CallRecords::default()
         }));
         self.waiting.push_back(Waiting { number, unsaved });
         while self.waiting.len() > BATCHES_KEPT {

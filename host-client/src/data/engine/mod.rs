@@ -27,7 +27,7 @@ pub enum StatementKind {
 }
 
 /// A statement in the engine's own language; never a person's text.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub struct Statement {
     /// What it does.
     pub kind: StatementKind,
@@ -38,6 +38,9 @@ pub struct Statement {
     /// The types of the columns of its result, if they are known; without them
     /// values come as the engine stores them.
     pub columns: Option<Vec<SqlType>>,
+    /// What ends it before its own end; whether it was in time is known by what the
+    /// statement comes to.
+    pub cancel: Cancel,
 }
 
 impl Statement {
@@ -48,6 +51,7 @@ impl Statement {
             text: text.into(),
             parameters: Vec::new(),
             columns: None,
+            cancel: Cancel::default(),
         }
     }
 
@@ -130,7 +134,7 @@ pub trait Engine: Send + Sync {
     async fn read(&self, statement: Statement, limits: Limits) -> Result<RowStream, EngineError>;
 
     /// Writes, and commits: durable when this returns. It goes on if the caller
-    /// leaves.
+    /// leaves without a cancel.
     async fn write(&self, statement: Statement, limits: Limits) -> Result<Written, EngineError>;
 
     /// Begins a transaction. Dropping it takes it back.

@@ -3,16 +3,14 @@
 
 use std::{
     collections::VecDeque,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::Arc,
     time::{Duration, Instant},
 };
 
 use gridmart_schemas::data::{Position, Row};
 use parking_lot::{Condvar, Mutex};
 use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
 
 use super::EngineError;
 
@@ -27,17 +25,22 @@ const CANCEL_LOOK: Duration = Duration::from_millis(50);
 
 /// Ends a statement at the engine, from anywhere.
 #[derive(Clone, Debug, Default)]
-pub struct Cancel(Arc<AtomicBool>);
+pub struct Cancel(CancellationToken);
 
 impl Cancel {
     /// Ends it. It may be over already.
     pub fn cancel(&self) {
-        self.0.store(true, Ordering::Release);
+        self.0.cancel();
     }
 
     /// Whether it is to end.
     pub fn is_cancelled(&self) -> bool {
-        self.0.load(Ordering::Acquire)
+        self.0.is_cancelled()
+    }
+
+    /// Waits until it is to end.
+    pub async fn cancelled(&self) {
+        self.0.cancelled().await;
     }
 }
 

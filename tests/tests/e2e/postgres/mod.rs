@@ -3,6 +3,7 @@
 mod bounds;
 mod drivers;
 mod psql;
+mod sessions;
 
 use std::process::Command;
 

@@ -164,7 +164,7 @@ enum Standing {
 fn obey(core: &mut Core, command: Command, deadline: Instant) -> Standing {
     match command {
         Command::Run(statement, limits, answer) => {
-            let mut allowance = Allowance::new(limits, Cancel::default());
+            let mut allowance = Allowance::new(limits, statement.cancel.clone());
             allowance.bound.deadline = allowance.bound.deadline.min(deadline);
             let result = core.run(&statement, &mut allowance);
             if core.is_taken_back() {

@@ -4,6 +4,10 @@
 
 use std::{
     collections::VecDeque,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     thread::JoinHandle,
     time::{Duration, Instant},
 };
@@ -39,7 +43,8 @@ pub(super) enum Job {
 pub(super) struct Write {
     statement: Statement,
     limits: Limits,
-    cancel: Cancel,
+    /// Whoever takes it first: the thread, to run it, or its caller, to give it up.
+    taken: Arc<AtomicBool>,
     answer: Answer<Written>,
 }
 
@@ -96,14 +101,25 @@ impl Writer {
         statement: Statement,
         limits: Limits,
     ) -> Result<Written, EngineError> {
-        let (answer, answered) = oneshot::channel();
+        let (answer, mut answered) = oneshot::channel();
+        let (cancel, taken) = (statement.cancel.clone(), Arc::<AtomicBool>::default());
         self.send(Job::Write(Box::new(Write {
             statement,
             limits,
-            cancel: Cancel::default(),
+            taken: Arc::clone(&taken),
             answer,
         })))?;
-        answered.await.map_err(|_| EngineError::Stopping)?
+        let outcome = tokio::select! {
+            outcome = &mut answered => outcome,
+            () = cancel.cancelled() => {
+                // Where it runs already, it tells what it came to.
+                if !taken.swap(true, Ordering::AcqRel) {
+                    return Err(EngineError::Cancelled);
+                }
+                answered.await
+            }
+        };
+        outcome.map_err(|_| EngineError::Stopping)?
     }
 
     pub(super) async fn fence(&self, newest: Epoch) -> Result<(), EngineError> {
@@ -153,6 +169,7 @@ fn run(
             Job::Write(first) => {
                 let mut group = VecDeque::from([*first]);
                 next = gather(&mut queue, &mut group);
+                group.retain(|write| !write.taken.swap(true, Ordering::AcqRel));
                 run_group(&mut core, group);
             }
             Job::Begin(begin) => transaction::serve(&mut core, begin, stop),
@@ -213,10 +230,11 @@ fn run_some(core: &mut Core, waiting: &mut VecDeque<Write>, most: usize) -> Trie
         && (results.is_empty() || begun.elapsed() < GROUP_TIME)
     {
         let write = &waiting[results.len()];
-        let result = if write.answer.is_closed() && write.cancel.is_cancelled() {
+        let cancel = write.statement.cancel.clone();
+        let result = if cancel.is_cancelled() {
             Err(EngineError::Cancelled)
         } else {
-            let mut allowance = Allowance::new(write.limits, write.cancel.clone());
+            let mut allowance = Allowance::new(write.limits, cancel);
             core.run_alone(&write.statement, &mut allowance)
         };
         if core.is_taken_back() {
