@@ -13,9 +13,10 @@
 //! by `sql`
 //! against the schema (`schemas`) and the rules of its person (`rules`), `route` says
 //! on which Hosts it may run, and `hosts` are the ways there. A `transaction` of several
-//! statements stays with the core. `sessions` are those of both doors, for people to see
+//! statements stays with the core; a `block` is what its program knows of it. `sessions` are those of both doors, for people to see
 //! and to end.
 
+mod block;
 mod checks;
 mod choice;
 mod document;

@@ -16,6 +16,8 @@ use gridmart_schemas::{
     },
 };
 
+use tokio::sync::oneshot;
+
 use super::{
     De,
     hosts::{Failure, Hosts},
@@ -42,11 +44,33 @@ pub(super) enum Ill {
 }
 
 impl De {
-    /// Begins a transaction on the core of a database.
+    /// Begins a transaction on the core of a database. Whoever leaves before it has begun
+    /// leaves none behind.
     pub(super) async fn transaction_begin(
         self: &Arc<Self>,
         id: DatabaseId,
         person: &PersonName,
+        read_only: bool,
+    ) -> Result<OpenTransaction, Ill> {
+        let (de, person) = (Arc::clone(self), person.clone());
+        let (give, given) = oneshot::channel();
+        self.tasks.spawn(async move {
+            let begun = de.transaction_begin_there(id, person, read_only).await;
+            if let Err(Ok(open)) = give.send(begun) {
+                open.abandon().await;
+            }
+        });
+        given.await.unwrap_or_else(|_| {
+            let detail = "The Element goes down.";
+            Err(Ill::Problem(Problem::new(Code::Unavailable, detail)))
+        })
+    }
+
+    async fn transaction_begin_there(
+        &self,
+        id: DatabaseId,
+        person: PersonName,
+        read_only: bool,
     ) -> Result<OpenTransaction, Ill> {
         let database = self.database(id).map_err(Ill::Problem)?;
         let core = database.core().ok_or_else(coreless);
@@ -56,7 +80,8 @@ impl De {
         let peer = stream.map_err(Ill::Problem)?;
         let begin = ReplicaBegin {
             database: id,
-            person: person.clone(),
+            person,
+            read_only,
             cut_epoch: goods.pool.lock().wish().cut_epoch,
             epoch: database.epoch(),
         };

@@ -75,13 +75,19 @@ impl Transactions {
         let cut = databases.cut.token();
         let copy = databases.copies.get(asked.database)?;
         // Committing is what passes the gate; but nobody begins in vain.
-        drop(copy.gate.enter()?);
+        if !asked.read_only {
+            drop(copy.gate.enter()?);
+        }
         copy.require_core(asked.epoch)?;
         let engine = copy.engine();
         let begun = match &*engine {
             Opened::Core(core) => {
-                cut.run_until_cancelled(core.begin(TransactionLimits::default()))
-                    .await
+                let limits = TransactionLimits::default();
+                let begun = match asked.read_only {
+                    true => core.begin_view(limits),
+                    false => core.begin(limits),
+                };
+                cut.run_until_cancelled(begun).await
             }
             Opened::Shadow(_) => return Err(broken(asked.database, "it is no core")),
             Opened::Broken(why) => return Err(broken(asked.database, why)),

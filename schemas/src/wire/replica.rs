@@ -188,7 +188,8 @@ pub struct ReplicaRun {
 #[serde(transparent)]
 pub struct TransactionNumber(pub u64);
 
-/// Begin a transaction on a core, which has no other writes meanwhile. The Host takes it
+/// Begin a transaction on a core, which has no other writes meanwhile unless it only
+/// reads. The Host takes it
 /// back when it is idle, or open, for too long, and when the stream ends.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct ReplicaBegin {
@@ -196,6 +197,9 @@ pub struct ReplicaBegin {
     pub database: DatabaseId,
     /// For whom, for the Host's log.
     pub person: PersonName,
+    /// It has a view of the database as it is when it begins, and writes nothing.
+    #[serde(default)]
+    pub read_only: bool,
     /// The cut epoch of the Element under which it was begun.
     #[serde(default)]
     pub cut_epoch: u64,

@@ -11,10 +11,12 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     session::{Out, Session, Stop, fault_of},
+    sessions::Known,
     value,
     wire::backend::{self, Fault, Field},
 };
 use crate::data::{
+    De,
     sessions::RunningStatement,
     statement::{Outcome, Rest},
 };
@@ -147,7 +149,7 @@ impl Session {
         let mut asking = Box::pin(rest.next());
         let why = tokio::select! {
             outcome = &mut asking => return rows_of(outcome),
-            why = self.interrupted(cancel) => why,
+            why = interrupted(&self.de, &self.known, cancel) => why,
         };
         // It is on its way: what comes of it is closed.
         self.de.tasks.spawn(async move {
@@ -157,19 +159,19 @@ impl Session {
         });
         Err(why)
     }
+}
 
-    /// Waits for whatever ends a statement before its own end; says why.
-    pub(super) async fn interrupted(&self, cancel: &CancellationToken) -> Fault {
-        let message = tokio::select! {
-            () = cancel.cancelled() => {
-                return Fault::new("57014", "canceling statement due to user request");
-            }
-            () = self.known.gone.cancelled() => "the client is gone",
-            () = self.known.session.end.cancelled() => "the session is ended by an administrator",
-            () = self.de.stop.cancelled() => "the Element goes down",
-        };
-        Fault::new("57P01", message)
-    }
+/// Waits for whatever ends a statement before its own end; says why.
+pub(super) async fn interrupted(de: &De, known: &Known, cancel: &CancellationToken) -> Fault {
+    let message = tokio::select! {
+        () = cancel.cancelled() => {
+            return Fault::new("57014", "canceling statement due to user request");
+        }
+        () = known.gone.cancelled() => "the client is gone",
+        () = known.session.end.cancelled() => "the session is ended by an administrator",
+        () = de.stop.cancelled() => "the Element goes down",
+    };
+    Fault::new("57P01", message)
 }
 
 fn put(out: &mut Out, fields: &[Field], formats: &[i16], row: &Row) {
@@ -190,9 +192,6 @@ pub(super) fn rows_of(
 ) -> Result<(StatementRows, Option<Rest>), Fault> {
     match outcome.map_err(|problem| fault_of(&problem))? {
         (StatementAnswer::Rows(rows), rest) => Ok((rows, rest)),
-        (StatementAnswer::Refused(refused), _) => Err(Fault {
-            position: refused.position,
-            ..Fault::new(&refused.state, refused.message)
-        }),
+        (StatementAnswer::Refused(refused), _) => Err(refused.into()),
     }
 }

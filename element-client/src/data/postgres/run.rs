@@ -5,13 +5,15 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     catalog::{self, Contents, Listed, Question},
-    rows::{Answer, rows_of},
+    rows::{Answer, interrupted, rows_of},
     session::{Out, Session, Stop, fault_of},
     settings::TOLD,
+    transaction::ill,
     value,
     wire::backend::{self, Fault, Field, Severity},
 };
 use crate::data::{
+    block::read_only,
     rules::rules_of,
     sql::{
         self, BaseType, Command, Entry, Kind, Literal, Refusal, SETTINGS, SchemaChange,
@@ -265,12 +267,12 @@ impl Session {
             sql::Session::Set { name, value, local } => {
                 let tag = if value.is_some() { "SET" } else { "RESET" };
                 if local {
-                    let Some(block) = &mut self.block else {
+                    if self.block.is_none() {
                         let message = "SET LOCAL can only be used in transaction blocks";
                         self.warn(Some(Fault::new("25P01", message)), out);
                         return Ok(Answer::done(tag));
                     };
-                    block.locals.push((name, self.settings.given(name)));
+                    self.locals.push((name, self.settings.given(name)));
                 }
                 self.settings.set(name, value);
                 let told = TOLD.iter().filter(|(_, setting)| *setting == name);
@@ -353,7 +355,7 @@ impl Session {
             let mut there = Box::pin(there);
             tokio::select! {
                 outcome = &mut there => outcome,
-                why = self.interrupted(&cancel) => {
+                why = interrupted(&self.de, &self.known, &cancel) => {
                     if is_read {
                         return Err(why);
                     }
@@ -366,8 +368,9 @@ impl Session {
         let (rows, rest) = rows_of(outcome)?;
         let count = rows.rows_changed.unwrap_or(rows.rows.len() as u64);
         self.known.session.on_rows(count);
-        if let Some(change) = change.filter(|_| within) {
-            self.schema_changed(change).await?;
+        if let (Some(change), Some(block)) = (change.filter(|_| within), &mut self.block) {
+            let changed = block.schema_changed(&self.de, change).await;
+            changed.map_err(|problem| fault_of(&problem))?;
         }
         if !is_read && !within {
             self.after = self.after.max(rows.position);
@@ -377,31 +380,21 @@ impl Session {
 
     /// Has the block as the statement needs it.
     async fn prepare_block(&mut self, is_read: bool) -> Result<(), Fault> {
-        let is_strict = match &mut self.block {
-            None => {
-                if !self.de.accepts() {
-                    return Err(Fault::new("57P03", "the Data Element is stopped"));
-                }
-                if !is_read && self.settings.is_on("default_transaction_read_only") {
-                    return Err(read_only());
-                }
-                return Ok(());
+        let Some(block) = &mut self.block else {
+            if !self.de.accepts() {
+                return Err(Fault::new("57P03", "the Data Element is stopped"));
             }
-            Some(block) => {
-                block.is_used = true;
-                if !is_read && block.is_read_only {
-                    return Err(read_only());
-                }
-                block.is_strict
+            if !is_read && self.settings.is_on("default_transaction_read_only") {
+                return Err(read_only().into());
             }
+            return Ok(());
         };
-        if !is_read || is_strict {
-            self.begin_there().await?;
-        }
-        Ok(())
+        let cancel = self.known.statement();
+        // Its writer may have to be waited for.
+        let begun = tokio::select! {
+            prepared = block.prepare(&self.de, is_read) => prepared.map_err(ill),
+            why = interrupted(&self.de, &self.known, &cancel) => Err(why),
+        };
+        begun
     }
-}
-
-fn read_only() -> Fault {
-    Fault::new("25006", "cannot write in a read-only transaction")
 }

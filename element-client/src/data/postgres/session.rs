@@ -21,14 +21,13 @@ use super::{
     extended::{Portal, Prepared},
     sessions::Known,
     settings::{Settings, TOLD},
-    transaction::Block,
     wire::{
         Inbox, Outbox, Weight, WireError,
         backend::{self, Fault, Severity, Word},
         frontend::Message,
     },
 };
-use crate::data::{De, sql::Statements, statement::Asker};
+use crate::data::{De, block::Block, sql::Statements, statement::Asker};
 
 /// Messages that are read ahead of the one that is answered.
 const AHEAD: usize = 8;
@@ -85,6 +84,8 @@ pub(super) struct Session {
     pub(super) settings: Settings,
     /// The transaction that is open, or has failed.
     pub(super) block: Option<Block>,
+    /// Settings that hold until its end, and what they were given as before.
+    pub(super) locals: Vec<(&'static str, Option<String>)>,
     pub(super) statements: HashMap<String, Prepared>,
     pub(super) portals: HashMap<String, Portal>,
     /// The session's own writes.
@@ -114,6 +115,7 @@ impl Session {
             database_name,
             settings,
             block: None,
+            locals: Vec::new(),
             statements: HashMap::new(),
             portals: HashMap::new(),
             after: Position::ZERO,
@@ -304,9 +306,9 @@ impl Session {
     /// All that it holds elsewhere is given back.
     async fn close(&mut self) {
         self.close_portals().await;
-        if let Some(open) = self.block.take().and_then(|block| block.open) {
+        if let Some(block) = self.block.take() {
             // A Host that does not answer keeps nobody's place.
-            self.de.tasks.spawn(open.abandon());
+            self.de.tasks.spawn(block.abandon());
         }
     }
 }

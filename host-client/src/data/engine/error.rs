@@ -19,6 +19,8 @@ impl SqlState {
     pub const CHECK_VIOLATION: Self = Self("23514");
     /// Another constraint fails.
     pub const CONSTRAINT_VIOLATION: Self = Self("23000");
+    /// It writes where that may not be.
+    pub const READ_ONLY: Self = Self("25006");
     /// A number is out of its type's range.
     pub const NUMBER_OUT_OF_RANGE: Self = Self("22003");
     /// A text is too long.

@@ -91,7 +91,8 @@ impl Default for Limits {
     }
 }
 
-/// What one interactive transaction may take: it keeps all other writes waiting.
+/// What one interactive transaction may take: it keeps all other writes waiting, or, if
+/// it only reads, a reader of its database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TransactionLimits {
     /// From its begin to its end.
@@ -139,6 +140,13 @@ pub trait Engine: Send + Sync {
 
     /// Begins a transaction. Dropping it takes it back.
     async fn begin(&self, limits: TransactionLimits) -> Result<Box<dyn Transaction>, EngineError>;
+
+    /// Begins a transaction that only reads, and sees the database as it is now all
+    /// along; it keeps nobody else waiting. Dropping it ends it.
+    async fn begin_view(
+        &self,
+        limits: TransactionLimits,
+    ) -> Result<Box<dyn Transaction>, EngineError>;
 
     /// How far its log is.
     fn position(&self) -> LogPoint;

@@ -429,6 +429,13 @@ impl Engine for SqliteShadow {
         Err(read_only())
     }
 
+    async fn begin_view(
+        &self,
+        limits: TransactionLimits,
+    ) -> Result<Box<dyn Transaction>, EngineError> {
+        self.readers.begin(limits).await
+    }
+
     fn position(&self) -> LogPoint {
         *self.last.borrow()
     }

@@ -1,6 +1,7 @@
 //! What is answered to clients.
 
 use bytes::{BufMut as _, BytesMut};
+use gridmart_schemas::wire::data::SqlFault;
 
 use super::frontend::CancelKey;
 
@@ -46,6 +47,15 @@ impl Fault {
     pub(in crate::data::postgres) fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
         self
+    }
+}
+
+impl From<SqlFault> for Fault {
+    fn from(fault: SqlFault) -> Self {
+        Self {
+            position: fault.position,
+            ..Self::new(&fault.state, fault.message)
+        }
     }
 }
 

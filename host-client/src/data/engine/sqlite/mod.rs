@@ -14,6 +14,7 @@ mod run;
 pub(in crate::data) mod schema;
 mod transaction;
 pub(in crate::data) mod types;
+mod view;
 mod writer;
 
 use std::path::Path;
@@ -189,6 +190,13 @@ impl Engine for SqliteCore {
     async fn begin(&self, limits: TransactionLimits) -> Result<Box<dyn Transaction>, EngineError> {
         let transaction = SqliteTransaction::begin(&self.writer, limits).await?;
         Ok(Box::new(transaction))
+    }
+
+    async fn begin_view(
+        &self,
+        limits: TransactionLimits,
+    ) -> Result<Box<dyn Transaction>, EngineError> {
+        self.readers.begin(limits).await
     }
 
     fn position(&self) -> LogPoint {

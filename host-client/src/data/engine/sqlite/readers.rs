@@ -5,7 +5,7 @@ use std::{collections::VecDeque, path::Path, sync::Arc, thread::JoinHandle};
 use gridmart_schemas::data::Position;
 use parking_lot::{Condvar, Mutex};
 use rusqlite::Connection;
-use tokio::sync::oneshot;
+use tokio::sync::{Semaphore, oneshot};
 
 use super::{
     failure::Failure as _,
@@ -25,12 +25,14 @@ use crate::data::{
 const WAITING_MAX: usize = 1024;
 
 /// What a thread does: with its connection, in one view of the database.
-type Task = Box<dyn FnOnce(Result<&mut Reader, EngineError>) + Send>;
+pub(super) type Task = Box<dyn FnOnce(Result<&mut Reader, EngineError>) + Send>;
 
 /// A bounded number of threads; dropping the last handle ends them.
 pub(in crate::data) struct Readers {
     shared: Arc<Shared>,
     threads: Vec<JoinHandle<()>>,
+    /// Places for transactions that only read: each keeps a thread to itself.
+    views: Arc<Semaphore>,
 }
 
 #[derive(Default)]
@@ -49,14 +51,16 @@ struct State {
 /// A connection that reads.
 pub(super) struct Reader {
     pub(super) connection: Connection,
-    guard: Arc<Guard>,
+    pub(super) guard: Arc<Guard>,
 }
 
 impl Readers {
     /// Starts so many threads; connections are opened when they are needed.
     pub(in crate::data) fn start(path: &Path, threads: usize) -> Result<Self, EngineError> {
         let shared = Arc::new(Shared::default());
-        let threads = (0..threads.max(1))
+        // Half of the threads are left to single reads.
+        let views = Arc::new(Semaphore::new((threads / 2).max(1)));
+        let threads = (0..threads.max(2))
             .map(|_| {
                 let (shared, path) = (Arc::clone(&shared), path.to_owned());
                 std::thread::Builder::new()
@@ -65,7 +69,20 @@ impl Readers {
                     .map_err(|error| EngineError::Internal(error.to_string()))
             })
             .collect::<Result<_, _>>()?;
-        Ok(Self { shared, threads })
+        Ok(Self {
+            shared,
+            threads,
+            views,
+        })
+    }
+
+    pub(super) const fn views(&self) -> &Arc<Semaphore> {
+        &self.views
+    }
+
+    /// Ends whatever runs, once the database goes down.
+    pub(super) fn stop(&self) -> Cancel {
+        self.shared.stop.clone()
     }
 
     /// Runs a statement that reads.
@@ -108,7 +125,7 @@ impl Readers {
         answered.await.map_err(|_| EngineError::Stopping)?
     }
 
-    fn submit(&self, task: Task) -> Result<(), EngineError> {
+    pub(super) fn submit(&self, task: Task) -> Result<(), EngineError> {
         let mut state = self.shared.state.lock();
         if state.is_stopping {
             return Err(EngineError::Stopping);

@@ -7,7 +7,7 @@ use std::{
 
 use async_trait::async_trait;
 use gridmart_schemas::data::Position;
-use tokio::sync::oneshot;
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use super::{
     core::Core,
@@ -39,6 +39,20 @@ pub(super) enum Command {
 /// any more.
 pub(super) struct SqliteTransaction {
     commands: SyncSender<Command>,
+    /// A view's place among those.
+    _place: Option<OwnedSemaphorePermit>,
+}
+
+/// The handle of a transaction to be, and where its commands come.
+pub(super) fn channel(
+    place: Option<OwnedSemaphorePermit>,
+) -> (SqliteTransaction, Receiver<Command>) {
+    let (commands, received) = sync_channel(COMMANDS);
+    let handle = SqliteTransaction {
+        commands,
+        _place: place,
+    };
+    (handle, received)
 }
 
 impl SqliteTransaction {
@@ -47,7 +61,7 @@ impl SqliteTransaction {
         writer: &Writer,
         limits: TransactionLimits,
     ) -> Result<Self, EngineError> {
-        let (commands, received) = sync_channel(COMMANDS);
+        let (transaction, received) = channel(None);
         let (answer, answered) = oneshot::channel();
         writer.send(Job::Begin(Begin {
             limits,
@@ -56,7 +70,7 @@ impl SqliteTransaction {
             asked: Instant::now(),
         }))?;
         answered.await.map_err(|_| EngineError::Stopping)??;
-        Ok(Self { commands })
+        Ok(transaction)
     }
 
     async fn ask<T>(&self, command: impl FnOnce(Answer<T>) -> Command) -> Result<T, EngineError> {
@@ -137,7 +151,7 @@ pub(super) fn serve(core: &mut Core, begin: Begin, stop: &Cancel) {
 }
 
 /// The next command, if it comes in time, and before the database goes down.
-fn next(
+pub(super) fn next(
     commands: &Receiver<Command>,
     limits: TransactionLimits,
     deadline: Instant,
