@@ -10,7 +10,10 @@ use anyhow::Context as _;
 use gridmart_schemas::{
     api::database::{DatabaseChangeRequest, DatabaseCreateRequest, DatabaseView},
     data::Script,
-    resource::{database::DatabaseRule, enumeration::ReplicaRole},
+    resource::{
+        database::DatabaseRule,
+        enumeration::{DataEngine, ReplicaRole},
+    },
     scalar::DatabaseName,
 };
 use serde::Serialize;
@@ -48,6 +51,9 @@ pub(crate) enum Command {
         /// How many shadows it has: copies on other Hosts that follow its core
         #[arg(long, value_name = "N", default_value_t = 0)]
         shadows: u32,
+        /// What keeps it: sqlite, postgresql, mariadb; a Host has to have it
+        #[arg(long, value_name = "ENGINE", default_value_t)]
+        engine: DataEngine,
         /// Data Element that keeps it [default: the only one]
         #[arg(long, value_name = "ID")]
         element: Option<String>,
@@ -97,8 +103,17 @@ pub(crate) fn run(command: &Command, output: Output) -> Result<(), Failure> {
         Command::Create {
             name,
             shadows,
+            engine,
             element,
-        } => create(name, *shadows, element.as_deref(), output),
+        } => {
+            let wanted = DatabaseCreateRequest {
+                name: name.clone(),
+                element: element.clone(),
+                shadows: *shadows,
+                engine: engine.clone(),
+            };
+            create(&wanted, output)
+        }
         Command::List { element } => list(element.as_deref(), output),
         Command::Show { database } => {
             let view =
@@ -111,19 +126,10 @@ pub(crate) fn run(command: &Command, output: Output) -> Result<(), Failure> {
     }
 }
 
-fn create(
-    name: &DatabaseName,
-    shadows: u32,
-    element: Option<&str>,
-    output: Output,
-) -> Result<(), Failure> {
-    let wanted = DatabaseCreateRequest {
-        name: name.clone(),
-        element: element.map(str::to_owned),
-        shadows,
-    };
-    let view = remote::ask(async |client| Ok(client.data().database_create(&wanted).await?))?;
+fn create(wanted: &DatabaseCreateRequest, output: Output) -> Result<(), Failure> {
+    let view = remote::ask(async |client| Ok(client.data().database_create(wanted).await?))?;
     output.print(&view, |page| details(page, &view))?;
+    let name = &wanted.name;
     output.note(&format!(
         "next: gridmart sql {name} \"CREATE TABLE …\"; who else may see it, says `gridmart db rules`"
     ));
@@ -139,6 +145,7 @@ fn list(element: Option<&str>, output: Output) -> Result<(), Failure> {
                 view.database.name.to_string(),
                 view.database.owner.to_string(),
                 view.element_name.clone(),
+                view.database.info.engine.to_string(),
                 view.database.shadows().count().to_string(),
                 or_dash(state.map(|state| state.log_position)),
                 or_dash(
@@ -149,7 +156,9 @@ fn list(element: Option<&str>, output: Output) -> Result<(), Failure> {
             ]
         });
         page.table(
-            ["NAME", "OWNER", "ELEMENT", "SHADOWS", "POSITION", "SIZE"],
+            [
+                "NAME", "OWNER", "ELEMENT", "ENGINE", "SHADOWS", "POSITION", "SIZE",
+            ],
             cells.collect(),
             "None: make one with `gridmart db create NAME`.",
         );

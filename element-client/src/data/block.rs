@@ -21,7 +21,7 @@ use super::{
     schemas::Known,
     sql::SchemaChange,
     statement::began,
-    transaction::{Ill, OpenTransaction},
+    transaction::{Ill, Modes, OpenTransaction},
 };
 
 /// Savepoints of a block; a Host has the same bound.
@@ -92,10 +92,12 @@ impl Block {
 
     /// Begins it on the core's Host.
     async fn begin_there(&self, de: &Arc<De>) -> Result<OpenTransaction, Ill> {
-        let begun = de
-            .transaction_begin(self.database, &self.person, self.is_read_only)
-            .await;
-        let open = begun?;
+        let modes = Modes {
+            is_read_only: self.is_read_only,
+            is_strict: self.is_strict,
+        };
+        let begun = de.transaction_begin(self.database, &self.person, modes);
+        let open = begun.await?;
         for (name, _) in &self.savepoints {
             let set = open.control(TransactionAct::Savepoint(name.clone())).await;
             if let Err(error) = set {

@@ -236,8 +236,12 @@ impl De {
         database: DatabaseId,
         host: NodeId,
     ) -> Result<(), Problem> {
-        let role = ReplicaRole::Shadow;
-        let make = ReplicaMake { database, role };
+        let engine = self.database(database)?.engine_on(host).clone();
+        let make = ReplicaMake {
+            database,
+            role: ReplicaRole::Shadow,
+            engine,
+        };
         self.ask_host(host, &make).await.map(drop)
     }
 

@@ -13,7 +13,7 @@ use std::{
 use gridmart_schemas::{
     id::{DatabaseId, NodeId},
     resource::{
-        enumeration::{HealthState, ReplicaRole, ServingState},
+        enumeration::{DataEngine, HealthState, ReplicaRole, ServingState},
         host::{DataHost, DataHostState, ReplicaState},
     },
     role::Desired,
@@ -32,6 +32,8 @@ pub struct PoolHost {
     pub name: String,
     /// `HOST:PORT` of its door.
     pub endpoints: Vec<String>,
+    /// What can keep databases there.
+    pub engines: Vec<DataEngine>,
     /// Its State as last told.
     pub state: Option<DataHostState>,
     /// What it should be.
@@ -56,6 +58,7 @@ impl PoolHost {
         Self {
             name: description.info.common.name.to_string(),
             endpoints: Vec::new(),
+            engines: engines(description),
             state: None,
             wish: Wish::default(),
             revoked: false,
@@ -78,6 +81,11 @@ impl PoolHost {
                 .state
                 .as_ref()
                 .is_some_and(|state| state.common.serving_state == ServingState::Production)
+    }
+
+    /// Whether that engine can keep a database there.
+    pub fn has(&self, engine: &DataEngine) -> bool {
+        self.engines.contains(engine)
     }
 
     /// Whether new databases may be put on it.
@@ -138,6 +146,11 @@ impl PoolHost {
     }
 }
 
+fn engines(description: &DataHost) -> Vec<DataEngine> {
+    let engines = description.info.engines.iter();
+    engines.map(|engine| engine.name.clone()).collect()
+}
+
 /// The pool.
 #[derive(Debug, Default)]
 pub struct Pool {
@@ -161,10 +174,11 @@ impl Pool {
         self.hosts.get(&id)
     }
 
-    /// Hosts for the copies of a new database, that for the core first: those with the
-    /// fewest copies. `None`: there are not so many.
-    pub fn places(&self, count: usize) -> Option<Vec<NodeId>> {
-        let mut open: Vec<_> = self.hosts().filter(|(_, host)| host.is_open()).collect();
+    /// Hosts for the copies of a new database on an engine, that for the core first: those
+    /// with the fewest copies. `None`: there are not so many.
+    pub fn places(&self, count: usize, engine: &DataEngine) -> Option<Vec<NodeId>> {
+        let open = self.hosts().filter(|(_, host)| host.is_open());
+        let mut open: Vec<_> = open.filter(|(_, host)| host.has(engine)).collect();
         open.sort_by_key(|(id, host)| (host.cores(), host.copies(), *id));
         let (core, shadows) = open.split_first()?;
         let mut shadows: Vec<_> = shadows.to_vec();
@@ -174,10 +188,11 @@ impl Pool {
         (chosen.len() == count).then_some(chosen)
     }
 
-    /// A Host for one more copy of a database: of those that have none the one with the
-    /// fewest copies, then with the most room.
-    pub fn place(&self, has_copy: impl Fn(NodeId) -> bool) -> Option<NodeId> {
+    /// A Host for one more copy of a database on an engine: of those that have none the one
+    /// with the fewest copies, then with the most room.
+    pub fn place(&self, engine: &DataEngine, has_copy: impl Fn(NodeId) -> bool) -> Option<NodeId> {
         let open = self.hosts().filter(|(_, host)| host.is_open());
+        let open = open.filter(|(_, host)| host.has(engine));
         let free = open.filter(|(id, _)| !has_copy(*id));
         let room = |host: &PoolHost| host.state.as_ref().map(|state| state.available_space);
         free.min_by_key(|(id, host)| (host.copies(), Reverse(room(host)), *id))
@@ -228,6 +243,7 @@ impl Pool {
         let known = self.hosts.entry(id);
         let host = known.or_insert_with(|| PoolHost::new(description, now));
         host.name = description.info.common.name.to_string();
+        host.engines = engines(description);
         if let Some(state) = description.state.clone() {
             host.hear(state, now);
         }
@@ -285,7 +301,7 @@ pub(super) mod tests {
         resource::{
             Extensions,
             common::{AccessControlBase, CommonInfo, CommonState},
-            enumeration::{DataEngine, OsFamily, Platform, SyncState},
+            enumeration::{OsFamily, Platform, SyncState},
             host::{Architecture, DataHostInfo, DataHostPolicy, EngineInfo, OperatingSystem},
         },
         scalar::{Seconds, UtcTime},
@@ -406,13 +422,21 @@ pub(super) mod tests {
             applications: Vec::new(),
         });
         pool.on_desired(&desired);
-        assert_eq!(pool.places(1), Some(vec![free]));
-        assert_eq!(pool.places(2), Some(vec![free, full]));
-        assert_eq!(pool.places(3), None);
-        assert_eq!(pool.place(|_| false), Some(free));
-        assert_eq!(pool.place(|host| host == free), Some(full));
-        assert_eq!(pool.place(|host| host == free || host == full), None);
+        assert_eq!(pool.places(1, &DataEngine::Sqlite), Some(vec![free]));
+        assert_eq!(pool.places(2, &DataEngine::Sqlite), Some(vec![free, full]));
+        assert_eq!(pool.places(3, &DataEngine::Sqlite), None);
+        assert_eq!(pool.place(&DataEngine::Sqlite, |_| false), Some(free));
+        assert_eq!(
+            pool.place(&DataEngine::Sqlite, |host| host == free),
+            Some(full)
+        );
+        assert_eq!(
+            pool.place(&DataEngine::Sqlite, |host| host == free || host == full),
+            None
+        );
+        let elsewhere = DataEngine::Postgresql;
+        assert_eq!(pool.places(1, &elsewhere), None, "nobody has it");
         pool.on_host_lost(full);
-        assert_eq!(pool.places(2), None);
+        assert_eq!(pool.places(2, &DataEngine::Sqlite), None);
     }
 }

@@ -13,7 +13,7 @@ use gridmart_schemas::{
         Extensions,
         database::{Database, DatabaseState, Replica},
         de_doc::{DeDocument, RemovedCopy},
-        enumeration::{ReplicaRole, SyncState},
+        enumeration::{DataEngine, ReplicaRole, SyncState},
     },
     scalar::{DatabaseName, Seconds, UtcTime},
     wire::{
@@ -117,9 +117,10 @@ impl De {
             name,
             owner,
             shadows,
+            engine,
         } = incoming.read()?;
         self.require_unused(&name)?;
-        let chosen = self.places(shadows)?;
+        let chosen = self.places(shadows, &engine)?;
         let id = DatabaseId::generate();
         let roles =
             std::iter::once(ReplicaRole::Core).chain(std::iter::repeat(ReplicaRole::Shadow));
@@ -134,7 +135,7 @@ impl De {
             Ok(())
         })
         .await?;
-        if let Err(problem) = self.copies_make(id, &replicas).await {
+        if let Err(problem) = self.copies_make(id, &replicas, &engine).await {
             self.goods.followed.notify_one();
             return Err(problem);
         }
@@ -142,7 +143,8 @@ impl De {
             .iter()
             .map(|(host, role)| Replica::on(*host, *role));
         let made = Database::new(id, name, owner, copies.collect())
-            .map_err(|error| Problem::new(Code::Internal, error.to_string()))?;
+            .map_err(|error| Problem::new(Code::Internal, error.to_string()))?
+            .kept_by(engine);
         let kept = made.clone();
         self.change_document(move |document| {
             let databases = &mut document.databases.databases;
@@ -161,15 +163,24 @@ impl De {
     }
 
     /// Hosts for a core and so many shadows, that for the core first.
-    fn places(&self, shadows: u32) -> Result<Vec<NodeId>, Problem> {
+    fn places(&self, shadows: u32, engine: &DataEngine) -> Result<Vec<NodeId>, Problem> {
+        require_shadowed(engine, shadows)?;
         let wanted = shadows as usize + 1;
         let pool = self.goods.pool.lock();
-        pool.places(wanted).ok_or_else(|| {
-            let there = pool.hosts().filter(|(_, host)| host.is_usable()).count();
-            let detail = format!(
-                "A core and {shadows} shadows need {wanted} data Hosts, and {there} are there: add \
-                 Hosts, or ask for fewer shadows."
-            );
+        pool.places(wanted, engine).ok_or_else(|| {
+            let usable = pool.hosts().filter(|(_, host)| host.is_usable());
+            let there = usable.filter(|(_, host)| host.has(engine)).count();
+            let detail = if there == 0 && *engine != DataEngine::Sqlite {
+                format!(
+                    "No data Host that is usable has the engine {engine}: start one beside a \
+                     server of it (`gridmart host data --server`)."
+                )
+            } else {
+                format!(
+                    "A core and {shadows} shadows need {wanted} data Hosts with the engine \
+                     {engine}, and {there} are there: add Hosts, or ask for fewer shadows."
+                )
+            };
             Problem::new(Code::NeedUnmet, detail)
         })
     }
@@ -178,11 +189,15 @@ impl De {
         &self,
         database: DatabaseId,
         replicas: &[(NodeId, ReplicaRole)],
+        engine: &DataEngine,
     ) -> Result<(), Problem> {
         for (host, role) in replicas {
-            let role = *role;
-            self.ask_host(*host, &ReplicaMake { database, role })
-                .await?;
+            let make = ReplicaMake {
+                database,
+                role: *role,
+                engine: engine.clone(),
+            };
+            self.ask_host(*host, &make).await?;
         }
         Ok(())
     }
@@ -276,6 +291,18 @@ impl De {
         let peer = goods.hosts.stream(&goods.pool, &self.tls, host).await?;
         Ok(Hosts::ask(&peer, request, CHANGE_MAX).await?)
     }
+}
+
+/// Refuses shadows where an engine has none.
+pub(super) fn require_shadowed(engine: &DataEngine, shadows: u32) -> Result<(), Problem> {
+    if shadows == 0 || *engine == DataEngine::Sqlite {
+        return Ok(());
+    }
+    let detail = format!(
+        "A database on {engine} has no shadows of gridmart's: have the server itself replicated, or \
+         keep the database on sqlite."
+    );
+    Err(Problem::new(Code::PreconditionFailed, detail))
 }
 
 fn taken(name: &DatabaseName) -> Problem {

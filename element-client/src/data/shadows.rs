@@ -37,7 +37,7 @@ use super::{
     choice::{Candidate, choose, loss, unfit},
     gates::Closed,
     hosts::{Failure, Hosts},
-    register::unknown,
+    register::{require_shadowed, unknown},
 };
 
 /// A Host may take so long to tell how its copy stands.
@@ -101,10 +101,12 @@ impl De {
 
     /// The Host for a new shadow: the one that is named, or the one that fits best.
     fn place(&self, database: &Database, named: Option<NodeId>) -> Result<NodeId, Problem> {
+        let engine = &database.info.engine;
+        require_shadowed(engine, 1)?;
         let pool = self.goods.pool.lock();
         let Some(host) = named else {
             let has_copy = |host| database.replica(host).is_some();
-            return pool.place(has_copy).ok_or_else(|| {
+            return pool.place(engine, has_copy).ok_or_else(|| {
                 Problem::new(
                     Code::NeedUnmet,
                     "Every data Host that is usable has a copy of the database: join another one \
@@ -123,6 +125,10 @@ impl De {
                 Code::HostDown,
                 "That Host is away, stopped, or none of this Element's.",
             ));
+        }
+        if !pool.host(host).is_some_and(|host| host.has(engine)) {
+            let detail = format!("That Host has no engine {engine}, which keeps the database.");
+            return Err(Problem::new(Code::NeedUnmet, detail));
         }
         Ok(host)
     }

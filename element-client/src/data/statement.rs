@@ -10,7 +10,10 @@ use gridmart_schemas::{
     data::{Position, SqlType, Value},
     id::{DatabaseId, NodeId, PersonName},
     problem::{Code, Problem},
-    resource::{database::Database, enumeration::ReplicaRole},
+    resource::{
+        database::Database,
+        enumeration::{DataEngine, ReplicaRole},
+    },
     role::{Operation, Role},
     scalar::UtcTime,
     wire::{
@@ -19,8 +22,8 @@ use gridmart_schemas::{
             StatementAnswer, StatementRows, StatementRun,
         },
         replica::{
-            ReplicaAnswer, ReplicaCancel, ReplicaDescribe, ReplicaPiece, ReplicaRows, ReplicaRun,
-            ReplicaStatementKind,
+            GuardTold, ReplicaAnswer, ReplicaCancel, ReplicaDescribe, ReplicaPiece, ReplicaRows,
+            ReplicaRun, ReplicaStatementKind, StatementRules,
         },
     },
 };
@@ -45,6 +48,10 @@ use super::{
 const ANSWER_MAX: Duration = Duration::from_secs(330);
 /// A Host may take so long to tell its tables.
 const DESCRIBE_MAX: Duration = Duration::from_secs(10);
+/// The setting with the person's name, on engines that have settings.
+const PERSON_SETTING: &str = "gridmart.user";
+/// What settings with attributes of the person begin with.
+const ATTRIBUTE_SETTING: &str = "gridmart.attribute_";
 /// Statements of more bytes are judged beside the tasks that serve others.
 const JUDGED_AT_ONCE: usize = 16 * 1024;
 
@@ -195,9 +202,10 @@ impl De {
         let rules = known.rules(rules_of(&database, known.tables(), &subject))?;
         let person = person_of(&subject);
         let schema_position = known.position;
+        let engine = language_of(&database.info.engine)?;
         let judging = {
             let text = text.to_owned();
-            move || judged(&text, &declared, &known, &rules)
+            move || judged(&text, &declared, &known, &rules, engine)
         };
         let judged = if text.len() > JUDGED_AT_ONCE {
             self.blocking(move |_| judging()).await?
@@ -237,6 +245,7 @@ impl De {
         let began = manner.began.map_or_else(began, str::to_owned);
         let bound = judged.bound.iter();
         let bound = bound.map(|bound| parameter::value(bound.value(&person, values, &began)));
+        let rules = engine_rules(&judged, &person);
         let columns = judged.columns.iter();
         let limits = StatementLimits::of(&self.base.read().element.policy);
         let order = Order {
@@ -250,6 +259,7 @@ impl De {
                 parameters: bound.collect(),
                 columns: columns.map(|column| column.sql_type.into()).collect(),
                 text: judged.text,
+                rules,
                 after: manner.after.max(schema_position),
                 cut_epoch: self.goods.pool.lock().wish().cut_epoch,
                 epoch: database.epoch(),
@@ -536,13 +546,56 @@ fn judged(
     declared: &[Option<BaseType>],
     known: &Known,
     rules: &super::sql::Rules,
+    engine: Engine,
 ) -> Result<Judged, Refusal> {
     let statements = Statements::split(text)?;
     let mut iter = statements.iter();
     let (Some(only), None) = (iter.next(), iter.next()) else {
         return Err(Refusal::of("42601", "give one statement at a time"));
     };
-    judge(only, &known.catalog, rules, declared, Engine::Sqlite)
+    judge(only, &known.catalog, rules, declared, engine)
+}
+
+/// In whose words statements for an engine are written.
+fn language_of(engine: &DataEngine) -> Result<Engine, Problem> {
+    match engine {
+        DataEngine::Sqlite => Ok(Engine::Sqlite),
+        DataEngine::Postgresql => Ok(Engine::Postgres),
+        other => {
+            let detail = format!("This Element writes no statements for the engine {other}.");
+            Err(Problem::new(Code::PreconditionFailed, detail))
+        }
+    }
+}
+
+/// What an engine that keeps rules itself needs to know.
+fn engine_rules(judged: &Judged, person: &Person) -> StatementRules {
+    let guards = judged.guards.iter().map(|guard| GuardTold {
+        name: guard.name.clone(),
+        definition: guard.definition.clone(),
+    });
+    let guards: Vec<_> = guards.collect();
+    let needs = |setting: &str| {
+        let mut texts = judged.guards.iter().map(|guard| &guard.definition);
+        judged.text.contains(setting) || texts.any(|text| text.contains(setting))
+    };
+    let mut settings = Vec::new();
+    if needs(PERSON_SETTING) {
+        settings.push((PERSON_SETTING.to_owned(), person.name.clone()));
+    }
+    let attributes = person.attributes.iter();
+    let named = attributes.map(|(name, value)| (format!("{ATTRIBUTE_SETTING}{name}"), value));
+    let needed = named.filter(|(name, _)| needs(name));
+    settings.extend(needed.map(|(name, value)| (name, value.clone())));
+    let is_guarded = |table: &std::sync::Arc<str>| {
+        let mut guards = judged.guards.iter();
+        guards.any(|guard| guard.table == **table)
+    };
+    StatementRules {
+        is_guarded: !guards.is_empty() && judged.tables.iter().all(is_guarded),
+        guards,
+        settings,
+    }
 }
 
 /// Values as constants of the types that were found for them.

@@ -37,6 +37,14 @@ pub(super) struct OpenTransaction {
     pub(super) place: Place,
 }
 
+/// What a transaction is begun as.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Modes {
+    pub(super) is_read_only: bool,
+    /// All of it sees one state of the database.
+    pub(super) is_strict: bool,
+}
+
 /// What ended badly.
 pub(super) enum Ill {
     Fault(SqlFault),
@@ -50,12 +58,12 @@ impl De {
         self: &Arc<Self>,
         id: DatabaseId,
         person: &PersonName,
-        read_only: bool,
+        modes: Modes,
     ) -> Result<OpenTransaction, Ill> {
         let (de, person) = (Arc::clone(self), person.clone());
         let (give, given) = oneshot::channel();
         self.tasks.spawn(async move {
-            let begun = de.transaction_begin_there(id, person, read_only).await;
+            let begun = de.transaction_begin_there(id, person, modes).await;
             if let Err(Ok(open)) = give.send(begun) {
                 open.abandon().await;
             }
@@ -70,7 +78,7 @@ impl De {
         &self,
         id: DatabaseId,
         person: PersonName,
-        read_only: bool,
+        modes: Modes,
     ) -> Result<OpenTransaction, Ill> {
         let database = self.database(id).map_err(Ill::Problem)?;
         let core = database.core().ok_or_else(coreless);
@@ -81,9 +89,10 @@ impl De {
         let begin = ReplicaBegin {
             database: id,
             person,
-            read_only,
+            read_only: modes.is_read_only,
             cut_epoch: goods.pool.lock().wish().cut_epoch,
             epoch: database.epoch(),
+            is_strict: modes.is_strict,
         };
         let answer = Hosts::ask(&peer, &begin, BEGIN_MAX).await;
         match answer.map_err(|failure| Ill::Problem(failure.into()))? {

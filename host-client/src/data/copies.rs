@@ -12,16 +12,22 @@ use gridmart_fabric::disk::{Disk as _, RealDisk};
 use gridmart_schemas::{
     id::DatabaseId,
     problem::{Code, Problem},
-    resource::{enumeration::ReplicaRole, host::ReplicaState},
+    resource::{
+        enumeration::{DataEngine, ReplicaRole},
+        host::{EngineInfo, ReplicaState},
+    },
 };
 use parking_lot::{Mutex, RwLock};
+use tokio::runtime::Handle;
 
 use super::{
     copy::{Copy, Opened, Shelf},
     engine::EngineError,
+    follower::failed,
     home::Home,
     kept_aside::KeptAside,
     log::{LogBounds, Role},
+    server::Servers,
 };
 
 /// All copies of a Host.
@@ -38,11 +44,12 @@ pub(super) struct Copies {
 impl Copies {
     /// Opens all that lie in the folder; blocks for the disk. One that cannot be
     /// opened keeps nobody from the others.
-    pub(super) fn open(folder: &Path, bounds: LogBounds) -> io::Result<Self> {
+    pub(super) fn open(folder: &Path, bounds: LogBounds, servers: Servers) -> io::Result<Self> {
         RealDisk.create_folder(folder)?;
         let shelf = Shelf {
             aside: KeptAside::beside(folder),
             bounds,
+            servers,
         };
         let (mut all, mut unreadable) = (BTreeMap::new(), BTreeMap::new());
         for entry in fs::read_dir(folder)? {
@@ -81,15 +88,17 @@ impl Copies {
         })
     }
 
-    /// Makes one that is not there; blocks for the disk.
+    /// Makes one that is not there; blocks for the disk, and for the server of its engine.
     pub(super) fn make(
         &self,
         database: DatabaseId,
         role: ReplicaRole,
+        engine: &DataEngine,
     ) -> Result<Arc<Copy>, Problem> {
         let _one_at_a_time = self.changing.lock();
         if let Ok(there) = self.get(database) {
             if there.role() == role {
+                self.make_at_server(database, role, engine)?;
                 return Ok(there);
             }
             let detail = format!(
@@ -98,9 +107,13 @@ impl Copies {
             );
             return Err(Problem::new(Code::AlreadyExists, detail));
         }
+        self.make_at_server(database, role, engine)?;
         let folder = self.folder.join(database.to_string());
         let made = || -> Result<Option<Copy>, EngineError> {
             let home = Home::open(&folder)?;
+            if *engine != DataEngine::Sqlite {
+                home.engine_put(engine)?;
+            }
             let made = match role {
                 ReplicaRole::Core => Role::Core,
                 ReplicaRole::Shadow => Role::Shadow,
@@ -110,20 +123,52 @@ impl Copies {
             }
             Copy::open(database, &folder, &self.shelf)
         };
-        let failed = |why: String| {
+        let unmade = |why: String| {
             let detail = format!("The copy of the database {database} cannot be made: {why}.");
             Problem::new(Code::StorageFailed, detail)
         };
-        let copy = made().map_err(|error| failed(error.to_string()))?;
+        let copy = made().map_err(|error| unmade(error.to_string()))?;
         RealDisk
             .sync_folder(&self.folder)
-            .map_err(|error| failed(error.to_string()))?;
-        let copy = Arc::new(copy.ok_or_else(|| failed("it is not there".to_owned()))?);
+            .map_err(|error| unmade(error.to_string()))?;
+        let copy = Arc::new(copy.ok_or_else(|| unmade("it is not there".to_owned()))?);
         self.all.write().insert(database, Arc::clone(&copy));
         Ok(copy)
     }
 
-    /// Removes one, if it is there; blocks for the disk. Only with its whole database a
+    /// Makes the database at the server of its engine, if it has one.
+    fn make_at_server(
+        &self,
+        database: DatabaseId,
+        role: ReplicaRole,
+        engine: &DataEngine,
+    ) -> Result<(), Problem> {
+        let server = self.shelf.servers.of(engine);
+        let Some(server) = server.map_err(|error| failed(&error))? else {
+            return Ok(());
+        };
+        if role == ReplicaRole::Shadow {
+            let detail = format!("This Host keeps no shadows on {engine}.");
+            return Err(Problem::new(Code::PreconditionFailed, detail));
+        }
+        let made = Handle::current().block_on(server.make(database));
+        made.map_err(|error| failed(&error))
+    }
+
+    /// Removes the database at the server of its engine, if it has one.
+    fn remove_at_server(&self, database: DatabaseId) -> Result<(), EngineError> {
+        let folder = self.folder.join(database.to_string());
+        if !folder.exists() {
+            return Ok(());
+        }
+        let engine = Home::open(&folder)?.engine()?;
+        match self.shelf.servers.of(&engine)? {
+            Some(server) => Handle::current().block_on(server.remove(database)),
+            None => Ok(()),
+        }
+    }
+
+    /// Removes one, if it is there; blocks for the disk and for its server. Only with its whole database a
     /// core goes, one that cannot be opened, and what was set aside.
     pub(super) fn remove(&self, database: DatabaseId, whole: bool) -> Result<(), Problem> {
         let _one_at_a_time = self.changing.lock();
@@ -141,6 +186,14 @@ impl Copies {
         if let Some(copy) = copy {
             copy.follower.end();
             copy.close();
+        }
+        // Whoever cannot read what keeps it cannot have it removed there.
+        match self.remove_at_server(database) {
+            Ok(()) | Err(EngineError::Damaged { .. }) => {}
+            Err(error) if is_unreadable => {
+                tracing::error!(database.id = %database, %error, "a copy that cannot be read may have left something at a server");
+            }
+            Err(error) => return Err(failed(&error)),
         }
         let removed = match fs::remove_dir_all(self.folder.join(database.to_string())) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
@@ -163,6 +216,11 @@ impl Copies {
         Ok(())
     }
 
+    /// The servers beside the Host, for its description.
+    pub(super) fn engines(&self) -> impl Iterator<Item = EngineInfo> {
+        self.shelf.servers.engines()
+    }
+
     /// How all of them are.
     pub(super) fn states(&self) -> Vec<ReplicaState> {
         let copies: Vec<_> = self.all.read().values().cloned().collect();
@@ -175,6 +233,9 @@ impl Copies {
             return Some(format!(
                 "the copy of the database {database} cannot be opened: {why}"
             ));
+        }
+        if let Some(complaint) = self.shelf.servers.complaint() {
+            return Some(complaint);
         }
         let all = self.all.read();
         all.values().find_map(|copy| match &*copy.engine() {

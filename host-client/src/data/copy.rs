@@ -27,7 +27,7 @@ use parking_lot::{Mutex, RwLock};
 
 use super::{
     engine::{
-        Engine, EngineError,
+        CoreEngine, Engine, EngineError,
         sqlite::{CoreSettings, SqliteCore, state_at},
     },
     follower::{Follower, failed},
@@ -36,6 +36,7 @@ use super::{
     kept_aside::KeptAside,
     log::{LogBounds, Role},
     promotion::promote,
+    server::Servers,
     shadow::SqliteShadow,
 };
 use crate::member::blocking;
@@ -47,7 +48,7 @@ const RENEW_MAX: Duration = Duration::from_secs(10);
 
 /// An engine that is open.
 pub(super) enum Opened {
-    Core(SqliteCore),
+    Core(Box<dyn CoreEngine>),
     Shadow(SqliteShadow),
     /// It cannot be used; why.
     Broken(String),
@@ -67,6 +68,7 @@ struct Standing {
 pub(super) struct Shelf {
     pub(super) aside: KeptAside,
     pub(super) bounds: LogBounds,
+    pub(super) servers: Servers,
 }
 
 /// A copy of a database.
@@ -97,7 +99,7 @@ impl Copy {
         let Some(path) = home.database()? else {
             return Ok(None);
         };
-        let standing = standing(&path, shelf)?;
+        let standing = standing(database, &home, &path, shelf)?;
         let follower = Follower::default();
         if standing.role == ReplicaRole::Shadow {
             // It has entries of that core.
@@ -169,7 +171,8 @@ impl Copy {
     /// Opens it again, as what its file says that it is.
     pub(super) fn open_again(&self) {
         let found = match self.home.database() {
-            Ok(Some(path)) => standing(&path, &self.shelf).map_err(|error| error.to_string()),
+            Ok(Some(path)) => standing(self.database, &self.home, &path, &self.shelf)
+                .map_err(|error| error.to_string()),
             Ok(None) => Err("its file is gone".to_owned()),
             Err(error) => Err(error.to_string()),
         };
@@ -279,6 +282,7 @@ impl Copy {
 
     fn sync_state(&self, standing: &Standing) -> SyncState {
         match &*standing.opened {
+            Opened::Core(core) if core.complaint().is_some() => SyncState::Detached,
             Opened::Core(_) => SyncState::Synchronised,
             Opened::Shadow(_) => self.follower.sync_state(),
             Opened::Broken(_) => self.follower.sync_state_broken(),
@@ -330,18 +334,16 @@ impl Copy {
     }
 }
 
-/// Opens the engine on a file, as what the file says that it is.
-fn standing(path: &Path, shelf: &Shelf) -> Result<Standing, EngineError> {
+/// Opens the engine of a copy, as what its file says that it is.
+fn standing(
+    database: DatabaseId,
+    home: &Home,
+    path: &Path,
+    shelf: &Shelf,
+) -> Result<Standing, EngineError> {
     let state = state_at(path)?;
     let (role, opened) = match state.role {
-        Role::Core => {
-            let settings = CoreSettings {
-                log: shelf.bounds,
-                ..CoreSettings::default()
-            };
-            let core = SqliteCore::open(path, settings, READERS).map(Opened::Core);
-            (ReplicaRole::Core, core)
-        }
+        Role::Core => (ReplicaRole::Core, core(database, home, path, shelf)),
         Role::Shadow => {
             let shadow = SqliteShadow::open(path, shelf.bounds, READERS).map(Opened::Shadow);
             (ReplicaRole::Shadow, shadow)
@@ -356,6 +358,23 @@ fn standing(path: &Path, shelf: &Shelf) -> Result<Standing, EngineError> {
         epoch: state.epoch,
         opened: Arc::new(opened),
     })
+}
+
+fn core(
+    database: DatabaseId,
+    home: &Home,
+    path: &Path,
+    shelf: &Shelf,
+) -> Result<Opened, EngineError> {
+    if let Some(server) = shelf.servers.of(&home.engine()?)? {
+        return server.open(database, path).map(Opened::Core);
+    }
+    let settings = CoreSettings {
+        log: shelf.bounds,
+        ..CoreSettings::default()
+    };
+    let core = SqliteCore::open(path, settings, READERS)?;
+    Ok(Opened::Core(Box::new(core)))
 }
 
 /// Refuses what a copy that cannot be used is asked for.

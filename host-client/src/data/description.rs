@@ -68,6 +68,12 @@ impl Description {
         })
     }
 
+    fn info(&self) -> DataHostInfo {
+        let mut info = self.info.clone();
+        info.engines.extend(self.databases.copies.engines());
+        info
+    }
+
     /// Whether nothing is being done for anybody.
     pub(super) fn is_idle(&self) -> bool {
         self.databases.running.load(Ordering::Relaxed) == 0
@@ -77,7 +83,7 @@ impl Description {
     pub(super) fn host(&self) -> DataHost {
         DataHost {
             id: self.databases.member.profile.id(),
-            info: self.info.clone(),
+            info: self.info(),
             state: Some(self.state()),
             policy: self.policy.clone(),
             access: Profile::access(),

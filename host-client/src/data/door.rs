@@ -195,9 +195,13 @@ impl DatabasesStream {
                 reply(&Done {})
             }
             ReplicaMake::KIND => {
-                let ReplicaMake { database, role } = incoming.read()?;
+                let ReplicaMake {
+                    database,
+                    role,
+                    engine,
+                } = incoming.read()?;
                 let copies = Arc::clone(&self.databases.copies);
-                blocking(move || copies.make(database, role).map(drop)).await?;
+                blocking(move || copies.make(database, role, &engine).map(drop)).await?;
                 self.databases.member.changed.notify_one();
                 reply(&Done {})
             }
@@ -387,14 +391,16 @@ impl DatabasesStream {
 
     /// Makes a snapshot of a core, if there is a place for it.
     async fn snapshot_taken(&self, copy: &Copy) -> Result<Outgoing, Problem> {
-        copy.core()?;
+        let engine = copy.core()?;
+        let Opened::Core(core) = &*engine else {
+            return Err(broken(copy.database, "it is no core"));
+        };
         let places = Arc::clone(&self.databases.snapshots);
         let place = places
             .try_acquire_owned()
             .map_err(|_| Problem::new(Code::Busy, "The Host makes as many snapshots as it can."))?;
-        let home = copy.home.clone();
-        let taken = blocking(move || Snapshot::take(&home).map_err(|error| failed(&error)));
-        Ok((taken.await?, place))
+        let taken = core.snapshot(&copy.home).await;
+        Ok((taken.map_err(|error| failed(&error))?, place))
     }
 
     async fn snapshot(&self, asked: SnapshotRead) -> Result<SnapshotPiece, Problem> {
@@ -459,6 +465,17 @@ impl Handler for DatabasesStream {
         self.sums.lock().clear();
         self.transactions.clear();
         Box::pin(std::future::ready(()))
+    }
+}
+
+/// What a failure of an engine is in the words of SQL, where something was run; a problem
+/// where nothing was.
+pub(super) fn fault_of(
+    error: &EngineError,
+) -> Result<gridmart_schemas::wire::data::SqlFault, Problem> {
+    match error {
+        EngineError::Unreachable { .. } => Err(failed(error)),
+        error => Ok(fault(error)),
     }
 }
 

@@ -458,6 +458,7 @@ fn head_of(copy: &Copy, told: SnapshotTold) -> SnapshotHead {
 pub(super) fn failed(error: &EngineError) -> Problem {
     let code = match error {
         EngineError::Busy | EngineError::Stopping => Code::Busy,
+        EngineError::Unreachable { .. } => Code::HostDown,
         EngineError::Storage { .. } | EngineError::InDoubt { .. } => Code::StorageFailed,
         _ => Code::Internal,
     };

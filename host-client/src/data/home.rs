@@ -11,6 +11,7 @@ use std::{
 };
 
 use gridmart_fabric::disk::{Disk as _, RealDisk, Secrecy, durable_write, read_bounded};
+use gridmart_schemas::resource::enumeration::DataEngine;
 use uuid::Uuid;
 
 use super::{
@@ -20,11 +21,15 @@ use super::{
 
 const CURRENT: &str = "current";
 const DATABASE: &str = "database";
+/// Names what keeps the database; without it SQLite does, in the file itself.
+const ENGINE: &str = "engine";
 const GENERATION: &str = "generation-";
 /// Snapshots on their way to others.
 const OUTGOING: &str = "outgoing";
 /// `current` holds a number.
 const CURRENT_BYTES_MAX: u64 = 32;
+/// `engine` holds a word.
+const ENGINE_BYTES_MAX: u64 = 256;
 
 /// A folder that keeps a copy of a database, or will.
 #[derive(Clone, Debug)]
@@ -51,6 +56,33 @@ impl Home {
             .current()
             .map_err(|error| self.failed("reading", &error))?;
         Ok(current.map(|number| self.generation(number).join(DATABASE)))
+    }
+
+    /// What keeps the database. If it is a server, SQLite's file holds no rows, but what
+    /// the copy knows of itself.
+    pub fn engine(&self) -> Result<DataEngine, EngineError> {
+        let path = self.folder.join(ENGINE);
+        let bytes = read_bounded(&path, ENGINE_BYTES_MAX);
+        let Some(bytes) = bytes.map_err(|error| self.failed("reading", &error))? else {
+            return Ok(DataEngine::Sqlite);
+        };
+        let word = std::str::from_utf8(&bytes).ok();
+        let engine = word.and_then(|word| word.trim().parse().ok());
+        engine.ok_or_else(|| EngineError::Damaged {
+            why: format!("{} names no engine", path.display()),
+        })
+    }
+
+    /// Writes down what keeps the database, before it is made.
+    pub fn engine_put(&self, engine: &DataEngine) -> Result<(), EngineError> {
+        let path = self.folder.join(ENGINE);
+        durable_write(
+            &RealDisk,
+            &path,
+            engine.as_str().as_bytes(),
+            Secrecy::Secret,
+        )
+        .map_err(|error| self.failed("writing", &error))
     }
 
     /// Makes an empty database in a folder that has none; gives its file.

@@ -1,6 +1,6 @@
 //! The data Host: keeps copies of databases, each of them a core or a shadow.
 //!
-//! Map: `engine` runs statements, on SQLite so far; `log` is what a core writes
+//! Map: `engine` runs statements, on SQLite or on a `server` beside the Host; `log` is what a core writes
 //! down of its changes, and `shadow` applies that; `snapshot` brings a copy to a
 //! Host that has none; `home` is the folder of a copy. These know no network: whoever
 //! calls gives and takes statements, entries and chunks. `copies` has all that are
@@ -40,11 +40,16 @@ pub mod promotion;
 mod pulling;
 mod run;
 mod runner;
+mod server;
 pub mod shadow;
 pub mod snapshot;
 mod transactions;
 
-pub use self::{config::Config, runner::run};
+pub use self::{
+    config::Config,
+    runner::run,
+    server::{ServerUrl, ServerUrlError},
+};
 
 /// An error's words as a sentence, for people.
 fn sentence(words: &str) -> String {

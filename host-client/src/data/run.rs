@@ -11,14 +11,14 @@ use gridmart_schemas::{
     resource::enumeration::ReplicaRole,
     wire::{
         data::{PIECE_BYTES, ROW_BYTES_MAX},
-        replica::{ReplicaAnswer, ReplicaPiece, ReplicaRun, ReplicaStatementKind},
+        replica::{ReplicaAnswer, ReplicaPiece, ReplicaRun, ReplicaStatementKind, StatementRules},
     },
 };
 use tokio_util::sync::CancellationToken;
 
 use super::{
     copy::{Opened, broken},
-    door::{Databases, fault},
+    door::{Databases, fault, fault_of},
     engine::{Cancel, Engine, EngineError, Limits, RowStream, Statement, StatementKind},
 };
 
@@ -83,6 +83,7 @@ pub(super) async fn run(
         text,
         parameters,
         columns,
+        rules,
         after,
         cut_epoch: _,
         epoch,
@@ -105,9 +106,13 @@ pub(super) async fn run(
     };
     let engine = copy.engine();
     tracing::debug!(database.id = %database, person = %person, ?kind, "a statement");
-    let statement = statement(kind, text, parameters, columns, cancel);
+    let statement = Statement {
+        cancel,
+        rules,
+        ..statement(kind, text, parameters, columns)
+    };
     let engine: &dyn Engine = match &*engine {
-        Opened::Core(core) => core,
+        Opened::Core(core) => &**core,
         Opened::Shadow(shadow) => shadow,
         Opened::Broken(why) => return Err(broken(database, why)),
     };
@@ -121,7 +126,7 @@ pub(super) async fn run(
         let begun = cut.run_until_cancelled(engine.read(statement, limits));
         return match begun.await {
             None => Ok((killed(), None)),
-            Some(Err(error)) => Ok((ReplicaAnswer::Refused(fault(&error)), None)),
+            Some(Err(error)) => Ok((ReplicaAnswer::Refused(fault_of(&error)?), None)),
             Some(Ok(stream)) => Ok(piece_of(OpenRows {
                 source: Source::Stream(stream),
                 cut,
@@ -132,23 +137,27 @@ pub(super) async fn run(
     }
     let answer = written(engine, statement, limits).await;
     drop(writing);
-    Ok((answer, None))
+    Ok((answer?, None))
 }
 
-async fn written(engine: &dyn Engine, statement: Statement, limits: Limits) -> ReplicaAnswer {
+async fn written(
+    engine: &dyn Engine,
+    statement: Statement,
+    limits: Limits,
+) -> Result<ReplicaAnswer, Problem> {
     // What it returns has to go with its acknowledgement.
     let limits = Limits {
         bytes: limits.bytes.min(ROW_BYTES_MAX as u64),
         ..limits
     };
     match engine.write(statement, limits).await {
-        Ok(written) => ReplicaAnswer::Rows(ReplicaPiece {
+        Ok(written) => Ok(ReplicaAnswer::Rows(ReplicaPiece {
             rows: written.rows,
             cursor: None,
             rows_changed: Some(written.rows_changed),
             position: written.position,
-        }),
-        Err(error) => ReplicaAnswer::Refused(fault(&error)),
+        })),
+        Err(error) => Ok(ReplicaAnswer::Refused(fault_of(&error)?)),
     }
 }
 
@@ -158,7 +167,6 @@ pub(super) fn statement(
     text: String,
     parameters: Vec<Value>,
     columns: Vec<SqlType>,
-    cancel: Cancel,
 ) -> Statement {
     Statement {
         kind: match kind {
@@ -169,7 +177,8 @@ pub(super) fn statement(
         text,
         parameters,
         columns: (kind != ReplicaStatementKind::Schema).then_some(columns),
-        cancel,
+        cancel: Cancel::default(),
+        rules: StatementRules::default(),
     }
 }
 

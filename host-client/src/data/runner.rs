@@ -12,6 +12,7 @@ use super::{
     door::Databases,
     goods::{Data, SHAPE},
     log::LogBounds,
+    server::Servers,
 };
 use crate::member::{HostError, Joined, Member};
 
@@ -22,7 +23,8 @@ pub async fn run(config: Config, stop: CancellationToken) -> Result<(), HostErro
         return Ok(());
     };
     let member = Arc::clone(&joined.member);
-    let opened = tokio::task::spawn_blocking(move || open(member, config)).await;
+    let servers = Servers::connect(&config.servers).await?;
+    let opened = tokio::task::spawn_blocking(move || open(member, config, servers)).await;
     let data = opened.map_err(std::io::Error::other);
     let data = data.map_err(HostError::system("opening", &"the Host's databases"))??;
     let served = joined.serve(Arc::new(data), stop).await;
@@ -31,12 +33,13 @@ pub async fn run(config: Config, stop: CancellationToken) -> Result<(), HostErro
 }
 
 /// Opens what lies in the folder of the databases; blocks for the disk.
-fn open(member: Arc<Member>, config: Config) -> Result<Data, HostError> {
+fn open(member: Arc<Member>, config: Config, servers: Servers) -> Result<Data, HostError> {
     let Config {
         database_dir,
         policy,
         log_bytes_max,
-        ..
+        servers: _,
+        member: _,
     } = config;
     let mut bounds = LogBounds::default();
     if let Some(bytes) = log_bytes_max {
@@ -45,7 +48,7 @@ fn open(member: Arc<Member>, config: Config) -> Result<Data, HostError> {
     // Another folder than its own, which is locked, has to be locked as well.
     let lock = database_dir.as_deref().map(NodeLock::acquire).transpose()?;
     let folder = database_dir.unwrap_or_else(|| member.folder("databases"));
-    let copies = Copies::open(&folder, bounds).map_err(HostError::system(
+    let copies = Copies::open(&folder, bounds, servers).map_err(HostError::system(
         "opening the databases in",
         &folder.display(),
     ))?;

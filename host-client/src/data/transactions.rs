@@ -27,8 +27,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     copy::{Copy, Opened, broken},
-    door::{Databases, fault},
-    engine::{Cancel, Engine as _, EngineError, Limits, Transaction, TransactionLimits},
+    door::{Databases, fault, fault_of},
+    engine::{Cancel, EngineError, Limits, Statement, Transaction, TransactionLimits},
     run::{OpenRows, held, killed, limits, statement},
 };
 
@@ -82,7 +82,10 @@ impl Transactions {
         let engine = copy.engine();
         let begun = match &*engine {
             Opened::Core(core) => {
-                let limits = TransactionLimits::default();
+                let limits = TransactionLimits {
+                    is_strict: asked.is_strict,
+                    ..TransactionLimits::default()
+                };
                 let begun = match asked.read_only {
                     true => core.begin_view(limits),
                     false => core.begin(limits),
@@ -94,7 +97,7 @@ impl Transactions {
         };
         let transaction = match begun {
             None => return Ok(ReplicaControlled::Refused(killed_fault())),
-            Some(Err(error)) => return Ok(ReplicaControlled::Refused(fault(&error))),
+            Some(Err(error)) => return Ok(ReplicaControlled::Refused(fault_of(&error)?)),
             Some(Ok(transaction)) => transaction,
         };
         let number = TransactionNumber(self.next.fetch_add(1, Ordering::Relaxed));
@@ -132,7 +135,11 @@ impl Transactions {
             bytes: limits.bytes.min(ROWS_BYTES_MAX),
             ..limits
         };
-        let statement = statement(kind, asked.text, asked.parameters, asked.columns, cancel);
+        let statement = Statement {
+            cancel,
+            rules: asked.rules,
+            ..statement(kind, asked.text, asked.parameters, asked.columns)
+        };
         let ran = cut.run_until_cancelled(transaction.run(statement, limits));
         let written = match ran.await {
             Some(Ok(written)) => written,

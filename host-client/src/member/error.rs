@@ -42,6 +42,14 @@ pub enum HostError {
         /// The folder of the system that it lies in.
         shown: &'static str,
     },
+    /// A database server is not what it has to be.
+    #[error("the {engine} server that the Host was told of cannot be used: {why}")]
+    Server {
+        /// Of which engine it is.
+        engine: String,
+        /// What is wrong, and what to do.
+        why: String,
+    },
     /// The identity is another kind of node's.
     #[error("the data folder {} belongs to a node of kind {kind}, not to a {goods} Host: name another folder", folder.display())]
     OtherKind {

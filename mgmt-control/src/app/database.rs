@@ -110,6 +110,7 @@ pub async fn database_create(
         name,
         element,
         shadows,
+        engine,
     } = wanted;
     let view = control.catalogue.view();
     let node = DATABASES.the_element(&view, element.as_deref())?;
@@ -122,6 +123,7 @@ pub async fn database_create(
         name,
         owner: context.actor.name.clone(),
         shadows,
+        engine,
     };
     let made = order(control, context, &node, entry, &request).await?;
     Ok(view_of(control, context, &node, made)?)

@@ -4,7 +4,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     id::{DatabaseId, KeyHash, NodeId},
-    resource::database::{Database, DatabaseRule},
+    resource::{
+        database::{Database, DatabaseRule},
+        enumeration::DataEngine,
+    },
     role::Operation,
     scalar::DatabaseName,
 };
@@ -21,6 +24,10 @@ pub struct DatabaseCreateRequest {
     /// How many shadows it has, each on a Host of its own.
     #[serde(default)]
     pub shadows: u32,
+    /// What keeps it: `sqlite`, `postgresql`, `mariadb`; absent: `sqlite`.
+    #[serde(default)]
+    #[schema(value_type = String)]
+    pub engine: DataEngine,
 }
 
 /// `PATCH /api/v1/databases/{name}`: what is absent stays.

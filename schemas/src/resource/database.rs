@@ -55,7 +55,7 @@ xml_record!(Database {
 });
 
 impl Database {
-    /// A database of nobody but its owner.
+    /// A database of nobody but its owner, on SQLite.
     pub fn new(
         database: DatabaseId,
         name: DatabaseName,
@@ -92,6 +92,20 @@ impl Database {
     pub fn epoch(&self) -> Epoch {
         let told = self.replicas.epoch.map(i64::try_from);
         told.map_or(Epoch::FIRST, |epoch| Epoch::new(epoch.unwrap_or(i64::MAX)))
+    }
+
+    /// The same on another engine.
+    #[must_use]
+    pub fn kept_by(mut self, engine: DataEngine) -> Self {
+        self.info.engine = engine;
+        self
+    }
+
+    /// What keeps its copy on a Host: what is said of that copy, or else of the
+    /// database.
+    pub fn engine_on(&self, host: NodeId) -> &DataEngine {
+        let said = self.replica(host).and_then(|copy| copy.engine.as_ref());
+        said.unwrap_or(&self.info.engine)
     }
 
     /// What its copy on a Host is, if there is one.
@@ -202,6 +216,10 @@ pub struct Replica {
     pub host: Uri,
     /// What its copy is to be.
     pub role: ReplicaRole,
+    /// What keeps it; absent: what keeps the database.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    pub engine: Option<DataEngine>,
     /// How it is, as its Host tells; absent in documents that hold no observations, and
     /// while the Host is silent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -212,6 +230,7 @@ xml_record!(Replica {
     children {
         host = "Host",
         role = "Role",
+        engine = "Engine",
         state = "State",
     }
 });
@@ -222,6 +241,7 @@ impl Replica {
         Self {
             host: Uri::from_uuid(host.as_uuid()),
             role,
+            engine: None,
             state: None,
         }
     }

@@ -8,6 +8,7 @@ use crate::{
     id::{DatabaseId, NodeId, PersonName},
     resource::{
         database::{Database, DatabaseRules},
+        enumeration::DataEngine,
         host::ReplicaCheck,
     },
     scalar::DatabaseName,
@@ -48,6 +49,9 @@ pub struct DatabaseMake {
     pub owner: PersonName,
     /// How many shadows it has.
     pub shadows: u32,
+    /// What keeps it; absent: SQLite.
+    #[serde(default)]
+    pub engine: DataEngine,
 }
 
 /// Change what a database's owner allows. What is absent stays.

@@ -17,7 +17,7 @@ use crate::{
     data::{Entry, Epoch, EpochBegin, LogPoint, Position, Row, Schema, SqlType, Value},
     id::{DatabaseId, NodeId, PersonName},
     resource::{
-        enumeration::{ReplicaRole, SyncState},
+        enumeration::{DataEngine, ReplicaRole, SyncState},
         host::ReplicaCheck,
     },
 };
@@ -38,6 +38,9 @@ pub struct ReplicaMake {
     pub database: DatabaseId,
     /// What the copy is.
     pub role: ReplicaRole,
+    /// What keeps it; absent: SQLite.
+    #[serde(default)]
+    pub engine: DataEngine,
 }
 
 /// Have no copy of this database any more.
@@ -156,6 +159,9 @@ pub struct ReplicaRun {
     pub parameters: Vec<Value>,
     /// The types of the columns of its result.
     pub columns: Vec<SqlType>,
+    /// What has to be there for it, on an engine that keeps rules itself.
+    #[serde(default, skip_serializing_if = "StatementRules::is_empty")]
+    pub rules: StatementRules,
     /// Of a read: the copy must have this position of the log at least.
     #[serde(default)]
     pub after: Position,
@@ -183,6 +189,36 @@ pub struct ReplicaRun {
     pub bytes_max: Option<u64>,
 }
 
+/// What a person's rules need on an engine that keeps them itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StatementRules {
+    /// Views that the statement reads and writes in the place of tables.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub guards: Vec<GuardTold>,
+    /// Settings that hold while it runs: names and values.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub settings: Vec<(String, String)>,
+    /// It touches no table but through those views.
+    #[serde(default)]
+    pub is_guarded: bool,
+}
+
+impl StatementRules {
+    /// Whether it needs nothing.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// A view that guards a table. Its name is made of its definition.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GuardTold {
+    /// Its name, which no person can name.
+    pub name: String,
+    /// The statement that makes it.
+    pub definition: String,
+}
+
 /// A transaction of several statements, on one stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -206,6 +242,9 @@ pub struct ReplicaBegin {
     /// The epoch of the core that is meant: no other begins it, or commits it.
     #[serde(default)]
     pub epoch: Epoch,
+    /// All of it sees one state of the database.
+    #[serde(default)]
+    pub is_strict: bool,
 }
 
 /// Answer to [`ReplicaBegin`] and [`ReplicaControl`].

@@ -180,6 +180,7 @@ fn database(dice: &mut Dice<'_>, number: usize) -> Database {
         Database::new(database_id(number), name, "ada".parse().unwrap(), replicas).unwrap();
     database.replicas.epoch = dice.maybe(Dice::u64);
     for replica in &mut database.replicas.replicas {
+        replica.engine = dice.maybe(|dice| dice.open::<DataEngine>(&["sqlite", "postgresql"]));
         replica.state = dice.maybe(|dice| replica_state(dice, number));
     }
     database.info.engine = dice.open::<DataEngine>(&["sqlite"]);

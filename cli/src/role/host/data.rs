@@ -2,6 +2,7 @@
 
 use std::{net::SocketAddr, path::PathBuf};
 
+use gridmart_host::data::ServerUrl;
 use gridmart_schemas::resource::host::DataHostPolicy;
 
 use super::{
@@ -22,6 +23,9 @@ settings! {
         /// Bytes of its log that a core keeps for shadows that are away; who misses more begins anew [default: 1GiB]
         #[arg(long, value_name = "SIZE", value_parser = Size::above_zero)]
         log_max: Size,
+        /// File with the URL of a database server, as postgresql://ACCOUNT:PASSWORD@HOST, for databases with that engine; may be repeated
+        #[arg(long, value_name = "FILE", env = "GRIDMART_DATA_SERVERS", value_delimiter = ',')]
+        server: Vec<PathBuf>,
         /// The Element's door
         #[arg(long, value_name = "HOST:PORT")]
         element: String,
@@ -62,9 +66,13 @@ pub(super) fn run(arguments: Arguments<Settings>) -> Result<(), Failure> {
         advertise: settings.advertise,
         relayed: None,
     };
+    let servers = settings.server.unwrap_or_default();
+    let servers = ServerUrl::of_files(servers.iter().map(PathBuf::as_path));
+    let servers = servers.map_err(|error| Failure::Usage(error.to_string()))?;
     let config = gridmart_host::data::Config {
         member: told.settled("dhost")?,
         database_dir: settings.database_dir,
+        servers,
         log_bytes_max: settings.log_max.map(Size::bytes),
         policy: DataHostPolicy::default(),
     };

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use gridmart_schemas::data::Value;
+use gridmart_schemas::{data::Value, resource::enumeration::DataEngine};
 
 use super::*;
 use crate::data::{
@@ -23,14 +23,17 @@ struct Two {
 }
 
 fn copies(folder: &Path, name: &str) -> Copies {
-    Copies::open(&folder.join(name), LogBounds::default()).unwrap()
+    Copies::open(&folder.join(name), LogBounds::default(), Servers::default()).unwrap()
 }
 
 impl Two {
     fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let database = DatabaseId::generate();
-        let made = |name, role| copies(folder.path(), name).make(database, role).unwrap();
+        let made = |name, role| {
+            let copies = copies(folder.path(), name);
+            copies.make(database, role, &DataEngine::Sqlite).unwrap()
+        };
         Self {
             old: made("old", ReplicaRole::Core),
             new: made("new", ReplicaRole::Shadow),

@@ -74,6 +74,20 @@ pub enum EngineError {
         /// How many there may be.
         limit: u64,
     },
+    /// The server that keeps the database does not answer; nothing was done.
+    #[error("the server that keeps the database cannot be reached: {why}")]
+    Unreachable {
+        /// What was met.
+        why: String,
+    },
+    /// The server was lost while it committed.
+    #[error(
+        "whether the statement was committed is not known, the database server was lost meanwhile: look before you run it again ({why})"
+    )]
+    Uncertain {
+        /// What was met.
+        why: String,
+    },
     /// Whoever asked does not want it any more.
     #[error("the statement was cancelled")]
     Cancelled,
@@ -160,6 +174,8 @@ impl EngineError {
             Self::Cancelled | Self::TimedOut(_) => "57014",
             Self::TransactionEnded { .. } => "25P03",
             Self::Busy => "53300",
+            Self::Unreachable { .. } => "08006",
+            Self::Uncertain { .. } => "08007",
             Self::ReadOnly { .. } | Self::Fenced { .. } => "25006",
             Self::Storage { is_full: true, .. } => "53100",
             Self::Storage { .. } => "58030",

@@ -1,5 +1,6 @@
 //! What every engine of databases can do, behind one small trait.
 
+mod core;
 mod error;
 pub mod sqlite;
 mod stream;
@@ -8,7 +9,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use gridmart_schemas::data::{LogPoint, Position, Row, Schema, SqlType, Value};
+use gridmart_schemas::wire::replica::StatementRules;
 
+pub(in crate::data) use self::core::CoreEngine;
 pub use self::{
     error::{EngineError, SqlState},
     stream::{Cancel, RowStream},
@@ -41,6 +44,8 @@ pub struct Statement {
     /// What ends it before its own end; whether it was in time is known by what the
     /// statement comes to.
     pub cancel: Cancel,
+    /// What has to be there for it, on an engine that keeps rules itself.
+    pub rules: StatementRules,
 }
 
 impl Statement {
@@ -52,6 +57,7 @@ impl Statement {
             parameters: Vec::new(),
             columns: None,
             cancel: Cancel::default(),
+            rules: StatementRules::default(),
         }
     }
 
@@ -91,10 +97,13 @@ impl Default for Limits {
     }
 }
 
-/// What one interactive transaction may take: it keeps all other writes waiting, or, if
-/// it only reads, a reader of its database.
+/// What one interactive transaction may take: on an engine with one writer it keeps all
+/// other writes waiting, or, if it only reads, a reader of its database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TransactionLimits {
+    /// Whether all of it sees one state of the database, and none of another that changes
+    /// what it saw. An engine with one writer has it so in any case.
+    pub is_strict: bool,
     /// From its begin to its end.
     pub time: Duration,
     /// Between two of its statements.
@@ -104,6 +113,7 @@ pub struct TransactionLimits {
 impl Default for TransactionLimits {
     fn default() -> Self {
         Self {
+            is_strict: false,
             time: Duration::from_mins(1),
             idle: Duration::from_secs(10),
         }
@@ -152,9 +162,8 @@ pub trait Engine: Send + Sync {
     fn position(&self) -> LogPoint;
 }
 
-/// A transaction of several statements. After an error of a statement only that
-/// statement is taken back; whether the transaction goes on is the caller's to
-/// decide.
+/// A transaction of several statements. After an error of a statement that statement is
+/// taken back, and an engine may refuse all but going back to a savepoint, or the end.
 #[async_trait]
 pub trait Transaction: Send {
     /// Runs a statement, of any kind; its rows come at once, within the limits.

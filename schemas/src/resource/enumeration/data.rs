@@ -9,8 +9,19 @@ open!(
     DataEngine, {
         /// The embedded one.
         Sqlite = "sqlite",
+        /// A PostgreSQL server beside a Host.
+        Postgresql = "postgresql",
+        /// A MariaDB server beside a Host.
+        Mariadb = "mariadb",
     }
 );
+
+impl Default for DataEngine {
+    /// What keeps a database of which nothing else is said.
+    fn default() -> Self {
+        Self::Sqlite
+    }
+}
 
 closed!(
     /// What a Host's copy of a database is; it is never both.

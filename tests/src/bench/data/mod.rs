@@ -8,7 +8,10 @@ mod writes;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use gridmart_schemas::api::database::{DatabaseChangeRequest, DatabaseCreateRequest};
+use gridmart_schemas::{
+    api::database::{DatabaseChangeRequest, DatabaseCreateRequest},
+    resource::enumeration::DataEngine,
+};
 use gridmart_sdk::{Client, Data, Settings};
 use serde_json::json;
 
@@ -78,6 +81,7 @@ fn database_make(bench: &Bench, data: &Data) -> anyhow::Result<()> {
         name: DATABASE.parse()?,
         element: None,
         shadows: HOSTS - 1,
+        engine: DataEngine::default(),
     };
     wait_for(LONG, "a database is made", || {
         let made = bench.runtime.block_on(data.database_create(&wanted));

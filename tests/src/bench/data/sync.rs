@@ -5,7 +5,10 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
-use gridmart_schemas::{api::database::DatabaseCreateRequest, data::Value, wire::data::ReadFrom};
+use gridmart_schemas::{
+    api::database::DatabaseCreateRequest, data::Value, resource::enumeration::DataEngine,
+    wire::data::ReadFrom,
+};
 use gridmart_sdk::Data;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 
@@ -129,6 +132,7 @@ fn catch_up(scene: &Scene) -> anyhow::Result<Figure> {
             name: BEHIND.parse()?,
             element: None,
             shadows: 1,
+            engine: DataEngine::default(),
         };
         let made = data.database_create(&wanted).await?;
         data.execute(BEHIND, LEDGER, &[]).await?;

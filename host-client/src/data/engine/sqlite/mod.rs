@@ -44,11 +44,13 @@ use self::{
     writer::{Writer, WriterThread},
 };
 use super::{
-    Engine, EngineError, Limits, RowStream, Statement, Transaction, TransactionLimits, Written,
+    CoreEngine, Engine, EngineError, Limits, RowStream, Statement, Transaction, TransactionLimits,
+    Written,
 };
 use crate::data::check::{Range, RangeRows, Sums, rows_of, sum};
 use crate::data::log::{Pulled, Role, State, epochs, history::History, pull, state, state_make};
 use crate::data::partial::{Fed, Filter, filtered};
+use crate::data::{home::Home, snapshot::Snapshot};
 
 /// Makes an empty database: a core, at its first epoch, or a shadow that knows
 /// nothing yet.
@@ -201,6 +203,47 @@ impl Engine for SqliteCore {
 
     fn position(&self) -> LogPoint {
         *self.last.borrow()
+    }
+}
+
+#[async_trait]
+impl CoreEngine for SqliteCore {
+    async fn state(&self) -> Result<State, EngineError> {
+        Self::state(self).await
+    }
+
+    async fn history(&self) -> Result<History, EngineError> {
+        Self::history(self).await
+    }
+
+    async fn pull(&self, shadow: History, bytes_max: u64) -> Result<Pulled, EngineError> {
+        Self::pull(self, shadow, bytes_max).await
+    }
+
+    fn watch(&self) -> watch::Receiver<LogPoint> {
+        Self::watch(self)
+    }
+
+    async fn sums(
+        &self,
+        range_rows: u64,
+        begun: Option<oneshot::Sender<Position>>,
+    ) -> Result<Sums, EngineError> {
+        Self::sums(self, range_rows, begun).await
+    }
+
+    async fn snapshot(&self, home: &Home) -> Result<Snapshot, EngineError> {
+        let home = home.clone();
+        let taken = tokio::task::spawn_blocking(move || Snapshot::take(&home)).await;
+        taken.map_err(|error| EngineError::Internal(error.to_string()))?
+    }
+
+    async fn fence(&self, newest: Epoch) -> Result<(), EngineError> {
+        Self::fence(self, newest).await
+    }
+
+    fn confirm(&self, position: Position) {
+        Self::confirm(self, position);
     }
 }
 
