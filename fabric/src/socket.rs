@@ -50,6 +50,14 @@ impl SocketLimits {
         opening_bytes: 2 * frame::MESSAGE_BYTES_GOAL,
     };
 
+    /// For envelopes, of which the largest may have so many bytes.
+    pub const fn envelopes(message_bytes: usize) -> Self {
+        Self {
+            message_bytes,
+            ..Self::ENVELOPES
+        }
+    }
+
     fn config(self) -> WebSocketConfig {
         WebSocketConfig::default()
             .read_buffer_size(self.read_buffer_bytes)

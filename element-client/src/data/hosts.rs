@@ -105,7 +105,7 @@ impl Hosts {
             tls,
             PATH,
             handler,
-            StreamLimits::default(),
+            StreamLimits::default().with_rows(),
         );
         let peer = match timeout(DIAL_MAX, dialled).await {
             Ok(Ok(peer)) => peer,

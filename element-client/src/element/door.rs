@@ -95,7 +95,8 @@ impl<G: Goods> Element<G> {
         handler: Arc<dyn Handler>,
         limits: StreamLimits,
     ) -> Result<Response, Problem> {
-        let (response, pending) = upgrade(&mut request, SocketLimits::ENVELOPES)?;
+        let bounds = SocketLimits::envelopes(limits.message_bytes);
+        let (response, pending) = upgrade(&mut request, bounds)?;
         self.tasks.spawn(async move {
             match pending.socket().await {
                 Ok(socket) => drop(run_stream(socket, peer, handler, limits)),

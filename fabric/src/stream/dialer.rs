@@ -23,8 +23,8 @@ pub async fn dial(
     handler: Arc<dyn Handler>,
     limits: StreamLimits,
 ) -> Result<Peer, Problem> {
-    let (socket, identity) =
-        dial_socket(endpoints, expected, tls, path, SocketLimits::ENVELOPES).await?;
+    let bounds = SocketLimits::envelopes(limits.message_bytes);
+    let (socket, identity) = dial_socket(endpoints, expected, tls, path, bounds).await?;
     Ok(run_stream(socket, identity, handler, limits).0)
 }
 

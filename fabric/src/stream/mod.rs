@@ -16,7 +16,10 @@ mod succession;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
-use gridmart_schemas::problem::Problem;
+use gridmart_schemas::{
+    problem::Problem,
+    wire::{MESSAGE_BYTES_MAX, ROW_MESSAGE_BYTES_MAX},
+};
 use serde_json::value::RawValue;
 
 pub use self::{
@@ -33,6 +36,8 @@ pub struct StreamLimits {
     pub queue_messages: usize,
     /// Their bytes, each way. One message may be larger, alone.
     pub queue_bytes: u32,
+    /// The most bytes of one message, each way.
+    pub message_bytes: usize,
     /// Requests of the peer that are handled at a time; more wait their turn,
     /// and are refused with `busy` when the queue is full.
     pub requests_running: usize,
@@ -57,11 +62,23 @@ impl StreamLimits {
     }
 }
 
+impl StreamLimits {
+    /// The same, for streams on which rows of databases travel.
+    #[must_use]
+    pub const fn with_rows(self) -> Self {
+        Self {
+            message_bytes: ROW_MESSAGE_BYTES_MAX,
+            ..self
+        }
+    }
+}
+
 impl Default for StreamLimits {
     fn default() -> Self {
         Self {
             queue_messages: 256,
             queue_bytes: 16 * 1024 * 1024,
+            message_bytes: MESSAGE_BYTES_MAX,
             requests_running: 64,
             asks_open: 4096,
             ping: Duration::from_secs(10),

@@ -12,7 +12,7 @@ use std::{
 use gridmart_schemas::{
     id::RequestId,
     problem::{Code, Problem},
-    wire::{Envelope, MAJOR, MESSAGE_BYTES_MAX, Notice, Request},
+    wire::{Envelope, MAJOR, Notice, Request},
 };
 use parking_lot::Mutex;
 use serde::Serialize;
@@ -158,7 +158,10 @@ impl Peer {
 
     /// Sends a notice, or says `busy` while the queue is full.
     pub fn try_tell<N: Notice>(&self, notice: &N) -> Result<(), Problem> {
-        let text = write(&self.envelope(None, None, N::KIND, Some(notice))?)?;
+        let text = write(
+            &self.envelope(None, None, N::KIND, Some(notice))?,
+            self.shared.limits.message_bytes,
+        )?;
         let busy = || {
             Problem::new(
                 Code::Busy,
@@ -316,7 +319,7 @@ impl Peer {
     }
 
     async fn send(&self, envelope: &Envelope) -> Result<(), Problem> {
-        let text = write(envelope)?;
+        let text = write(envelope, self.shared.limits.message_bytes)?;
         let shared = &self.shared;
         let queued = async {
             let bytes = shared
@@ -368,7 +371,7 @@ fn said_newly(body: Box<RawValue>) -> Box<RawValue> {
     }
 }
 
-fn write(envelope: &Envelope) -> Result<String, Problem> {
+fn write(envelope: &Envelope, most: usize) -> Result<String, Problem> {
     let mut text = serde_json::to_string(envelope).map_err(|error| {
         Problem::new(
             Code::Internal,
@@ -378,9 +381,9 @@ fn write(envelope: &Envelope) -> Result<String, Problem> {
     if *novelty::SPOKEN {
         text = novelty::enlarge(&text);
     }
-    if text.len() > MESSAGE_BYTES_MAX {
+    if text.len() > most {
         let detail = format!(
-            "A message of {} bytes is over the limit of {MESSAGE_BYTES_MAX}.",
+            "A message of {} bytes is over the limit of {most}.",
             text.len()
         );
         return Err(Problem::new(Code::TooLarge, detail));

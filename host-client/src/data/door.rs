@@ -112,9 +112,10 @@ impl Databases {
         });
         let limits = StreamLimits {
             requests_running: REQUESTS_MAX,
-            ..StreamLimits::default()
+            ..StreamLimits::default().with_rows()
         };
-        let (response, pending) = door::upgrade(&mut request, SocketLimits::ENVELOPES)?;
+        let (response, pending) =
+            door::upgrade(&mut request, SocketLimits::envelopes(limits.message_bytes))?;
         self.member.visits.spawn(async move {
             match pending.socket().await {
                 Ok(socket) => {

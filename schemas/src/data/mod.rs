@@ -14,6 +14,7 @@ mod script;
 mod sql_type;
 pub mod sqlite;
 mod table;
+mod text;
 mod value;
 
 pub use self::{

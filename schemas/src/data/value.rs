@@ -33,7 +33,7 @@ pub enum Value {
     /// A `numeric`.
     Numeric(Numeric),
     /// A `text` or `varchar`.
-    Text(String),
+    Text(#[serde(with = "super::text")] String),
     /// A `bytea`.
     Bytea(#[serde(with = "super::bytes")] Vec<u8>),
     /// A `date`.
@@ -47,7 +47,7 @@ pub enum Value {
     /// A `uuid`.
     Uuid(Uuid),
     /// A `json` or `jsonb`: its text, verified where it is stored.
-    Json(String),
+    Json(#[serde(with = "super::text")] String),
 }
 
 impl Value {

@@ -36,6 +36,8 @@ pub const MAJOR: u16 = 1;
 pub const MINOR: u16 = 3;
 /// The most bytes that one message between tiers may have.
 pub const MESSAGE_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// The most bytes of one where rows of databases travel: the largest row, as JSON has it.
+pub const ROW_MESSAGE_BYTES_MAX: usize = 32 * 1024 * 1024;
 
 /// What wraps every message on a control or queue stream (JSON text frames).
 #[derive(Clone, Debug, Serialize, Deserialize)]

@@ -22,8 +22,8 @@ const STATEMENTS_MAX: usize = 2_000;
 const TEXTS_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// Portals that a session may have open.
 const PORTALS_MAX: usize = 32;
-/// Bytes of the values of all of them.
-const VALUES_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// Bytes of the values of all of them, as they came.
+const VALUES_BYTES_MAX: usize = 2 * ROW_BYTES_MAX;
 
 /// A statement that is prepared: it is judged anew each time that it is run.
 #[derive(Clone)]
@@ -157,7 +157,7 @@ impl Session {
         let bytes: usize = name.len() + values.iter().flatten().map(Vec::len).sum::<usize>();
         let held: usize = self.portals.values().map(|portal| portal.bytes).sum();
         // In binary form they are as long as they are; as text, twice that at most.
-        if bytes > 2 * ROW_BYTES_MAX || held + bytes > VALUES_BYTES_MAX {
+        if held + bytes > VALUES_BYTES_MAX {
             let message = "the parameters of a statement have too many bytes together";
             return Err(Fault::new("54000", message).into());
         }

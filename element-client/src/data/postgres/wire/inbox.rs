@@ -3,6 +3,7 @@
 use std::{io, sync::Arc, time::Duration};
 
 use bytes::BytesMut;
+use gridmart_schemas::wire::data::{ROW_BYTES_MAX, STATEMENT_BYTES_MAX};
 use tokio::{
     io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
     sync::{OwnedSemaphorePermit, Semaphore},
@@ -15,7 +16,7 @@ use super::{
 };
 
 /// Bytes of a message of a session: a statement's text, or its values as text.
-const MESSAGE_BYTES_MAX: usize = 12 * 1024 * 1024;
+const MESSAGE_BYTES_MAX: usize = 2 * ROW_BYTES_MAX + STATEMENT_BYTES_MAX;
 /// Bytes of a message of somebody who has not signed in.
 const STRANGER_BYTES_MAX: usize = 8 * 1024;
 /// A message that has begun has to be whole by then.
