@@ -43,7 +43,7 @@ pub mod cores {
 pub use apps::{Apps, Compute, LogPiece, LogTail, UploadProgress};
 pub use call::{CallBuilder, Output, OutputStream, RunningCall, Stdin, StdinSink};
 pub use client::Client;
-pub use data::{Data, Executed, Rows};
+pub use data::{Data, Executed, Rows, Transaction, TransactionModes};
 pub use error::Error;
 pub use gridmart_schemas as schemas;
 pub use login::{LoggedOut, Login, Trust, login, login_path, logout};

@@ -1,7 +1,9 @@
-//! `GET /v1/data`: where programs run statements.
+//! `GET /v1/data`: where programs run statements, alone or in transactions.
 //!
 //! Invariants: nothing is answered for a database without a ticket for it that is in
 //! force, and each statement is judged anew by the rules as they are now.
+
+mod transactions;
 
 use std::{
     collections::BTreeMap,
@@ -26,7 +28,7 @@ use gridmart_schemas::{
         Done, Request as _,
         data::{
             CURSORS_MAX, CursorNumber, DataOpen, DataOpened, RowsClose, RowsNext, StatementAnswer,
-            StatementRun,
+            StatementRun, TransactionBegin, TransactionControl,
         },
         sql_session::SqlDoor,
     },
@@ -36,6 +38,7 @@ use parking_lot::Mutex;
 use serde_json::value::RawValue;
 use time::OffsetDateTime;
 
+use self::transactions::Transactions;
 use super::{
     De,
     sessions::{Arrival, RunningStatement, SqlSession, Standing},
@@ -70,9 +73,10 @@ impl De {
             presenter: peer.require_key()?.clone(),
             grants: Mutex::default(),
             results: Mutex::default(),
+            transactions: Transactions::default(),
             next: AtomicU64::new(1),
         });
-        self.begin_stream(request, peer, handler, StreamLimits::programs())
+        self.begin_stream(request, peer, handler, StreamLimits::programs().with_rows())
     }
 }
 
@@ -86,6 +90,7 @@ struct DataStream {
     /// What it has shown tickets for.
     grants: Mutex<BTreeMap<DatabaseId, Grant>>,
     results: Mutex<BTreeMap<CursorNumber, OpenResult>>,
+    transactions: Transactions,
     next: AtomicU64,
 }
 
@@ -94,6 +99,8 @@ impl DataStream {
         match incoming.kind.as_str() {
             DataOpen::KIND => reply(&self.on_open(&incoming.read()?)?),
             StatementRun::KIND => reply(&self.on_statement(incoming.read()?).await?),
+            TransactionBegin::KIND => reply(&self.on_begin(incoming.read()?)?),
+            TransactionControl::KIND => reply(&self.on_control(incoming.read()?).await?),
             RowsNext::KIND => reply(&self.on_next(incoming.read()?).await?),
             RowsClose::KIND => reply(&self.on_close(incoming.read()?).await),
             _ => Err(incoming.unknown()),
@@ -194,8 +201,13 @@ impl DataStream {
         }
         let running = session.statement();
         // What was committed before a kill is told as such.
-        let running_there = self.de.run_statement(&claims, asked, &session.end);
-        let outcome = running_there.await?;
+        let outcome = match asked.transaction {
+            Some(number) => self.run_within(number, &claims, asked, &session).await?,
+            None => {
+                let running_there = self.de.run_statement(&claims, asked, &session.end, None);
+                running_there.await?
+            }
+        };
         note(&session, &outcome.0);
         let number = CursorNumber(self.next.fetch_add(1, Ordering::Relaxed));
         Ok(self.kept(database, number, outcome, running))
@@ -284,6 +296,7 @@ impl Handler for DataStream {
     }
 
     fn on_closed<'a>(&'a self, _: &'a Peer) -> BoxFuture<'a, ()> {
+        self.transactions.abandon(&self.de);
         let open = std::mem::take(&mut *self.results.lock());
         self.grants.lock().clear();
         let tasks = self.de.tasks.clone();

@@ -32,6 +32,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     De,
+    block::Block,
     hosts::{Failure, Hosts},
     limits::{Slot, StatementLimits},
     parameter,
@@ -41,7 +42,7 @@ use super::{
     sql::{
         BaseType, Engine, Judged, Kind, Literal, Person, Refusal, SchemaChange, Statements, judge,
     },
-    transaction::OpenTransaction,
+    transaction::{Ill, OpenTransaction},
 };
 
 /// A Host may take so long to answer; it ends a statement of itself before that.
@@ -156,14 +157,16 @@ impl De {
         claims: &AccessClaims,
         asked: StatementRun,
         give_up: &CancellationToken,
+        block: Option<&mut Block>,
     ) -> Result<Outcome, Problem> {
         if let Some(fault) = too_large(&asked) {
             return Ok((StatementAnswer::Refused(fault), None));
         }
         let person = Asker::from(claims);
         let declared = asked.parameters.iter().map(parameter::declared).collect();
+        let schema = block.as_ref().and_then(|block| block.schema.clone());
         let permitted = self
-            .judge_statement(&person, asked.database, &asked.text, declared, None)
+            .judge_statement(&person, asked.database, &asked.text, declared, schema)
             .await?;
         let permitted = match permitted {
             Ok(permitted) => permitted,
@@ -179,8 +182,47 @@ impl De {
             give_up: Some(give_up),
             ..Manner::default()
         };
-        self.run_permitted(&person, permitted, &values, manner)
+        match self
+            .run_in(&person, permitted, &values, manner, block)
             .await
+        {
+            Ok(outcome) => Ok(outcome),
+            Err(Ill::Fault(fault)) => Ok((StatementAnswer::Refused(fault), None)),
+            Err(Ill::Problem(problem)) => Err(problem),
+        }
+    }
+
+    /// Runs what was judged, in a block if there is one.
+    pub(super) async fn run_in(
+        self: &Arc<Self>,
+        asker: &Asker,
+        permitted: Permitted,
+        values: &[Literal],
+        manner: Manner<'_>,
+        block: Option<&mut Block>,
+    ) -> Result<Outcome, Ill> {
+        let Some(block) = block else {
+            let ran = self.run_permitted(asker, permitted, values, manner).await;
+            return ran.map_err(Ill::Problem);
+        };
+        let is_read = permitted.judged.kind == Kind::Read;
+        let change = match &permitted.judged.kind {
+            Kind::Schema(change) => Some(SchemaChange::clone(change)),
+            _ => None,
+        };
+        block.prepare(self, is_read).await?;
+        let manner = Manner {
+            transaction: block.open.as_ref(),
+            began: Some(&block.began),
+            ..manner
+        };
+        let ran = self.run_permitted(asker, permitted, values, manner).await;
+        let outcome = ran.map_err(Ill::Problem)?;
+        if let (Some(change), StatementAnswer::Rows(_)) = (change, &outcome.0) {
+            let changed = block.schema_changed(self, change).await;
+            changed.map_err(Ill::Problem)?;
+        }
+        Ok(outcome)
     }
 
     /// Judges a text of one statement, against the schema as it is, or as a transaction

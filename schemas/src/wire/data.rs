@@ -4,7 +4,11 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Done, requests};
+use super::{
+    Done, ROW_MESSAGE_BYTES_MAX,
+    replica::{TransactionAct, TransactionNumber},
+    requests,
+};
 use crate::{
     data::{Position, Row, SqlType, Value},
     id::{DatabaseId, NodeId},
@@ -16,11 +20,15 @@ use crate::{
 pub const STATEMENT_BYTES_MAX: usize = 1024 * 1024;
 /// Bytes of rows, as they are in memory, after which a piece ends.
 pub const PIECE_BYTES: usize = 256 * 1024;
-/// The most bytes of the values of one row, or of all parameters of a statement: they
-/// travel in one message.
-pub const ROW_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// The most bytes of the values of one row, or of all parameters of a statement: the
+/// largest value, and others beside it. They travel in one message, in which they are a
+/// third longer at most.
+pub const ROW_BYTES_MAX: usize = 20 * 1024 * 1024;
+const _: () = assert!(ROW_BYTES_MAX / 3 * 4 + STATEMENT_BYTES_MAX < ROW_MESSAGE_BYTES_MAX);
 /// Results that may be open on one stream.
 pub const CURSORS_MAX: usize = 64;
+/// Transactions that may be open on one stream.
+pub const TRANSACTIONS_MAX: usize = 64;
 
 /// I may use this database; first for each database, and again before the ticket
 /// ends.
@@ -39,7 +47,7 @@ pub struct DataOpened {
     pub name: DatabaseName,
 }
 
-/// Run one statement, which is a transaction of its own.
+/// Run one statement: a transaction of its own, or of one that is open.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct StatementRun {
     /// In which database.
@@ -56,6 +64,45 @@ pub struct StatementRun {
     /// Who may answer a read.
     #[serde(default)]
     pub from: ReadFrom,
+    /// In which transaction; absent: one of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub transaction: Option<TransactionNumber>,
+}
+
+/// Begin a transaction of several statements. It is taken back with its stream.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub struct TransactionBegin {
+    /// In which database.
+    pub database: DatabaseId,
+    /// It writes nothing.
+    #[serde(default)]
+    pub read_only: bool,
+    /// All of it sees one state of the database; else each of its reads sees what is
+    /// committed by then.
+    #[serde(default)]
+    pub strict: bool,
+}
+
+/// Do something with a transaction that is no statement.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct TransactionControl {
+    /// With which one.
+    pub transaction: TransactionNumber,
+    /// What.
+    pub act: TransactionAct,
+}
+
+/// Answer to [`TransactionBegin`] and [`TransactionControl`].
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TransactionAnswer {
+    /// It has begun.
+    Begun(TransactionNumber),
+    /// It is done; of a commit, the position of what it has written.
+    Done(Option<Position>),
+    /// It was not done. A transaction that is gone has changed nothing, unless this says
+    /// otherwise (SQLSTATE 08007).
+    Refused(SqlFault),
 }
 
 /// Who may answer a read.
@@ -149,6 +196,8 @@ pub struct RowsClose {
 requests! {
     DataOpen = "data-open" => DataOpened,
     StatementRun = "statement-run" => StatementAnswer,
+    TransactionBegin = "transaction-begin" => TransactionAnswer,
+    TransactionControl = "transaction-control" => TransactionAnswer,
     RowsNext = "rows-next" => StatementAnswer,
     RowsClose = "rows-close" => Done,
 }

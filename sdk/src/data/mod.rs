@@ -17,13 +17,15 @@
 //! ```
 //!
 //! A database is named `NAME`, or `ELEMENT/NAME` where several Elements have one of
-//! that name. Each statement is a transaction of its own. What a client has written it
+//! that name. Each statement is a transaction of its own, unless [`Data::begin`] has begun
+//! one of several. What a client has written it
 //! reads: its reads go to copies that have come as far. What fails because somebody is
 //! away is tried again for some twenty seconds, a write only where it was not begun; a
 //! write of which it is not known whether it was committed fails with SQLSTATE 08007.
 
 mod plane;
 mod rows;
+mod transaction;
 
 use gridmart_schemas::{
     api::database::{
@@ -36,7 +38,10 @@ use gridmart_schemas::{
 use reqwest::Method;
 
 pub(crate) use self::plane::DataPlane;
-pub use self::rows::{Executed, Rows};
+pub use self::{
+    rows::{Executed, Rows},
+    transaction::{Transaction, TransactionModes},
+};
 use crate::{client::Client, error::Error};
 
 /// `client.data()`.
@@ -213,8 +218,42 @@ impl Data {
         Ok(rows.executed())
     }
 
+    /// Begins a transaction of several statements, which sees what others commit
+    /// meanwhile (READ COMMITTED).
+    pub async fn begin(&self, database: &str) -> Result<Transaction, Error> {
+        self.begin_as(database, TransactionModes::default()).await
+    }
+
+    /// Begins a transaction that only reads, or that sees one state of the database all
+    /// along.
+    pub async fn begin_as(
+        &self,
+        database: &str,
+        modes: TransactionModes,
+    ) -> Result<Transaction, Error> {
+        let grid = std::sync::Arc::clone(self.client.grid().await?);
+        Transaction::begin(grid, database, modes, self.from).await
+    }
+
     /// The position of the log at which this client has written last.
     pub async fn written(&self, database: &str) -> Result<Position, Error> {
         Ok(self.client.grid().await?.data().written(database))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Programs run statements in tasks of their own.
+    #[test]
+    fn what_takes_time_may_move_between_threads() {
+        fn movable<T: Send>(_: impl FnOnce(Data) -> T) {}
+        movable(|data| async move { data.query("shop", "SELECT 1", &[]).await });
+        movable(|data| async move {
+            let mut open = data.begin("shop").await?;
+            open.execute("DELETE FROM a", &[]).await?;
+            open.commit().await
+        });
     }
 }

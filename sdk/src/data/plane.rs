@@ -21,14 +21,22 @@ use gridmart_schemas::{
     id::{DatabaseId, KeyHash, NodeId},
     problem::{Code, Problem},
     role::{NodeKind, Operation},
-    wire::data::{DataOpen, ReadFrom, StatementAnswer, StatementRun},
+    wire::{
+        data::{
+            DataOpen, ReadFrom, StatementAnswer, StatementRun, TransactionAnswer, TransactionBegin,
+        },
+        replica::TransactionNumber,
+    },
 };
 use parking_lot::Mutex;
 use reqwest::Method;
 use serde_json::value::RawValue;
 use tokio_util::task::TaskTracker;
 
-use super::rows::{ANSWER_TIMEOUT, Rows};
+use super::{
+    rows::{ANSWER_TIMEOUT, Rows},
+    transaction::TransactionModes,
+};
 use crate::{error::Error, http::Http};
 
 /// The Element's door for data.
@@ -89,6 +97,13 @@ impl DataPlane {
         written.get(database).copied().unwrap_or_default()
     }
 
+    /// This client has written there.
+    pub(super) fn wrote(&self, database: &str, position: Position) {
+        let mut written = self.written.lock();
+        let known = written.entry(database.to_owned()).or_default();
+        *known = position.max(*known);
+    }
+
     /// Runs a statement; again, if it was not begun and that may help.
     pub(super) async fn run(
         &self,
@@ -97,20 +112,62 @@ impl DataPlane {
         parameters: &[Value],
         from: ReadFrom,
     ) -> Result<Rows, Error> {
-        let mut failures = 0;
+        let mut tries = Tries::default();
         loop {
-            let error = match self.run_once(database, text, parameters, from).await {
+            match self.run_once(database, text, parameters, from).await {
                 Ok(rows) => return Ok(rows),
-                Err(error) => error,
-            };
-            failures += 1;
-            let may_help = error.code().is_some_and(passes_by);
-            if !may_help || failures >= TRIES_MAX {
-                return Err(error);
+                Err(error) => tries.again(error).await?,
             }
-            tracing::debug!(%error, failures, "running the statement again");
-            tokio::time::sleep(BACKOFF.pause(failures)).await;
         }
+    }
+
+    /// Begins a transaction; again, if that may help.
+    pub(super) async fn begin(
+        &self,
+        database: &str,
+        modes: TransactionModes,
+    ) -> Result<(Peer, DatabaseId, TransactionNumber), Error> {
+        let mut tries = Tries::default();
+        loop {
+            match self.begin_once(database, modes).await {
+                Ok(begun) => return Ok(begun),
+                Err(error) => tries.again(error).await?,
+            }
+        }
+    }
+
+    async fn begin_once(
+        &self,
+        database: &str,
+        modes: TransactionModes,
+    ) -> Result<(Peer, DatabaseId, TransactionNumber), Error> {
+        let pass = self.pass(database).await?;
+        let id = pass.database.id;
+        let begin = TransactionBegin {
+            database: id,
+            read_only: modes.read_only,
+            strict: modes.strict,
+        };
+        let begun = match self.opened(&pass).await {
+            Ok(peer) => {
+                let asked = peer.ask(&begin, OPEN_TIMEOUT).await;
+                asked.map(|answer| (peer, answer)).map_err(away)
+            }
+            Err(problem) => Err(problem),
+        };
+        match begun {
+            Ok((peer, TransactionAnswer::Begun(number))) => Ok((peer, id, number)),
+            Ok((_, TransactionAnswer::Refused(fault))) => Err(Error::Statement(Box::new(fault))),
+            Ok((_, TransactionAnswer::Done(_))) => Err(Error::refused(
+                Code::VersionUnsupported,
+                "the Element has ended a transaction that it was to begin",
+            )),
+            Err(problem) => Err(self.refused(database, &pass, problem).await),
+        }
+    }
+
+    pub(super) const fn tasks(&self) -> &TaskTracker {
+        &self.tasks
     }
 
     async fn run_once(
@@ -131,14 +188,13 @@ impl DataPlane {
             parameters: parameters.to_vec(),
             after: self.written(database),
             from,
+            transaction: None,
         };
         match peer.ask(&run, ANSWER_TIMEOUT).await {
             Ok(StatementAnswer::Refused(fault)) => Err(Error::Statement(Box::new(fault))),
             Ok(StatementAnswer::Rows(rows)) => {
                 if rows.rows_changed.is_some() {
-                    let mut written = self.written.lock();
-                    let known = written.entry(database.to_owned()).or_default();
-                    *known = rows.position.max(*known);
+                    self.wrote(database, rows.position);
                 }
                 Ok(Rows::new(rows, peer, self.tasks.clone()))
             }
@@ -258,7 +314,7 @@ impl DataPlane {
             &self.tls,
             DATA_PATH,
             Arc::new(Silence),
-            StreamLimits::default(),
+            StreamLimits::default().with_rows(),
         )
         .await;
         let peer = dialled.map_err(|problem| match problem.code {
@@ -279,6 +335,26 @@ impl DataPlane {
             opened.peer.close();
             opened.peer.finished().await;
         }
+    }
+}
+
+/// Tries of something that was not begun.
+#[derive(Default)]
+struct Tries {
+    failures: u32,
+}
+
+impl Tries {
+    /// Waits for the next one; the error, if that would not help.
+    async fn again(&mut self, error: Error) -> Result<(), Error> {
+        self.failures += 1;
+        let may_help = error.code().is_some_and(passes_by);
+        if !may_help || self.failures >= TRIES_MAX {
+            return Err(error);
+        }
+        tracing::debug!(%error, failures = self.failures, "trying again");
+        tokio::time::sleep(BACKOFF.pause(self.failures)).await;
+        Ok(())
     }
 }
 
@@ -304,11 +380,11 @@ fn away(problem: Problem) -> Problem {
     }
 }
 
-fn in_doubt(problem: &Problem) -> Error {
+pub(super) fn in_doubt(problem: &Problem) -> Error {
     Error::Statement(Box::new(gridmart_schemas::wire::data::SqlFault {
         state: "08007".to_owned(),
         message: format!(
-            "whether the statement was run is not known, its Element was lost meanwhile: look \
+            "whether it was done is not known, its Element was lost meanwhile: look \
              before you run it again ({})",
             problem.detail
         ),

@@ -47,6 +47,7 @@ mod storage_days;
 mod swarm;
 mod tickets;
 mod transfers;
+mod values;
 
 use std::sync::{Arc, Mutex, Weak};
 

@@ -4,7 +4,6 @@ use std::collections::VecDeque;
 
 use gridmart_schemas::{
     data::Row,
-    problem::Problem,
     wire::data::{StatementAnswer, StatementRows},
 };
 use tokio_util::sync::CancellationToken;
@@ -148,7 +147,9 @@ impl Session {
     ) -> Result<(StatementRows, Option<Rest>), Fault> {
         let mut asking = Box::pin(rest.next());
         let why = tokio::select! {
-            outcome = &mut asking => return rows_of(outcome),
+            outcome = &mut asking => {
+                return rows_of(outcome.map_err(|problem| fault_of(&problem))?);
+            }
             why = interrupted(&self.de, &self.known, cancel) => why,
         };
         // It is on its way: what comes of it is closed.
@@ -187,10 +188,8 @@ fn put(out: &mut Out, fields: &[Field], formats: &[i16], row: &Row) {
 }
 
 /// Rows, or why there are none.
-pub(super) fn rows_of(
-    outcome: Result<Outcome, Problem>,
-) -> Result<(StatementRows, Option<Rest>), Fault> {
-    match outcome.map_err(|problem| fault_of(&problem))? {
+pub(super) fn rows_of(outcome: Outcome) -> Result<(StatementRows, Option<Rest>), Fault> {
+    match outcome {
         (StatementAnswer::Rows(rows), rest) => Ok((rows, rest)),
         (StatementAnswer::Refused(refused), _) => Err(refused.into()),
     }

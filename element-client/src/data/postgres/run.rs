@@ -16,8 +16,8 @@ use crate::data::{
     block::read_only,
     rules::rules_of,
     sql::{
-        self, BaseType, Command, Entry, Kind, Literal, Refusal, SETTINGS, SchemaChange,
-        StatementText, Statements, Transaction,
+        self, BaseType, Command, Entry, Kind, Literal, Refusal, SETTINGS, StatementText,
+        Statements, Transaction,
     },
     statement::{Asker, Manner, Permitted},
 };
@@ -333,11 +333,7 @@ impl Session {
         fields: Vec<Field>,
     ) -> Result<Answer, Fault> {
         let is_read = permitted.judged.kind == Kind::Read;
-        let change = match &permitted.judged.kind {
-            Kind::Schema(change) => Some(SchemaChange::clone(change)),
-            _ => None,
-        };
-        self.prepare_block(is_read).await?;
+        self.require_begin(is_read)?;
         let cancel = self.known.statement();
         let running = self.known.session.statement();
         let give_up = CancellationToken::new();
@@ -346,12 +342,12 @@ impl Session {
             from: self.settings.read_from(),
             give_up: Some(&give_up),
             time: self.settings.statement_timeout(),
-            transaction: self.block.as_ref().and_then(|block| block.open.as_ref()),
-            began: self.block.as_ref().map(|block| block.began.as_str()),
+            ..Manner::default()
         };
-        let within = manner.transaction.is_some();
-        let there = self.de.run_permitted(asker, permitted, values, manner);
+        let within = self.block.is_some();
         let outcome = {
+            let block = self.block.as_mut();
+            let there = self.de.run_in(asker, permitted, values, manner, block);
             let mut there = Box::pin(there);
             tokio::select! {
                 outcome = &mut there => outcome,
@@ -365,36 +361,26 @@ impl Session {
                 }
             }
         };
-        let (rows, rest) = rows_of(outcome)?;
+        let (rows, rest) = rows_of(outcome.map_err(ill)?)?;
         let count = rows.rows_changed.unwrap_or(rows.rows.len() as u64);
         self.known.session.on_rows(count);
-        if let (Some(change), Some(block)) = (change.filter(|_| within), &mut self.block) {
-            let changed = block.schema_changed(&self.de, change).await;
-            changed.map_err(|problem| fault_of(&problem))?;
-        }
         if !is_read && !within {
             self.after = self.after.max(rows.position);
         }
         Ok(Answer::ran(rows, rest, fields, cancel, running))
     }
 
-    /// Has the block as the statement needs it.
-    async fn prepare_block(&mut self, is_read: bool) -> Result<(), Fault> {
-        let Some(block) = &mut self.block else {
-            if !self.de.accepts() {
-                return Err(Fault::new("57P03", "the Data Element is stopped"));
-            }
-            if !is_read && self.settings.is_on("default_transaction_read_only") {
-                return Err(read_only().into());
-            }
+    /// Refuses a statement that is a transaction of its own where none may begin.
+    fn require_begin(&self, is_read: bool) -> Result<(), Fault> {
+        if self.block.is_some() {
             return Ok(());
-        };
-        let cancel = self.known.statement();
-        // Its writer may have to be waited for.
-        let begun = tokio::select! {
-            prepared = block.prepare(&self.de, is_read) => prepared.map_err(ill),
-            why = interrupted(&self.de, &self.known, &cancel) => Err(why),
-        };
-        begun
+        }
+        if !self.de.accepts() {
+            return Err(Fault::new("57P03", "the Data Element is stopped"));
+        }
+        if !is_read && self.settings.is_on("default_transaction_read_only") {
+            return Err(read_only().into());
+        }
+        Ok(())
     }
 }

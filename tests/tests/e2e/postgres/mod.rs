@@ -9,6 +9,7 @@ use std::process::Command;
 
 use gridmart_tests::{LONG, Run, Running, Supermarket, wait_for};
 use serde_json::Value;
+use tokio_postgres::{Client, NoTls};
 
 /// An access key, as `gridmart key create --json` gives it.
 pub(crate) struct Key(Value);
@@ -68,8 +69,26 @@ impl Key {
     }
 }
 
+impl Key {
+    /// A connection to the database `shop`, of a program of that name.
+    pub(crate) async fn connect(&self, application: &str) -> Client {
+        let (host, port) = self.door();
+        let mut config = tokio_postgres::Config::new();
+        config
+            .host(host)
+            .port(port.parse().expect("a port"))
+            .user(self.text("id"))
+            .password(self.text("secret"))
+            .dbname("shop")
+            .application_name(application);
+        let (client, connection) = config.connect(NoTls).await.expect("it may come in");
+        tokio::spawn(connection);
+        client
+    }
+}
+
 /// A supermarket with a database `shop` that has a shadow.
-fn with_shop() -> Supermarket {
+pub(crate) fn with_shop() -> Supermarket {
     let market = Supermarket::builder().hosts(0).data_hosts(2).start();
     wait_for(LONG, "a database is made", || {
         let run = market.cli(&["db", "create", "shop", "--shadows", "1"]);
@@ -79,7 +98,7 @@ fn with_shop() -> Supermarket {
 }
 
 /// A key of the first admin, as `gridmart env` gives it.
-fn first_key(market: &Supermarket) -> Key {
+pub(crate) fn first_key(market: &Supermarket) -> Key {
     let folder = market.folder().display().to_string();
     let run = market.cli(&["env", "--json", "--data-dir", &folder]).ok();
     let told: Value = run.json();

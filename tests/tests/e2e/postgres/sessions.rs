@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use futures_util::StreamExt as _;
 use gridmart_tests::{Change, LONG, Supermarket, wait_for};
 use serde_json::Value;
 use tokio_postgres::{Client, NoTls, error::SqlState};
@@ -13,21 +14,6 @@ use crate::person;
 /// Joined with itself four times it keeps an engine busy for hours.
 const ROWS: u32 = 2000;
 const ENDLESS: &str = "SELECT count(*) FROM heap a, heap b, heap c, heap d";
-
-async fn connect(key: &Key, application: &str) -> Client {
-    let (host, port) = key.door();
-    let mut config = tokio_postgres::Config::new();
-    config
-        .host(host)
-        .port(port.parse().expect("a port"))
-        .user(key.text("id"))
-        .password(key.text("secret"))
-        .dbname("shop")
-        .application_name(application);
-    let (client, connection) = config.connect(NoTls).await.expect("it may come in");
-    tokio::spawn(connection);
-    client
-}
 
 fn listed(market: &Supermarket, more: &[&str]) -> Vec<Value> {
     let words = [&["--json", "sessions"], more].concat();
@@ -67,7 +53,7 @@ fn state_of(error: &tokio_postgres::Error) -> Option<SqlState> {
 
 /// What was not committed is gone; who may not see a session may not end it.
 async fn a_kill_takes_back_what_was_not_committed(market: &Supermarket, key: &Key) {
-    let client = connect(key, "till").await;
+    let client = key.connect("till").await;
     let rows: Vec<String> = (0..ROWS).map(|row| format!("({row})")).collect();
     let script = format!(
         "CREATE TABLE heap (id int8 PRIMARY KEY); INSERT INTO heap VALUES {}",
@@ -94,7 +80,7 @@ async fn a_kill_takes_back_what_was_not_committed(market: &Supermarket, key: &Ke
         refused.is_closed() || state_of(&refused) == Some(SqlState::ADMIN_SHUTDOWN),
         "{refused}"
     );
-    let again = connect(key, "till").await;
+    let again = key.connect("till").await;
     assert_eq!(count(&again).await, i64::from(ROWS));
     let told = record(market, &open);
     assert_eq!(told["end"]["state"], "Terminated");
@@ -109,7 +95,7 @@ async fn a_kill_takes_back_what_was_not_committed(market: &Supermarket, key: &Ke
 
 /// A statement that runs is ended at the engine, whether it reads or writes.
 async fn statements_end_with_a_cancel_or_their_session(market: &Supermarket, key: &Key) {
-    let client = connect(key, "busy").await;
+    let client = key.connect("busy").await;
     for endless in [
         ENDLESS.to_owned(),
         format!("INSERT INTO heap SELECT 10000 + n FROM ({ENDLESS}) AS many (n)"),
@@ -143,23 +129,50 @@ async fn statements_end_with_a_cancel_or_their_session(market: &Supermarket, key
     assert_eq!(told["end"]["state"], "Terminated");
     // Programs with the SDK have sessions as well.
     let data = market.client().data();
-    let asked = data.query("shop", ENDLESS, &[]);
-    let ending = async {
-        let id = tokio::task::block_in_place(|| {
-            wait_for(LONG, "the session is listed", || {
-                let rows = listed(market, &[]);
-                let row = rows
-                    .iter()
-                    .find(|row| row["door"] == "sdk" && row["state"] == "Running:Statement");
-                let id = row.and_then(|row| row["session"].as_str());
-                id.map(str::to_owned).ok_or_else(|| format!("{rows:?}"))
-            })
+    let asked = tokio::spawn(async move { data.query("shop", ENDLESS, &[]).await });
+    tokio::task::block_in_place(|| {
+        let id = wait_for(LONG, "the session is listed", || {
+            let rows = listed(market, &[]);
+            let row = rows
+                .iter()
+                .find(|row| row["door"] == "sdk" && row["state"] == "Running:Statement");
+            let id = row.and_then(|row| row["session"].as_str());
+            id.map(str::to_owned).ok_or_else(|| format!("{rows:?}"))
         });
-        tokio::task::block_in_place(|| market.cli(&["kill", &id]).ok());
-    };
-    let (ended, ()) = tokio::join!(asked, ending);
-    let state = ended.err().map(|error| error.to_string());
-    assert!(state.is_some(), "it goes on");
+        market.cli(&["kill", &id]).ok();
+    });
+    let ended = tokio::time::timeout(LONG, asked).await.expect("it ends");
+    assert!(ended.expect("it ran").is_err());
+}
+
+/// A large result costs nobody much memory, whether its reader is quick or slow; who is
+/// slow keeps nobody else waiting.
+async fn large_results_flow(market: &Supermarket, key: &Key) {
+    const MANY: &str =
+        "SELECT a.id, 'a row that is not too short' FROM heap a, heap b LIMIT 1000000";
+    let peaks = || ["de-1", "data-1", "data-2"].map(|role| market.role_peak(role));
+    let slow = key.connect("slow").await;
+    let rows = slow.query_raw(MANY, Vec::<i32>::new()).await.unwrap();
+    let mut rows = std::pin::pin!(rows);
+    rows.next().await.unwrap().unwrap();
+    let before = peaks();
+    let quick = key.connect("quick").await;
+    let all = quick.query_raw(MANY, Vec::<i32>::new()).await.unwrap();
+    let taken = all
+        .fold(0_u32, async |taken, row| taken + u32::from(row.is_ok()))
+        .await;
+    assert_eq!(taken, 1_000_000);
+    quick
+        .batch_execute("DELETE FROM heap WHERE id < 0")
+        .await
+        .unwrap();
+    rows.next().await.unwrap().unwrap();
+    for (before, after) in before.into_iter().zip(peaks()) {
+        assert!(
+            after < before + 64 * 1024 * 1024,
+            "{before} bytes, then {after}"
+        );
+    }
 }
 
 /// What the owner allows is noted, told, and kept to.
@@ -180,7 +193,7 @@ async fn the_owners_limits_hold(market: &Supermarket, key: &Key) {
     let many = first.query("SELECT id FROM heap LIMIT 101", &[]).await;
     let state = state_of(&many.unwrap_err());
     assert_eq!(state, Some(SqlState::PROGRAM_LIMIT_EXCEEDED));
-    let second = connect(key, "second").await;
+    let second = key.connect("second").await;
     let busy = async {
         tokio::task::block_in_place(|| standing(market, "first", "Running:Statement"));
         state_of(&second.query("SELECT 1 FROM heap", &[]).await.unwrap_err())
@@ -200,7 +213,7 @@ async fn wait_until_in(key: &Key, application: &str) -> Client {
             let run =
                 tokio::task::block_in_place(|| key.psql("shop", "SELECT 1 FROM heap LIMIT 1;"));
             if run.code == 0 {
-                return connect(key, application).await;
+                return key.connect(application).await;
             }
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
@@ -218,6 +231,7 @@ fn sessions_are_seen_ended_recorded_and_bounded() {
     runtime.block_on(async {
         a_kill_takes_back_what_was_not_committed(&market, &key).await;
         statements_end_with_a_cancel_or_their_session(&market, &key).await;
+        large_results_flow(&market, &key).await;
         the_owners_limits_hold(&market, &key).await;
     });
     market.stop();
