@@ -30,6 +30,8 @@ pub mod sqlite;
 pub mod stream;
 pub mod telemetry;
 pub mod throttle;
+#[cfg(feature = "test-server")]
+pub mod test_mariadb;
 pub mod ticket;
 pub mod tls;
 pub mod tunnel;

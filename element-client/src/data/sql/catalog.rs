@@ -176,6 +176,11 @@ impl Catalog {
         self.indexes.contains_key(name)
     }
 
+    /// The table of an index.
+    pub(in crate::data::sql) fn index_table(&self, name: &str) -> Option<&str> {
+        self.indexes.get(name).map(String::as_str)
+    }
+
     /// All tables and views by name.
     pub fn entries(&self) -> impl Iterator<Item = (&str, &Entry)> {
         self.entries

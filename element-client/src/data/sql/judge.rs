@@ -173,7 +173,7 @@ fn judge_here(
         });
     }
     let bound = bind_rows(&mut binder, &read)?;
-    let emitted = emit::statement(&bound, engine)?;
+    let emitted = emit::statement(&bound, catalog, engine)?;
     rows_judged(&binder, &bound, emitted)
 }
 

@@ -274,6 +274,9 @@ pub enum Engine {
     Sqlite,
     /// PostgreSQL: its session is set to UTC, its databases to the collation C.
     Postgres,
+    /// MariaDB 10.11 or newer, with the session that `emit::maria` tells of. What it
+    /// cannot answer as PostgreSQL does is refused.
+    MariaDb,
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 mod core;
 mod error;
+pub mod mariadb;
 pub mod sqlite;
 mod stream;
 

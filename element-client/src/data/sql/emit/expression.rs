@@ -7,7 +7,7 @@ use super::{
             Aggregate, Arithmetic, ColumnUse, Comparison, Context, Expression, Kind, Literal,
             RelationId, Test, Window, WindowCall, WindowFrame,
         },
-        types::{BaseType, Engine},
+        types::BaseType,
     },
     Argument, EXPRESSION_DEPTH_MAX, Emitter, Row,
 };
@@ -24,7 +24,11 @@ impl Emitter {
             return;
         }
         self.depth += 1;
-        self.kind(expression);
+        if self.is_maria() {
+            self.maria_kind(expression);
+        } else {
+            self.kind(expression);
+        }
         self.depth -= 1;
     }
 
@@ -65,11 +69,11 @@ impl Emitter {
                 right,
                 negated,
             } => {
-                let sign = match (self.engine, negated) {
-                    (Engine::Sqlite, false) => " IS NOT ",
-                    (Engine::Sqlite, true) => " IS ",
-                    (Engine::Postgres, false) => " IS DISTINCT FROM ",
-                    (Engine::Postgres, true) => " IS NOT DISTINCT FROM ",
+                let sign = match (self.is_sqlite(), negated) {
+                    (true, false) => " IS NOT ",
+                    (true, true) => " IS ",
+                    (false, false) => " IS DISTINCT FROM ",
+                    (false, true) => " IS NOT DISTINCT FROM ",
                 };
                 self.compare(left, sign, right);
             }
@@ -210,7 +214,7 @@ impl Emitter {
         }
     }
 
-    fn around(&mut self, before: &str, inner: &Expression, after: &str) {
+    pub(super) fn around(&mut self, before: &str, inner: &Expression, after: &str) {
         self.push(before);
         self.expression(inner);
         self.push(after);
@@ -218,6 +222,9 @@ impl Emitter {
 
     /// A value as it is compared and sorted by.
     pub(super) fn comparable(&mut self, value: &Expression) {
+        if self.is_maria() {
+            return self.maria_comparable(value);
+        }
         self.expression(value);
         self.collation(value.sql_type);
     }
@@ -230,7 +237,7 @@ impl Emitter {
     }
 
     /// Halved again and again, so that it does not lean as deep as it is long.
-    fn junction(&mut self, sides: &[Expression], word: &str) {
+    pub(super) fn junction(&mut self, sides: &[Expression], word: &str) {
         match sides {
             [] => {}
             [only] => self.expression(only),
@@ -449,13 +456,13 @@ impl Emitter {
 
     fn extreme(&mut self, greatest: bool, list: &[Expression], sql_type: BaseType) {
         self.push(
-            match (self.engine, greatest, sql_type == BaseType::Numeric) {
-                (Engine::Postgres, true, _) => "GREATEST(",
-                (Engine::Postgres, false, _) => "LEAST(",
-                (Engine::Sqlite, true, false) => "gridmart_greatest(",
-                (Engine::Sqlite, false, false) => "gridmart_least(",
-                (Engine::Sqlite, true, true) => "gridmart_greatest_numeric(",
-                (Engine::Sqlite, false, true) => "gridmart_least_numeric(",
+            match (self.is_sqlite(), greatest, sql_type == BaseType::Numeric) {
+                (false, true, _) => "GREATEST(",
+                (false, false, _) => "LEAST(",
+                (true, true, false) => "gridmart_greatest(",
+                (true, false, false) => "gridmart_least(",
+                (true, true, true) => "gridmart_greatest_numeric(",
+                (true, false, true) => "gridmart_least_numeric(",
             },
         );
         self.list(list, super::Emitter::expression);
@@ -531,7 +538,7 @@ impl Emitter {
     }
 }
 
-fn comparison(operator: Comparison) -> &'static str {
+pub(super) fn comparison(operator: Comparison) -> &'static str {
     match operator {
         Comparison::Equal => " = ",
         Comparison::NotEqual => " <> ",
@@ -551,6 +558,6 @@ fn family(sql_type: BaseType) -> &'static str {
     }
 }
 
-fn hexadecimal(bytes: &[u8]) -> String {
+pub(super) fn hexadecimal(bytes: &[u8]) -> String {
     hex::encode(bytes)
 }

@@ -4,7 +4,8 @@
 //! any order. Where something of the statement could tell of a row by being
 //! computed, the sub-query ends in `LIMIT -1`: such a one is neither merged into a
 //! query with conditions nor given conditions from outside, so that it chooses its
-//! rows first. PostgreSQL has views for the purpose.
+//! rows first. MariaDB does the same of one that ends in a LIMIT. PostgreSQL has views
+//! for the purpose.
 
 use super::{
     super::{
@@ -34,16 +35,18 @@ impl Emitter {
         let Some(guard) = &table.guard else {
             return self.name(&table.name);
         };
-        if !self.is_sqlite() {
+        if !self.guards_in_place() {
             let name = self.guard_view(&table.name, guard, columns);
             return self.name(&name);
         }
         self.push("(");
+        self.row_begin(&table.name);
         self.guarded_columns(guard, columns);
         self.push(" FROM ");
         self.name(&table.name);
         self.push(" AS g");
         self.chosen(guard);
+        self.row_end();
         self.push(")");
     }
 
@@ -62,7 +65,7 @@ impl Emitter {
     }
 
     fn mask(&mut self, mask: &Expression) {
-        if self.is_sqlite() || mask.sql_type == BaseType::Unknown {
+        if self.guards_in_place() || mask.sql_type == BaseType::Unknown {
             return self.expression(mask);
         }
         self.push("CAST(");
@@ -80,7 +83,8 @@ impl Emitter {
         });
         match self.engine {
             Engine::Sqlite if self.barrier => self.push(" LIMIT -1"),
-            Engine::Sqlite => {}
+            Engine::MariaDb if self.barrier => self.push(super::maria::NO_LIMIT),
+            Engine::Sqlite | Engine::MariaDb => {}
             Engine::Postgres => self.push(" OFFSET 0"),
         }
     }
@@ -91,11 +95,13 @@ impl Emitter {
             .filter(|index| !matches!(guard.columns.get(*index), Some(ColumnGuard::Hidden) | None))
             .map(|index| (index, output_name(index)))
             .collect();
+        self.row_of_query_begin(query);
         self.guarded_columns(guard, &columns);
         self.push(" FROM (");
         self.query(query, false);
         self.push(") AS g");
         self.chosen(guard);
+        self.row_end();
     }
 
     /// The name of the view that guards a table on PostgreSQL.

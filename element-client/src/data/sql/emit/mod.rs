@@ -4,6 +4,7 @@
 mod cast;
 mod expression;
 mod guard;
+mod maria;
 mod query;
 mod schema;
 mod write;
@@ -15,7 +16,9 @@ use std::{
 
 pub use self::guard::GuardView;
 pub(in crate::data::sql) use self::schema::schema_text;
+use self::maria::Shapes;
 use super::{
+    catalog::Catalog,
     limits::EMITTED_MAX,
     refusal::{Judgement, Refusal},
     rules::Guard,
@@ -60,6 +63,10 @@ pub(in crate::data::sql) struct Emitter {
     row: Vec<Row>,
     depth: usize,
     too_deep: bool,
+    /// What this engine cannot do as PostgreSQL does it: the first of it.
+    refused: Option<Refusal>,
+    /// How MariaDB keeps the numerics of relations.
+    shapes: Shapes,
 }
 
 /// A statement in an engine's words.
@@ -70,13 +77,20 @@ pub(in crate::data::sql) struct Emitted {
     pub(in crate::data::sql) guards: Vec<GuardView>,
 }
 
-/// Writes a statement for an engine.
-pub(in crate::data::sql) fn statement(statement: &Statement, engine: Engine) -> Judgement<Emitted> {
+/// Writes a statement over a schema for an engine.
+pub(in crate::data::sql) fn statement(
+    statement: &Statement,
+    catalog: &Catalog,
+    engine: Engine,
+) -> Judgement<Emitted> {
     let barrier = match statement {
         Statement::Query(query) => query.tells_early(),
         Statement::Write(write) => write.tells_early(),
     };
     let mut emitter = Emitter::new(engine, barrier);
+    if engine == Engine::MariaDb {
+        emitter.shapes = Shapes::of(catalog);
+    }
     match statement {
         Statement::Query(query) => emitter.query(query, false),
         Statement::Write(write) => match write.as_ref() {
@@ -101,6 +115,8 @@ impl Emitter {
             row: Vec::new(),
             depth: 0,
             too_deep: false,
+            refused: None,
+            shapes: Shapes::default(),
         }
     }
 
@@ -116,6 +132,9 @@ impl Emitter {
                 "expressions are more than {EXPRESSION_DEPTH_MAX} deep: split the statement"
             );
             return Err(Refusal::new("54001", message));
+        }
+        if let Some(refused) = self.refused {
+            return Err(refused);
         }
         let guards = self.guards.into_values().collect();
         Ok(Emitted {
@@ -164,6 +183,11 @@ impl Emitter {
     }
 
     fn argument(&mut self, argument: Argument) {
+        if self.is_maria() {
+            // Its parameters have no numbers: each place has a value of its own.
+            self.arguments.push(argument);
+            return self.push("?");
+        }
         let known = self.arguments.iter().position(|known| *known == argument);
         let index = known.unwrap_or_else(|| {
             self.arguments.push(argument);
@@ -186,6 +210,24 @@ impl Emitter {
 
     fn is_sqlite(&self) -> bool {
         self.engine == Engine::Sqlite
+    }
+
+    fn is_maria(&self) -> bool {
+        self.engine == Engine::MariaDb
+    }
+
+    /// Whether the text itself asks the conditions of rules, since the engine has no
+    /// views that do it safely.
+    fn guards_in_place(&self) -> bool {
+        self.engine != Engine::Postgres
+    }
+
+    /// Refuses a construct that this engine has not, or answers in another way.
+    fn refuse(&mut self, construct: &str) {
+        if self.refused.is_none() {
+            let construct = format!("{construct} on MariaDB");
+            self.refused = Some(Refusal::unsupported(construct));
+        }
     }
 
     /// How numerics are compared on SQLite.

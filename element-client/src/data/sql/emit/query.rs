@@ -20,6 +20,9 @@ impl Emitter {
             offset,
             outputs,
         } = query;
+        if self.is_maria() {
+            return self.maria_query(query);
+        }
         if !commons.is_empty() {
             self.push("WITH ");
             self.list(commons, |emitter, common| {
@@ -172,7 +175,7 @@ impl Emitter {
         });
     }
 
-    fn bounds(&mut self, limit: Option<&Expression>, offset: Option<&Expression>) {
+    pub(super) fn bounds(&mut self, limit: Option<&Expression>, offset: Option<&Expression>) {
         match limit {
             Some(limit) => {
                 self.push(" LIMIT ");
@@ -198,7 +201,7 @@ impl Emitter {
         self.push(")");
     }
 
-    fn from(&mut self, from: &From, nested: bool) {
+    pub(super) fn from(&mut self, from: &From, nested: bool) {
         match from {
             From::Relation(relation) => self.relation(relation),
             From::Join {
@@ -209,6 +212,9 @@ impl Emitter {
             } => {
                 self.push(if nested { "(" } else { "" });
                 self.from(left, false);
+                if *kind == JoinKind::Full && self.is_maria() {
+                    self.refuse("FULL JOIN");
+                }
                 self.push(match (kind, condition, self.is_sqlite()) {
                     (JoinKind::Inner, None, false) => " CROSS JOIN ",
                     (JoinKind::Inner, ..) => " JOIN ",

@@ -41,8 +41,15 @@ pub(in crate::data::sql) fn schema_text(
                 .table(table)
                 .map(|table| table.columns.clone())
                 .unwrap_or_default();
+            let terms: Vec<usize> = plan.terms.iter().map(|(index, _)| *index).collect();
+            let known = catalog.table(table).filter(|_| emitter.is_maria()).cloned();
             emitter.list(&plan.terms, |emitter, (index, descending)| {
-                emitter.name(columns.get(*index).map_or("", |column| &column.name));
+                match &known {
+                    Some(table) => {
+                        emitter.maria_index_term(table, &terms, *index, unique.is_some());
+                    }
+                    None => emitter.name(columns.get(*index).map_or("", |column| &column.name)),
+                }
                 emitter.push(if *descending { " DESC" } else { "" });
             });
             emitter.push(")");
@@ -55,10 +62,20 @@ pub(in crate::data::sql) fn schema_text(
             };
             emitter.push(word);
             emitter.name(name);
+            if emitter.is_maria()
+                && let Some(table) = catalog.index_table(name).map(str::to_owned)
+            {
+                emitter.push(" ON ");
+                emitter.name(&table);
+            }
         }
         SchemaChange::AddColumn { table, column } => {
             emitter.alter(table, " ADD COLUMN ");
-            emitter.column_declaration(column);
+            if emitter.is_maria() {
+                emitter.maria_column(column, None);
+            } else {
+                emitter.column_declaration(column);
+            }
         }
         SchemaChange::DropColumn { table, column } => {
             emitter.alter(table, " DROP COLUMN ");
@@ -90,8 +107,12 @@ impl Emitter {
         self.push("CREATE TABLE ");
         self.name(&table.name);
         self.push(" (");
-        self.list(&table.columns, |emitter, column| {
-            emitter.column_declaration(column);
+        self.list(table.columns.iter().enumerate(), |emitter, (index, column)| {
+            if emitter.is_maria() {
+                emitter.maria_column(column, Self::key_letters(table, plan, index));
+            } else {
+                emitter.column_declaration(column);
+            }
         });
         self.push(", PRIMARY KEY (");
         self.names(table, &table.primary_key);
@@ -100,6 +121,9 @@ impl Emitter {
             self.push(", UNIQUE (");
             self.names(table, key);
             self.push(")");
+        }
+        if self.is_maria() {
+            self.row_of_table_begin(table);
         }
         for check in &plan.checks {
             self.push(", CHECK (");
@@ -121,12 +145,19 @@ impl Emitter {
                 (" ON UPDATE ", reference.on_update),
             ] {
                 if let Some(action) = action {
+                    if self.is_maria() {
+                        self.maria_action(action);
+                    }
                     self.push(word);
                     self.push(action);
                 }
             }
         }
         self.push(")");
+        if self.is_maria() {
+            self.row_end();
+            self.maria_table_options();
+        }
     }
 
     fn names(&mut self, table: &Table, columns: &[usize]) {

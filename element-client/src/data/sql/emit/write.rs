@@ -3,7 +3,8 @@
 //! On SQLite the written table is named itself: the condition stands in WHERE, what
 //! it lets through is checked as it will be (`gridmart_require`), and a masked
 //! column is its mask wherever the statement reads it. On PostgreSQL the guard's
-//! view is written to, which does the same.
+//! view is written to, which does the same. MariaDB's way is SQLite's, with its own
+//! words.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -33,8 +34,12 @@ impl Emitter {
             returning,
             outputs: _,
         } = insert;
+        if self.is_maria() {
+            self.maria_insert(insert);
+        }
+        self.row_begin(&table.name);
         self.push("INSERT INTO ");
-        self.target(table, guard.as_ref(), *target);
+        self.target(table, guard.as_ref(), *target, false);
         self.push(" (");
         self.list(columns, |emitter, column| {
             emitter.column_name(table, *column);
@@ -50,13 +55,12 @@ impl Emitter {
                 let defaults = table.columns.iter().map(default_of).enumerate();
                 let mut coming: BTreeMap<usize, Expression> = defaults.collect();
                 coming.extend(columns.iter().copied().zip(values.iter().cloned()));
-                self.push(" WHERE gridmart_require(");
+                self.push(" WHERE ");
                 let row = Row::Coming {
                     values: coming,
                     otherwise: String::new(),
                 };
-                self.with_row(row, |emitter| emitter.expression(&condition));
-                self.push(")");
+                self.required(row, &condition);
             }
             // Without it SQLite would take ON CONFLICT for a join's.
             None => self.push(if self.is_sqlite() { " WHERE 1" } else { "" }),
@@ -65,6 +69,23 @@ impl Emitter {
             self.conflict(conflict, table, guard.as_ref(), *target);
         }
         self.returning(returning, *target);
+        self.row_end();
+    }
+
+    /// A rule's condition, without which the statement fails.
+    fn required(&mut self, row: Row, condition: &Expression) {
+        let (before, after) = if self.is_maria() {
+            ("CASE WHEN ", " THEN TRUE ELSE ")
+        } else {
+            ("gridmart_require(", ")")
+        };
+        self.push(before);
+        self.with_row(row, |emitter| emitter.expression(condition));
+        self.push(after);
+        if self.is_maria() {
+            self.raise("44000");
+            self.push(" END");
+        }
     }
 
     fn conflict(
@@ -95,7 +116,7 @@ impl Emitter {
             return self.push(" DO NOTHING");
         };
         self.aliases.insert(*excluded, "excluded".to_owned());
-        if let Some(guard) = guard.filter(|_| self.is_sqlite()) {
+        if let Some(guard) = guard.filter(|_| self.guards_in_place()) {
             self.masked.insert(*excluded, guard.clone());
         }
         self.push(" DO UPDATE SET ");
@@ -108,9 +129,9 @@ impl Emitter {
                 self.expression(filter);
             }
             (Some(condition), filter) => {
-                self.push(" WHERE CASE WHEN gridmart_require(");
-                self.with_row(Row::Named(alias), |emitter| emitter.expression(&condition));
-                self.push(") THEN ");
+                self.push(" WHERE CASE WHEN ");
+                self.required(Row::Named(alias), &condition);
+                self.push(" THEN ");
                 match filter {
                     None => self.push("1"),
                     Some(filter) => self.expression(filter),
@@ -130,12 +151,20 @@ impl Emitter {
             returning,
             outputs: _,
         } = update;
+        if self.is_maria() {
+            self.maria_target(table, *target);
+            if !returning.is_empty() {
+                self.refuse("UPDATE … RETURNING");
+            }
+        }
+        self.row_begin(&table.name);
         self.push("UPDATE ");
-        self.target(table, guard.as_ref(), *target);
+        self.target(table, guard.as_ref(), *target, true);
         self.push(" SET ");
         self.assignments(assignments, table, guard.as_ref(), *target);
         self.chosen_rows(filter.as_ref(), guard.as_ref(), *target);
         self.returning(returning, *target);
+        self.row_end();
     }
 
     pub(super) fn delete(&mut self, delete: &Delete) {
@@ -147,15 +176,27 @@ impl Emitter {
             returning,
             outputs: _,
         } = delete;
+        if self.is_maria() {
+            self.maria_target(table, *target);
+            self.maria_delete_alias(table, *target);
+        }
+        self.row_begin(&table.name);
         self.push("DELETE FROM ");
-        self.target(table, guard.as_ref(), *target);
+        self.target(table, guard.as_ref(), *target, false);
         self.chosen_rows(filter.as_ref(), guard.as_ref(), *target);
         self.returning(returning, *target);
+        self.row_end();
     }
 
-    fn target(&mut self, table: &Arc<Table>, guard: Option<&Arc<Guard>>, target: RelationId) {
+    fn target(
+        &mut self,
+        table: &Arc<Table>,
+        guard: Option<&Arc<Guard>>,
+        target: RelationId,
+        is_update: bool,
+    ) {
         match guard {
-            Some(guard) if !self.is_sqlite() => {
+            Some(guard) if !self.guards_in_place() => {
                 let columns: Vec<_> = (0..table.columns.len())
                     .filter(|index| !guard.is_hidden(*index))
                     .filter_map(|index| {
@@ -174,6 +215,10 @@ impl Emitter {
             }
             None => self.name(&table.name),
         }
+        // MariaDB gives the table of an INSERT or DELETE no other name.
+        if self.is_maria() && !is_update {
+            return;
+        }
         let alias = self.alias(target);
         self.push(&format!(" AS {alias}"));
     }
@@ -185,7 +230,7 @@ impl Emitter {
 
     /// The condition on rows, where this text has to ask it.
     fn condition(&self, guard: Option<&Arc<Guard>>) -> Option<Expression> {
-        guard.filter(|_| self.is_sqlite())?.condition.clone()
+        guard.filter(|_| self.guards_in_place())?.condition.clone()
     }
 
     fn assignments(
@@ -212,9 +257,9 @@ impl Emitter {
                             values: coming,
                             otherwise: alias.clone(),
                         };
-                        emitter.push("CASE WHEN gridmart_require(");
-                        emitter.with_row(row, |emitter| emitter.expression(condition));
-                        emitter.push(") THEN ");
+                        emitter.push("CASE WHEN ");
+                        emitter.required(row, condition);
+                        emitter.push(" THEN ");
                         emitter.expression(value);
                         emitter.push(" END");
                     }
@@ -264,7 +309,7 @@ impl Emitter {
         if returning.is_empty() {
             return;
         }
-        if self.is_sqlite() {
+        if self.guards_in_place() {
             self.aliases.insert(target, String::new());
         }
         self.push(" RETURNING ");

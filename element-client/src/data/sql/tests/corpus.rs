@@ -10,7 +10,7 @@ use super::{
 };
 
 pub(super) const LEGITIMATE: &str = include_str!("../corpus/legitimate.sql");
-const ATTACKS: &str = include_str!("../corpus/attacks.sql");
+pub(super) const ATTACKS: &str = include_str!("../corpus/attacks.sql");
 
 pub(super) fn lines(text: &str) -> impl Iterator<Item = &str> {
     text.lines()

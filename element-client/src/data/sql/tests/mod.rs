@@ -6,6 +6,7 @@
 
 mod bounds;
 mod corpus;
+mod maria;
 mod postgres;
 mod random;
 mod shop;

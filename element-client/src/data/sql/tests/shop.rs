@@ -157,15 +157,24 @@ pub(super) fn clerk_rules(mode: Mode) -> RuleSet {
 
 /// The whole shop.
 pub(super) fn whole() -> Base {
+    whole_with(DATA)
+}
+
+fn whole_with(data: &str) -> Base {
     let mut base = Base::new();
     base.own(SCHEMA);
-    base.own(DATA);
+    base.own(data);
     base
 }
 
 /// The twin: the shop without what the clerk may not see.
 pub(super) fn twin() -> Base {
-    let whole = whole();
+    twin_with(DATA)
+}
+
+/// The same of other data.
+pub(super) fn twin_with(data: &str) -> Base {
+    let whole = whole_with(data);
     for text in FORBIDDEN {
         whole.connection.execute(text, []).unwrap();
     }

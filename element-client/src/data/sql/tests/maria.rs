@@ -1,0 +1,230 @@
+//! The corpus against MariaDB itself, which `scripts/setup` installs: a private server
+//! answers over the whole shop what was judged for it, or the judge has refused it as
+//! something that MariaDB does not do as PostgreSQL does. How much it refuses has a
+//! ceiling.
+
+use gridmart_fabric::{sqlite::functions::value::float_text, test_mariadb::MariaDbServer};
+use gridmart_host::data::engine::{
+    Engine as _, Limits, Statement, StatementKind,
+    mariadb::{Access, MariaDb},
+};
+use gridmart_schemas::data::{SqlType, Value};
+
+use super::{
+    corpus::{ATTACKS, LEGITIMATE, compared, lines},
+    shop::{self, clerk, clerk_rules},
+    sqlite::{BEGAN, Base, Outcome},
+    *,
+};
+use crate::data::parameter;
+
+/// Of the legitimate statements: they grow fewer, never more.
+const REFUSED_MAX: usize = 70;
+
+/// MariaDB's floats are numbers: others stand in their place, in both databases.
+pub(super) fn finite(data: &str) -> String {
+    data.replace("'NaN'", "7.25")
+        .replace("'-Infinity'", "-1e300")
+        .replace("'Infinity'", "8.5")
+        .replace("'-0'", "0")
+}
+
+/// A database on a private server.
+pub(super) struct OnMaria {
+    runtime: tokio::runtime::Runtime,
+    database: MariaDb,
+    pub(super) catalog: Catalog,
+    _server: MariaDbServer,
+}
+
+impl OnMaria {
+    pub(super) fn new() -> Self {
+        let server = MariaDbServer::start();
+        let access = Access::of_url(&server.url()).unwrap();
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        let database = runtime.block_on(async {
+            access.check().await.unwrap();
+            access.create("gridmart_shop").await.unwrap();
+            MariaDb::new(&access, "gridmart_shop")
+        });
+        Self {
+            runtime,
+            database,
+            catalog: Catalog::new(),
+            _server: server,
+        }
+    }
+
+    /// Runs an owner's statements, all of which have to succeed.
+    pub(super) fn own(&mut self, text: &str) {
+        let statements = Statements::split(text).unwrap();
+        for statement in statements.iter() {
+            let rules = Rules::everything(&self.catalog);
+            let judged = judge(statement, &self.catalog, &rules, &[], Engine::MariaDb)
+                .unwrap_or_else(|refusal| panic!("{refusal} at {:?} in {text}", refusal.position));
+            self.run(&judged, &Person::default(), &[])
+                .unwrap_or_else(|error| panic!("{error:?}: {}", judged.text));
+            if let Kind::Schema(change) = judged.kind {
+                self.catalog.apply(*change);
+            }
+        }
+    }
+
+    pub(super) fn judged(&self, text: &str, rules: &Rules) -> Result<Judged, Refusal> {
+        let statements = Statements::split(text)?;
+        let mut iter = statements.iter();
+        let statement = iter.next().expect("a statement");
+        assert!(iter.next().is_none(), "several statements: {text}");
+        judge(statement, &self.catalog, rules, &[], Engine::MariaDb)
+    }
+
+    pub(super) fn ask(
+        &self,
+        text: &str,
+        rules: &Rules,
+        person: &Person,
+        parameters: &[Literal],
+    ) -> Outcome {
+        let judged = self
+            .judged(text, rules)
+            .map_err(|refusal| (refusal.state.to_owned(), refusal.message))?;
+        self.run(&judged, person, parameters)
+            .map_err(|(state, message)| (state, format!("{message} in {}", judged.text)))
+    }
+
+    fn run(&self, judged: &Judged, person: &Person, parameters: &[Literal]) -> Outcome {
+        if judged.text.is_empty() {
+            return Ok(Vec::new());
+        }
+        let bound = judged.bound.iter();
+        let values = bound
+            .map(|bound| parameter::value(bound.value(person, parameters, BEGAN)))
+            .collect();
+        let kind = match judged.kind {
+            Kind::Read => StatementKind::Read,
+            Kind::Schema(_) => StatementKind::Schema,
+            _ => StatementKind::Rows,
+        };
+        let types: Vec<SqlType> = judged
+            .columns
+            .iter()
+            .map(|column| column.sql_type.into())
+            .collect();
+        let statement = Statement::new(kind, judged.text.clone())
+            .with(values)
+            .giving(types);
+        let rows = self.runtime.block_on(async {
+            if kind == StatementKind::Read {
+                let stream = self.database.read(statement, Limits::default()).await?;
+                return stream.collect().await;
+            }
+            let written = self.database.write(statement, Limits::default()).await?;
+            Ok(written.rows)
+        });
+        let rows = rows.map_err(|error: gridmart_host::data::engine::EngineError| {
+            (error.sql_state().to_owned(), error.to_string())
+        })?;
+        Ok(rows
+            .into_iter()
+            .map(|row| row.iter().map(shown).collect())
+            .collect())
+    }
+}
+
+/// A value as PostgreSQL shows it.
+fn shown(value: &Value) -> String {
+    use gridmart_fabric::sqlite::functions::value::moment_shown;
+    match value {
+        Value::Null => "∅".to_owned(),
+        Value::Bool(truth) => if *truth { "t" } else { "f" }.to_owned(),
+        Value::Int2(number) => number.to_string(),
+        Value::Int4(number) => number.to_string(),
+        Value::Int8(number) => number.to_string(),
+        Value::Float4(number) => float_text(number.get().into(), 32),
+        Value::Float8(number) => float_text(number.get(), 64),
+        Value::Numeric(number) => number.to_string(),
+        Value::Text(text) | Value::Json(text) => text.clone(),
+        Value::Bytea(bytes) => format!("\\x{}", hex::encode(bytes)),
+        Value::Date(date) => date.to_string(),
+        Value::Time(time) => moment_shown(&time.to_string()),
+        Value::Timestamp(moment) => moment_shown(&moment.to_string()),
+        Value::TimestampTz(moment) => moment_shown(&moment.to_string()),
+        Value::Uuid(uuid) => uuid.to_string(),
+    }
+}
+
+/// The whole shop on MariaDB, and its twin on SQLite.
+pub(super) fn both() -> (OnMaria, Base) {
+    let mut whole = OnMaria::new();
+    whole.own(shop::SCHEMA);
+    whole.own(&finite(shop::DATA));
+    (whole, shop::twin_with(&finite(shop::DATA)))
+}
+
+#[test]
+fn statements_are_answered_on_mariadb_as_on_postgresql() {
+    let (whole, twin) = both();
+    let rules = Rules::compile(&clerk_rules(Mode::Read), &whole.catalog).unwrap();
+    let everything = Rules::everything(&twin.catalog);
+    let (mut wrong, mut refused, mut count) = (Vec::new(), Vec::new(), 0);
+    for text in lines(LEGITIMATE) {
+        count += 1;
+        let expected = compared(text, twin.ask(text, &everything, &clerk(), &[]));
+        let outcome = whole.ask(text, &rules, &clerk(), &[]);
+        let shown = format!("{outcome:?}");
+        let got = compared(text, outcome);
+        if got == Err("0A000".to_owned()) && got != expected {
+            refused.push(format!("{text}\n  {shown}"));
+        } else if got != expected {
+            wrong.push(format!(
+                "{text}\n  on MariaDB: {shown}\n  expected: {expected:?}"
+            ));
+        }
+    }
+    assert!(
+        wrong.is_empty(),
+        "{} of {count} statements:\n{}",
+        wrong.len(),
+        wrong.join("\n")
+    );
+    assert!(
+        refused.len() <= REFUSED_MAX,
+        "{} of {count} are refused:\n{}",
+        refused.len(),
+        refused.join("\n")
+    );
+}
+
+#[test]
+fn attacks_on_mariadb_are_refused_or_see_filtered_tables_only() {
+    let (whole, twin) = both();
+    let rules = Rules::compile(&clerk_rules(Mode::Read), &whole.catalog).unwrap();
+    let everything = Rules::everything(&twin.catalog);
+    let (mut wrong, mut count) = (Vec::new(), 0);
+    for line in lines(ATTACKS) {
+        let (expected, text) = line.split_once(' ').expect("code and statement");
+        let single = Statements::split(text).is_ok_and(|statements| statements.len() == 1);
+        if !single {
+            continue;
+        }
+        count += 1;
+        let outcome = whole.ask(text, &rules, &clerk(), &[]);
+        let shown = format!("{outcome:?}");
+        let got = compared(text, outcome);
+        let fine = if expected == "=" {
+            got == compared(text, twin.ask(text, &everything, &clerk(), &[]))
+        } else {
+            got == Err(expected.to_owned())
+        };
+        if !fine && got != Err("0A000".to_owned()) {
+            wrong.push(format!("{line}\n  came to {shown}"));
+        }
+    }
+    assert!(
+        wrong.is_empty(),
+        "{} of {count} attacks:\n{}",
+        wrong.len(),
+        wrong.join("\n")
+    );
+    assert!(count >= 200, "{count} attacks");
+}

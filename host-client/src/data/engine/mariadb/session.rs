@@ -1,0 +1,425 @@
+//! Connections: how one comes to be, what its session is, and how one is given back.
+
+use std::{
+    fmt,
+    future::Future,
+    path::Path,
+    time::{Duration, Instant},
+};
+
+use gridmart_schemas::data::{Row, SqlType};
+use mysql_async::{
+    Conn, Opts, OptsBuilder, Params, Pool, PoolConstraints, PoolOpts, SslOpts,
+    prelude::Queryable as _,
+};
+
+use super::{
+    failure::{Failure as _, Phase, warned},
+    value,
+};
+use crate::data::engine::{EngineError, Limits, Statement, Written};
+
+/// A connection is waited for so long.
+const CONNECT_MAX: Duration = Duration::from_secs(10);
+/// A connection that nobody uses is closed.
+const IDLE_MAX: Duration = Duration::from_mins(5);
+/// Statements that a connection keeps prepared.
+const PREPARED: usize = 64;
+/// The server ends what this Host forgot.
+const STATEMENT_SECONDS_MAX: u64 = 600;
+/// A change waits so long for a row, or a table, of another one.
+const LOCK_SECONDS_MAX: u64 = 10;
+/// The oldest server: its texts are folded as PostgreSQL's are.
+const VERSION: (u16, u16) = (10, 11);
+
+/// How a session is set, once: what the judge's texts count on.
+const SETUP: &[&str] = &[
+    "SET NAMES utf8mb4 COLLATE utf8mb4_nopad_bin",
+    "SET SESSION sql_mode = 'ANSI_QUOTES,PIPES_AS_CONCAT,NO_BACKSLASH_ESCAPES,IGNORE_SPACE,\
+     STRICT_ALL_TABLES,STRICT_TRANS_TABLES,ERROR_FOR_DIVISION_BY_ZERO,NO_ZERO_DATE,\
+     NO_ZERO_IN_DATE,NO_ENGINE_SUBSTITUTION,SIMULTANEOUS_ASSIGNMENT'",
+    "SET SESSION time_zone = '+00:00', sql_notes = 0, max_error_count = 64, \
+     group_concat_max_len = 16777217, foreign_key_checks = 1, unique_checks = 1, \
+     check_constraint_checks = 1, div_precision_increment = 4, autocommit = 1, \
+     sql_auto_is_null = 0, sql_safe_updates = 0, low_priority_updates = 0",
+];
+
+/// Where a server is, and as whom to come.
+#[derive(Clone)]
+pub struct Access {
+    opts: Opts,
+}
+
+/// Why a URL of a server cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum AccessError {
+    /// It is no such URL.
+    #[error("it is not mariadb://ACCOUNT:PASSWORD@HOST[:PORT] ({0})")]
+    Malformed(String),
+    /// It has a parameter that is none.
+    #[error("{0}")]
+    Parameter(String),
+}
+
+impl fmt::Debug for Access {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Access")
+            .field("server", &self.name())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Access {
+    /// Reads `mariadb://ACCOUNT:PASSWORD@HOST[:PORT][/][?socket=PATH&tls=off&ca=FILE]`. Away
+    /// from loopback and sockets the server has to speak TLS, with a certificate that the
+    /// file `ca`, or else one of the well-known authorities, vouches for; `tls=off` takes
+    /// that off, for a network that is trusted.
+    ///
+    /// # Errors
+    /// Text that is not of that form; it is not in the message, since it holds a password.
+    pub fn of_url(url: &str) -> Result<Self, AccessError> {
+        let malformed = |why: &str| AccessError::Malformed(why.to_owned());
+        let rest = url
+            .strip_prefix("mariadb://")
+            .or_else(|| url.strip_prefix("mysql://"))
+            .ok_or_else(|| malformed("another scheme"))?;
+        let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
+        let opts = Opts::from_url(&format!("mysql://{}", rest.trim_end_matches('/')))
+            .map_err(|_| malformed("not a URL"))?;
+        if opts.user().is_none_or(str::is_empty) {
+            return Err(malformed("no account"));
+        }
+        if opts.db_name().is_some() {
+            return Err(malformed("it names a database; the Host makes its own"));
+        }
+        let local = is_local(&opts);
+        let mut builder = OptsBuilder::from_opts(opts);
+        let (mut plain, mut socket, mut ssl) = (false, None, SslOpts::default());
+        for pair in query.split('&').filter(|pair| !pair.is_empty()) {
+            match pair.split_once('=') {
+                Some(("socket", path)) => socket = Some(path.to_owned()),
+                Some(("tls", "off")) => plain = true,
+                Some(("ca", file)) => {
+                    ssl = ssl
+                        .with_root_certs(vec![Path::new(file).to_owned().into()])
+                        .with_disable_built_in_roots(true);
+                }
+                _ => {
+                    let message = format!(
+                        "it has the parameter {:?}; known are socket=PATH, tls=off and ca=FILE",
+                        pair.split('=').next().unwrap_or_default()
+                    );
+                    return Err(AccessError::Parameter(message));
+                }
+            }
+        }
+        let local = local || socket.is_some();
+        builder = builder.socket(socket).prefer_socket(false);
+        if !local && !plain {
+            builder = builder.ssl_opts(ssl);
+        }
+        let opts = builder
+            .client_found_rows(true)
+            .stmt_cache_size(PREPARED)
+            .tcp_nodelay(true)
+            .setup(SETUP.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>());
+        Ok(Self { opts: opts.into() })
+    }
+
+    /// How the server is named where people read it: without the password.
+    pub fn name(&self) -> String {
+        match self.opts.socket() {
+            Some(socket) => format!("mariadb:{socket}"),
+            None => format!(
+                "mariadb://{}:{}",
+                self.opts.ip_or_hostname(),
+                self.opts.tcp_port()
+            ),
+        }
+    }
+
+    pub(super) fn of_database(&self, database: &str) -> Self {
+        let opts = OptsBuilder::from_opts(self.opts.clone()).db_name(Some(database));
+        Self { opts: opts.into() }
+    }
+
+    pub(super) fn pool(&self, connections: usize, reads: bool) -> Pool {
+        let mut setup = self.opts.setup().to_vec();
+        setup.push(format!(
+            "SET SESSION max_statement_time = {STATEMENT_SECONDS_MAX}, \
+             innodb_lock_wait_timeout = {LOCK_SECONDS_MAX}, lock_wait_timeout = {LOCK_SECONDS_MAX}, \
+             tx_isolation = 'READ-COMMITTED', tx_read_only = {}",
+            u8::from(reads)
+        ));
+        let constraints = PoolConstraints::new(0, connections).unwrap_or_default();
+        let pool = PoolOpts::new()
+            .with_constraints(constraints)
+            .with_inactive_connection_ttl(IDLE_MAX)
+            // What a session sets it sets back; each reset would cost two more round trips.
+            .with_reset_connection(false);
+        let opts = OptsBuilder::from_opts(self.opts.clone())
+            .setup(setup)
+            .pool_opts(pool);
+        Pool::new(opts)
+    }
+
+    /// A connection of its own.
+    pub(super) async fn connect(&self) -> Result<Conn, EngineError> {
+        let connecting = tokio::time::timeout(CONNECT_MAX, Conn::new(self.opts.clone()));
+        let connected = connecting.await.map_err(|_| EngineError::Unreachable {
+            why: format!("{} does not answer within {CONNECT_MAX:?}", self.name()),
+        })?;
+        connected.during(Phase::Begin)
+    }
+
+    /// Whether the server and its account are what a Host needs.
+    ///
+    /// # Errors
+    /// What is wrong, and what an administrator has to do.
+    pub async fn check(&self) -> Result<(), EngineError> {
+        let mut conn = self.connect().await?;
+        let checked = super::describe::server_check(&mut conn, VERSION).await;
+        let _ = conn.disconnect().await;
+        checked
+    }
+
+    /// Makes a database, if it is not there.
+    pub async fn create(&self, database: &str) -> Result<(), EngineError> {
+        let text = format!(
+            "CREATE DATABASE IF NOT EXISTS \"{database}\" CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin"
+        );
+        self.command(&text).await
+    }
+
+    /// Removes a database, if it is there.
+    pub async fn remove(&self, database: &str) -> Result<(), EngineError> {
+        self.command(&format!("DROP DATABASE IF EXISTS \"{database}\""))
+            .await
+    }
+
+    async fn command(&self, text: &str) -> Result<(), EngineError> {
+        let mut conn = self.connect().await?;
+        let done = conn.query_drop(text).await.during(Phase::Statement);
+        let _ = conn.disconnect().await;
+        done
+    }
+}
+
+/// Whether a server is on this machine.
+fn is_local(opts: &Opts) -> bool {
+    let host = opts.ip_or_hostname();
+    let address = host.trim_matches(['[', ']']).parse::<std::net::IpAddr>();
+    host == "localhost" || address.is_ok_and(|address| address.is_loopback())
+}
+
+/// A connection that is used. Dropped in the middle of something it is thrown away.
+pub(super) struct Session {
+    conn: Option<Conn>,
+    access: Access,
+    /// Whether it may go back to its pool.
+    whole: bool,
+}
+
+/// Ends a statement at the server.
+pub(super) struct Watch {
+    access: Access,
+    connection: u32,
+}
+
+impl Session {
+    /// One of the pool; waits for it.
+    pub(super) async fn taken(
+        pool: &Pool,
+        access: &Access,
+        until: Instant,
+    ) -> Result<Self, EngineError> {
+        let wait = until
+            .saturating_duration_since(Instant::now())
+            .min(CONNECT_MAX);
+        let conn = tokio::time::timeout(wait, pool.get_conn())
+            .await
+            .map_err(|_| EngineError::Busy)?
+            .during(Phase::Begin)?;
+        Ok(Self {
+            conn: Some(conn),
+            access: access.clone(),
+            whole: true,
+        })
+    }
+
+    pub(super) fn connection(&mut self) -> Result<&mut Conn, EngineError> {
+        self.conn.as_mut().ok_or(EngineError::Stopping)
+    }
+
+    pub(super) fn watch(&self) -> Watch {
+        Watch {
+            access: self.access.clone(),
+            connection: self.conn.as_ref().map_or(0, Conn::id),
+        }
+    }
+
+    /// It is not used again.
+    pub(super) fn spoil(&mut self) {
+        self.whole = false;
+    }
+
+    /// The server is done: it may go back to its pool.
+    pub(super) fn restore(&mut self) {
+        self.whole = true;
+    }
+
+    /// Keeps what a statement came to, and throws the connection away where it is open
+    /// what the server still does for it.
+    pub(super) fn ended<T>(&mut self, result: Result<T, EngineError>) -> Result<T, EngineError> {
+        if matches!(
+            result,
+            Err(EngineError::TimedOut(_)
+                | EngineError::Cancelled
+                | EngineError::Unreachable { .. }
+                | EngineError::Uncertain { .. })
+        ) {
+            self.spoil();
+        }
+        result
+    }
+
+    /// One of our own statements, which is quick.
+    pub(super) async fn control(&mut self, text: &str) -> Result<(), EngineError> {
+        let until = Instant::now() + CONNECT_MAX;
+        let watch = self.watch();
+        let asked = self.connection()?.query_drop(text);
+        let asked = watch.within(asked, until, CONNECT_MAX).await;
+        let asked = asked.and_then(|asked| asked.during(Phase::Statement));
+        self.ended(asked)
+    }
+
+    /// Commits; a server that is lost meanwhile leaves it open whether it did.
+    pub(super) async fn commit(&mut self) -> Result<(), EngineError> {
+        let until = Instant::now() + CONNECT_MAX;
+        let watch = self.watch();
+        let asked = self.connection()?.query_drop("COMMIT");
+        let asked = match watch.within(asked, until, CONNECT_MAX).await {
+            Ok(asked) => asked.during(Phase::Commit),
+            Err(_) => Err(EngineError::Uncertain {
+                why: format!("{} did not answer", self.access.name()),
+            }),
+        };
+        self.ended(asked)
+    }
+
+    /// Takes back what is not committed.
+    pub(super) async fn take_back(&mut self) {
+        if self.whole && self.control("ROLLBACK").await.is_err() {
+            self.spoil();
+        }
+    }
+
+    /// Runs a statement of rows inside of a transaction.
+    pub(super) async fn run(
+        &mut self,
+        statement: &Statement,
+        limits: Limits,
+        until: Instant,
+    ) -> Result<Written, EngineError> {
+        let (text, params) = value::bound(statement)?;
+        let watch = self.watch();
+        let types = statement.columns.clone().unwrap_or_default();
+        let conn = self.connection()?;
+        let running = rows_of(conn, &text, params, &types, limits);
+        let run = watch.within(running, until, limits.time).await;
+        self.ended(run.and_then(|run| run))
+    }
+}
+
+async fn rows_of(
+    conn: &mut Conn,
+    text: &str,
+    params: Params,
+    types: &[SqlType],
+    limits: Limits,
+) -> Result<Written, EngineError> {
+    let mut result = conn.exec_iter(text, params).await.during(Phase::Statement)?;
+    let columns = result.columns_ref().iter();
+    let columns: Vec<String> = columns.map(|column| column.name_str().into_owned()).collect();
+    let mut rows: Vec<Row> = Vec::new();
+    let mut bytes = 0_u64;
+    while let Some(row) = result.next().await.during(Phase::Statement)? {
+        let row = value::row(row, types)?;
+        let size: usize = row.iter().map(gridmart_schemas::data::Value::bytes).sum();
+        bytes = bytes.saturating_add(size as u64);
+        limits_kept(limits, rows.len() as u64 + 1, bytes)?;
+        rows.push(row);
+    }
+    let changed = result.affected_rows();
+    result.drop_result().await.during(Phase::Statement)?;
+    if conn.get_warnings() > 0 {
+        return Err(warned(conn).await);
+    }
+    let rows_changed = if columns.is_empty() {
+        changed
+    } else {
+        rows.len() as u64
+    };
+    Ok(Written {
+        rows_changed,
+        columns,
+        rows,
+        ..Written::default()
+    })
+}
+
+pub(super) fn limits_kept(limits: Limits, rows: u64, bytes: u64) -> Result<(), EngineError> {
+    let (of, limit) = if rows > limits.rows {
+        ("rows", limits.rows)
+    } else if bytes > limits.bytes {
+        ("bytes", limits.bytes)
+    } else {
+        return Ok(());
+    };
+    Err(EngineError::LimitExceeded { of, limit })
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        let Some(conn) = self.conn.take() else { return };
+        if self.whole {
+            // The pool takes it back.
+            return drop(conn);
+        }
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            let watch = Watch {
+                access: self.access.clone(),
+                connection: conn.id(),
+            };
+            runtime.spawn(async move {
+                watch.end().await;
+                let _ = conn.disconnect().await;
+            });
+        }
+    }
+}
+
+impl Watch {
+    /// Waits for a statement until its time is over; then it is ended at the server.
+    pub(super) async fn within<T>(
+        &self,
+        work: impl Future<Output = T>,
+        until: Instant,
+        time: Duration,
+    ) -> Result<T, EngineError> {
+        let done = tokio::time::timeout_at(until.into(), work).await;
+        done.map_err(|_| EngineError::TimedOut(time))
+    }
+
+    /// Ends the connection and what it does. An account may do so with its own.
+    pub(super) async fn end(&self) {
+        let Ok(mut second) = self.access.connect().await else {
+            return;
+        };
+        // It may be gone already.
+        let _ = second
+            .query_drop(format!("KILL CONNECTION {}", self.connection))
+            .await;
+        let _ = second.disconnect().await;
+    }
+}
