@@ -19,7 +19,7 @@ use super::{
 use crate::data::parameter;
 
 /// Of the legitimate statements: they grow fewer, never more.
-const REFUSED_MAX: usize = 70;
+const REFUSED_MAX: usize = 48;
 
 /// MariaDB's floats are numbers: others stand in their place, in both databases.
 pub(super) fn finite(data: &str) -> String {

@@ -592,6 +592,10 @@ impl Emitter {
                 function,
                 arguments,
             } => {
+                if matches!(function.name, "percent_rank" | "cume_dist") {
+                    // MariaDB rounds them to ten digits.
+                    return self.refuse(function.name);
+                }
                 let mut plain = arguments.iter().skip(1);
                 let away = plain.next();
                 let known = away.is_none_or(|away| {
