@@ -30,7 +30,7 @@ pub mod sqlite;
 pub mod stream;
 pub mod telemetry;
 pub mod throttle;
-#[cfg(feature = "test-server")]
+#[cfg(feature = "test-servers")]
 pub mod test_mariadb;
 pub mod ticket;
 pub mod tls;

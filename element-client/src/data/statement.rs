@@ -603,6 +603,7 @@ fn language_of(engine: &DataEngine) -> Result<Engine, Problem> {
     match engine {
         DataEngine::Sqlite => Ok(Engine::Sqlite),
         DataEngine::Postgresql => Ok(Engine::Postgres),
+        DataEngine::Mariadb => Ok(Engine::MariaDb),
         other => {
             let detail = format!("This Element writes no statements for the engine {other}.");
             Err(Problem::new(Code::PreconditionFailed, detail))

@@ -13,7 +13,7 @@ use gridmart_schemas::{
 };
 
 pub use self::url::{ServerUrl, ServerUrlError};
-use super::engine::{CoreEngine, EngineError};
+use super::engine::{CoreEngine, EngineError, mariadb::MariaServer};
 use crate::member::HostError;
 
 /// What is told of a server's version that was never reached.
@@ -108,5 +108,8 @@ impl Servers {
 
 /// The way to a server; nothing is asked of it yet.
 fn server_at(url: &ServerUrl) -> Result<Arc<dyn Server>, String> {
-    Err(format!("this version has no engine {}", url.engine()))
+    match url.engine() {
+        DataEngine::Mariadb => Ok(Arc::new(MariaServer::new(url)?)),
+        other => Err(format!("this version has no engine {other}")),
+    }
 }

@@ -149,6 +149,12 @@ impl SupermarketBuilder {
         self
     }
 
+    /// Sets a variable of the environment of all roles.
+    pub fn variable(mut self, name: impl Into<OsString>, value: impl Into<OsString>) -> Self {
+        self.environment.push((name.into(), value.into()));
+        self
+    }
+
     /// Gives a folder of the data folder, as `control`, a disk of its own.
     pub fn small_disk(mut self, folder: &str, mebibytes: u64) -> Self {
         self.disks.push(SmallDisk {

@@ -47,7 +47,7 @@ fn made(market: &Supermarket, name: &str, shadows: &str) -> String {
     found.expect("it is one of the Hosts").to_owned()
 }
 
-fn fill(market: &Supermarket) {
+pub(crate) fn fill(market: &Supermarket) {
     let script = "CREATE TABLE people (id int PRIMARY KEY, name text NOT NULL, branch text, \
                   pay numeric(10,2), born date, note jsonb DEFAULT '{\"b\":1,\"a\":2}');\n\
                   INSERT INTO people (id, name, branch, pay, born) VALUES\n\
@@ -80,7 +80,7 @@ fn fill(market: &Supermarket) {
 }
 
 /// What two people with different rules see, and may do.
-fn people_see_what_rules_show(market: &Supermarket) {
+pub(crate) fn people_see_what_rules_show(market: &Supermarket) {
     let (bob, eve) = (person(market, "bob", "user"), person(market, "eve", "user"));
     let ask = "SELECT id, name, pay FROM people ORDER BY pay DESC, id";
     let all = market
@@ -144,7 +144,7 @@ fn people_see_what_rules_show(market: &Supermarket) {
 }
 
 /// The core's Host is killed between writes that were acknowledged.
-fn acknowledged_writes_outlive_kills(market: &Supermarket, core: &str) {
+pub(crate) fn acknowledged_writes_outlive_kills(market: &Supermarket, core: &str) {
     let client = market.client();
     run(async {
         let data = client.data();

@@ -57,7 +57,7 @@ impl Key {
     }
 
     /// Runs statements with psql, which gives bare rows and the codes of errors.
-    fn psql(&self, database: &str, text: &str) -> Run {
+    pub(crate) fn psql(&self, database: &str, text: &str) -> Run {
         let bare = [
             "--no-align",
             "--tuples-only",

@@ -11,6 +11,7 @@ use super::{
         types::{BaseType, Engine},
     },
     Emitter, Row,
+    maria::INDEX_COMMENT,
 };
 
 /// The text of a change; empty where the engine has nothing to do: views live in
@@ -53,6 +54,9 @@ pub(in crate::data::sql) fn schema_text(
                 emitter.push(if *descending { " DESC" } else { "" });
             });
             emitter.push(")");
+            if emitter.is_maria() {
+                emitter.push(INDEX_COMMENT);
+            }
         }
         SchemaChange::Drop(name) => {
             let word = match plan.dropped {

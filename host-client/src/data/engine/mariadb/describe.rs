@@ -28,6 +28,8 @@ const RIGHTS: &[&str] = &[
 ];
 /// What it may not have of the whole server.
 const TOO_MUCH: &[&str] = &["ALL PRIVILEGES", "SUPER", "FILE", "CREATE USER"];
+/// The oldest server: its texts are folded as PostgreSQL's are.
+const OLDEST: (u16, u16) = (10, 11);
 /// A statement and its largest value have to fit.
 const PACKET_BYTES_MIN: u64 = 16 * 1024 * 1024;
 
@@ -147,8 +149,13 @@ async fn keys(conn: &mut Conn, tables: &mut BTreeMap<String, Table>) -> Result<(
     Ok(())
 }
 
+/// The server's version, as it tells it.
+pub(super) async fn version(conn: &mut Conn) -> Option<String> {
+    conn.query_first("SELECT VERSION()").await.ok().flatten()
+}
+
 /// Refuses a server, or an account, that a Host should not use.
-pub(super) async fn server_check(conn: &mut Conn, oldest: (u16, u16)) -> Result<(), EngineError> {
+pub(super) async fn server_check(conn: &mut Conn) -> Result<(), EngineError> {
     let told: Option<(String, u64, u64)> = conn
         .query_first("SELECT VERSION(), @@lower_case_table_names, @@max_allowed_packet")
         .await
@@ -159,10 +166,10 @@ pub(super) async fn server_check(conn: &mut Conn, oldest: (u16, u16)) -> Result<
         .map_while(|part| part.parse().ok())
         .collect();
     let number = |place: usize| numbers.get(place).copied().unwrap_or_default();
-    if !version.contains("MariaDB") || (number(0), number(1)) < oldest {
+    if !version.contains("MariaDB") || (number(0), number(1)) < OLDEST {
         return Err(unfit(format!(
             "the server is {version}: gridmart needs MariaDB {}.{} or newer",
-            oldest.0, oldest.1
+            OLDEST.0, OLDEST.1
         )));
     }
     if folded != 0 {

@@ -9,9 +9,11 @@
 //!
 //! A change of the schema ends whatever transaction it stands in: it is taken alone.
 
+mod core;
 mod describe;
 mod failure;
 mod read;
+mod server;
 mod session;
 mod transaction;
 mod value;
@@ -22,6 +24,7 @@ use async_trait::async_trait;
 use gridmart_schemas::data::{LogPoint, Position, Schema};
 use mysql_async::{Pool, prelude::Queryable as _};
 
+pub(in crate::data) use self::server::MariaServer;
 pub use self::session::{Access, AccessError};
 use self::{
     failure::{Failure as _, Phase},

@@ -29,8 +29,6 @@ const PREPARED: usize = 64;
 const STATEMENT_SECONDS_MAX: u64 = 600;
 /// A change waits so long for a row, or a table, of another one.
 const LOCK_SECONDS_MAX: u64 = 10;
-/// The oldest server: its texts are folded as PostgreSQL's are.
-const VERSION: (u16, u16) = (10, 11);
 
 /// How a session is set, once: what the judge's texts count on.
 const SETUP: &[&str] = &[
@@ -147,9 +145,11 @@ impl Access {
         let mut setup = self.opts.setup().to_vec();
         setup.push(format!(
             "SET SESSION max_statement_time = {STATEMENT_SECONDS_MAX}, \
-             innodb_lock_wait_timeout = {LOCK_SECONDS_MAX}, lock_wait_timeout = {LOCK_SECONDS_MAX}, \
-             tx_isolation = 'READ-COMMITTED', tx_read_only = {}",
-            u8::from(reads)
+             innodb_lock_wait_timeout = {LOCK_SECONDS_MAX}, lock_wait_timeout = {LOCK_SECONDS_MAX}"
+        ));
+        let rights = if reads { "READ ONLY" } else { "READ WRITE" };
+        setup.push(format!(
+            "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED, {rights}"
         ));
         let constraints = PoolConstraints::new(0, connections).unwrap_or_default();
         let pool = PoolOpts::new()
@@ -178,7 +178,7 @@ impl Access {
     /// What is wrong, and what an administrator has to do.
     pub async fn check(&self) -> Result<(), EngineError> {
         let mut conn = self.connect().await?;
-        let checked = super::describe::server_check(&mut conn, VERSION).await;
+        let checked = super::describe::server_check(&mut conn).await;
         let _ = conn.disconnect().await;
         checked
     }

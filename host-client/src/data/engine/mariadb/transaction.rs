@@ -38,6 +38,11 @@ impl MariaTransaction {
         limits: TransactionLimits,
         position: Position,
     ) -> Result<Self, EngineError> {
+        if limits.is_strict {
+            session
+                .control("SET TRANSACTION ISOLATION LEVEL SERIALIZABLE")
+                .await?;
+        }
         session.control("START TRANSACTION").await?;
         let now = Instant::now();
         let open = Arc::new(Mutex::new(Open {

@@ -21,7 +21,7 @@ mod query;
 mod schema;
 mod write;
 
-pub(super) use self::numeric::Shapes;
+pub(super) use self::{numeric::Shapes, schema::INDEX_COMMENT};
 
 /// The largest LIMIT: no limit at all, but a table that is made before it is read.
 pub(super) const NO_LIMIT: &str = " LIMIT 18446744073709551615";

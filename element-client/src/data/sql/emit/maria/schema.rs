@@ -1,8 +1,9 @@
 //! Declarations of columns and tables.
 //!
-//! A column's type by PostgreSQL's name is its comment, so that it is found again.
+//! A column's type by PostgreSQL's name, and its default, are its comment, so that they are
+//! found again; an index that a person made has one as well.
 
-use gridmart_schemas::data::SqlType;
+use gridmart_schemas::data::{Float4, Float8, SqlType, Value};
 
 use super::{
     super::{
@@ -24,6 +25,10 @@ const KEY_BYTES: usize = 3072;
 const FIXED_BYTES: usize = 40;
 /// Bytes of a letter.
 const LETTER_BYTES: usize = 4;
+/// Letters of a column's comment.
+const COMMENT_LETTERS_MAX: usize = 1024;
+/// What tells an index from those that MariaDB makes for keys.
+pub(in crate::data::sql::emit) const INDEX_COMMENT: &str = " COMMENT 'gridmart'";
 /// A varchar up to here is kept in the row.
 const VARCHAR_MAX: u32 = 255;
 
@@ -65,8 +70,26 @@ impl Emitter {
             self.push(")");
         }
         self.push(" COMMENT ");
-        self.quoted(&column.column_type.to_string());
+        let comment = self.maria_comment(column);
+        self.quoted(&comment);
         self.maria_check(column, key_letters);
+    }
+
+    /// The type, and the default as a value, so that a Host tells both again.
+    fn maria_comment(&mut self, column: &Column) -> String {
+        let mut comment = column.column_type.to_string();
+        let told = column
+            .default
+            .as_ref()
+            .and_then(|default| told(default, column.column_type));
+        if let Some(json) = told.and_then(|value| serde_json::to_string(&value).ok()) {
+            comment.push(' ');
+            comment.push_str(&json);
+        }
+        if comment.chars().count() > COMMENT_LETTERS_MAX {
+            self.refuse("a default of so many letters");
+        }
+        comment
     }
 
     /// What the declaration does not hold a value to.
@@ -167,6 +190,35 @@ impl Emitter {
         if action == "SET DEFAULT" {
             self.refuse("a foreign key with SET DEFAULT");
         }
+    }
+}
+
+/// A default as a value of its column.
+fn told(default: &Literal, column_type: SqlType) -> Option<Value> {
+    match (default, BaseType::from(column_type)) {
+        (Literal::Null, _) => None,
+        (Literal::Bool(truth), _) => Some(Value::Bool(*truth)),
+        (Literal::Integer(number), BaseType::Int2) => i16::try_from(*number).ok().map(Value::Int2),
+        (Literal::Integer(number), BaseType::Int4) => i32::try_from(*number).ok().map(Value::Int4),
+        (Literal::Integer(number), _) => Some(Value::Int8(*number)),
+        (Literal::Float(number), BaseType::Float4) => {
+            #[expect(
+                clippy::cast_possible_truncation,
+                reason = "the constant is one of 32 bits"
+            )]
+            let narrow = *number as f32;
+            Some(Value::Float4(Float4::new(narrow)))
+        }
+        (Literal::Float(number), _) => Some(Value::Float8(Float8::new(*number))),
+        (Literal::Numeric(text), _) => text.parse().ok().map(Value::Numeric),
+        (Literal::Text(text), BaseType::Date) => text.parse().ok().map(Value::Date),
+        (Literal::Text(text), BaseType::Time) => text.parse().ok().map(Value::Time),
+        (Literal::Text(text), BaseType::Timestamp) => text.parse().ok().map(Value::Timestamp),
+        (Literal::Text(text), BaseType::TimestampTz) => text.parse().ok().map(Value::TimestampTz),
+        (Literal::Text(text), BaseType::Uuid) => text.parse().ok().map(Value::Uuid),
+        (Literal::Text(text), BaseType::Json | BaseType::Jsonb) => Some(Value::Json(text.clone())),
+        (Literal::Text(text), _) => Some(Value::Text(text.clone())),
+        (Literal::Bytes(bytes), _) => Some(Value::Bytea(bytes.clone())),
     }
 }
 

@@ -1,0 +1,151 @@
+//! A database on a server as the core of its copies. What the copy knows of itself, its
+//! role and its epochs, is in a file of SQLite's in its folder; the rows are at the server.
+//! It has no log of gridmart's, and so no shadows.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use async_trait::async_trait;
+use gridmart_schemas::data::{Epoch, LogPoint, Position, Schema};
+use parking_lot::Mutex;
+use tokio::sync::{oneshot, watch};
+
+use super::{MariaDb, server::Health};
+use crate::data::{
+    check::Sums,
+    engine::{
+        CoreEngine, Engine, EngineError, Limits, RowStream, SqlState, Statement, StatementKind,
+        Transaction, TransactionLimits, Written,
+        sqlite::{Guard, Purpose, history, open, state_at, state_of},
+    },
+    home::Home,
+    log::{Pulled, State, history::History, state_put},
+    snapshot::Snapshot,
+};
+
+pub(super) struct MariaCore {
+    database: MariaDb,
+    health: Arc<Health>,
+    notes: PathBuf,
+    last: watch::Sender<LogPoint>,
+    /// A newer core that has taken over.
+    fenced: Mutex<Option<Epoch>>,
+}
+
+impl MariaCore {
+    /// Asks the server nothing yet.
+    pub(super) fn open(
+        database: MariaDb,
+        health: Arc<Health>,
+        notes: &Path,
+    ) -> Result<Self, EngineError> {
+        let state = state_at(notes)?;
+        Ok(Self {
+            database,
+            health,
+            notes: notes.to_owned(),
+            last: watch::Sender::new(LogPoint::default()),
+            fenced: Mutex::new(state.fenced),
+        })
+    }
+
+    fn require_unfenced(&self) -> Result<(), EngineError> {
+        match *self.fenced.lock() {
+            None => Ok(()),
+            Some(newest) => Err(EngineError::Fenced { newest }),
+        }
+    }
+}
+
+/// What only a core with a log has.
+fn shadowless() -> EngineError {
+    EngineError::refused(
+        SqlState("0A000"),
+        "a database on MariaDB has no shadows of gridmart's",
+    )
+}
+
+#[async_trait]
+impl Engine for MariaCore {
+    async fn describe(&self) -> Result<Schema, EngineError> {
+        self.database.describe().await
+    }
+
+    async fn read(&self, statement: Statement, limits: Limits) -> Result<RowStream, EngineError> {
+        self.database.read(statement, limits).await
+    }
+
+    async fn write(&self, statement: Statement, limits: Limits) -> Result<Written, EngineError> {
+        self.require_unfenced()?;
+        // In a transaction of several, or by RETURNING, a write may come as one that reads.
+        let kind = match statement.kind {
+            StatementKind::Read => StatementKind::Rows,
+            kind => kind,
+        };
+        let statement = Statement { kind, ..statement };
+        self.database.write(statement, limits).await
+    }
+
+    async fn begin(&self, limits: TransactionLimits) -> Result<Box<dyn Transaction>, EngineError> {
+        self.require_unfenced()?;
+        self.database.begin(limits).await
+    }
+
+    fn position(&self) -> LogPoint {
+        self.database.position()
+    }
+}
+
+#[async_trait]
+impl CoreEngine for MariaCore {
+    async fn state(&self) -> Result<State, EngineError> {
+        state_at(&self.notes)
+    }
+
+    async fn history(&self) -> Result<History, EngineError> {
+        history(&open(
+            &self.notes,
+            Purpose::Reader,
+            &Arc::new(Guard::default()),
+        )?)
+    }
+
+    async fn pull(&self, _: History, _: u64) -> Result<Pulled, EngineError> {
+        Err(shadowless())
+    }
+
+    fn watch(&self) -> watch::Receiver<LogPoint> {
+        self.last.subscribe()
+    }
+
+    async fn sums(
+        &self,
+        _: u64,
+        _: Option<oneshot::Sender<Position>>,
+    ) -> Result<Sums, EngineError> {
+        Err(shadowless())
+    }
+
+    async fn snapshot(&self, _: &Home) -> Result<Snapshot, EngineError> {
+        Err(shadowless())
+    }
+
+    async fn fence(&self, newest: Epoch) -> Result<(), EngineError> {
+        *self.fenced.lock() = Some(newest);
+        let connection = open(&self.notes, Purpose::Shadow, &Arc::new(Guard::default()))?;
+        let mut state = state_of(&connection)?;
+        if newest <= state.epoch || state.fenced >= Some(newest) {
+            return Ok(());
+        }
+        state.fenced = Some(newest);
+        state_put(&connection, &state)
+    }
+
+    fn confirm(&self, _: Position) {}
+
+    fn complaint(&self) -> Option<String> {
+        self.health.complaint()
+    }
+}
