@@ -43,6 +43,9 @@ impl MariaDbServer {
     #[track_caller]
     pub fn start() -> Self {
         let folder = tempfile::tempdir().unwrap();
+        // A server removes what it finds of temporary tables there when it starts: those of
+        // another one, in a folder that they share.
+        fs::create_dir(folder.path().join("tmp")).unwrap();
         let server = Self {
             folder,
             running: Mutex::default(),
@@ -50,6 +53,7 @@ impl MariaDbServer {
         let made = Command::new("mariadb-install-db")
             .arg("--no-defaults")
             .arg(format!("--datadir={}", server.data().display()))
+            .arg(server.temporary())
             .args([
                 "--auth-root-authentication-method=normal",
                 "--skip-test-db",
@@ -58,11 +62,14 @@ impl MariaDbServer {
                 "--innodb-log-file-size=8M",
                 "--innodb-flush-log-at-trx-commit=0",
             ])
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .status()
+            .output()
             .expect(SETUP);
-        assert!(made.success(), "mariadb-install-db failed");
+        assert!(
+            made.status.success(),
+            "mariadb-install-db: {} {}",
+            String::from_utf8_lossy(&made.stdout),
+            String::from_utf8_lossy(&made.stderr)
+        );
         server.resume();
         server.script("mysql", ACCOUNT);
         server
@@ -82,6 +89,7 @@ impl MariaDbServer {
         let mut child = Command::new(program)
             .arg("--no-defaults")
             .arg(format!("--datadir={}", self.data().display()))
+            .arg(self.temporary())
             .arg(format!("--socket={}", self.socket().display()))
             .arg(format!(
                 "--pid-file={}",
@@ -140,6 +148,10 @@ impl MariaDbServer {
     /// Its socket.
     pub fn socket(&self) -> PathBuf {
         self.folder.path().join("socket")
+    }
+
+    fn temporary(&self) -> String {
+        format!("--tmpdir={}", self.folder.path().join("tmp").display())
     }
 
     fn data(&self) -> PathBuf {

@@ -153,3 +153,6 @@ impl Session {
             .during(Phase::Statement)
     }
 }
+
+#[cfg(test)]
+mod tests;
