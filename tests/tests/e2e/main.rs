@@ -23,6 +23,7 @@ mod faults;
 mod joining;
 mod layout;
 mod maps;
+mod mariadb;
 mod market;
 mod nap;
 mod neighbours;

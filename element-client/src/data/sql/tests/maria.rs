@@ -5,10 +5,10 @@
 
 use gridmart_fabric::{sqlite::functions::value::float_text, test_mariadb::MariaDbServer};
 use gridmart_host::data::engine::{
-    Engine as _, Limits, Statement, StatementKind,
+    Engine as _, EngineError, Limits, Statement, StatementKind, TransactionLimits,
     mariadb::{Access, MariaDb},
 };
-use gridmart_schemas::data::{SqlType, Value};
+use gridmart_schemas::data::{Row, SqlType, Value};
 
 use super::{
     corpus::{ATTACKS, LEGITIMATE, compared, lines},
@@ -96,6 +96,37 @@ impl OnMaria {
         if judged.text.is_empty() {
             return Ok(Vec::new());
         }
+        let statement = statement(judged, person, parameters);
+        let rows = self.runtime.block_on(async {
+            if statement.kind == StatementKind::Read {
+                let stream = self.database.read(statement, Limits::default()).await?;
+                return stream.collect().await;
+            }
+            let written = self.database.write(statement, Limits::default()).await?;
+            Ok(written.rows)
+        });
+        outcome(rows)
+    }
+
+    /// Runs statements of a transaction that is taken back.
+    pub(super) fn undone(&self, judged: &[&Judged], person: &Person) -> Vec<Outcome> {
+        self.runtime.block_on(async {
+            let begun = self.database.begin(TransactionLimits::default()).await;
+            let mut transaction = begun.unwrap();
+            let mut all = Vec::new();
+            for judged in judged {
+                let statement = statement(judged, person, &[]);
+                let written = transaction.run(statement, Limits::default()).await;
+                all.push(outcome(written.map(|written| written.rows)));
+            }
+            transaction.rollback().await.unwrap();
+            all
+        })
+    }
+}
+
+/// What was judged, as the engine takes it.
+fn statement(judged: &Judged, person: &Person, parameters: &[Literal]) -> Statement {
         let bound = judged.bound.iter();
         let values = bound
             .map(|bound| parameter::value(bound.value(person, parameters, BEGAN)))
@@ -110,25 +141,17 @@ impl OnMaria {
             .iter()
             .map(|column| column.sql_type.into())
             .collect();
-        let statement = Statement::new(kind, judged.text.clone())
+        Statement::new(kind, judged.text.clone())
             .with(values)
-            .giving(types);
-        let rows = self.runtime.block_on(async {
-            if kind == StatementKind::Read {
-                let stream = self.database.read(statement, Limits::default()).await?;
-                return stream.collect().await;
-            }
-            let written = self.database.write(statement, Limits::default()).await?;
-            Ok(written.rows)
-        });
-        let rows = rows.map_err(|error: gridmart_host::data::engine::EngineError| {
-            (error.sql_state().to_owned(), error.to_string())
-        })?;
-        Ok(rows
-            .into_iter()
-            .map(|row| row.iter().map(shown).collect())
-            .collect())
-    }
+            .giving(types)
+}
+
+fn outcome(rows: Result<Vec<Row>, EngineError>) -> Outcome {
+    let rows = rows.map_err(|error| (error.sql_state().to_owned(), error.to_string()))?;
+    Ok(rows
+        .into_iter()
+        .map(|row| row.iter().map(shown).collect())
+        .collect())
 }
 
 /// A value as PostgreSQL shows it.

@@ -7,6 +7,7 @@
 mod bounds;
 mod corpus;
 mod maria;
+mod maria_writes;
 mod postgres;
 mod random;
 mod shop;

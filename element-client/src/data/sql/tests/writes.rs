@@ -7,7 +7,7 @@ use super::{
 };
 
 /// Statements that do the same to the shop through rules as to the twin.
-const ALIKE: &[&str] = &[
+pub(super) const ALIKE: &[&str] = &[
     "UPDATE employees SET name = 'Zed'",
     "UPDATE employees SET active = NOT active WHERE id > 1 RETURNING id, active",
     "UPDATE employees SET name = name || '!' WHERE branch = 'south'",
@@ -49,7 +49,7 @@ const ALIKE: &[&str] = &[
 ];
 
 /// Statements that are refused, or fail, and change nothing.
-const REFUSED: &[(&str, &str)] = &[
+pub(super) const REFUSED: &[(&str, &str)] = &[
     (
         "44000",
         "UPDATE employees SET branch = 'south' WHERE id = 1",

@@ -87,6 +87,10 @@ fn coded(message: &str) -> Option<EngineError> {
             "44000",
             "the row would not be one that the rules of the table let through",
         ),
+        "0A000:" => (
+            "0A000",
+            "a quotient with more than 27 digits after its point is not supported on MariaDB",
+        ),
         "22025:" => ("22025", "LIKE pattern must not end with escape character"),
         "21000:" => ("21000", "more than one row returned by a subquery"),
         _ => return None,

@@ -338,7 +338,7 @@ impl Emitter {
         match whole.sql_type {
             BaseType::Float4 => self.refuse("arithmetic with real"),
             BaseType::Numeric if operator == Arithmetic::Divide => {
-                self.refuse("a division of numerics");
+                self.maria_quotient(left, right);
             }
             BaseType::Numeric if !Self::fits(self.numeric(whole)) => {
                 self.refuse(&format!(
@@ -469,7 +469,7 @@ impl Emitter {
             }
             ("sum", _) => ("SUM", ""),
             ("avg", BaseType::Float8) => ("AVG", ""),
-            ("avg", _) => return self.refuse("avg of exact numbers"),
+            ("avg", _) => return self.maria_average(aggregate),
             ("min" | "bool_and" | "every", _) => ("MIN", ""),
             ("max" | "bool_or", _) => ("MAX", ""),
             ("string_agg", _) => {
@@ -584,8 +584,13 @@ impl Emitter {
             emitter.push(")");
         };
         match call {
-            WindowCall::Aggregate(aggregate) if aggregate.function.name == "string_agg" => {
-                self.refuse("string_agg as a window function");
+            WindowCall::Aggregate(aggregate)
+                if aggregate.function.name == "string_agg"
+                    || aggregate.function.name == "avg"
+                        && aggregate.function.result == BaseType::Numeric =>
+            {
+                let what = format!("{} as a window function", aggregate.function.name);
+                self.refuse(&what);
             }
             WindowCall::Aggregate(aggregate) => self.maria_aggregate(aggregate, &over),
             WindowCall::Function {

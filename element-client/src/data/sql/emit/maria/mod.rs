@@ -5,7 +5,7 @@
 //! the session has to be: `sql_mode` with ANSI_QUOTES, PIPES_AS_CONCAT,
 //! NO_BACKSLASH_ESCAPES, STRICT_ALL_TABLES, ERROR_FOR_DIVISION_BY_ZERO and
 //! SIMULTANEOUS_ASSIGNMENT; notes off, the time zone `+00:00`, the collation
-//! `utf8mb4_nopad_bin`; and a statement with a single warning has failed: what
+//! `utf8mb4_nopad_bin`, divisions with 30 more digits; and a statement with a single warning has failed: what
 //! PostgreSQL raises, MariaDB answers with NULL and a warning where it reads
 //! (a division by zero, a number out of its range). What has to fail of itself casts
 //! `gridmart:CODE:` to a number, whose warning tells the code.
@@ -18,6 +18,7 @@ mod cast;
 mod expression;
 mod numeric;
 mod query;
+mod quotient;
 mod schema;
 mod write;
 
