@@ -10,19 +10,17 @@ use anyhow::Context as _;
 use gridmart_schemas::{
     api::database::{DatabaseChangeRequest, DatabaseCreateRequest, DatabaseView},
     data::Script,
-    resource::{
-        database::DatabaseRule,
-        enumeration::{DataEngine, ReplicaRole},
-    },
+    resource::{database::DatabaseRule, enumeration::DataEngine},
     scalar::DatabaseName,
 };
 use serde::Serialize;
 
 use crate::{
+    copies::copies,
     failure::Failure,
     output::{Output, Page, or_dash},
     progress::Progress,
-    remote, shadow,
+    remote,
     size::Size,
 };
 
@@ -200,16 +198,7 @@ pub(crate) fn details(page: &mut Page, view: &DatabaseView) {
             );
         }
     }
-    for replica in &database.replicas.replicas {
-        let role = match replica.role {
-            ReplicaRole::Core => "core on",
-            ReplicaRole::Shadow => "shadow on",
-        };
-        page.field(role, shadow::copy_words(replica));
-        for aside in replica.state.iter().flat_map(shadow::aside_words) {
-            page.field("set aside", aside);
-        }
-    }
+    copies(page, view);
     rules_table(page, &database.access.rules);
 }
 

@@ -13,6 +13,7 @@ compile_error!("a release has no fault points: build it without the feature faul
 
 mod command_line;
 mod completions;
+mod copies;
 mod failure;
 mod output;
 mod period;

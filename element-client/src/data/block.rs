@@ -123,7 +123,7 @@ impl Block {
             open.abandon().await;
         }
         if self.schema.is_some() {
-            de.goods.schemas.forget(self.database);
+            de.schema_changed(self.database);
         }
         committed.map(Committed::At)
     }

@@ -103,8 +103,12 @@ async fn tell(de: &Arc<De>, database: Database) -> bool {
         tracing::debug!(node.id = %core, database.id = %id, %problem, "a core does not know yet that it is");
         is_told = false;
     }
+    if let Err(problem) = de.tell_parts(id, &database, core).await {
+        tracing::debug!(node.id = %core, database.id = %id, %problem, "a core does not know yet what shadows may hold");
+        is_told = false;
+    }
     for shadow in database.shadows() {
-        if let Err(problem) = de.follow(id, core, database.epoch(), shadow).await {
+        if let Err(problem) = de.follow(id, &database, core, shadow).await {
             tracing::debug!(node.id = %shadow, database.id = %id, %problem, "a shadow does not know yet whom to follow");
             is_told = false;
         }
@@ -215,15 +219,15 @@ impl De {
     /// Has a shadow's Host follow the core.
     async fn follow(
         &self,
-        database: DatabaseId,
+        id: DatabaseId,
+        database: &Database,
         core: NodeId,
-        epoch: Epoch,
         shadow: NodeId,
     ) -> Result<(), Problem> {
-        let follow = self.following(database, core, epoch, shadow)?;
+        let follow = self.following(id, database, core, shadow)?;
         match self.ask_host(shadow, &follow).await {
             Err(problem) if problem.code == Code::NotFound => {
-                self.shadow_make(database, shadow).await?;
+                self.shadow_make(id, shadow).await?;
                 self.ask_host(shadow, &follow).await.map(drop)
             }
             followed => followed.map(drop),
@@ -247,9 +251,9 @@ impl De {
 
     fn following(
         &self,
-        database: DatabaseId,
+        id: DatabaseId,
+        database: &Database,
         core: NodeId,
-        epoch: Epoch,
         shadow: NodeId,
     ) -> Result<ReplicaFollow, Problem> {
         let endpoints = {
@@ -274,17 +278,21 @@ impl De {
             sub: shadow,
             aud: core,
             presenter,
-            database,
+            database: id,
+            filter_version: database
+                .replica(shadow)
+                .and_then(|replica| replica.filter.as_ref())
+                .map(|filter| filter.version),
             nbf,
             iat,
             exp,
         })?;
         Ok(ReplicaFollow {
-            database,
+            database: id,
             core,
             endpoints,
             ticket,
-            epoch,
+            epoch: database.epoch(),
         })
     }
 }

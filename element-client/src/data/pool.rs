@@ -319,6 +319,7 @@ pub(super) mod tests {
         let replicas = replicas
             .iter()
             .map(|(database, role, sync_state, position)| ReplicaState {
+                filter_version: None,
                 database: Uri::from_uuid(database.as_uuid()),
                 role: *role,
                 sync_state: *sync_state,

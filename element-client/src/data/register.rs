@@ -84,6 +84,13 @@ impl De {
         };
         for copy in &mut told.replicas.replicas {
             let Some(host) = copy.node() else { continue };
+            if copy.filter.is_some() {
+                let last = pool.host(host).and_then(|host| host.told(id));
+                let is_confirmed = copy.is_confirmed_by(last);
+                if let Some(filter) = &mut copy.filter {
+                    filter.confirmed = Some(is_confirmed);
+                }
+            }
             copy.state = replica(host).cloned();
             if let Some(state) = &mut copy.state {
                 state.check = self.goods.checks.found(id, host).or(state.check.take());

@@ -1,7 +1,7 @@
 //! On which Hosts a statement may run, in which order, without I/O: writes on the core;
 //! reads on the least busy shadow that is fresh enough, else on the core.
 
-use std::time::Instant;
+use std::{collections::BTreeSet, time::Instant};
 
 use gridmart_schemas::{
     id::{DatabaseId, NodeId},
@@ -17,26 +17,39 @@ use super::pool::Pool;
 /// A copy that may be asked.
 pub(super) type Place = (NodeId, ReplicaRole);
 
+/// The same, with the version of the rules of a part.
+pub(super) type Reader = (Place, Option<u64>);
+
 /// Where a read may run, best first: shadows alone are asked also while they are behind,
 /// or hear nothing of their core. A shadow is fresh enough if it has told, within
 /// the validity of its State, that it has all that it was told of; what it must have of
-/// the session's own writes, its Host looks at.
+/// the session's own writes, its Host looks at. Shadows that hold a part are asked only
+/// if they are among those that are `fitting`.
 pub(super) fn readers(
     pool: &Pool,
-    database: &Database,
-    id: DatabaseId,
+    (database, id): (&Database, DatabaseId),
+    fitting: &BTreeSet<NodeId>,
     from: ReadFrom,
     now: Instant,
-) -> Vec<Place> {
-    let core = database.core().map(|host| (host, ReplicaRole::Core));
+) -> Vec<Reader> {
+    let core = database.core();
+    let core = core.map(|host| ((host, ReplicaRole::Core), None));
     if from == ReadFrom::Core {
         return core.into_iter().collect();
     }
-    let mut shadows: Vec<_> = database
-        .shadows()
-        .filter_map(|host| {
+    let replicas = database.replicas.replicas.iter();
+    let mut shadows: Vec<_> = replicas
+        .filter(|replica| replica.role == ReplicaRole::Shadow)
+        .filter_map(|replica| {
+            let host = replica.node()?;
+            if replica.filter.is_some() && !fitting.contains(&host) {
+                return None;
+            }
             let known = pool.host(host).filter(|host| host.is_usable())?;
             let told = known.replica(id, now)?;
+            if !replica.is_confirmed_by(Some(told)) {
+                return None;
+            }
             // A core that was replaced has told of itself what is no more.
             let is_shadow = told.role == ReplicaRole::Shadow;
             let is_behind = match told.sync_state {
@@ -45,13 +58,13 @@ pub(super) fn readers(
                 SyncState::CatchingUp | SyncState::Detached if from == ReadFrom::Shadow => true,
                 _ => return None,
             };
-            is_shadow.then(|| (is_behind, known.load(), host))
+            is_shadow.then(|| (is_behind, known.load(), host, told.filter_version))
         })
         .collect();
     shadows.sort_unstable();
     let shadows = shadows
         .into_iter()
-        .map(|(_, _, host)| (host, ReplicaRole::Shadow));
+        .map(|(_, _, host, version)| ((host, ReplicaRole::Shadow), version));
     if from == ReadFrom::Shadow {
         return shadows.collect();
     }
@@ -96,8 +109,8 @@ mod tests {
         )
         .unwrap();
         let hosts = |pool: &Pool, from| -> Vec<NodeId> {
-            let found = readers(pool, &database, id, from, now);
-            found.into_iter().map(|(host, _)| host).collect()
+            let found = readers(pool, (&database, id), &BTreeSet::new(), from, now);
+            found.into_iter().map(|((host, _), _)| host).collect()
         };
         assert_eq!(hosts(&pool, ReadFrom::Fresh), [free, busy, core]);
         assert_eq!(hosts(&pool, ReadFrom::Core), [core]);
@@ -108,7 +121,13 @@ mod tests {
         pool.on_host_lost(free);
         assert_eq!(hosts(&pool, ReadFrom::Fresh), [busy, core]);
         let later = now + std::time::Duration::from_mins(1);
-        let stale = readers(&pool, &database, id, ReadFrom::Fresh, later);
-        assert_eq!(stale, [(core, ReplicaRole::Core)]);
+        let stale = readers(
+            &pool,
+            (&database, id),
+            &BTreeSet::new(),
+            ReadFrom::Fresh,
+            later,
+        );
+        assert_eq!(stale, [((core, ReplicaRole::Core), None)]);
     }
 }

@@ -1,59 +1,29 @@
-//! Shadows by command: one more, one less, one that becomes the core.
-//!
-//! A change of core is written to `DEDoc.xml` with a new epoch before anybody is told:
-//! whatever fails then, Hosts are told again until they do what stands there (`keep`),
-//! and a core of an older epoch takes no writes.
+//! Shadows by command: one more, one less, one that holds something else. How one
+//! becomes the core is in `promoting`.
 
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::sync::Arc;
 
-use futures_util::future::join_all;
-use gridmart_fabric::{
-    fault::FaultPoint,
-    stream::{Incoming, Peer, reply},
-};
+use gridmart_fabric::stream::{Incoming, reply};
 use gridmart_schemas::{
-    data::{Epoch, LogPoint, Position},
     id::{DatabaseId, NodeId},
     problem::{Code, Problem},
     resource::{
-        database::{Database, Replica},
+        database::{Database, Replica, ShadowRule},
         de_doc::{DeDocument, RemovedCopy},
         enumeration::ReplicaRole,
     },
     wire::{
         Request as _,
-        database::{ShadowAdd, ShadowCheck, ShadowPromote, ShadowRemove},
-        replica::{ReplicaDrain, ReplicaLead, ReplicaStand, ReplicaStands},
+        database::{ShadowAdd, ShadowChange, ShadowCheck, ShadowPromote, ShadowRemove},
     },
 };
 use serde_json::value::RawValue;
-use tokio_util::task::TaskTracker;
 
 use super::{
     De,
-    choice::{Candidate, choose, loss, unfit},
-    gates::Closed,
-    hosts::{Failure, Hosts},
+    parts::{new_filter, require_rules},
     register::{require_shadowed, unknown},
 };
-
-/// A Host may take so long to tell how its copy stands.
-const STAND_MAX: Duration = Duration::from_secs(3);
-/// A core may take so long to end its writes.
-const DRAIN_MAX: Duration = Duration::from_secs(12);
-/// It takes none for so long, if nobody tells it otherwise.
-const DRAIN_SECONDS: u64 = 60;
-/// A shadow may take so long to get the last entries of a core that is handed over.
-const CATCH_UP_MAX: Duration = Duration::from_secs(10);
-/// Between two looks at how far it is.
-const CATCH_UP_PAUSE: Duration = Duration::from_millis(50);
-/// A shadow that misses more than this is not waited for.
-const LAG_MAX: i64 = 10_000;
-/// A Host may take so long to become the core.
-const LEAD_MAX: Duration = Duration::from_secs(15);
 
 impl De {
     /// What the controller asks of shadows; `None`: it is about something else.
@@ -63,6 +33,7 @@ impl De {
     ) -> Option<Result<Box<RawValue>, Problem>> {
         let answered = match incoming.kind.as_str() {
             ShadowAdd::KIND => self.shadow_add(incoming).await,
+            ShadowChange::KIND => self.shadow_change(incoming).await,
             ShadowRemove::KIND => self.shadow_remove(incoming).await,
             ShadowPromote::KIND => self.shadow_promote(incoming).await,
             ShadowCheck::KIND => self.shadow_check(incoming).await,
@@ -72,18 +43,25 @@ impl De {
     }
 
     async fn shadow_add(self: &Arc<Self>, incoming: &Incoming) -> Result<Box<RawValue>, Problem> {
-        let ShadowAdd { database: id, host } = incoming.read()?;
+        let ShadowAdd {
+            database: id,
+            host,
+            rules,
+        } = incoming.read()?;
         let database = self.database(id)?;
         let host = self.place(&database, host)?;
+        self.require_fitting_parts(id, &database, rules.as_deref())
+            .await?;
+        let filter = rules.map(|rules| new_filter(rules, None));
         self.change_document(move |document| {
             let found = database_of(document, id)?;
             if found.replica(host).is_some() {
                 return Err(there_already());
             }
-            found
-                .replicas
-                .replicas
-                .push(Replica::on(host, ReplicaRole::Shadow));
+            found.replicas.replicas.push(Replica {
+                filter: filter.clone(),
+                ..Replica::on(host, ReplicaRole::Shadow)
+            });
             document
                 .removed_copies
                 .copies
@@ -97,6 +75,58 @@ impl De {
         }
         self.goods.followed.notify_one();
         reply(&self.told(&self.database(id)?))
+    }
+
+    /// Refuses rules of a partial shadow that do not fit the tables.
+    async fn require_fitting_parts(
+        self: &Arc<Self>,
+        id: DatabaseId,
+        database: &Database,
+        rules: Option<&[ShadowRule]>,
+    ) -> Result<(), Problem> {
+        let Some(rules) = rules else {
+            return Ok(());
+        };
+        let known = self.schema(id, database).await?;
+        require_rules(rules, &known.catalog)
+    }
+
+    /// Has a shadow hold something else: its copy is made anew. From the answer on the
+    /// core's Host tells it nothing by the rules before, unless it could not be reached.
+    async fn shadow_change(
+        self: &Arc<Self>,
+        incoming: &Incoming,
+    ) -> Result<Box<RawValue>, Problem> {
+        let ShadowChange {
+            database: id,
+            host,
+            rules,
+        } = incoming.read()?;
+        let database = self.database(id)?;
+        require_shadow(&database, host)?;
+        self.require_fitting_parts(id, &database, rules.as_deref())
+            .await?;
+        self.change_document(move |document| {
+            let found = database_of(document, id)?;
+            require_shadow(found, host)?;
+            let mut replicas = found.replicas.replicas.iter_mut();
+            let replica = replicas.find(|replica| replica.node() == Some(host));
+            let replica = replica.ok_or_else(not_there)?;
+            let before = replica.filter.take();
+            let rules = rules.clone();
+            replica.filter = rules.map(|rules| new_filter(rules, before.as_ref()));
+            Ok(())
+        })
+        .await?;
+        let changed = self.database(id)?;
+        if let Some(core) = changed.core()
+            && let Err(problem) = self.tell_parts(id, &changed, core).await
+        {
+            tracing::warn!(database.id = %id, node.id = %host, %problem, "the core's Host has not heard yet what a shadow may hold: it is told until it does");
+        }
+        self.goods.checks.forget(id, Some(host));
+        self.goods.followed.notify_one();
+        reply(&self.told(&changed))
     }
 
     /// The Host for a new shadow: the one that is named, or the one that fits best.
@@ -139,20 +169,7 @@ impl De {
     ) -> Result<Box<RawValue>, Problem> {
         let ShadowRemove { database: id, host } = incoming.read()?;
         let database = self.database(id)?;
-        match database.replica(host).map(|replica| replica.role) {
-            Some(ReplicaRole::Shadow) => {}
-            Some(ReplicaRole::Core) => {
-                let detail = "That Host has the core of the database: make a shadow the core first \
-                              (`gridmart shadow promote`).";
-                return Err(Problem::new(Code::PreconditionFailed, detail));
-            }
-            None => {
-                return Err(Problem::new(
-                    Code::NotFound,
-                    "That Host has no shadow of the database.",
-                ));
-            }
-        }
+        require_shadow(&database, host)?;
         self.forget_shadow(id, host).await?;
         self.goods.checks.forget(id, Some(host));
         reply(&self.told(&self.database(id)?))
@@ -176,267 +193,30 @@ impl De {
         self.goods.followed.notify_one();
         Ok(())
     }
+}
 
-    async fn shadow_promote(
-        self: &Arc<Self>,
-        incoming: &Incoming,
-    ) -> Result<Box<RawValue>, Problem> {
-        let ShadowPromote {
-            database: id,
-            host,
-            allow_loss,
-        } = incoming.read()?;
-        // No write of this Element's is under way from here on.
-        let closed = self.goods.gates.close(id).await?;
-        let database = self.database(id)?;
-        let (candidates, newest) = self.candidates(id, &database).await;
-        let chosen = choose(&candidates, host)?.clone();
-        if let Some(core) = database.core()
-            && self.is_there(core)
-            && let Some(drained) = self.hand_over(id, core, &chosen).await?
-        {
-            return self
-                .promoted(&database, &chosen, newest, drained, closed)
-                .await;
+/// Refuses a Host that has no shadow of the database.
+fn require_shadow(database: &Database, host: NodeId) -> Result<(), Problem> {
+    match database.replica(host).map(|replica| replica.role) {
+        Some(ReplicaRole::Shadow) => Ok(()),
+        Some(ReplicaRole::Core) => {
+            let detail = "That Host has the core of the database: make a shadow the core first \
+                          (`gridmart shadow promote`).";
+            Err(Problem::new(Code::PreconditionFailed, detail))
         }
-        let lost = self.known_loss(id, &database, &chosen, &candidates);
-        if let Some(lost) = lost.filter(|_| !allow_loss) {
-            let detail = format!("{lost} would be lost. Say --allow-loss if that is to be.");
-            return Err(Problem::new(Code::PreconditionFailed, detail));
-        }
-        self.promoted(&database, &chosen, newest, Drained::default(), closed)
-            .await
-    }
-
-    /// What the lost core had that a shadow has not, as far as the core's Host has told it
-    /// since this Element's start, or this Element has told somebody.
-    fn known_loss(
-        &self,
-        id: DatabaseId,
-        database: &Database,
-        chosen: &Candidate,
-        candidates: &[Candidate],
-    ) -> Option<String> {
-        let pool = self.goods.pool.lock();
-        let core = database.core().and_then(|core| pool.host(core));
-        let told = core.and_then(|host| host.told(id));
-        let told = told.filter(|told| told.role == ReplicaRole::Core);
-        let name = core.map_or("the lost core", |host| host.name.as_str());
-        let Some(told) = told else {
-            return Some(format!(
-                "How far {name} was is not known: it has not been heard since the Element's \
-                 start. What {} has not, from position {} on,",
-                chosen.name,
-                chosen.last.position.next()
-            ));
-        };
-        let told = Position::new(i64::try_from(told.log_position).unwrap_or(i64::MAX));
-        let had = told.max(self.goods.gates.acknowledged(id));
-        loss(chosen, candidates, Some((name, had)))
-    }
-
-    /// How the shadows stand, and the newest epoch that any of them knows.
-    async fn candidates(&self, id: DatabaseId, database: &Database) -> (Vec<Candidate>, Epoch) {
-        let asked = database.shadows().map(async |host| {
-            let stands = self.ask_stand(host, id).await;
-            (host, stands)
-        });
-        let mut newest = database.epoch();
-        let mut candidates = Vec::new();
-        for (host, stands) in join_all(asked).await {
-            let pool = self.goods.pool.lock();
-            let known = pool.host(host);
-            let name = known.map_or_else(|| host.to_string(), |host| host.name.clone());
-            candidates.push(match stands {
-                Ok(stands) => {
-                    newest = newest.max(stands.epoch);
-                    Candidate {
-                        host,
-                        name,
-                        last: stands.last,
-                        unfit: unfit(stands.sync_state, stands.is_partial),
-                    }
-                }
-                Err(problem) => {
-                    let told = known.and_then(|host| host.told(id));
-                    let number = |told: u64| i64::try_from(told).unwrap_or(i64::MAX);
-                    let last = told.map(|told| LogPoint {
-                        position: Position::new(number(told.log_position)),
-                        epoch: Epoch::new(number(told.epoch)),
-                    });
-                    Candidate {
-                        host,
-                        name,
-                        last: last.unwrap_or_default(),
-                        unfit: Some(format!("its Host does not answer ({})", problem.detail)),
-                    }
-                }
-            });
-        }
-        (candidates, newest)
-    }
-
-    async fn ask_stand(
-        &self,
-        host: NodeId,
-        database: DatabaseId,
-    ) -> Result<ReplicaStands, Problem> {
-        let goods = &self.goods;
-        let peer = goods.hosts.stream(&goods.pool, &self.tls, host).await?;
-        Ok(Hosts::ask(&peer, &ReplicaStand { database }, STAND_MAX).await?)
-    }
-
-    /// Whether a Host can be asked, be it stopped or not.
-    fn is_there(&self, host: NodeId) -> bool {
-        let pool = self.goods.pool.lock();
-        let known = pool.host(host);
-        known.is_some_and(|host| host.connected && !host.down && !host.revoked)
-    }
-
-    /// Has a core that is there end its writes, and the shadow get them all. `None`: the
-    /// core's copy cannot be used, and is as good as lost.
-    async fn hand_over(
-        &self,
-        database: DatabaseId,
-        core: NodeId,
-        chosen: &Candidate,
-    ) -> Result<Option<Drained>, Problem> {
-        let goods = &self.goods;
-        let peer = goods.hosts.stream(&goods.pool, &self.tls, core).await?;
-        let before = Hosts::ask(&peer, &ReplicaStand { database }, STAND_MAX).await?;
-        let lag = before.last.position.number() - chosen.last.position.number();
-        if lag > LAG_MAX {
-            let detail = format!(
-                "The shadow on {} misses {lag} entries of the log yet: try again when it has come \
-                 closer (`gridmart db show`).",
-                chosen.name
-            );
-            return Err(Problem::new(Code::Busy, detail));
-        }
-        let drain = ReplicaDrain {
-            database,
-            seconds: DRAIN_SECONDS,
-        };
-        let last = match Hosts::ask(&peer, &drain, DRAIN_MAX).await {
-            Ok(stands) => stands.last,
-            Err(Failure::Refused(problem))
-                if matches!(problem.code, Code::StorageFailed | Code::NotFound) =>
-            {
-                tracing::warn!(database.id = %database, node.id = %core, %problem, "the core's copy cannot be used: a shadow takes over what it has");
-                return Ok(None);
-            }
-            Err(failure) => return Err(failure.into()),
-        };
-        let drained = Drained(Some((peer.clone(), database, self.tasks.clone())));
-        let deadline = Instant::now() + CATCH_UP_MAX;
-        loop {
-            let stands = self.ask_stand(chosen.host, database).await?;
-            if stands.last == last {
-                return Ok(Some(drained));
-            }
-            if Instant::now() >= deadline {
-                let detail = format!(
-                    "The shadow on {} has not got the core's last entries in time: it is at \
-                     position {} of {}. Nothing was changed; see why with `gridmart db show`.",
-                    chosen.name, stands.last.position, last.position
-                );
-                return Err(Problem::new(Code::Busy, detail));
-            }
-            tokio::time::sleep(CATCH_UP_PAUSE).await;
-        }
-    }
-
-    /// Writes down who is the core from here on, then tells it.
-    async fn promoted(
-        self: &Arc<Self>,
-        before: &Database,
-        chosen: &Candidate,
-        newest: Epoch,
-        mut drained: Drained,
-        closed: Closed,
-    ) -> Result<Box<RawValue>, Problem> {
-        let id = before.database().ok_or_else(gone)?;
-        let (known, host) = (before.epoch(), chosen.host);
-        let epoch = newest.max(known).next();
-        self.change_document(move |document| {
-            let found = database_of(document, id)?;
-            if found.epoch() != known || found.replica(host).is_none() {
-                return Err(gone());
-            }
-            found.replicas.epoch = u64::try_from(epoch.number()).ok();
-            for replica in &mut found.replicas.replicas {
-                replica.role = if replica.node() == Some(host) {
-                    ReplicaRole::Core
-                } else {
-                    ReplicaRole::Shadow
-                };
-            }
-            Ok(())
-        })
-        .await?;
-        FaultPoint::CoreDecided.pass_or_die();
-        // The old core takes no writes of this epoch, whether it hears of it or not.
-        drained.0 = None;
-        tracing::warn!(database.id = %id, node.id = %host, %epoch, position = %chosen.last.position, "another copy is the core from here on");
-        self.goods.schemas.forget(id);
-        self.goods.gates.forget_acknowledged(id);
-        let led = self.lead(id, host, epoch, Position::ZERO).await;
-        self.goods.followed.notify_one();
-        drop(closed);
-        if let Err(problem) = led {
-            let detail = format!(
-                "{} is to be the core of epoch {epoch}, which is written down, and has not taken it \
-                 yet ({}): it is told until it does. If it is lost as well, promote another.",
-                chosen.name, problem.detail
-            );
-            return Err(Problem::new(Code::HostDown, detail));
-        }
-        reply(&self.told(&self.database(id)?))
-    }
-
-    /// Tells a Host that its copy is the core of that epoch.
-    pub(super) async fn lead(
-        &self,
-        database: DatabaseId,
-        host: NodeId,
-        epoch: Epoch,
-        confirmed: Position,
-    ) -> Result<(), Problem> {
-        let goods = &self.goods;
-        let peer = goods.hosts.stream(&goods.pool, &self.tls, host).await?;
-        let lead = ReplicaLead {
-            database,
-            epoch,
-            confirmed,
-        };
-        Hosts::ask(&peer, &lead, LEAD_MAX).await?;
-        Ok(())
+        None => Err(not_there()),
     }
 }
 
-/// A core that takes no writes for a while; unless it was replaced, it takes them again
-/// as soon as this is dropped.
-#[derive(Default)]
-struct Drained(Option<(Peer, DatabaseId, TaskTracker)>);
-
-impl Drop for Drained {
-    fn drop(&mut self) {
-        let Some((core, database, tasks)) = self.0.take() else {
-            return;
-        };
-        tasks.spawn(async move {
-            let open = ReplicaDrain {
-                database,
-                seconds: 0,
-            };
-            // If it does not hear it, its time ends.
-            let _ = core.ask(&open, STAND_MAX).await;
-        });
-    }
+fn not_there() -> Problem {
+    Problem::new(Code::NotFound, "That Host has no shadow of the database.")
 }
 
 /// A database of the document, to be changed.
-fn database_of(document: &mut DeDocument, id: DatabaseId) -> Result<&mut Database, Problem> {
+pub(super) fn database_of(
+    document: &mut DeDocument,
+    id: DatabaseId,
+) -> Result<&mut Database, Problem> {
     let mut databases = document.databases.databases.iter_mut();
     let found = databases.find(|one| one.database() == Some(id));
     found.ok_or_else(|| unknown(id))
@@ -446,12 +226,5 @@ fn there_already() -> Problem {
     Problem::new(
         Code::AlreadyExists,
         "That Host has a copy of the database already.",
-    )
-}
-
-fn gone() -> Problem {
-    Problem::new(
-        Code::GenerationConflict,
-        "The database's copies were changed meanwhile.",
     )
 }

@@ -1,6 +1,7 @@
 //! One statement: judged, sent to a Host that may run it, its rows passed on.
 
 use std::{
+    collections::BTreeSet,
     sync::{Arc, atomic::Ordering},
     time::{Duration, Instant},
 };
@@ -36,7 +37,8 @@ use super::{
     hosts::{Failure, Hosts},
     limits::{Slot, StatementLimits},
     parameter,
-    route::{Place, readers},
+    parts::fitting,
+    route::{Place, Reader, readers},
     rules::{person_of, rules_of},
     schemas::Known,
     sql::{
@@ -123,6 +125,8 @@ pub(super) struct Permitted {
     id: DatabaseId,
     /// A copy that has come as far has the schema that it was judged against.
     schema_position: Position,
+    /// Partial shadows that answer it as others do.
+    fitting: BTreeSet<NodeId>,
 }
 
 /// How a statement is run.
@@ -246,7 +250,7 @@ impl De {
         let schema_position = known.position;
         let engine = language_of(&database.info.engine)?;
         let judging = {
-            let text = text.to_owned();
+            let (text, known) = (text.to_owned(), Arc::clone(&known));
             move || judged(&text, &declared, &known, &rules, engine)
         };
         let judged = if text.len() > JUDGED_AT_ONCE {
@@ -256,6 +260,7 @@ impl De {
         };
         Ok(judged.map(|judged| Permitted {
             judged,
+            fitting: fitting(&database, &granted, &known.catalog, &judged.tables),
             person,
             database,
             id,
@@ -278,6 +283,7 @@ impl De {
             database,
             id,
             schema_position,
+            fitting,
         } = permitted;
         let kind = match kind_of(&judged) {
             Ok(kind) => kind,
@@ -306,6 +312,7 @@ impl De {
                 cut_epoch: self.goods.pool.lock().wish().cut_epoch,
                 epoch: database.epoch(),
                 transaction: manner.transaction.map(|transaction| transaction.number),
+                filter_version: None,
                 mark: Some(self.goods.marks.fetch_add(1, Ordering::Relaxed)),
                 time: limits.time(manner.time),
                 rows_max: limits.rows,
@@ -316,7 +323,7 @@ impl De {
             return Self::within(order, transaction).await;
         }
         let slot = self.goods.slots.take(manner.give_up).await?;
-        let (answer, rest) = self.run_order(order, &database, manner.from).await?;
+        let (answer, rest) = self.run_order(order, (&database, &fitting), manner.from).await?;
         // A result that is open counts as running.
         Ok((
             answer,
@@ -331,7 +338,7 @@ impl De {
     async fn run_order(
         self: &Arc<Self>,
         order: Order<'_>,
-        database: &Database,
+        (database, fitting): (&Database, &BTreeSet<NodeId>),
         from: ReadFrom,
     ) -> Result<Outcome, Problem> {
         let (id, kind) = (order.run.database, order.run.kind);
@@ -339,14 +346,15 @@ impl De {
             ReplicaStatementKind::Read => {
                 let places = {
                     let pool = self.goods.pool.lock();
-                    readers(&pool, database, id, from, Instant::now())
+                    let now = Instant::now();
+                    readers(&pool, (database, id), fitting, from, now)
                 };
                 self.read(order, places).await
             }
             ReplicaStatementKind::Rows => self.write(order).await,
             ReplicaStatementKind::Schema => {
                 let changed = self.write(order).await;
-                self.goods.schemas.forget(id);
+                self.schema_changed(id);
                 changed
             }
         }
@@ -373,6 +381,18 @@ impl De {
         }
     }
 
+    /// The schema is another one, or may be: what partial shadows hold of it as well.
+    pub(super) fn schema_changed(&self, id: DatabaseId) {
+        self.goods.schemas.forget(id);
+        let document = self.base.read();
+        let mut databases = document.databases.databases.iter();
+        let database = databases.find(|one| one.database() == Some(id));
+        let mut replicas = database.iter().flat_map(|one| &one.replicas.replicas);
+        if replicas.any(|replica| replica.filter.is_some()) {
+            self.goods.followed.notify_one();
+        }
+    }
+
     /// The schema of a database, as its core has it.
     pub(super) async fn schema(
         self: &Arc<Self>,
@@ -392,16 +412,22 @@ impl De {
     }
 
     /// Reads on the first place that can.
-    async fn read(&self, order: Order<'_>, places: Vec<Place>) -> Result<Outcome, Problem> {
+    async fn read(&self, mut order: Order<'_>, places: Vec<Reader>) -> Result<Outcome, Problem> {
         let mut last = None;
-        for place in places {
+        for (place, filter_version) in places {
+            order.run.filter_version = filter_version;
             match self.try_on(&order, place).await {
                 Ok(Some(outcome)) => return Ok(outcome),
                 // It has not come as far as it must.
                 Ok(None) => {}
                 // A read may be run again.
                 Err(Failure::NotAsked(problem) | Failure::Open(problem)) => last = Some(problem),
-                Err(Failure::Refused(problem)) if problem.retryable => last = Some(problem),
+                // What a shadow cannot do now, another copy may.
+                Err(Failure::Refused(problem))
+                    if problem.retryable || place.1 == ReplicaRole::Shadow =>
+                {
+                    last = Some(problem);
+                }
                 Err(Failure::Refused(problem)) => return Err(problem),
             }
         }

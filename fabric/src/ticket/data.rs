@@ -29,6 +29,10 @@ pub struct LogClaims {
     pub presenter: KeyHash,
     /// The database.
     pub database: DatabaseId,
+    /// The version of the rules of what the shadow may hold; absent: all. The Host of
+    /// the core has the rules from the Element.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub filter_version: Option<u64>,
     /// Not before, seconds since 1970.
     pub nbf: i64,
     /// Made at, seconds since 1970.

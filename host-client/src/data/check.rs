@@ -133,8 +133,8 @@ pub fn sum(view: &Connection, range_rows: u64) -> Result<Sums, EngineError> {
     Ok(Sums { position, ranges })
 }
 
-/// Sums the ranges that a core has told, in one view of the shadow. A table that
-/// is not there sums to nothing.
+/// Sums the ranges that a core has told, in one view of the shadow, and whole the tables
+/// of which the core has told nothing. A table that is not there sums to nothing.
 pub fn sum_same(view: &Connection, told: &Sums) -> Result<Sums, EngineError> {
     let position = state_of(view)?.last.position;
     let schema = describe(view, position)?;
@@ -148,14 +148,21 @@ pub fn sum_same(view: &Connection, told: &Sums) -> Result<Sums, EngineError> {
         };
         sum_range(view, table, &told.range, None).map(|(sum, _)| sum)
     });
-    Ok(Sums {
-        ranges: sums.collect::<Result<_, EngineError>>()?,
-        position,
-    })
+    let mut ranges = sums.collect::<Result<Vec<_>, EngineError>>()?;
+    let is_told = |name: &str| told.ranges.iter().any(|told| told.range.table == name);
+    for table in schema.tables.iter().filter(|table| !is_told(&table.name)) {
+        let range = Range {
+            table: table.name.clone(),
+            after: None,
+            through: None,
+        };
+        ranges.push(sum_range(view, table, &range, None)?.0);
+    }
+    Ok(Sums { ranges, position })
 }
 
-/// The ranges that differ; `None` if the sums are of different positions, and
-/// tell nothing.
+/// The ranges that differ, those of tables that the shadow alone has among them; `None`
+/// if the sums are of different positions, and tell nothing.
 pub fn differing(core: &Sums, shadow: &Sums) -> Option<Vec<Range>> {
     if core.position != shadow.position {
         return None;
@@ -164,7 +171,14 @@ pub fn differing(core: &Sums, shadow: &Sums) -> Option<Vec<Range>> {
         .ranges
         .iter()
         .filter(|sum| !shadow.ranges.contains(sum));
-    Some(differing.map(|sum| sum.range.clone()).collect())
+    let is_of_core = |range: &Range| core.ranges.iter().any(|sum| sum.range == *range);
+    let alone = shadow.ranges.iter().filter(|sum| !is_of_core(&sum.range));
+    Some(
+        differing
+            .chain(alone)
+            .map(|sum| sum.range.clone())
+            .collect(),
+    )
 }
 
 /// The rows of a range as they are on the core, to be put in the place of a

@@ -133,7 +133,8 @@ async fn reach(
             return Ok(());
         }
         let of = (copy.database, ticket.to_owned());
-        let pulled = pulling::pull(peer, of, history, ANSWER_MAX).await?;
+        let holds = copy.mark().map(|mark| mark.hash);
+        let pulled = pulling::pull(peer, of, (history, holds), ANSWER_MAX).await?;
         let mut entries = pulled.ok_or_else(gone)?.entries;
         entries.retain(|entry| entry.position <= position);
         if !apply(copy, shadow, entries).await? {

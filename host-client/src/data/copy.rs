@@ -35,6 +35,8 @@ use super::{
     home::Home,
     kept_aside::KeptAside,
     log::{LogBounds, Role},
+    partial::Mark,
+    parts::Parts,
     promotion::promote,
     server::Servers,
     shadow::SqliteShadow,
@@ -60,6 +62,8 @@ struct Standing {
     role: ReplicaRole,
     /// A core's own; of a shadow, what it knew when it was opened.
     epoch: Epoch,
+    /// Of a copy that holds a part: by which filter it was made.
+    mark: Option<Mark>,
     opened: Arc<Opened>,
 }
 
@@ -82,6 +86,8 @@ pub(super) struct Copy {
     pub(super) changing: tokio::sync::Mutex<()>,
     /// Where writes pass.
     pub(super) gate: Gate,
+    /// What shadows may read of its log.
+    pub(super) parts: Parts,
     /// What keeps a shadow following its core.
     pub(super) follower: Follower,
     /// How its last comparison with its core came out.
@@ -113,6 +119,7 @@ impl Copy {
             shelf: shelf.clone(),
             changing: tokio::sync::Mutex::default(),
             gate: Gate::default(),
+            parts: Parts::default(),
             follower,
             checked: Mutex::default(),
         }))
@@ -126,6 +133,26 @@ impl Copy {
     /// What it is now.
     pub(super) fn role(&self) -> ReplicaRole {
         self.standing.read().role
+    }
+
+    /// By which filter it was made, if it holds a part.
+    pub(super) fn mark(&self) -> Option<Mark> {
+        self.standing.read().mark.clone()
+    }
+
+    /// Refuses what it is asked for and cannot do: a shadow is made anew by itself, and
+    /// others can be asked meanwhile.
+    pub(super) fn unusable(&self, why: &str) -> Problem {
+        match self.role() {
+            ReplicaRole::Core => broken(self.database, why),
+            ReplicaRole::Shadow => Problem::new(
+                Code::Busy,
+                format!(
+                    "The shadow of the database {} on this Host answers nobody now: {why}.",
+                    self.database
+                ),
+            ),
+        }
     }
 
     /// The core's engine, which takes writes.
@@ -189,6 +216,7 @@ impl Copy {
             role,
             epoch: known,
             opened,
+            ..
         } = self.standing.read().clone();
         if role == ReplicaRole::Core {
             if known == epoch && matches!(*opened, Opened::Core(_)) {
@@ -255,6 +283,7 @@ impl Copy {
         *self.standing.write() = Standing {
             role: ReplicaRole::Shadow,
             epoch: standing.epoch,
+            mark: None,
             opened: Arc::new(Opened::Broken(
                 "another copy has become the core, and this one is being brought behind it"
                     .to_owned(),
@@ -305,7 +334,7 @@ impl Copy {
                 .as_ref()
                 .map_or(standing.epoch, |state| state.epoch.max(state.last.epoch)),
             last: state.as_ref().map(|state| state.last).unwrap_or_default(),
-            is_partial: state.is_some_and(|state| state.partial.is_some()),
+            is_partial: standing.mark.is_some(),
         })
     }
 
@@ -324,6 +353,7 @@ impl Copy {
             log_position: u64::try_from(last.position.number()).unwrap_or_default(),
             epoch: u64::try_from(epoch.number()).unwrap_or_default(),
             used_size: used(&self.folder),
+            filter_version: standing.mark.as_ref().map(|mark| mark.version),
             // Keys are for the database's owner, and a Host's State is for everybody.
             check: self.checked.lock().as_ref().map(|check| ReplicaCheck {
                 differences: Vec::new(),
@@ -356,6 +386,7 @@ fn standing(
     Ok(Standing {
         role,
         epoch: state.epoch,
+        mark: state.partial.as_deref().map(Mark::of),
         opened: Arc::new(opened),
     })
 }

@@ -1,6 +1,7 @@
 //! `GET /v1/databases`: where the own Element runs statements on copies of databases,
 //! and where shadows on other Hosts read a core's log, each with a ticket.
 
+mod log;
 mod shadows;
 
 use std::{
@@ -12,7 +13,6 @@ use std::{
     time::Duration,
 };
 
-use base64::{Engine as _, engine::general_purpose::STANDARD_NO_PAD};
 use futures_util::future::BoxFuture;
 use gridmart_fabric::{
     door::{self, Request, Response},
@@ -28,33 +28,27 @@ use gridmart_schemas::{
         Done, Request as _,
         data::{CURSORS_MAX, CursorNumber},
         replica::{
-            ENTRIES_BYTES, LogDescribe, LogPull, LogPulled, ReplicaAnswer, ReplicaBegin,
-            ReplicaCancel, ReplicaClose, ReplicaCompare, ReplicaControl, ReplicaDescribe,
-            ReplicaDrain, ReplicaFollow, ReplicaLead, ReplicaMake, ReplicaRemove, ReplicaRows,
-            ReplicaRun, ReplicaStand, ReplicaStatementKind, SnapshotPiece, SnapshotRead,
-            SnapshotTold, SumsRead,
+            LogDescribe, LogPull, ReplicaAnswer, ReplicaBegin, ReplicaCancel, ReplicaClose,
+            ReplicaCompare, ReplicaControl, ReplicaDescribe, ReplicaDrain, ReplicaFollow,
+            ReplicaLead, ReplicaMake, ReplicaParts, ReplicaRemove, ReplicaRows, ReplicaRun,
+            ReplicaStand, ReplicaStatementKind, SnapshotRead, SumsRead,
         },
     },
 };
 use parking_lot::Mutex;
 use serde_json::value::RawValue;
 
-use self::shadows::Summing;
+use self::{log::Outgoing, shadows::Summing};
 use super::{
     copies::Copies,
-    copy::{Copy, Opened, broken},
+    copy::Opened,
     engine::{Cancel, Engine as _, EngineError},
     follower::{PATH, failed},
-    log::{Pulled, history::History},
-    pulling::answer,
     run::{OpenRows, piece_of, run},
-    snapshot::Snapshot,
     transactions::Transactions,
 };
 use crate::member::{Member, blocking, nothing_there};
 
-/// A pull waits so long for something to come.
-const PULL_WAIT: Duration = Duration::from_secs(10);
 /// Requests of the Element that are served at a time; more wait.
 const REQUESTS_MAX: usize = 512;
 /// Snapshots that are on their way to other Hosts.
@@ -128,9 +122,6 @@ impl Databases {
         Ok(response)
     }
 }
-
-/// A snapshot on its way out, and its place among those.
-type Outgoing = (Snapshot, tokio::sync::OwnedSemaphorePermit);
 
 /// Gives up a result that nobody asks on for, unless it is dropped before.
 struct Idle(tokio::task::JoinHandle<()>);
@@ -219,6 +210,11 @@ impl DatabasesStream {
             }
             ReplicaFollow::KIND => reply(&self.follow(incoming.read()?).await?),
             ReplicaLead::KIND => reply(&self.lead(incoming.read()?).await?),
+            ReplicaParts::KIND => {
+                let ReplicaParts { database, parts } = incoming.read()?;
+                self.databases.copies.get(database)?.parts.tell(parts);
+                reply(&Done {})
+            }
             ReplicaDrain::KIND => reply(&self.drain(incoming.read()?).await?),
             ReplicaStand::KIND => reply(&self.stand(incoming.read()?).await?),
             ReplicaCompare::KIND => reply(&self.compare(incoming.read()?).await?),
@@ -239,7 +235,7 @@ impl DatabasesStream {
         let described = match &*engine {
             Opened::Core(core) => core.describe().await,
             Opened::Shadow(shadow) => shadow.describe().await,
-            Opened::Broken(why) => return Err(broken(database, why)),
+            Opened::Broken(why) => return Err(copy.unusable(why)),
         };
         described.map_err(|error| failed(&error))
     }
@@ -336,113 +332,6 @@ impl DatabasesStream {
             Problem::new(Code::NotFound, detail)
         })?;
         Ok(self.kept(cursor, piece_of(open).await))
-    }
-
-    /// Lets in who shows a ticket for the log of that database.
-    fn permit(&self, database: DatabaseId, ticket: &str) -> Result<Arc<Copy>, Problem> {
-        let member = &self.databases.member;
-        let claims = member
-            .trust
-            .judge(|keys, now| keys.verify_log(ticket, member.node, &self.presenter, now))?;
-        if claims.database != database {
-            return Err(Problem::new(
-                Code::TicketForeign,
-                "The ticket is for the log of another database.",
-            ));
-        }
-        self.databases.copies.get(database)
-    }
-
-    async fn pull(&self, asked: LogPull) -> Result<LogPulled, Problem> {
-        let LogPull {
-            database,
-            ticket,
-            epochs,
-            last,
-            body_from,
-        } = asked;
-        let copy = self.permit(database, &ticket)?;
-        let engine = copy.core()?;
-        let Opened::Core(core) = &*engine else {
-            return Err(broken(database, "it is no core"));
-        };
-        let mut commits = core.watch();
-        let history = History { epochs, last };
-        let deadline = tokio::time::Instant::now() + PULL_WAIT;
-        loop {
-            let committed = commits.borrow_and_update().position;
-            let pulled = core.pull(history.clone(), ENTRIES_BYTES).await;
-            match pulled.map_err(|error| failed(&error))? {
-                Pulled::SnapshotNeeded { .. } | Pulled::Parted { .. } => {
-                    return Ok(LogPulled::SnapshotNeeded);
-                }
-                Pulled::Entries(entries) if !entries.is_empty() => {
-                    return answer(entries, body_from, committed);
-                }
-                Pulled::Entries(_) => {}
-            }
-            if tokio::time::timeout_at(deadline, commits.changed())
-                .await
-                .is_err()
-            {
-                return answer(Vec::new(), 0, committed);
-            }
-        }
-    }
-
-    /// Makes a snapshot of a core, if there is a place for it.
-    async fn snapshot_taken(&self, copy: &Copy) -> Result<Outgoing, Problem> {
-        let engine = copy.core()?;
-        let Opened::Core(core) = &*engine else {
-            return Err(broken(copy.database, "it is no core"));
-        };
-        let places = Arc::clone(&self.databases.snapshots);
-        let place = places
-            .try_acquire_owned()
-            .map_err(|_| Problem::new(Code::Busy, "The Host makes as many snapshots as it can."))?;
-        let taken = core.snapshot(&copy.home).await;
-        Ok((taken.map_err(|error| failed(&error))?, place))
-    }
-
-    async fn snapshot(&self, asked: SnapshotRead) -> Result<SnapshotPiece, Problem> {
-        let SnapshotRead {
-            database,
-            ticket,
-            cursor,
-        } = asked;
-        let copy = self.permit(database, &ticket)?;
-        let (head, (mut snapshot, place)) = if let Some(cursor) = cursor {
-            let open = self.snapshots.lock().remove(&cursor);
-            let open = open.ok_or_else(|| {
-                Problem::new(Code::NotFound, "There is no such snapshot any more.")
-            })?;
-            (None, open)
-        } else {
-            let taken = self.snapshot_taken(&copy).await?;
-            let head = SnapshotTold {
-                last: taken.0.head().last,
-                bytes: taken.0.head().bytes,
-                hash: taken.0.head().hash.clone(),
-            };
-            (Some(head), taken)
-        };
-        let (snapshot, chunk) = blocking(move || {
-            let chunk = snapshot.next_chunk().map_err(|error| failed(&error))?;
-            Ok((snapshot, chunk))
-        })
-        .await?;
-        let cursor = if chunk.is_empty() {
-            None
-        } else {
-            let number = cursor.unwrap_or_else(|| self.number());
-            self.snapshots.lock().insert(number, (snapshot, place));
-            Some(number)
-        };
-        Ok(SnapshotPiece {
-            head,
-            bytes: STANDARD_NO_PAD.encode(chunk),
-            cursor,
-        })
     }
 }
 

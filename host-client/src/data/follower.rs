@@ -10,16 +10,15 @@ use std::{
     time::Duration,
 };
 
-use base64::{Engine as _, engine::general_purpose::STANDARD_NO_PAD};
 use futures_util::future::BoxFuture;
 use gridmart_fabric::stream::{Backoff, Handler, Incoming, Peer, StreamLimits, dial};
 use gridmart_schemas::{
     data::Epoch,
     id::NodeId,
     problem::{Code, Problem},
-    resource::enumeration::{ReplicaRole, SyncState},
+    resource::enumeration::SyncState,
     role::NodeKind,
-    wire::replica::{LogDescribe, LogEntries, LogTold, SnapshotPiece, SnapshotRead, SnapshotTold},
+    wire::replica::LogEntries,
 };
 use parking_lot::Mutex;
 use serde_json::value::RawValue;
@@ -29,22 +28,17 @@ use tokio_util::sync::CancellationToken;
 use super::{
     comparison::{self, Asked},
     copy::{Copy, Opened},
-    engine::{Engine as _, EngineError, sqlite::state_at},
-    kept_aside::{keep_whole, note},
-    log::{Role, history::History},
-    promotion::{Returned, come_back},
+    engine::{Engine as _, EngineError},
     pulling::pull,
+    rebuilding::{became_core, begin_anew},
     shadow::{ShadowError, SqliteShadow},
-    snapshot::{Install, SnapshotHead},
 };
-use crate::member::{Member, blocking};
+use crate::member::Member;
 
 /// Where databases are at a Host's door.
 pub(super) const PATH: &str = "/v1/databases";
 /// A core may take so long to answer a pull; it waits itself where nothing comes.
-const PULL_TIME_MAX: Duration = Duration::from_secs(30);
-/// A snapshot may take so long to be made, before its first piece comes.
-const SNAPSHOT_TIME_MAX: Duration = Duration::from_mins(10);
+pub(super) const PULL_TIME_MAX: Duration = Duration::from_secs(30);
 
 /// The way to a core, as the Element has told it last.
 #[derive(Clone)]
@@ -272,8 +266,9 @@ async fn step(copy: &Arc<Copy>, peer: &Peer, ticket: String, epoch: Epoch) -> Re
     }
     let history = shadow.history().await.map_err(|error| failed(&error))?;
     let of = (copy.database, ticket.clone());
+    let holds = copy.mark().map(|mark| mark.hash);
     let pulled = tokio::select! {
-        pulled = pull(peer, of, history, PULL_TIME_MAX) => pulled?,
+        pulled = pull(peer, of, (history, holds), PULL_TIME_MAX) => pulled?,
         () = copy.follower.woken.notified() => return Ok(()),
     };
     let Some(LogEntries { entries, last }) = pulled else {
@@ -314,144 +309,6 @@ pub(super) async fn apply(
             Ok(false)
         }
         Err(ShadowError::Engine(error)) => Err(failed(&error)),
-    }
-}
-
-/// Brings a copy that cannot follow as it is behind its core: what it has that the core
-/// has not is set aside; then it follows, if it was whole, or begins with a snapshot.
-async fn begin_anew(copy: &Arc<Copy>, peer: &Peer, ticket: String) -> Result<(), Problem> {
-    let describe = LogDescribe {
-        database: copy.database,
-        ticket: ticket.clone(),
-    };
-    let LogTold { epochs, last } = peer.ask(&describe, PULL_TIME_MAX).await?;
-    let core = History { epochs, last };
-    let parting = Arc::clone(copy);
-    let follows = blocking(move || {
-        let _one_at_a_time = parting.changing.blocking_lock();
-        part(&parting, &core)
-    });
-    if follows.await? {
-        copy.follower.stands(SyncState::CatchingUp);
-        return Ok(());
-    }
-    fetch(copy, peer, ticket).await
-}
-
-/// Sets aside what the core has not; whether the copy can follow as it is.
-pub(super) fn part(copy: &Copy, core: &History) -> Result<bool, Problem> {
-    if copy.role() == ReplicaRole::Core {
-        return Err(became_core());
-    }
-    copy.close();
-    let Some(path) = copy.home.database().map_err(|error| failed(&error))? else {
-        return Ok(false);
-    };
-    let state = match state_at(&path) {
-        Ok(state) => state,
-        Err(error) => {
-            // Nobody can read what it had.
-            tracing::error!(database.id = %copy.database, %error, "what is left of a copy cannot be read, and is made anew");
-            return Ok(false);
-        }
-    };
-    let was_core = state.role == Role::Core;
-    let aside = &copy.shelf.aside;
-    let unkept = |error: std::io::Error| {
-        let detail = format!("What a copy alone had cannot be set aside: {error}.");
-        Problem::new(Code::StorageFailed, detail)
-    };
-    let file = aside.file(copy.database, state.last).map_err(unkept)?;
-    match come_back(&path, core, &file) {
-        Ok(Returned::Follows(_)) if was_core => {
-            copy.open_again();
-            Ok(true)
-        }
-        Ok(Returned::Follows(_)) => Ok(false),
-        Ok(Returned::Rebuild(kept)) => {
-            if kept.missing > 0 {
-                keep_whole(&path, &file).map_err(|error| failed(&error))?;
-            }
-            note(&kept).map_err(unkept)?;
-            tracing::error!(
-                database.id = %copy.database, file = %kept.file.display(), entries = kept.entries,
-                after = %kept.common, through = %kept.last,
-                "this copy had committed what the core has not: it is set aside in the file"
-            );
-            Ok(false)
-        }
-        Err(error @ EngineError::Storage { .. }) => Err(failed(&error)),
-        Err(error) => {
-            tracing::error!(database.id = %copy.database, %error, "what a copy alone may have had cannot be read");
-            if was_core {
-                keep_whole(&path, &file).map_err(|error| failed(&error))?;
-            }
-            Ok(false)
-        }
-    }
-}
-
-fn became_core() -> Problem {
-    Problem::new(Code::Unavailable, "This copy has become the core.")
-}
-
-/// Fetches a snapshot, and puts it in the place of what is there.
-async fn fetch(copy: &Arc<Copy>, peer: &Peer, ticket: String) -> Result<(), Problem> {
-    copy.follower.stands(SyncState::Initialising);
-    let mut read = SnapshotRead {
-        database: copy.database,
-        ticket,
-        cursor: None,
-    };
-    let mut piece: SnapshotPiece = peer.ask(&read, SNAPSHOT_TIME_MAX).await?;
-    let head = piece
-        .head
-        .take()
-        .ok_or_else(|| Problem::new(Code::Internal, "A snapshot came without its head."))?;
-    let (home, head) = (copy.home.clone(), head_of(copy, head));
-    let mut install =
-        blocking(move || Install::begin(&home, head).map_err(|error| failed(&error))).await?;
-    loop {
-        let bytes = STANDARD_NO_PAD.decode(&piece.bytes).map_err(|error| {
-            Problem::new(
-                Code::DigestMismatch,
-                format!("A piece of a snapshot is no base64: {error}."),
-            )
-        })?;
-        install = blocking(move || {
-            install.write(&bytes).map_err(|error| failed(&error))?;
-            Ok(install)
-        })
-        .await?;
-        let Some(cursor) = piece.cursor else {
-            break;
-        };
-        read.cursor = Some(cursor);
-        piece = peer.ask(&read, PULL_TIME_MAX).await?;
-    }
-    let installed = Arc::clone(copy);
-    blocking(move || {
-        let _one_at_a_time = installed.changing.blocking_lock();
-        if installed.role() == ReplicaRole::Core {
-            return Err(became_core());
-        }
-        installed.close();
-        let finished = install.finish().map_err(|error| failed(&error));
-        installed.open_again();
-        finished.map(drop)
-    })
-    .await?;
-    tracing::info!(database.id = %copy.database, "a shadow was made from a snapshot");
-    copy.follower.stands(SyncState::CatchingUp);
-    Ok(())
-}
-
-fn head_of(copy: &Copy, told: SnapshotTold) -> SnapshotHead {
-    SnapshotHead {
-        database: *copy.database.as_uuid(),
-        last: told.last,
-        bytes: told.bytes,
-        hash: told.hash,
     }
 }
 

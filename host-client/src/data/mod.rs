@@ -6,7 +6,7 @@
 //! calls gives and takes statements, entries and chunks. `copies` has all that are
 //! here, each a `copy` that may become the core or a shadow again; `gate` is where its
 //! writes pass, `kept_aside` where what it alone had goes, `comparison` whether it is
-//! what its core is, `pulling` how a log travels. `runner` wires them to what every Host
+//! what its core is, `pulling` how a log travels, `parts` what of it whom may reach, `rebuilding` how a copy is made anew. `runner` wires them to what every Host
 //! is (`crate::member`), to which `goods` gives what is data's. At the `door` the own
 //! Element has statements `run`, alone or in `transactions`, and tells a shadow whom to
 //! follow (`follower`), and shadows of others read a core's log.
@@ -36,8 +36,10 @@ pub mod home;
 mod kept_aside;
 pub mod log;
 pub mod partial;
+mod parts;
 pub mod promotion;
 mod pulling;
+mod rebuilding;
 mod run;
 mod runner;
 mod server;

@@ -49,7 +49,7 @@ pub(super) fn answer(
 pub(super) async fn pull(
     peer: &Peer,
     (database, ticket): (DatabaseId, String),
-    history: History,
+    (history, holds): (History, Option<String>),
     time_max: Duration,
 ) -> Result<Option<LogEntries>, Problem> {
     let mut asked = LogPull {
@@ -58,6 +58,7 @@ pub(super) async fn pull(
         epochs: history.epochs,
         last: history.last,
         body_from: 0,
+        holds,
     };
     let mut whole: Option<Entry> = None;
     loop {

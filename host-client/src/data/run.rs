@@ -17,7 +17,7 @@ use gridmart_schemas::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    copy::{Opened, broken},
+    copy::Opened,
     door::{Databases, fault, fault_of},
     engine::{Cancel, Engine, EngineError, Limits, RowStream, Statement, StatementKind},
 };
@@ -87,6 +87,7 @@ pub(super) async fn run(
         after,
         cut_epoch: _,
         epoch,
+        filter_version,
         transaction: _,
         mark: _,
         time: _,
@@ -114,12 +115,14 @@ pub(super) async fn run(
     let engine: &dyn Engine = match &*engine {
         Opened::Core(core) => &**core,
         Opened::Shadow(shadow) => shadow,
-        Opened::Broken(why) => return Err(broken(database, why)),
+        Opened::Broken(why) => return Err(copy.unusable(why)),
     };
     if kind == ReplicaStatementKind::Read {
         let position = engine.position().position;
         // A core has all there is, whatever was promised before it became one.
-        let is_behind = position < after || copy.follower.followed() < epoch;
+        let holds = copy.mark().map(|mark| mark.version);
+        let is_behind =
+            position < after || copy.follower.followed() < epoch || holds != filter_version;
         if is_behind && copy.role() == ReplicaRole::Shadow {
             return Ok((ReplicaAnswer::Behind(position), None));
         }

@@ -1,6 +1,8 @@
 //! Databases: made, found, changed and removed on the Data Elements that keep them,
 //! which are asked each time.
 
+use std::collections::BTreeMap;
+
 use gridmart_fabric::rule::Ruling;
 use gridmart_schemas::{
     api::database::{DatabaseChangeRequest, DatabaseCreateRequest, DatabaseView, DatabasesView},
@@ -8,7 +10,7 @@ use gridmart_schemas::{
     problem::{Code, Problem},
     resource::{
         any::AnyElement,
-        database::{Database, DatabaseRules},
+        database::{Database, DatabaseRules, Replica},
         enumeration::AccessProtocolType,
     },
     role::{Desired, Operation},
@@ -224,6 +226,11 @@ pub(super) fn view_of(
     let mut database = told;
     if !context.actor.is_operator() && database.owner != context.actor.name {
         database.access = DatabaseRules::default();
+        for replica in &mut database.replicas.replicas {
+            if let Some(filter) = &mut replica.filter {
+                filter.rules.clear();
+            }
+        }
     }
     if database.owner != context.actor.name {
         for replica in &mut database.replicas.replicas {
@@ -241,8 +248,18 @@ pub(super) fn view_of(
         element: node.id,
         element_name: node.name.clone(),
         endpoint: endpoint_of(control, node, &database),
+        host_names: host_names(control, &database),
         database,
     })
+}
+
+/// Names of the Hosts that have a copy.
+fn host_names(control: &Control, database: &Database) -> BTreeMap<String, String> {
+    let view = control.catalogue.view();
+    let replicas = database.replicas.replicas.iter().filter_map(Replica::node);
+    replicas
+        .map(|host| (host.to_string(), view.name_of(host)))
+        .collect()
 }
 
 /// Where a database is reached with PostgreSQL's protocol, as its Element has told.

@@ -4,14 +4,16 @@
 use std::time::Duration;
 
 use gridmart_schemas::{
-    api::database::{DatabaseView, ShadowPromoteRequest, ShadowRequest},
+    api::database::{DatabaseView, ShadowAddRequest, ShadowChangeRequest, ShadowPromoteRequest},
     id::NodeId,
     problem::{Code, Problem},
     resource::database::Database,
     role::NodeKind,
     wire::{
         Request,
-        database::{ShadowAdd, ShadowCheck, ShadowChecks, ShadowPromote, ShadowRemove},
+        database::{
+            ShadowAdd, ShadowChange, ShadowCheck, ShadowChecks, ShadowPromote, ShadowRemove,
+        },
     },
 };
 
@@ -31,16 +33,38 @@ pub async fn shadow_add(
     control: &Control,
     context: &Context,
     text: &str,
-    wanted: ShadowRequest,
+    wanted: ShadowAddRequest,
 ) -> Result<DatabaseView, Failure> {
     let found = FoundDatabase::own(control, context, text, "shadow.add").await?;
-    let ShadowRequest { host } = wanted;
+    let ShadowAddRequest { host, rules } = wanted;
     let host = host
         .map(|host| host_of(control, &found, &host))
         .transpose()?;
     let database = id_of(&found.told)?;
-    let request = ShadowAdd { database, host };
+    let request = ShadowAdd {
+        database,
+        host,
+        rules,
+    };
     order(control, context, &found, "shadow.add", &request).await
+}
+
+/// Changes what a shadow of a database of the actor's holds; operators may of all.
+pub async fn shadow_change(
+    control: &Control,
+    context: &Context,
+    text: &str,
+    host: &str,
+    wanted: ShadowChangeRequest,
+) -> Result<DatabaseView, Failure> {
+    let found = FoundDatabase::own(control, context, text, "shadow.change").await?;
+    let host = host_of(control, &found, host)?;
+    let request = ShadowChange {
+        database: id_of(&found.told)?,
+        host,
+        rules: wanted.rules,
+    };
+    order(control, context, &found, "shadow.change", &request).await
 }
 
 /// Takes a shadow from a database of the actor's; operators may from all.

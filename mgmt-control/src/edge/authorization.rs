@@ -131,6 +131,7 @@ table! {
     DatabaseChange = "PATCH" "/api/v1/databases/{name}" From(User);
     DatabaseDelete = "DELETE" "/api/v1/databases/{name}" From(User);
     ShadowAdd = "POST" "/api/v1/databases/{name}/shadows" From(User);
+    ShadowChange = "PATCH" "/api/v1/databases/{name}/shadows/{host}" From(User);
     ShadowRemove = "DELETE" "/api/v1/databases/{name}/shadows/{host}" From(User);
     ShadowPromote = "POST" "/api/v1/databases/{name}/shadows/promote" From(Operator);
     ShadowCheck = "POST" "/api/v1/databases/{name}/shadows/check" From(User);

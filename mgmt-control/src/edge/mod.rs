@@ -155,6 +155,7 @@ fn endpoints(config: &mut ServiceConfig<'_>) {
         .service(database::database_change)
         .service(database::database_delete)
         .service(shadow::shadow_add)
+        .service(shadow::shadow_change)
         .service(shadow::shadow_remove)
         .service(shadow::shadow_promote)
         .service(shadow::shadow_check)

@@ -1,11 +1,13 @@
 //! Shadows of databases.
 
 use actix_web::{
-    HttpResponse, delete, get, post,
+    HttpResponse, delete, get, patch, post,
     web::{Data, Json, Path, Query},
 };
 use gridmart_schemas::{
-    api::database::{DatabaseView, ShadowPromoteRequest, ShadowRequest},
+    api::database::{
+        DatabaseView, ShadowAddRequest, ShadowChangeRequest, ShadowPromoteRequest, ShadowRequest,
+    },
     wire::database::ShadowChecks,
 };
 use serde::Deserialize;
@@ -29,7 +31,7 @@ pub(super) struct ShadowQuery {
 }
 
 /// Adds a shadow to a database; it is loaded, and follows, by itself.
-#[utoipa::path(tag = "data", security(("token" = [])), request_body = ShadowRequest,
+#[utoipa::path(tag = "data", security(("token" = [])), request_body = ShadowAddRequest,
     params(("name" = String, Path), ElementQuery),
     responses((status = 201, body = DatabaseView), Refusals))]
 #[post("/api/v1/databases/{name}/shadows")]
@@ -38,11 +40,30 @@ pub(super) async fn shadow_add(
     control: Data<Control>,
     name: Path<String>,
     query: Query<ElementQuery>,
-    body: Json<ShadowRequest>,
+    body: Json<ShadowAddRequest>,
 ) -> Result<HttpResponse, Refusal> {
     let named = query.named(&name);
     let view = shadow::shadow_add(&control, &allowed, &named, body.into_inner()).await?;
     Ok(HttpResponse::Created().json(view))
+}
+
+/// Changes what a shadow holds of its database; its copy is made anew.
+#[utoipa::path(tag = "data", security(("token" = [])), request_body = ShadowChangeRequest,
+    params(("name" = String, Path), ("host" = String, Path), ElementQuery),
+    responses((status = 200, body = DatabaseView), Refusals))]
+#[patch("/api/v1/databases/{name}/shadows/{host}")]
+pub(super) async fn shadow_change(
+    allowed: Allowed<allow::ShadowChange>,
+    control: Data<Control>,
+    path: Path<(String, String)>,
+    query: Query<ElementQuery>,
+    body: Json<ShadowChangeRequest>,
+) -> Result<Json<DatabaseView>, Refusal> {
+    let (name, host) = path.into_inner();
+    let (named, wanted) = (query.named(&name), body.into_inner());
+    Ok(Json(
+        shadow::shadow_change(&control, &allowed, &named, &host, wanted).await?,
+    ))
 }
 
 /// Takes a shadow from a database; a Host that is away removes its copy when it comes

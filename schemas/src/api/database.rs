@@ -1,11 +1,13 @@
 //! Databases: tables under rules, on a core and its shadows.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::{
     id::{DatabaseId, KeyHash, NodeId},
     resource::{
-        database::{Database, DatabaseRule},
+        database::{Database, DatabaseRule, ShadowRule},
         enumeration::DataEngine,
     },
     role::Operation,
@@ -39,11 +41,32 @@ pub struct DatabaseChangeRequest {
     pub rules: Option<Vec<DatabaseRule>>,
 }
 
-/// `POST /api/v1/databases/{name}/shadows`, and `…/shadows/check`.
+/// `POST /api/v1/databases/{name}/shadows`.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ShadowAddRequest {
+    /// Id or name of the Host; absent: whichever fits best.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host: Option<String>,
+    /// What it holds of the database; absent: all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rules: Option<Vec<ShadowRule>>,
+}
+
+/// `PATCH /api/v1/databases/{name}/shadows/{host}`.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ShadowChangeRequest {
+    /// What it holds of the database from here on; absent: all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rules: Option<Vec<ShadowRule>>,
+}
+
+/// `POST /api/v1/databases/{name}/shadows/check`.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ShadowRequest {
-    /// Id or name of the Host; absent: whichever fits best, or all that have a shadow.
+    /// Id or name of the Host; absent: all that have a shadow.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub host: Option<String>,
 }
@@ -74,6 +97,9 @@ pub struct DatabaseView {
     pub endpoint: Option<String>,
     /// What it is, how it is, where it is, and who may.
     pub database: Database,
+    /// Names of the Hosts that have a copy, by their ids.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub host_names: BTreeMap<String, String>,
 }
 
 /// `GET /api/v1/databases`.

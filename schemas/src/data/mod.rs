@@ -6,6 +6,7 @@
 
 mod bytes;
 mod entry;
+mod filter;
 mod float;
 mod moment;
 mod numeric;
@@ -19,6 +20,7 @@ mod value;
 
 pub use self::{
     entry::{Entry, EntryKind, EpochBegin, LogPoint},
+    filter::{Filter, TableFilter},
     float::{Float4, Float8},
     moment::{SqlDate, SqlTime, Timestamp, TimestampTz},
     numeric::{NUMERIC_DIGITS_MAX, Numeric, NumericError},

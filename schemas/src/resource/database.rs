@@ -220,6 +220,9 @@ pub struct Replica {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>)]
     pub engine: Option<DataEngine>,
+    /// What it holds, if it is a shadow that holds a part of the database only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub filter: Option<ReplicaFilter>,
     /// How it is, as its Host tells; absent in documents that hold no observations, and
     /// while the Host is silent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -231,6 +234,7 @@ xml_record!(Replica {
         host = "Host",
         role = "Role",
         engine = "Engine",
+        filter = "Filter",
         state = "State",
     }
 });
@@ -242,8 +246,15 @@ impl Replica {
             host: Uri::from_uuid(host.as_uuid()),
             role,
             engine: None,
+            filter: None,
             state: None,
         }
+    }
+
+    /// Whether a copy that tells this holds what it is to hold, and nothing else.
+    pub fn is_confirmed_by(&self, told: Option<&ReplicaState>) -> bool {
+        let wanted = self.filter.as_ref().map(|filter| filter.version);
+        told.is_some_and(|told| told.filter_version == wanted)
     }
 
     /// The Host.
@@ -251,6 +262,71 @@ impl Replica {
         self.host.as_str().strip_prefix("urn:uuid:")?.parse().ok()
     }
 }
+
+/// What a partial shadow holds: of tables that are not named nothing. It is applied
+/// where the core is, so that nothing else travels to the shadow's Host.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct ReplicaFilter {
+    /// Another one with each change of the rules.
+    pub version: u64,
+    /// Whether the Host has told that its copy holds nothing else; absent in documents
+    /// that hold no observations.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub confirmed: Option<bool>,
+    /// The tables.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rules: Vec<ShadowRule>,
+}
+
+xml_record!(ReplicaFilter {
+    attributes {
+        version = "Version",
+        confirmed = "Confirmed",
+    }
+    children {
+        rules = "Rule",
+    }
+});
+
+/// What a partial shadow holds of a table: a rule for nobody in particular, without
+/// masks.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ShadowRule {
+    /// The table.
+    pub table: Text,
+    /// Columns that it has not.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub columns: Vec<HiddenColumn>,
+    /// A condition in SQL over the row's own columns: rows for which it does not hold
+    /// are not there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rows: Option<Text>,
+}
+
+xml_record!(ShadowRule {
+    attributes {
+        table = "Table",
+    }
+    children {
+        columns = "Column",
+        rows = "RowCondition",
+    }
+});
+
+/// A column that a partial shadow has not.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct HiddenColumn {
+    /// The column.
+    pub name: Token,
+}
+
+xml_record!(HiddenColumn {
+    children {
+        name = "Name",
+    }
+});
 
 /// Who may see what of a database, besides its owner. Default deny: a table that
 /// no rule names for somebody does not exist for them. Of the rules that name

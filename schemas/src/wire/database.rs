@@ -7,7 +7,7 @@ use super::{Done, requests};
 use crate::{
     id::{DatabaseId, NodeId, PersonName},
     resource::{
-        database::{Database, DatabaseRules},
+        database::{Database, DatabaseRules, ShadowRule},
         enumeration::DataEngine,
         host::ReplicaCheck,
     },
@@ -79,6 +79,21 @@ pub struct ShadowAdd {
     /// On which Host; absent: the Element chooses.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub host: Option<NodeId>,
+    /// What it holds; absent: all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rules: Option<Vec<ShadowRule>>,
+}
+
+/// Have a shadow hold something else.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ShadowChange {
+    /// Of which database.
+    pub database: DatabaseId,
+    /// On which Host.
+    pub host: NodeId,
+    /// What it holds; absent: all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rules: Option<Vec<ShadowRule>>,
 }
 
 /// Have a shadow no more.
@@ -147,6 +162,7 @@ requests! {
     DatabaseChange = "database-change" => Database,
     DatabaseRemove = "database-remove" => Done,
     ShadowAdd = "shadow-add" => Database,
+    ShadowChange = "shadow-change" => Database,
     ShadowRemove = "shadow-remove" => Database,
     ShadowPromote = "shadow-promote" => Database,
     ShadowCheck = "shadow-check" => ShadowChecks,

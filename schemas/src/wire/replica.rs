@@ -14,7 +14,7 @@ use super::{
     requests,
 };
 use crate::{
-    data::{Entry, Epoch, EpochBegin, LogPoint, Position, Row, Schema, SqlType, Value},
+    data::{Entry, Epoch, EpochBegin, Filter, LogPoint, Position, Row, Schema, SqlType, Value},
     id::{DatabaseId, NodeId, PersonName},
     resource::{
         enumeration::{DataEngine, ReplicaRole, SyncState},
@@ -65,6 +65,30 @@ pub struct ReplicaLead {
     /// All shadows have the log up to there.
     #[serde(default)]
     pub confirmed: Position,
+}
+
+/// What shadows may read of a core's log: told before any of them is let in, and again
+/// and again. A shadow that is not named holds all; a core whose Host was not told since
+/// its start lets nobody in.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ReplicaParts {
+    /// Which database.
+    pub database: DatabaseId,
+    /// The partial shadows.
+    pub parts: Vec<ReplicaPart>,
+}
+
+/// What a partial shadow may hold.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReplicaPart {
+    /// The shadow's Host.
+    pub host: NodeId,
+    /// Of which rules.
+    pub version: u64,
+    /// What they leave; absent: they do not fit the tables as they are, and nothing is
+    /// to leave the core.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub filter: Option<Filter>,
 }
 
 /// Take no writes for a while, and tell where the last one stands: another copy is about
@@ -172,6 +196,10 @@ pub struct ReplicaRun {
     /// shadow must follow the core of that epoch or a newer one.
     #[serde(default)]
     pub epoch: Epoch,
+    /// Of a read on a shadow: the version of the rules of which it must be; absent: it
+    /// must hold all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub filter_version: Option<u64>,
     /// In which transaction; absent: it is one of its own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub transaction: Option<TransactionNumber>,
@@ -349,6 +377,10 @@ pub struct LogPull {
     /// Bytes that it has of the next entry, which is told in pieces.
     #[serde(default)]
     pub body_from: u64,
+    /// Of a partial copy: BLAKE3 of the filter that it was made by, in hex. One that
+    /// was made by another filter, or none, than it is to have begins with a snapshot.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub holds: Option<String>,
 }
 
 /// Answer to [`LogPull`].
@@ -489,6 +521,7 @@ requests! {
     ReplicaDescribe = "replica-describe" => Schema,
     ReplicaFollow = "replica-follow" => Done,
     ReplicaLead = "replica-lead" => Done,
+    ReplicaParts = "replica-parts" => Done,
     ReplicaDrain = "replica-drain" => ReplicaStands,
     ReplicaStand = "replica-stand" => ReplicaStands,
     ReplicaCompare = "replica-compare" => ReplicaCheck,

@@ -3,7 +3,10 @@
 use gridmart_schemas::{
     id::{DatabaseId, NodeId},
     resource::{
-        database::{ColumnRule, Database, DatabaseRule, DatabaseRules, DatabaseState, Replica},
+        database::{
+            ColumnRule, Database, DatabaseRule, DatabaseRules, DatabaseState, HiddenColumn,
+            Replica, ReplicaFilter, ShadowRule,
+        },
         de::{DataElement, DeInfo, DePolicy, DeState},
         de_doc::{DataHostEntry, DeConfiguration, DeDocument, RemovedCopy},
         enumeration::{DataEngine, OsFamily, Platform, ReplicaRole, SyncState},
@@ -71,6 +74,7 @@ fn replica_state(dice: &mut Dice<'_>, number: usize) -> ReplicaState {
         log_position: dice.u64(),
         epoch: dice.u64(),
         used_size: dice.u64(),
+        filter_version: dice.maybe(Dice::u64),
         check: dice.maybe(|dice| ReplicaCheck {
             creation_time: dice.utc(),
             log_position: dice.u64(),
@@ -171,6 +175,22 @@ fn rule(dice: &mut Dice<'_>) -> DatabaseRule {
     }
 }
 
+fn filter(dice: &mut Dice<'_>) -> ReplicaFilter {
+    let rules = (0..=dice.below(2)).map(|number| ShadowRule {
+        table: format!("table_{number}").parse().unwrap(),
+        columns: dice
+            .maybe(|dice| HiddenColumn { name: dice.token() })
+            .into_iter()
+            .collect(),
+        rows: dice.maybe(Dice::text),
+    });
+    ReplicaFilter {
+        rules: rules.collect(),
+        version: dice.u64(),
+        confirmed: dice.maybe(Dice::coin),
+    }
+}
+
 fn database(dice: &mut Dice<'_>, number: usize) -> Database {
     let node = |number: usize| NodeId::from_uuid(Uuid::from_u128(number as u128));
     let mut replicas = vec![Replica::on(node(1), ReplicaRole::Core)];
@@ -182,6 +202,9 @@ fn database(dice: &mut Dice<'_>, number: usize) -> Database {
     for replica in &mut database.replicas.replicas {
         replica.engine = dice.maybe(|dice| dice.open::<DataEngine>(&["sqlite", "postgresql"]));
         replica.state = dice.maybe(|dice| replica_state(dice, number));
+        if replica.role == ReplicaRole::Shadow {
+            replica.filter = dice.maybe(filter);
+        }
     }
     database.info.engine = dice.open::<DataEngine>(&["sqlite"]);
     database.info.extensions = dice.extensions();

@@ -30,7 +30,7 @@ mod transaction;
 use gridmart_schemas::{
     api::database::{
         DatabaseChangeRequest, DatabaseCreateRequest, DatabaseView, DatabasesView,
-        ShadowPromoteRequest, ShadowRequest,
+        ShadowAddRequest, ShadowChangeRequest, ShadowPromoteRequest, ShadowRequest,
     },
     data::{Position, Value},
     wire::{data::ReadFrom, database::ShadowChecks},
@@ -103,9 +103,21 @@ impl Data {
     pub async fn shadow_add(
         &self,
         database: &str,
-        wanted: &ShadowRequest,
+        wanted: &ShadowAddRequest,
     ) -> Result<DatabaseView, Error> {
         self.below(Method::POST, database, "/shadows", &[], Some(wanted))
+            .await
+    }
+
+    /// Changes what a shadow holds; its copy is made anew.
+    pub async fn shadow_change(
+        &self,
+        database: &str,
+        host: &str,
+        wanted: &ShadowChangeRequest,
+    ) -> Result<DatabaseView, Error> {
+        let path = format!("/shadows/{host}");
+        self.below(Method::PATCH, database, &path, &[], Some(wanted))
             .await
     }
 

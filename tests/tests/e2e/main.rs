@@ -28,6 +28,7 @@ mod market;
 mod nap;
 mod neighbours;
 mod objects;
+mod parts;
 mod people;
 mod policies;
 mod postgres;

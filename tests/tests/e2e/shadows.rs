@@ -238,7 +238,7 @@ fn a_core_that_is_there_hands_over(market: &Supermarket, before: &Copies) -> Cop
     after
 }
 
-fn file(market: &Supermarket, role: &str, database: &str) -> PathBuf {
+pub(crate) fn file(market: &Supermarket, role: &str, database: &str) -> PathBuf {
     let home = market.seen(role).join("databases").join(database);
     let current = std::fs::read_to_string(home.join("current")).unwrap();
     home.join(format!("generation-{}", current.trim()))

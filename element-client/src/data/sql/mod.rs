@@ -28,6 +28,7 @@ mod bind;
 mod catalog;
 mod command;
 mod emit;
+mod filter;
 mod function;
 mod judge;
 pub mod limits;
@@ -46,6 +47,7 @@ pub use self::{
     command::{Command, CopyOut, command},
     emit::GuardView,
     judge::{Bound, Judged, Kind, Person, ResultColumn, Session, Transaction, judge},
+    filter::filter_condition,
     parse::{StatementText, Statements},
     refusal::Refusal,
     rules::{Mode, RuleError, RuleSet, Rules, TableRule},

@@ -280,7 +280,10 @@ fn guard_compile(name: &str, rule: &TableRule, catalog: &Catalog) -> Result<Guar
     })
 }
 
-fn row_of(name: &str, catalog: &Catalog) -> Result<Vec<RowColumn>, Refusal> {
+pub(in crate::data::sql) fn row_of(
+    name: &str,
+    catalog: &Catalog,
+) -> Result<Vec<RowColumn>, Refusal> {
     match catalog.entry(name) {
         None => Err(Refusal::no_table(name)),
         Some(Entry::Table(table)) => Ok(table

@@ -10,8 +10,8 @@ use crate::data::{
     copies::Copies,
     engine::{Limits, Statement},
     fixture::{rows, schema},
-    follower::part,
     log::{Pulled, history::History},
+    rebuilding::part,
 };
 
 /// Two Hosts with the copies of a database.

@@ -28,6 +28,7 @@ use super::{
         follower::{Way, failed, follow},
     },
     DatabasesStream,
+    log::Admitted,
 };
 
 /// An answer to who waits for sums: where they are not made yet, it is asked again.
@@ -130,7 +131,7 @@ impl DatabasesStream {
 
     pub(super) async fn log_describe(&self, asked: LogDescribe) -> Result<LogTold, Problem> {
         let LogDescribe { database, ticket } = asked;
-        let engine = self.permit(database, &ticket)?.core()?;
+        let engine = self.permit(database, &ticket)?.copy.core()?;
         let Opened::Core(core) = &*engine else {
             return Err(broken(database, "it is no core"));
         };
@@ -147,9 +148,9 @@ impl DatabasesStream {
             ticket,
             cursor,
         } = asked;
-        let copy = self.permit(database, &ticket)?;
+        let admitted = self.permit(database, &ticket)?;
         let Some(cursor) = cursor else {
-            return self.sums_begin(database, &copy).await;
+            return self.sums_begin(database, &admitted).await;
         };
         let summing = self.sums.lock().remove(&cursor);
         let mut summing = summing
@@ -172,9 +173,10 @@ impl DatabasesStream {
     async fn sums_begin(
         &self,
         database: DatabaseId,
-        copy: &super::Copy,
+        admitted: &Admitted,
     ) -> Result<SumsPiece, Problem> {
-        let engine = copy.core()?;
+        let filter = admitted.filter()?;
+        let engine = admitted.copy.core()?;
         let places = Arc::clone(&self.databases.snapshots);
         let place = places.try_acquire_owned().map_err(|_| {
             Problem::new(
@@ -185,7 +187,7 @@ impl DatabasesStream {
         let (begun, beginning) = oneshot::channel();
         let made = tokio::spawn(async move {
             match &*engine {
-                Opened::Core(core) => core.sums(RANGE_ROWS, Some(begun)).await,
+                Opened::Core(core) => core.sums(RANGE_ROWS, filter, Some(begun)).await,
                 Opened::Shadow(_) | Opened::Broken(_) => Err(EngineError::Stopping),
             }
         });

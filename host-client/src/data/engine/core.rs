@@ -1,11 +1,13 @@
 //! What a copy that is the core needs of its engine beside statements: what it knows of
 //! itself, and its log, for shadows.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
-use gridmart_schemas::data::{Epoch, LogPoint, Position};
+use gridmart_schemas::data::{Epoch, Filter, LogPoint, Position};
 use tokio::sync::{oneshot, watch};
 
-use super::{Engine, EngineError};
+use super::{Engine, EngineError, SqlState};
 use crate::data::{
     check::Sums,
     home::Home,
@@ -25,19 +27,42 @@ pub(in crate::data) trait CoreEngine: Engine {
     /// Answers a shadow that tells what it has.
     async fn pull(&self, shadow: History, bytes_max: u64) -> Result<Pulled, EngineError>;
 
+    /// Answers a partial shadow: with what its filter shows of the entries.
+    async fn pull_part(
+        &self,
+        shadow: History,
+        filter: Arc<Filter>,
+        bytes_max: u64,
+    ) -> Result<Pulled, EngineError> {
+        let _ = (shadow, filter, bytes_max);
+        Err(no_parts())
+    }
+
     /// Tells of each commit.
     fn watch(&self) -> watch::Receiver<LogPoint>;
 
-    /// Sums all tables, in ranges of so many rows, for a shadow to compare; tells their
-    /// position before it begins, if somebody wants to know it.
+    /// Sums all tables, or what a filter shows of them, in ranges of so many rows, for a
+    /// shadow to compare; tells their position before it begins, if somebody wants to know
+    /// it.
     async fn sums(
         &self,
         range_rows: u64,
+        filter: Option<Arc<Filter>>,
         begun: Option<oneshot::Sender<Position>>,
     ) -> Result<Sums, EngineError>;
 
     /// Makes a snapshot, for a shadow to begin with.
     async fn snapshot(&self, home: &Home) -> Result<Snapshot, EngineError>;
+
+    /// The same of what a filter shows.
+    async fn snapshot_part(
+        &self,
+        home: &Home,
+        filter: Arc<Filter>,
+    ) -> Result<Snapshot, EngineError> {
+        let _ = (home, filter);
+        Err(no_parts())
+    }
 
     /// Another core has taken over: it refuses writes from here on, after a restart as
     /// well.
@@ -50,4 +75,10 @@ pub(in crate::data) trait CoreEngine: Engine {
     fn complaint(&self) -> Option<String> {
         None
     }
+}
+
+/// Refuses a partial shadow of an engine that has none.
+fn no_parts() -> EngineError {
+    let message = "databases on this engine have no partial shadows".to_owned();
+    EngineError::refused(SqlState::NOT_SUPPORTED, message)
 }

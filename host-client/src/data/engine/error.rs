@@ -19,6 +19,8 @@ impl SqlState {
     pub const CHECK_VIOLATION: Self = Self("23514");
     /// Another constraint fails.
     pub const CONSTRAINT_VIOLATION: Self = Self("23000");
+    /// The engine has no such thing.
+    pub const NOT_SUPPORTED: Self = Self("0A000");
     /// It writes where that may not be.
     pub const READ_ONLY: Self = Self("25006");
     /// A number is out of its type's range.

@@ -157,7 +157,14 @@ pub trait Engine: Send + Sync {
     async fn begin_view(
         &self,
         limits: TransactionLimits,
-    ) -> Result<Box<dyn Transaction>, EngineError>;
+    ) -> Result<Box<dyn Transaction>, EngineError> {
+        // Where nobody waits for those who read.
+        let limits = TransactionLimits {
+            is_strict: true,
+            ..limits
+        };
+        self.begin(limits).await
+    }
 
     /// How far its log is.
     fn position(&self) -> LogPoint;

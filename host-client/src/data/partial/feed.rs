@@ -1,9 +1,9 @@
 //! Entries of the log as a partial shadow gets them.
 
-use gridmart_schemas::data::{Entry, EntryKind, Position};
+use gridmart_schemas::data::{Entry, EntryKind, Filter, Position};
 use rusqlite::{Connection, types::ValueRef};
 
-use super::{Filter, Part, judge::Judge};
+use super::{Part, judge::Judge, parts_of};
 use crate::data::{
     engine::{EngineError, sqlite::is_same},
     log::{
@@ -54,7 +54,7 @@ pub fn filtered(
             // It gives no keys of its own.
             EntryKind::Sequence => entry.body = Vec::new(),
             EntryKind::Rows => {
-                let parts = filter.tables(schema)?;
+                let parts = parts_of(filter, schema)?;
                 entry.body = rows(&parts, &mut judge, &entry.body)?;
             }
         }

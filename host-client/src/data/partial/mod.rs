@@ -10,56 +10,54 @@
 mod feed;
 mod judge;
 mod snapshot;
+mod sums;
 
-use std::collections::{BTreeMap, BTreeSet};
+use gridmart_schemas::data::{Filter, Schema, Table, TableFilter};
 
-use gridmart_schemas::data::{Schema, Table};
-use serde::{Deserialize, Serialize};
-
+pub(super) use self::sums::sum;
 pub use self::{
     feed::{Fed, filtered},
     snapshot::take,
 };
 use super::engine::{EngineError, SqlState};
 
-/// What a partial shadow holds; nothing of tables that are not named.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Filter {
-    /// The tables, by name.
-    pub tables: BTreeMap<String, TableFilter>,
+/// A filter as a text, which a copy keeps to tell what it holds.
+pub fn text_of(filter: &Filter) -> Result<String, EngineError> {
+    serde_json::to_string(filter).map_err(|error| EngineError::Internal(error.to_string()))
 }
 
-/// What it holds of a table.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct TableFilter {
-    /// Its columns, those of the key among them; all, if none are named.
-    pub columns: Option<BTreeSet<String>>,
-    /// Its rows: a condition in the engine's language that names columns of the
-    /// table alone, emitted by whoever judged it; all, if there is none. A row for
-    /// which it is NULL, or fails, is not among them.
-    pub rows: Option<String>,
+/// What a copy tells of the filter that it was made by.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mark {
+    /// The version of its rules.
+    pub version: u64,
+    /// BLAKE3 over its text, in hex.
+    pub hash: String,
 }
 
-impl Filter {
-    /// The filter as a text, which a copy keeps to tell what it holds.
-    pub fn to_text(&self) -> Result<String, EngineError> {
-        serde_json::to_string(self).map_err(|error| EngineError::Internal(error.to_string()))
+impl Mark {
+    /// Of the text that a copy keeps.
+    pub fn of(text: &str) -> Self {
+        let filter: Option<Filter> = serde_json::from_str(text).ok();
+        Self {
+            version: filter.map_or(0, |filter| filter.version),
+            hash: blake3::hash(text.as_bytes()).to_hex().to_string(),
+        }
     }
+}
 
-    /// The tables of a schema as the shadow has them. What the filter names must
-    /// be there.
-    fn tables<'s>(&'s self, schema: &'s Schema) -> Result<Vec<Part<'s>>, EngineError> {
-        let parts = self.tables.iter().map(|(name, filter)| {
-            let table = schema.table(name).ok_or_else(|| {
-                EngineError::refused(
-                    SqlState::UNDEFINED_TABLE,
-                    format!("the filter names table {name:?}, which is not there"),
-                )
-            })?;
-            Part::of(table, filter)
-        });
-        parts.collect()
-    }
+/// The tables of a schema as the shadow has them. What the filter names must be there.
+fn parts_of<'s>(filter: &'s Filter, schema: &'s Schema) -> Result<Vec<Part<'s>>, EngineError> {
+    let parts = filter.tables.iter().map(|(name, filter)| {
+        let table = schema.table(name).ok_or_else(|| {
+            EngineError::refused(
+                SqlState::UNDEFINED_TABLE,
+                format!("the filter names table {name:?}, which is not there"),
+            )
+        })?;
+        Part::of(table, filter)
+    });
+    parts.collect()
 }
 
 /// A table, and what a shadow has of it.

@@ -1,13 +1,12 @@
-//! The copy that a partial shadow begins with; whoever checks one compares it with
-//! a new such copy, which proves that nothing else is left in it.
+//! The copy that a partial shadow begins with.
 
 use std::{fs, path::Path, sync::Arc};
 
-use gridmart_schemas::data::Schema;
+use gridmart_schemas::data::{Filter, Schema};
 use rusqlite::{Connection, types::ToSqlOutput};
 use uuid::Uuid;
 
-use super::{Filter, Part, judge::Judge};
+use super::{Part, judge::Judge, parts_of, text_of};
 use crate::data::{
     engine::{
         EngineError,
@@ -45,7 +44,7 @@ fn copy(database: &Path, path: &Path, filter: &Filter) -> Result<(), EngineError
     let mut target = open(path, Purpose::Shadow, &guard)?;
     let transaction = target.transaction().during("making a partial copy")?;
     let mut judge = Judge::new()?;
-    for part in filter.tables(&schema)? {
+    for part in parts_of(filter, &schema)? {
         let made = transaction.execute_batch(&create_table(&part.projected()));
         made.during("making a table of a partial copy")?;
         judge.require(&part)?;
@@ -58,7 +57,7 @@ fn copy(database: &Path, path: &Path, filter: &Filter) -> Result<(), EngineError
     state.fenced = None;
     state.trimmed = state.last;
     state.log_bytes = 0;
-    state.partial = Some(filter.to_text()?);
+    state.partial = Some(text_of(filter)?);
     state_put(&transaction, &state)?;
     transaction.commit().during("making a partial copy")?;
     // One file is to travel.

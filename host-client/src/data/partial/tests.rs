@@ -1,6 +1,6 @@
 //! A partial shadow holds what its filter shows, whatever happens on the core.
 
-use gridmart_schemas::data::{Epoch, Value};
+use gridmart_schemas::data::{Epoch, Filter, TableFilter, Value};
 use proptest::prelude::*;
 use std::path::PathBuf;
 use tempfile::TempDir;
@@ -42,6 +42,7 @@ fn filter() -> Filter {
             .into_iter()
             .map(|(name, filter)| (name.to_owned(), filter))
             .collect(),
+        version: 1,
     }
 }
 
@@ -256,6 +257,7 @@ fn filters_that_name_what_is_not_there_are_refused() {
         };
         let filter = Filter {
             tables: [(table.to_owned(), filter)].into(),
+            version: 1,
         };
         take(&branch.core_home, &filter)
             .map(drop)

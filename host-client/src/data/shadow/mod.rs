@@ -70,6 +70,16 @@ impl Applier {
             return Err(EngineError::ReadOnly { why });
         }
         Ok(Self {
+        let bounds = match &state.partial {
+            None => bounds,
+            Some(_) => {
+                forget(&connection).during("configuring a partial shadow")?;
+                LogBounds {
+                    bytes_max: 0,
+                    bytes_kept: 0,
+                }
+            }
+        };
             schema: describe(&connection, state.last.position)?,
             connection,
             bounds,
@@ -403,6 +413,13 @@ impl SqliteShadow {
     pub fn watch(&self) -> watch::Receiver<LogPoint> {
         self.last.subscribe()
     }
+/// Has what is deleted overwritten: a row that has left a partial shadow is not to be
+/// found in its file. For the same reason such a shadow keeps no log, which nobody will
+/// ask it for.
+fn forget(connection: &Connection) -> rusqlite::Result<()> {
+    connection.pragma_update_and_check(None, "secure_delete", true, |_| Ok(()))
+}
+
 }
 
 fn read_only() -> EngineError {

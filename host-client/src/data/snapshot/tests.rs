@@ -304,9 +304,11 @@ fn a_core_is_not_opened_as_a_shadow_nor_the_other_way_round() {
 async fn an_open_core_answers_whole_and_partial_shadows() {
     use crate::data::{
         engine::{Engine as _, Limits, sqlite::SqliteCore},
-        partial::{self, Filter, TableFilter},
+        partial,
         shadow::SqliteShadow,
     };
+    use gridmart_schemas::data::{Filter, TableFilter};
+
     let folder = tempfile::tempdir().unwrap();
     let (home, mut core) = core_home(folder.path());
     fill(&mut core);
@@ -318,6 +320,7 @@ async fn an_open_core_answers_whole_and_partial_shadows() {
     };
     let filter = Filter {
         tables: [("t".to_owned(), even)].into(),
+        version: 1,
     };
     let [whole, part] =
         ["whole", "part"].map(|name| Home::open(&folder.path().join(name)).unwrap());
@@ -339,9 +342,12 @@ async fn an_open_core_answers_whole_and_partial_shadows() {
         .unwrap();
     assert_eq!(whole.apply(entries(pulled)).await.unwrap(), core.position());
     let told = part.history().await.unwrap();
-    let pulled = core.pull_part(told, filter, u64::MAX).await.unwrap();
+    let pulled = core
+        .pull_part(told, std::sync::Arc::new(filter), u64::MAX)
+        .await
+        .unwrap();
     assert_eq!(part.apply(entries(pulled)).await.unwrap(), core.position());
-    let told = core.sums(20, None).await.unwrap();
+    let told = core.sums(20, None, None).await.unwrap();
     let found = differing(&told, &whole.sums_same(told.clone()).await.unwrap());
     assert_eq!(found, Some(Vec::new()));
     for (shadow, count) in [(&whole, 60), (&part, 30)] {

@@ -170,6 +170,9 @@ pub struct ReplicaState {
     pub epoch: u64,
     /// Bytes that it takes.
     pub used_size: u64,
+    /// Of which rules it holds what they leave; absent: it holds all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub filter_version: Option<u64>,
     /// How its last comparison with the core came out; absent: there was none since the
     /// Host's start.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -187,6 +190,7 @@ xml_record!(ReplicaState {
         log_position = "LogPosition",
         epoch = "Epoch",
         used_size = "UsedSize",
+        filter_version = "FilterVersion",
         check = "Check",
         set_aside = "SetAside",
     }

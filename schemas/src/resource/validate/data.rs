@@ -6,7 +6,7 @@ use super::{
     common::check_hosts,
 };
 use crate::resource::{
-    database::{Database, DatabaseRule, Replica},
+    database::{Database, DatabaseRule, Replica, ReplicaFilter},
     de::DataElement,
     de_doc::{Databases, DeDocument},
     enumeration::ReplicaRole,
@@ -79,6 +79,19 @@ impl Check for DatabaseRule {
     }
 }
 
+impl Check for ReplicaFilter {
+    fn check(&self, checker: &mut Checker) {
+        if self.rules.is_empty() {
+            checker.report(BrokenRule::Empty { what: "Rule" });
+        }
+        checker.unique("Rule", "table", self.rules.iter().map(|rule| &rule.table));
+        for rule in &self.rules {
+            let names = rule.columns.iter().map(|column| &column.name);
+            checker.unique("Column", "column", names);
+        }
+    }
+}
+
 impl Check for Database {
     fn check(&self, checker: &mut Checker) {
         if self.database().is_none() {
@@ -92,6 +105,18 @@ impl Check for Database {
             let replicas = &self.replicas.replicas;
             let hosts = replicas.iter().map(|replica| &replica.host);
             checker.unique("Replica", "Host", hosts);
+            for replica in replicas {
+                let Some(filter) = &replica.filter else {
+                    continue;
+                };
+                filter.check(checker);
+                if replica.role == ReplicaRole::Core {
+                    checker.report(BrokenRule::OutOfRange {
+                        found: "a Filter of the core".to_owned(),
+                        expected: "one of a shadow",
+                    });
+                }
+            }
             let is_core = |replica: &&Replica| replica.role == ReplicaRole::Core;
             if replicas.iter().filter(is_core).count() > 1 {
                 checker.report(BrokenRule::Duplicate {

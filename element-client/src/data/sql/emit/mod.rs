@@ -102,6 +102,18 @@ pub(in crate::data::sql) fn statement(
     emitter.finish()
 }
 
+/// Writes a condition over the columns of one table, which stand alone in it.
+pub(in crate::data::sql) fn condition(
+    condition: &Expression,
+    engine: Engine,
+) -> Judgement<Emitted> {
+    let mut emitter = Emitter::new(engine, false);
+    emitter.with_row(Row::Named(String::new()), |emitter| {
+        emitter.expression(condition);
+    });
+    emitter.finish()
+}
+
 impl Emitter {
     fn new(engine: Engine, barrier: bool) -> Self {
         Self {

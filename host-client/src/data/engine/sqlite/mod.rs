@@ -17,10 +17,10 @@ pub(in crate::data) mod types;
 mod view;
 mod writer;
 
-use std::path::Path;
+use std::{path::Path, sync::Arc};
 
 use async_trait::async_trait;
-use gridmart_schemas::data::{Epoch, LogPoint, Position, Schema};
+use gridmart_schemas::data::{Epoch, Filter, LogPoint, Position, Schema};
 use tokio::sync::{oneshot, watch};
 use uuid::Uuid;
 
@@ -49,13 +49,13 @@ use super::{
 };
 use crate::data::check::{Range, RangeRows, Sums, rows_of, sum};
 use crate::data::log::{Pulled, Role, State, epochs, history::History, pull, state, state_make};
-use crate::data::partial::{Fed, Filter, filtered};
+use crate::data::partial::{self, Fed, filtered};
 use crate::data::{home::Home, snapshot::Snapshot};
 
 /// Makes an empty database: a core, at its first epoch, or a shadow that knows
 /// nothing yet.
 pub fn create(path: &Path, database: Uuid, role: Role) -> Result<(), EngineError> {
-    let guard = std::sync::Arc::new(Guard::default());
+    let guard = Arc::new(Guard::default());
     let mut connection = open(path, Purpose::Core, &guard)?;
     let transaction = connection.transaction().during("making a database")?;
     if state(&transaction)?.is_some() {
@@ -70,7 +70,7 @@ pub fn create(path: &Path, database: Uuid, role: Role) -> Result<(), EngineError
 
 /// What the copy in that file knows of itself.
 pub(in crate::data) fn state_at(path: &Path) -> Result<State, EngineError> {
-    let guard = std::sync::Arc::new(Guard::default());
+    let guard = Arc::new(Guard::default());
     let connection = open(path, Purpose::Reader, &guard)?;
     state_of(&connection)
 }
@@ -107,7 +107,7 @@ impl SqliteCore {
     pub async fn pull_part(
         &self,
         shadow: History,
-        filter: Filter,
+        filter: Arc<Filter>,
         bytes_max: u64,
     ) -> Result<Pulled, EngineError> {
         let answer = move |view: &rusqlite::Connection| {
@@ -125,11 +125,13 @@ impl SqliteCore {
         self.readers.view(answer).await
     }
 
-    /// Sums all tables, in ranges of so many rows, for a shadow to compare; tells their
+    /// Sums all tables, or what a filter shows of them, in ranges of so many rows, for a
+    /// shadow to compare; tells their
     /// position before it begins, if somebody wants to know it.
     pub async fn sums(
         &self,
         range_rows: u64,
+        filter: Option<Arc<Filter>>,
         begun: Option<oneshot::Sender<Position>>,
     ) -> Result<Sums, EngineError> {
         let sums = move |view: &rusqlite::Connection| {
@@ -138,7 +140,10 @@ impl SqliteCore {
                 let position = state_of(view)?.last.position;
                 begun.send(position).map_err(|_| EngineError::Cancelled)?;
             }
-            sum(view, range_rows)
+            match filter {
+                Some(filter) => partial::sum(view, &filter, range_rows),
+                None => sum(view, range_rows),
+            }
         };
         self.readers.view(sums).await
     }
@@ -224,17 +229,37 @@ impl CoreEngine for SqliteCore {
         Self::watch(self)
     }
 
+    async fn pull_part(
+        &self,
+        shadow: History,
+        filter: Arc<Filter>,
+        bytes_max: u64,
+    ) -> Result<Pulled, EngineError> {
+        Self::pull_part(self, shadow, filter, bytes_max).await
+    }
+
     async fn sums(
         &self,
         range_rows: u64,
+        filter: Option<Arc<Filter>>,
         begun: Option<oneshot::Sender<Position>>,
     ) -> Result<Sums, EngineError> {
-        Self::sums(self, range_rows, begun).await
+        Self::sums(self, range_rows, filter, begun).await
     }
 
     async fn snapshot(&self, home: &Home) -> Result<Snapshot, EngineError> {
         let home = home.clone();
         let taken = tokio::task::spawn_blocking(move || Snapshot::take(&home)).await;
+        taken.map_err(|error| EngineError::Internal(error.to_string()))?
+    }
+
+    async fn snapshot_part(
+        &self,
+        home: &Home,
+        filter: Arc<Filter>,
+    ) -> Result<Snapshot, EngineError> {
+        let home = home.clone();
+        let taken = tokio::task::spawn_blocking(move || partial::take(&home, &filter)).await;
         taken.map_err(|error| EngineError::Internal(error.to_string()))?
     }
 

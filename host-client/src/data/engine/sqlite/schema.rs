@@ -1,5 +1,6 @@
 //! The tables of a SQLite database, and which ones may be made.
 
+use gridmart_fabric::sqlite::functions::NUMERIC_COLLATION;
 use gridmart_schemas::data::{Column, Position, Schema, SqlType, Table, Value, sqlite};
 use rusqlite::{Connection, OptionalExtension as _};
 
@@ -253,7 +254,8 @@ pub(in crate::data) fn create_table(table: &Table) -> String {
             _ => sqlite::declaration(column.sql_type),
         };
         let not_null = if column.is_nullable { "" } else { " NOT NULL" };
-        terms.push(format!("{} {declared}{not_null}", quoted(&column.name)));
+        let name = quoted(&column.name);
+        terms.push(format!("{name} {declared}{collation}{not_null}"));
     }
     let key: Vec<_> = table
         .key
@@ -264,6 +266,12 @@ pub(in crate::data) fn create_table(table: &Table) -> String {
     format!(
         "CREATE TABLE {} ({})",
         quoted(&table.name),
+        // So that keys are in the order that they have on the core.
+        let collation = if matches!(column.sql_type, SqlType::Numeric(_)) {
+            format!(" COLLATE {NUMERIC_COLLATION}")
+        } else {
+            String::new()
+        };
         terms.join(", ")
     )
 }
