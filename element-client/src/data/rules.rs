@@ -13,7 +13,7 @@ use gridmart_schemas::{
 
 use super::{
     De,
-    sql::{Catalog, Mode, Person, RuleError, RuleSet, Rules, TableRule},
+    sql::{Catalog, Entry, Mode, Person, RuleError, RuleSet, Rules, TableRule},
     statement::Asker,
 };
 
@@ -21,7 +21,7 @@ use super::{
 /// rule that names the person and the table. A viewer changes nothing.
 pub(super) fn rules_of<'a>(
     database: &Database,
-    tables: impl Iterator<Item = &'a str>,
+    entries: impl Iterator<Item = (&'a str, &'a Entry)>,
     subject: &Subject<'_>,
 ) -> RuleSet {
     if database.owner == *subject.person && subject.role != Role::Viewer {
@@ -29,7 +29,7 @@ pub(super) fn rules_of<'a>(
     }
     let rules = &database.access.rules;
     let mut granted = BTreeMap::new();
-    for table in tables {
+    for (table, entry) in entries {
         let covers = |rule: &&DatabaseRule| {
             rule.table
                 .as_ref()
@@ -39,7 +39,10 @@ pub(super) fn rules_of<'a>(
         let found = if database.owner == *subject.person {
             Some(TableRule::default())
         } else {
-            rules.iter().find(covers).map(table_rule)
+            rules
+                .iter()
+                .find(covers)
+                .map(|rule| table_rule(rule, entry))
         };
         if let Some(mut rule) = found {
             if subject.role == Role::Viewer {
@@ -115,19 +118,21 @@ pub(super) fn require_fitting(access: &DatabaseRules, catalog: &Catalog) -> Resu
             continue;
         };
         let table = table.as_str();
-        if catalog.entry(table).is_some() {
-            let granted = BTreeMap::from([(table.to_owned(), table_rule(rule))]);
+        if let Some(entry) = catalog.entry(table) {
+            let granted = BTreeMap::from([(table.to_owned(), table_rule(rule, entry))]);
             Rules::compile(&RuleSet::Granted(granted), catalog)?;
         }
     }
     Ok(())
 }
 
-fn table_rule(rule: &DatabaseRule) -> TableRule {
-    let may_write = rule
-        .operations
-        .as_ref()
-        .is_none_or(|operations| operations.contains(&Operation::Write));
+fn table_rule(rule: &DatabaseRule, entry: &Entry) -> TableRule {
+    // Nobody writes to a view.
+    let may_write = matches!(entry, Entry::Table(_))
+        && rule
+            .operations
+            .as_ref()
+            .is_none_or(|operations| operations.contains(&Operation::Write));
     let mut found = TableRule {
         mode: if may_write { Mode::Write } else { Mode::Read },
         rows: rule.rows.as_ref().map(|rows| rows.as_str().to_owned()),
@@ -162,7 +167,12 @@ mod tests {
         resource::database::ColumnRule,
     };
 
-    use super::*;
+    use std::sync::Arc;
+
+    use super::{
+        super::sql::{Table, View},
+        *,
+    };
 
     fn rule(who: &str, table: Option<&str>, operations: Option<&[Operation]>) -> DatabaseRule {
         DatabaseRule {
@@ -196,6 +206,20 @@ mod tests {
                 rule("user:bob", None, None),
             ],
         };
+        let table = |name: &str| {
+            Entry::Table(Arc::new(Table {
+                name: name.into(),
+                columns: Vec::new(),
+                primary_key: Vec::new(),
+                unique_keys: Vec::new(),
+            }))
+        };
+        let view = View::read("young", r#"{"text": "SELECT 1"}"#).unwrap();
+        let entries = [
+            ("people", table("people")),
+            ("orders", table("orders")),
+            ("young", Entry::View(Arc::new(view))),
+        ];
         let found = |person: &str, role| {
             let person: PersonName = person.parse().unwrap();
             let subject = Subject {
@@ -204,7 +228,8 @@ mod tests {
                 domain: None,
                 application: None,
             };
-            rules_of(&database, ["people", "orders"].into_iter(), &subject)
+            let entries = entries.iter().map(|(name, entry)| (*name, entry));
+            rules_of(&database, entries, &subject)
         };
         assert_eq!(found("ada", Role::User), RuleSet::Everything);
         let RuleSet::Granted(eve) = found("eve", Role::User) else {
@@ -218,6 +243,7 @@ mod tests {
         assert_eq!(bob["people"].mode, Mode::Read);
         assert_eq!(bob["people"].masked["pay"], "0");
         assert_eq!(bob["orders"].mode, Mode::Write);
+        assert_eq!(bob["young"].mode, Mode::Read, "nobody writes to a view");
         let RuleSet::Granted(viewer) = found("bob", Role::Viewer) else {
             panic!("bob owns nothing")
         };

@@ -12,7 +12,7 @@ use parking_lot::Mutex;
 
 use super::{
     parameter,
-    sql::{Catalog, Column, RuleSet, Rules, SchemaChange, Table},
+    sql::{Catalog, Column, Entry, RuleSet, Rules, SchemaChange, Table, View},
 };
 
 /// Compiled rules that are kept for one version of a schema.
@@ -46,9 +46,9 @@ impl Known {
         }
     }
 
-    /// Names of its tables.
-    pub(super) fn tables(&self) -> impl Iterator<Item = &str> {
-        self.catalog.entries().map(|(name, _)| name)
+    /// Its tables and views, as rules are for them.
+    pub(super) fn entries(&self) -> impl Iterator<Item = (&str, &Entry)> {
+        self.catalog.entries()
     }
 
     /// Rules as the judge takes them. Rules that do not fit the schema let nobody in.
@@ -127,6 +127,12 @@ pub(super) fn catalog_of(schema: &Schema) -> Catalog {
                 // Its columns are among the table's keys already.
                 unique: None,
             });
+        }
+    }
+    for (name, definition) in &schema.views {
+        match View::read(name, definition) {
+            Some(view) => catalog.view_add(view),
+            None => tracing::error!(view = name, "a view cannot be read, and is not there"),
         }
     }
     catalog

@@ -245,7 +245,8 @@ impl De {
             None => self.schema(id, &database).await?,
         };
         let subject = asker.subject();
-        let rules = known.rules(rules_of(&database, known.tables(), &subject))?;
+        let granted = rules_of(&database, known.entries(), &subject);
+        let rules = known.rules(granted.clone())?;
         let person = person_of(&subject);
         let schema_position = known.position;
         let engine = language_of(&database.info.engine)?;
@@ -259,8 +260,8 @@ impl De {
             judging()
         };
         Ok(judged.map(|judged| Permitted {
-            judged,
             fitting: fitting(&database, &granted, &known.catalog, &judged.tables),
+            judged,
             person,
             database,
             id,
@@ -311,8 +312,8 @@ impl De {
                 after: manner.after.max(schema_position),
                 cut_epoch: self.goods.pool.lock().wish().cut_epoch,
                 epoch: database.epoch(),
-                transaction: manner.transaction.map(|transaction| transaction.number),
                 filter_version: None,
+                transaction: manner.transaction.map(|transaction| transaction.number),
                 mark: Some(self.goods.marks.fetch_add(1, Ordering::Relaxed)),
                 time: limits.time(manner.time),
                 rows_max: limits.rows,
@@ -705,7 +706,9 @@ fn kind_of(judged: &Judged) -> Result<ReplicaStatementKind, StatementAnswer> {
         Kind::Read => Ok(ReplicaStatementKind::Read),
         Kind::Write => Ok(ReplicaStatementKind::Rows),
         Kind::Schema(change) => match change.as_ref() {
-            SchemaChange::CreateView(_) => Err(unsupported("CREATE VIEW")),
+            SchemaChange::CreateView(_) if judged.text.is_empty() => {
+                Err(unsupported("CREATE VIEW"))
+            }
             _ if judged.text.is_empty() => Err(StatementAnswer::Rows(StatementRows {
                 tag: judged.tag.to_owned(),
                 rows_changed: Some(0),

@@ -11,7 +11,7 @@ pub struct Schema {
     pub position: Position,
     /// The tables, by name.
     pub tables: Vec<Table>,
-    /// The views: names and statements.
+    /// The views: names and definitions, as whoever judges statements has written them.
     pub views: Vec<(String, String)>,
 }
 

@@ -69,6 +69,9 @@ pub(crate) fn fill(market: &Supermarket) {
         "columns": [{"name": "pay", "mask": "round(pay, -3)::numeric(10,2)"}, {"name": "note"}],
         "rows": "name = current_user OR branch = 'north'",
     }, {
+        "who": "user:bob",
+        "table": "rich",
+    }, {
         "who": "user:eve",
         "table": "people",
         "rows": "branch = 'north'",
@@ -128,6 +131,7 @@ pub(crate) fn people_see_what_rules_show(market: &Supermarket) {
     assert!(run.stderr.contains("UPDATE 1"), "{}", run.stderr);
     let move_away = "UPDATE people SET branch = 'south' WHERE id = 3";
     seen(&eve, &[move_away]).exits(1).says("44000");
+    views_are_bound_for_who_reads(market, &bob, &eve);
     let mallory = person(market, "mallory", "user");
     seen(&mallory, &["SELECT 1"])
         .exits(3)
@@ -141,6 +145,44 @@ pub(crate) fn people_see_what_rules_show(market: &Supermarket) {
         json!({}),
         "rules are the owner's to know"
     );
+}
+
+/// A view shows each reader what their rules leave of what it reads; it stays what it is.
+fn views_are_bound_for_who_reads(market: &Supermarket, bob: &str, eve: &str) {
+    let owned = |statement: &str| market.cli(&["sql", "shop", statement]);
+    owned("CREATE VIEW rich AS SELECT name FROM people WHERE pay > 3000").ok();
+    owned("CREATE OR REPLACE VIEW rich AS SELECT name, pay FROM people WHERE pay > 3000").ok();
+    let ask = "SELECT * FROM rich ORDER BY name";
+    let seen = |token: &str, text: &str| {
+        market.cli_as(token, &["sql", "shop", text, "--csv", "--read", "core"])
+    };
+    let all = seen(&market.token, ask).ok().text();
+    assert_eq!(all, "name,pay\nada,5200.50\nbob,3100.00\neve,12345679.90");
+    let bobs = seen(bob, ask).ok().text();
+    assert_eq!(bobs, "name,pay\nada,5000.00\neve,12346000.00");
+    seen(eve, ask).exits(1).says("42P01");
+    for (statement, state) in [
+        ("INSERT INTO rich VALUES ('zoe', 1)", "0A000"),
+        ("DROP TABLE people", "2BP01"),
+        ("ALTER TABLE people RENAME COLUMN pay TO wage", "0A000"),
+        (
+            "CREATE OR REPLACE VIEW rich AS SELECT id FROM people",
+            "42P16",
+        ),
+    ] {
+        owned(statement).exits(1).says(state);
+    }
+    owned("CREATE VIEW gone AS SELECT 1 AS one").ok();
+    owned("DROP VIEW gone").ok();
+    owned("SELECT * FROM gone").exits(1).says("42P01");
+    wait_for(LONG, "a shadow has the view", || {
+        let run = market.cli(&["sql", "shop", ask, "--csv", "--read", "shadow"]);
+        if run.code == 0 && run.text() == all {
+            Ok(())
+        } else {
+            Err(format!("{} {}", run.text(), run.stderr))
+        }
+    });
 }
 
 /// The core's Host is killed between writes that were acknowledged.

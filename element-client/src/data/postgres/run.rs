@@ -17,7 +17,7 @@ use crate::data::{
     rules::rules_of,
     sql::{
         self, BaseType, Command, Entry, Kind, Literal, Refusal, SETTINGS, StatementText,
-        Statements, Transaction,
+        Statements, Transaction, view_columns,
     },
     statement::{Asker, Manner, Permitted},
 };
@@ -189,17 +189,28 @@ impl Session {
         let fault = |problem| fault_of(&problem);
         let database = self.de.database(self.database).map_err(fault)?;
         let known = self.schema_now().await?;
-        let rules = rules_of(&database, known.tables(), &asker.subject());
+        let rules = rules_of(&database, known.entries(), &asker.subject());
         let rules = known.rules(rules).map_err(fault)?;
-        let tables = known.catalog.entries().filter_map(|(name, entry)| {
-            let Entry::Table(table) = entry else {
-                return None;
-            };
-            let (_, columns) = rules.listed(name, table.columns.len())?;
-            Some(Listed {
-                table: sql::Table::clone(table),
-                columns,
-            })
+        let entries = known.catalog.entries();
+        let tables = entries.filter_map(|(name, entry)| match entry {
+            Entry::Table(table) => {
+                let (_, columns) = rules.listed(name, table.columns.len())?;
+                Some(Listed {
+                    table: sql::Table::clone(table),
+                    columns,
+                    view: None,
+                })
+            }
+            Entry::View(view) => {
+                let shown = view_columns(name, &known.catalog, &rules)?;
+                let (_, columns) = rules.listed(name, shown.len())?;
+                let text = rules.is_everything().then(|| view.text.clone());
+                Some(Listed {
+                    table: as_table(name, shown),
+                    columns,
+                    view: Some(text.unwrap_or_default()),
+                })
+            }
         });
         let settings = SETTINGS.iter();
         let settings = settings.map(|(name, _)| ((*name).to_owned(), self.shown(name)));
@@ -382,5 +393,21 @@ impl Session {
             return Err(read_only().into());
         }
         Ok(())
+    }
+}
+
+/// A view as the catalog tells of it: its columns, and no keys.
+fn as_table(name: &str, columns: Vec<(String, BaseType)>) -> sql::Table {
+    let columns = columns.into_iter().map(|(name, sql_type)| sql::Column {
+        name: name.into(),
+        column_type: sql_type.into(),
+        nullable: true,
+        default: None,
+    });
+    sql::Table {
+        name: name.into(),
+        columns: columns.collect(),
+        primary_key: Vec::new(),
+        unique_keys: Vec::new(),
     }
 }

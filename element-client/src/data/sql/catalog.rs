@@ -55,6 +55,35 @@ pub struct View {
     pub text: String,
 }
 
+/// A view as it is kept.
+#[derive(serde::Serialize, serde::Deserialize)]
+struct Kept {
+    #[serde(default)]
+    columns: Vec<String>,
+    text: String,
+}
+
+impl View {
+    /// As it is kept.
+    pub(in crate::data::sql) fn definition(&self) -> Judgement<String> {
+        let kept = Kept {
+            columns: self.columns.clone(),
+            text: self.text.clone(),
+        };
+        serde_json::to_string(&kept).map_err(|error| Refusal::new("XX000", error.to_string()))
+    }
+
+    /// One that was kept; `None` if it cannot be read.
+    pub fn read(name: &str, definition: &str) -> Option<Self> {
+        let Kept { columns, text } = serde_json::from_str(definition).ok()?;
+        Some(Self {
+            name: name.into(),
+            columns,
+            text,
+        })
+    }
+}
+
 /// A table or a view.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Entry {

@@ -41,13 +41,14 @@ mod types;
 #[cfg(test)]
 mod tests;
 
+pub(in crate::data) use self::bind::view_columns;
 pub use self::{
     bind::{SETTINGS, constant, setting_of, shown_setting},
     catalog::{Catalog, Column, Entry, SchemaChange, Table, View, reserved},
     command::{Command, CopyOut, command},
     emit::GuardView,
-    judge::{Bound, Judged, Kind, Person, ResultColumn, Session, Transaction, judge},
     filter::filter_condition,
+    judge::{Bound, Judged, Kind, Person, ResultColumn, Session, Transaction, judge},
     parse::{StatementText, Statements},
     refusal::Refusal,
     rules::{Mode, RuleError, RuleSet, Rules, TableRule},

@@ -22,7 +22,8 @@ use super::{
     engine::{
         Engine, EngineError, Limits, RowStream, Statement, Transaction, TransactionLimits, Written,
         sqlite::{
-            Failure as _, Guard, OWN, Purpose, Readers, described, open, schema::describe, state_of,
+            Failure as _, Guard, OWN, Purpose, Readers, change_schema, described, open,
+            schema::describe, state_of,
         },
     },
     log::{
@@ -69,7 +70,6 @@ impl Applier {
             let why = "it is no shadow".to_owned();
             return Err(EngineError::ReadOnly { why });
         }
-        Ok(Self {
         let bounds = match &state.partial {
             None => bounds,
             Some(_) => {
@@ -80,6 +80,7 @@ impl Applier {
                 }
             }
         };
+        Ok(Self {
             schema: describe(&connection, state.last.position)?,
             connection,
             bounds,
@@ -282,10 +283,7 @@ fn apply_schema(connection: &Connection, entry: &Entry) -> Result<Schema, Engine
     let change = SchemaChange::decode(&entry.body).map_err(|error| EngineError::Damaged {
         why: format!("entry {} cannot be read: {error}", entry.position),
     })?;
-    connection
-        .prepare(&change.statement)
-        .and_then(|mut statement| statement.raw_execute())
-        .of_statement()?;
+    change_schema(connection, &change.statement)?;
     describe(connection, entry.position)
 }
 
@@ -413,13 +411,13 @@ impl SqliteShadow {
     pub fn watch(&self) -> watch::Receiver<LogPoint> {
         self.last.subscribe()
     }
+}
+
 /// Has what is deleted overwritten: a row that has left a partial shadow is not to be
 /// found in its file. For the same reason such a shadow keeps no log, which nobody will
 /// ask it for.
 fn forget(connection: &Connection) -> rusqlite::Result<()> {
     connection.pragma_update_and_check(None, "secure_delete", true, |_| Ok(()))
-}
-
 }
 
 fn read_only() -> EngineError {

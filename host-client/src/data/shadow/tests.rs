@@ -11,7 +11,7 @@ use gridmart_schemas::data::{EntryKind, Position, Value};
 use super::*;
 use crate::data::{
     engine::sqlite::{CoreSettings, OldRows},
-    fixture::{Pair, allowance, column, core_path, rows, schema, shadow_path, text},
+    fixture::{Pair, allowance, column, core_path, reader, rows, schema, shadow_path, text},
 };
 
 #[test]
@@ -27,7 +27,8 @@ fn schema_rows_and_counters_come_in_order() {
         schema("CREATE INDEX by_name ON item (name)"),
         schema("ALTER TABLE item ADD COLUMN price TEXT NUMERIC(10,2) NOT NULL DEFAULT '0.00'"),
         rows("UPDATE item SET price = '1.50' WHERE id = 1"),
-        schema("CREATE VIEW cheap AS SELECT name FROM item WHERE price = '0.00'"),
+        schema("CREATE VIEW cheap (definition) AS SELECT 'before'"),
+        schema("DROP VIEW cheap; CREATE VIEW cheap (definition) AS SELECT 'it''s cheap; now'"),
         schema("ALTER TABLE item RENAME COLUMN name TO title"),
         rows("INSERT INTO item (title) VALUES ('e')"),
     ]);
@@ -37,7 +38,9 @@ fn schema_rows_and_counters_come_in_order() {
         column(&path, "SELECT id FROM item ORDER BY id"),
         ["1", "2", "4"]
     );
-    assert_eq!(column(&path, "SELECT * FROM cheap ORDER BY 1"), ["d", "e"]);
+    let described = described(&reader(&path)).unwrap();
+    let views = [("cheap".to_owned(), "it's cheap; now".to_owned())];
+    assert_eq!(described.views, views);
 }
 
 #[test]

@@ -30,7 +30,12 @@ fn run(key: &Key, program: &str, words: &[&str]) {
 
 /// psql asks with a dozen statements about one table.
 fn psql_describes(key: &Key) {
-    let asked = "\\dt\n\\d lines\n\\l\n\\du\n\\dn\n\\di\n";
+    key.psql(
+        "shop",
+        "CREATE VIEW words AS SELECT word, price FROM lines;\n",
+    )
+    .ok();
+    let asked = "\\dt\n\\d lines\n\\l\n\\du\n\\dn\n\\di\n\\dv\n\\d words\n";
     let bare = key.command("psql", &["--no-align", "--dbname", "shop"]);
     let told = Running::start(bare, Some(asked.into())).wait().ok().text();
     for part in [
@@ -42,6 +47,9 @@ fn psql_describes(key: &Key) {
         "shop|admin|UTF8|",
         "public|admin",
         "public|lines_pkey|index|admin|lines",
+        "public|words|view|admin",
+        "View \"public.words\"",
+        "price|numeric|||",
     ] {
         assert!(told.contains(part), "{part} is not in {told}");
     }

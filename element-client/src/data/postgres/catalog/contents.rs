@@ -24,12 +24,14 @@ const PERSON: i64 = 16_000;
 const OWNER: i64 = 16_001;
 const DATABASES: i64 = 15_000;
 
-/// A table that a person may see.
+/// A table, or a view, that a person may see.
 #[derive(Clone, Debug)]
 pub(in crate::data::postgres) struct Listed {
     pub(in crate::data::postgres) table: Table,
     /// The columns that they may see.
     pub(in crate::data::postgres) columns: Vec<usize>,
+    /// Of a view: its query, for whom it is to be seen.
+    pub(in crate::data::postgres) view: Option<String>,
 }
 
 /// Of what the answers are made.
@@ -277,29 +279,40 @@ impl Contents {
             ("relname", text(&*table.name)),
             ("relnamespace", PUBLIC.into()),
             ("relowner", owner_of(self).into()),
-            ("relam", HEAP.into()),
+            ("relam", if listed.view.is_some() { 0 } else { HEAP }.into()),
             ("reltuples", (-1.0).into()),
             ("relhasindex", has_index.into()),
             ("relpersistence", text("p")),
-            ("relkind", text("r")),
+            (
+                "relkind",
+                text(if listed.view.is_some() { "v" } else { "r" }),
+            ),
             ("relnatts", count(listed.columns.len()).into()),
             ("relispopulated", 1.into()),
             ("relreplident", text("d")),
         ];
         put.row("pg_class", &row)?;
-        let row = [
-            ("schemaname", text("public")),
-            ("tablename", text(&*table.name)),
-            ("tableowner", text(&self.owner)),
-            ("hasindexes", has_index.into()),
-        ];
-        put.row("pg_tables", &row)?;
+        if let Some(query) = &listed.view {
+            self.put_view(put, &table.name, query)?;
+        } else {
+            let row = [
+                ("schemaname", text("public")),
+                ("tablename", text(&*table.name)),
+                ("tableowner", text(&self.owner)),
+                ("hasindexes", has_index.into()),
+            ];
+            put.row("pg_tables", &row)?;
+        }
+        let (kind, is_written) = match &listed.view {
+            Some(_) => ("VIEW", "NO"),
+            None => ("BASE TABLE", "YES"),
+        };
         let row = [
             ("table_catalog", text(&self.database)),
             ("table_schema", text("public")),
             ("table_name", text(&*table.name)),
-            ("table_type", text("BASE TABLE")),
-            ("is_insertable_into", text("YES")),
+            ("table_type", text(kind)),
+            ("is_insertable_into", text(is_written)),
             ("is_typed", text("NO")),
         ];
         put.row("information_schema_tables", &row)?;
@@ -307,6 +320,29 @@ impl Contents {
             self.put_column(put, listed, *index, (oid, place))?;
         }
         Ok(())
+    }
+
+    fn put_view(&self, put: &Put<'_>, name: &str, query: &str) -> rusqlite::Result<()> {
+        let row = [
+            ("schemaname", text("public")),
+            ("viewname", text(name)),
+            ("viewowner", text(&self.owner)),
+            ("definition", text(query)),
+        ];
+        put.row("pg_views", &row)?;
+        let row = [
+            ("table_catalog", text(&self.database)),
+            ("table_schema", text("public")),
+            ("table_name", text(name)),
+            ("view_definition", text(query)),
+            ("check_option", text("NONE")),
+            ("is_updatable", text("NO")),
+            ("is_insertable_into", text("NO")),
+            ("is_trigger_updatable", text("NO")),
+            ("is_trigger_deletable", text("NO")),
+            ("is_trigger_insertable_into", text("NO")),
+        ];
+        put.row("information_schema_views", &row)
     }
 
     fn put_column(
@@ -383,7 +419,10 @@ impl Contents {
             ("numeric_scale", scale),
             ("udt_schema", text("pg_catalog")),
             ("udt_name", of(1)),
-            ("is_updatable", text("YES")),
+            (
+                "is_updatable",
+                text(if listed.view.is_some() { "NO" } else { "YES" }),
+            ),
         ];
         put.row("information_schema_columns", &row)
     }

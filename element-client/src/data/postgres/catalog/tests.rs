@@ -31,6 +31,7 @@ fn contents() -> Contents {
         tables: vec![Listed {
             table,
             columns: vec![0, 2, 3],
+            view: None,
         }],
         settings: vec![("timezone".to_owned(), "UTC".to_owned())],
         process: 7,

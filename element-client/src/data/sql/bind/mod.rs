@@ -18,6 +18,7 @@ mod schema;
 mod scope;
 mod select;
 mod session;
+mod views;
 mod window;
 mod write;
 
@@ -30,6 +31,7 @@ use sqlparser::{
 
 use self::scope::{Names, Place, Scope};
 pub use self::session::{SETTINGS, Session, Transaction, setting_of, shown_setting};
+pub(in crate::data) use self::views::view_columns;
 pub(in crate::data::sql) use self::{
     schema::SchemaPlan,
     session::{session, transaction},

@@ -9,13 +9,13 @@ use sqlparser::ast::{
 
 use super::{
     super::{
-        catalog::{Column, Entry, SchemaChange, Table, View, name_check},
+        catalog::{Column, Entry, SchemaChange, Table, name_check},
         limits::COLUMNS_MAX,
         refusal::{Judgement, Refusal},
         tree::{ColumnUse, Expression, Kind, Literal, RelationId},
         types::BaseType,
     },
-    Binder, Names, Place, Scope, folded, names, parts_of, table_name,
+    Binder, Names, Place, Scope, folded, names, parts_of, table_name, views,
 };
 
 /// A change of the schema, and what its text needs beyond what the schema keeps.
@@ -44,7 +44,7 @@ pub(in crate::data::sql) struct Reference {
 }
 
 impl SchemaPlan {
-    fn new(change: SchemaChange, tag: &'static str) -> Self {
+    pub(super) fn new(change: SchemaChange, tag: &'static str) -> Self {
         Self {
             change,
             tag,
@@ -88,6 +88,14 @@ impl Binder<'_> {
                 "permission denied: only an owner changes the schema of a database",
             ));
         }
+        let plan = self.schema_plan(statement)?;
+        if let Some(plan) = &plan {
+            views::require_standing(self.catalog, plan)?;
+        }
+        Ok(plan)
+    }
+
+    fn schema_plan(&mut self, statement: &ast::Statement) -> Judgement<Option<SchemaPlan>> {
         match statement {
             ast::Statement::CreateTable(table) => self.create_table(table).map(Some),
             ast::Statement::CreateIndex(index) => self.create_index(index).map(Some),
@@ -420,85 +428,6 @@ impl Binder<'_> {
         Ok(judged)
     }
 
-    fn create_view(&mut self, create: &ast::CreateView) -> Judgement<SchemaPlan> {
-        let ast::CreateView {
-            or_alter: false,
-            or_replace,
-            materialized: false,
-            secure: false,
-            name,
-            name_before_not_exists: _,
-            columns,
-            query,
-            options: CreateTableOptions::None,
-            cluster_by,
-            comment: None,
-            with_no_schema_binding: false,
-            if_not_exists: false,
-            temporary: false,
-            copy_grants: false,
-            to: None,
-            params: None,
-        } = create
-        else {
-            return Err(Refusal::unsupported("this form of CREATE VIEW"));
-        };
-        if !cluster_by.is_empty() {
-            return Err(Refusal::unsupported("this form of CREATE VIEW"));
-        }
-        let name = new_name(name)?;
-        match self.catalog.entry(&name) {
-            None => {}
-            Some(Entry::View(_)) if *or_replace => {}
-            Some(_) => return exists(&name, false, "CREATE VIEW"),
-        }
-        let mut renamed = Vec::with_capacity(columns.len());
-        for column in columns {
-            let ast::ViewColumnDef {
-                name,
-                data_type: None,
-                options: None,
-            } = column
-            else {
-                return Err(Refusal::unsupported(
-                    "types and options of a view's columns",
-                ));
-            };
-            renamed.push(folded(name)?);
-        }
-        let bound = super::query_alone(self, query)?;
-        if !self.parameters.is_empty() {
-            return Err(Refusal::new("42P02", "a view has no parameters"));
-        }
-        let given = bound
-            .outputs
-            .iter()
-            .skip(renamed.len())
-            .map(|output| &output.name);
-        let mut seen: Vec<&String> = renamed.iter().chain(given).collect();
-        for name in &seen {
-            name_check(name)?;
-        }
-        seen.sort_unstable();
-        if seen.windows(2).any(|pair| pair[0] == pair[1]) {
-            return Err(Refusal::new(
-                "42701",
-                "a view's columns need different names",
-            ));
-        }
-        let view = View {
-            name: name.into(),
-            columns: renamed,
-            text: query.to_string(),
-        };
-        // It has to be readable anew from how it is kept.
-        self.view_query(&view)?;
-        Ok(SchemaPlan::new(
-            SchemaChange::CreateView(view),
-            "CREATE VIEW",
-        ))
-    }
-
     fn table_of(&self, name: &ast::ObjectName) -> Judgement<Arc<Table>> {
         let name = table_name(name)?;
         self.catalog
@@ -665,7 +594,7 @@ impl Binder<'_> {
     }
 }
 
-fn exists(name: &str, if_not_exists: bool, tag: &'static str) -> Judgement<SchemaPlan> {
+pub(super) fn exists(name: &str, if_not_exists: bool, tag: &'static str) -> Judgement<SchemaPlan> {
     if if_not_exists {
         return Ok(SchemaPlan::new(SchemaChange::Nothing, tag));
     }
@@ -675,7 +604,7 @@ fn exists(name: &str, if_not_exists: bool, tag: &'static str) -> Judgement<Schem
     ))
 }
 
-fn new_name(name: &ast::ObjectName) -> Judgement<String> {
+pub(super) fn new_name(name: &ast::ObjectName) -> Judgement<String> {
     let mut parts = parts_of(name)?;
     let fits = parts.len() == 1 || (parts.len() == 2 && parts[0] == "public");
     let name = parts.pop().filter(|_| fits);

@@ -5,7 +5,7 @@ use gridmart_schemas::data::{SqlType, sqlite};
 use super::{
     super::{
         bind::SchemaPlan,
-        catalog::{Catalog, Column, SchemaChange, Table},
+        catalog::{Catalog, Column, SchemaChange, Table, View},
         refusal::Judgement,
         tree::Literal,
         types::{BaseType, Engine},
@@ -14,8 +14,7 @@ use super::{
     maria::INDEX_COMMENT,
 };
 
-/// The text of a change; empty where the engine has nothing to do: views live in
-/// the schema alone.
+/// The text of a change; empty where the engine has nothing to do.
 pub(in crate::data::sql) fn schema_text(
     plan: &SchemaPlan,
     catalog: &Catalog,
@@ -60,6 +59,7 @@ pub(in crate::data::sql) fn schema_text(
         }
         SchemaChange::Drop(name) => {
             let word = match plan.dropped {
+                Some(sqlparser::ast::ObjectType::View) if emitter.is_sqlite() => "DROP VIEW ",
                 Some(sqlparser::ast::ObjectType::Table) => "DROP TABLE ",
                 Some(sqlparser::ast::ObjectType::Index) => "DROP INDEX ",
                 _ => return Ok(String::new()),
@@ -95,6 +95,14 @@ pub(in crate::data::sql) fn schema_text(
             emitter.alter(from, " RENAME TO ");
             emitter.name(to);
         }
+        SchemaChange::CreateView(view) if emitter.is_sqlite() => {
+            if catalog.entry(&view.name).is_some() {
+                emitter.push("DROP VIEW ");
+                emitter.name(&view.name);
+                emitter.push("; ");
+            }
+            emitter.create_view(view)?;
+        }
         SchemaChange::CreateView(_) | SchemaChange::Nothing => {}
     }
     Ok(emitter.finish()?.text)
@@ -105,6 +113,17 @@ impl Emitter {
         self.push("ALTER TABLE ");
         self.name(table);
         self.push(what);
+    }
+
+    /// A view is kept as one that gives its definition: that is bound anew, with the
+    /// rules of whoever reads it, wherever it is named.
+    fn create_view(&mut self, view: &View) -> Judgement<()> {
+        let definition = view.definition()?;
+        self.push("CREATE VIEW ");
+        self.name(&view.name);
+        self.push(" (definition) AS SELECT ");
+        self.quoted(&definition);
+        Ok(())
     }
 
     fn create_table(&mut self, table: &Table, plan: &SchemaPlan) {

@@ -95,7 +95,12 @@ pub(super) fn run(
         return Ok(Vec::new());
     }
     connection.execute_batch("SAVEPOINT one").unwrap();
-    let outcome = query(connection, judged, person, parameters);
+    let outcome = if matches!(judged.kind, Kind::Schema(_)) {
+        // One change may be several statements.
+        connection.execute_batch(&judged.text).map(|()| Vec::new())
+    } else {
+        query(connection, judged, person, parameters)
+    };
     let end = if outcome.is_ok() {
         "RELEASE one"
     } else {

@@ -298,6 +298,20 @@ fn the_schema_is_changed_by_owners() {
         ("42P01", "CREATE VIEW x AS SELECT * FROM nothing"),
         ("42P02", "CREATE VIEW x AS SELECT $1::int"),
         ("42701", "CREATE VIEW x AS SELECT 1 AS a, 2 AS a"),
+        ("42P07", "CREATE VIEW staff AS SELECT 1 AS a"),
+        (
+            "42P16",
+            "CREATE OR REPLACE VIEW staff AS SELECT id FROM employees",
+        ),
+        (
+            "42P16",
+            "CREATE OR REPLACE VIEW staff AS SELECT id, name, branch, id AS salary FROM employees",
+        ),
+        ("2BP01", "DROP VIEW staff"),
+        ("2BP01", "DROP TABLE orders"),
+        ("0A000", "ALTER TABLE employees RENAME COLUMN salary TO pay"),
+        ("0A000", "ALTER TABLE employees RENAME TO workers"),
+        ("0A000", "INSERT INTO staff (id) VALUES (77)"),
     ] {
         assert_eq!(
             base.judged(text, &everything).unwrap_err().state,
@@ -310,7 +324,7 @@ fn the_schema_is_changed_by_owners() {
             .replace("seen_x", "more")
             .as_str(),
     );
-    base.own("DROP INDEX notes_seen; DROP VIEW IF EXISTS nothing; CREATE OR REPLACE VIEW staff AS SELECT id FROM employees; DROP VIEW staff; ALTER TABLE notes RENAME TO remarks; DROP TABLE remarks");
+    base.own("DROP INDEX notes_seen; DROP VIEW IF EXISTS nothing; DROP VIEW deep; CREATE OR REPLACE VIEW staff AS SELECT id, name, branch, salary, email FROM employees; DROP VIEW staff; ALTER TABLE notes RENAME TO remarks; DROP TABLE remarks");
     assert!(base.catalog.table("notes").is_none() && base.catalog.table("remarks").is_none());
 }
 

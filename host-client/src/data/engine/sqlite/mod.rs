@@ -32,6 +32,7 @@ pub(in crate::data) use self::{
     core::Core,
     failure::Failure,
     guard::Bound,
+pub(in crate::data) use self::run::change_schema;
     guard::{Guard, OWN},
     open::{Purpose, open},
     open::{open_in_memory, open_to_copy},
@@ -147,6 +148,7 @@ impl SqliteCore {
         };
         self.readers.view(sums).await
     }
+        begun: Option<oneshot::Sender<Position>>,
 
     /// The rows of a range, for a shadow that differs there.
     pub async fn rows_of(&self, range: Range) -> Result<RangeRows, EngineError> {

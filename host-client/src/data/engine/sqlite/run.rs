@@ -3,7 +3,9 @@
 use std::time::{Duration, Instant};
 
 use gridmart_schemas::data::{Row, SqlType, Value};
-use rusqlite::{CachedStatement, Connection, Rows};
+use rusqlite::{
+    Batch, CachedStatement, Connection, Rows, fallible_iterator::FallibleIterator as _,
+};
 
 use super::{
     failure::Failure as _,
@@ -94,8 +96,7 @@ fn execute_bounded(
     if statement.kind == StatementKind::Schema {
         require_foreign(&statement.text)?;
         // Not kept: what it was permitted to do must not stay prepared.
-        let mut prepared = connection.prepare(&statement.text).of_statement()?;
-        prepared.raw_execute().of_statement()?;
+        change_schema(connection, &statement.text)?;
         return Ok(Outcome::default());
     }
     let mut prepared = prepare(connection, statement)?;
@@ -118,6 +119,18 @@ fn execute_bounded(
             0
         },
     })
+}
+
+/// Changes the schema, by one statement or several that make one change.
+pub(in crate::data) fn change_schema(
+    connection: &Connection,
+    text: &str,
+) -> Result<(), EngineError> {
+    let mut batch = Batch::new(connection, text);
+    while let Some(mut statement) = batch.next().of_statement()? {
+        statement.raw_execute().of_statement()?;
+    }
+    Ok(())
 }
 
 /// Prepares a statement that reads or changes rows, with its parameters. The

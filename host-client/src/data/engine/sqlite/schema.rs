@@ -25,12 +25,24 @@ pub(in crate::data) fn describe(
             return Err(EngineError::refused(SqlState::INVALID_TABLE, message));
         }
         if object.kind == "view" {
-            schema.views.push((object.name, object.sql));
+            let definition = definition(connection, &object.name)?;
+            schema.views.push((object.name, definition));
         } else {
             schema.tables.push(table(connection, object)?);
         }
     }
     Ok(schema)
+}
+
+/// What a view is: the one value that it gives. Its statement is in the words of whoever
+/// judges statements, who puts it in the place of its name; nobody reads it here.
+fn definition(connection: &Connection, view: &str) -> Result<String, EngineError> {
+    let sql = format!("{OWN}SELECT definition FROM {}", quoted(view));
+    let read = connection.query_row(&sql, [], |row| row.get(0));
+    read.map_err(|error| {
+        let message = format!("view {view:?} has no definition that can be read: {error}");
+        EngineError::refused(SqlState::INVALID_TABLE, message)
+    })
 }
 
 struct Object {
@@ -253,6 +265,12 @@ pub(in crate::data) fn create_table(table: &Table) -> String {
             (true, [key]) if table.columns[*key].name == column.name => "INTEGER".to_owned(),
             _ => sqlite::declaration(column.sql_type),
         };
+        // So that keys are in the order that they have on the core.
+        let collation = if matches!(column.sql_type, SqlType::Numeric(_)) {
+            format!(" COLLATE {NUMERIC_COLLATION}")
+        } else {
+            String::new()
+        };
         let not_null = if column.is_nullable { "" } else { " NOT NULL" };
         let name = quoted(&column.name);
         terms.push(format!("{name} {declared}{collation}{not_null}"));
@@ -266,12 +284,6 @@ pub(in crate::data) fn create_table(table: &Table) -> String {
     format!(
         "CREATE TABLE {} ({})",
         quoted(&table.name),
-        // So that keys are in the order that they have on the core.
-        let collation = if matches!(column.sql_type, SqlType::Numeric(_)) {
-            format!(" COLLATE {NUMERIC_COLLATION}")
-        } else {
-            String::new()
-        };
         terms.join(", ")
     )
 }
