@@ -29,6 +29,8 @@ pub mod socket;
 pub mod sqlite;
 pub mod stream;
 pub mod telemetry;
+#[cfg(feature = "test-servers")]
+pub mod test_server;
 pub mod throttle;
 #[cfg(feature = "test-servers")]
 pub mod test_mariadb;
