@@ -261,6 +261,11 @@ fn resource(page: &mut Page, shown: &ResourceShown) {
         };
         page.field("reached", way);
     }
+    if let Description::DataHost(host) = &view.description {
+        let engines = host.info.engines.iter();
+        let engines = engines.map(|engine| format!("{} {}", engine.name, engine.version));
+        page.field("engines", engines.collect::<Vec<_>>().join(", "));
+    }
     let state = view.description.common_state();
     if let Some(info) = state.and_then(|state| state.health_state_info.as_ref()) {
         page.field("complaint", info.as_str());

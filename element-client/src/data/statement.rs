@@ -639,7 +639,7 @@ fn language_of(engine: &DataEngine) -> Result<Engine, Problem> {
 }
 
 /// What an engine that keeps rules itself needs to know.
-fn engine_rules(judged: &Judged, person: &Person) -> StatementRules {
+pub(in crate::data) fn engine_rules(judged: &Judged, person: &Person) -> StatementRules {
     let guards = judged.guards.iter().map(|guard| GuardTold {
         name: guard.name.clone(),
         definition: guard.definition.clone(),

@@ -346,13 +346,17 @@ impl Copy {
             Opened::Shadow(shadow) => (shadow.position(), shadow.position().epoch),
             Opened::Broken(_) => (LogPoint::default(), Epoch::default()),
         };
+        let elsewhere = match &*standing.opened {
+            Opened::Core(core) => core.used(),
+            Opened::Shadow(_) | Opened::Broken(_) => 0,
+        };
         ReplicaState {
             database: Uri::from_uuid(self.database.as_uuid()),
             role: standing.role,
             sync_state: self.sync_state(&standing),
             log_position: u64::try_from(last.position.number()).unwrap_or_default(),
             epoch: u64::try_from(epoch.number()).unwrap_or_default(),
-            used_size: used(&self.folder),
+            used_size: used(&self.folder).saturating_add(elsewhere),
             filter_version: standing.mark.as_ref().map(|mark| mark.version),
             // Keys are for the database's owner, and a Host's State is for everybody.
             check: self.checked.lock().as_ref().map(|check| ReplicaCheck {

@@ -210,4 +210,16 @@ mod tests {
         assert_eq!(home.database().unwrap(), Some(second));
         assert!(!first.exists());
     }
+
+    #[test]
+    fn what_keeps_the_database_is_sqlite_unless_it_was_written_down() {
+        let folder = tempfile::tempdir().unwrap();
+        let home = Home::open(folder.path()).unwrap();
+        assert_eq!(home.engine().unwrap(), DataEngine::Sqlite);
+        home.engine_put(&DataEngine::Postgresql).unwrap();
+        let again = Home::open(folder.path()).unwrap();
+        assert_eq!(again.engine().unwrap(), DataEngine::Postgresql);
+        fs::write(folder.path().join(ENGINE), b"\xff").unwrap();
+        assert!(matches!(again.engine(), Err(EngineError::Damaged { .. })));
+    }
 }

@@ -42,16 +42,12 @@ mod pulling;
 mod rebuilding;
 mod run;
 mod runner;
-mod server;
+pub mod server;
 pub mod shadow;
 pub mod snapshot;
 mod transactions;
 
-pub use self::{
-    config::Config,
-    runner::run,
-    server::{ServerUrl, ServerUrlError},
-};
+pub use self::{config::Config, runner::run};
 
 /// An error's words as a sentence, for people.
 fn sentence(words: &str) -> String {

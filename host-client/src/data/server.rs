@@ -13,7 +13,7 @@ use gridmart_schemas::{
 };
 
 pub use self::url::{ServerUrl, ServerUrlError};
-use super::engine::{CoreEngine, EngineError, mariadb::MariaServer};
+use super::engine::{CoreEngine, EngineError, mariadb::MariaServer, postgres::PgServer};
 use crate::member::HostError;
 
 /// What is told of a server's version that was never reached.
@@ -21,7 +21,7 @@ const VERSION_UNKNOWN: &str = "unknown";
 
 /// A server.
 #[async_trait]
-pub(super) trait Server: Send + Sync {
+pub trait Server: Send + Sync {
     /// Its kind.
     fn engine(&self) -> DataEngine;
 
@@ -110,6 +110,7 @@ impl Servers {
 fn server_at(url: &ServerUrl) -> Result<Arc<dyn Server>, String> {
     match url.engine() {
         DataEngine::Mariadb => Ok(Arc::new(MariaServer::new(url)?)),
+        DataEngine::Postgresql => Ok(Arc::new(PgServer::new(url)?)),
         other => Err(format!("this version has no engine {other}")),
     }
 }

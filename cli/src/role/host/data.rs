@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, path::PathBuf};
 
-use gridmart_host::data::ServerUrl;
+use gridmart_host::data::server::ServerUrl;
 use gridmart_schemas::resource::host::DataHostPolicy;
 
 use super::{

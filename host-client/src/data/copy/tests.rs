@@ -142,6 +142,28 @@ async fn a_core_that_had_nothing_of_its_own_follows_as_it_is_and_may_lead_again(
 }
 
 #[tokio::test]
+async fn a_core_on_a_server_that_is_not_told_of_is_there_and_cannot_be_used() {
+    let two = Two::new();
+    let folder = two.folder.path().join("old").join(two.database.to_string());
+    Home::open(&folder)
+        .unwrap()
+        .engine_put(&DataEngine::Postgresql)
+        .unwrap();
+    let old = copies(two.folder.path(), "old");
+    let copy = old.get(two.database).unwrap();
+    assert_eq!(copy.role(), ReplicaRole::Core);
+    let Err(refused) = copy.core() else {
+        panic!("there is no server")
+    };
+    assert!(refused.detail.contains("no postgresql server"), "{refused}");
+    assert!(old.complaint().is_some());
+    let other = DatabaseId::generate();
+    let made = old.make(other, ReplicaRole::Core, &DataEngine::Postgresql);
+    assert_eq!(made.err().unwrap().code, Code::HostDown);
+    assert!(old.get(other).is_err());
+}
+
+#[tokio::test]
 async fn a_core_goes_only_with_its_database() {
     let two = Two::new();
     let (old, new) = (

@@ -17,7 +17,7 @@ use crate::data::{
 
 /// A core, whatever keeps it.
 #[async_trait]
-pub(in crate::data) trait CoreEngine: Engine {
+pub trait CoreEngine: Engine {
     /// What it knows of itself.
     async fn state(&self) -> Result<State, EngineError>;
 
@@ -70,6 +70,11 @@ pub(in crate::data) trait CoreEngine: Engine {
 
     /// All shadows have the log up to there.
     fn confirm(&self, position: Position);
+
+    /// Bytes that its database takes elsewhere than in the copy's folder.
+    fn used(&self) -> u64 {
+        0
+    }
 
     /// Why it cannot be used at present, if that is so.
     fn complaint(&self) -> Option<String> {

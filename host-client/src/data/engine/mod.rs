@@ -3,8 +3,10 @@
 mod core;
 mod error;
 pub mod mariadb;
+pub mod postgres;
 pub mod sqlite;
 mod stream;
+mod tally;
 
 use std::time::Duration;
 
@@ -12,8 +14,9 @@ use async_trait::async_trait;
 use gridmart_schemas::data::{LogPoint, Position, Row, Schema, SqlType, Value};
 use gridmart_schemas::wire::replica::StatementRules;
 
-pub(in crate::data) use self::core::CoreEngine;
+use self::tally::Tally;
 pub use self::{
+    core::CoreEngine,
     error::{EngineError, SqlState},
     stream::{Cancel, RowStream},
 };

@@ -1,4 +1,4 @@
-//! Rows on their way from a thread that reads to a task that takes them, bounded
+//! Rows on their way from a thread, or a task, that reads to a task that takes them, bounded
 //! in rows and bytes.
 
 use std::{
@@ -10,7 +10,7 @@ use std::{
 use gridmart_schemas::data::{Position, Row};
 use parking_lot::{Condvar, Mutex};
 use tokio::sync::Notify;
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::EngineError;
 
@@ -50,9 +50,11 @@ pub struct RowStream {
     columns: Vec<String>,
     position: Position,
     queue: Arc<Queue>,
+    /// What else ends with it.
+    _ending: Option<DropGuard>,
 }
 
-/// The other end, for the thread that reads.
+/// The other end, for the thread or the task that reads.
 #[derive(Debug)]
 pub(super) struct RowSink {
     queue: Arc<Queue>,
@@ -65,6 +67,8 @@ pub(super) struct RowSink {
 struct Queue {
     state: Mutex<State>,
     has_room: Condvar,
+    /// The same, for tasks.
+    room: Notify,
     has_rows: Notify,
     cancel: Cancel,
 }
@@ -106,11 +110,18 @@ impl Channel {
         }
     }
 
-    pub(super) fn into_stream(self, columns: Vec<String>, position: Position) -> RowStream {
+    /// The stream; `ending` ends with it.
+    pub(super) fn into_stream(
+        self,
+        columns: Vec<String>,
+        position: Position,
+        ending: Option<DropGuard>,
+    ) -> RowStream {
         RowStream {
             columns,
             position,
             queue: self.queue,
+            _ending: ending,
         }
     }
 }
@@ -131,6 +142,60 @@ impl RowSink {
         Ok(())
     }
 
+    /// Hands over a row as [`Self::send`] does, in a task.
+    pub(super) async fn offer(
+        &mut self,
+        row: Row,
+        bytes: usize,
+        deadline: Instant,
+    ) -> Result<(), SendError> {
+        self.batch.push(row);
+        self.batch_bytes += bytes;
+        if self.batch.len() >= BATCH_ROWS || self.batch_bytes >= BATCH_BYTES {
+            return self.flush_within(deadline).await;
+        }
+        Ok(())
+    }
+
+    /// Ends the stream as [`Self::end`] does, in a task.
+    pub(super) async fn close(mut self, result: Result<(), EngineError>, deadline: Instant) {
+        let flushed = match result {
+            Err(_) => Ok(()),
+            Ok(()) => self.flush_within(deadline).await,
+        };
+        self.finish(result, flushed);
+    }
+
+    async fn flush_within(&mut self, deadline: Instant) -> Result<(), SendError> {
+        loop {
+            if self.push()? {
+                return Ok(());
+            }
+            // Room that was made meanwhile has left its word.
+            let room = self.queue.room.notified();
+            let waited = tokio::time::timeout_at(deadline.into(), room).await;
+            waited.map_err(|_| SendError::TooLate)?;
+        }
+    }
+
+    /// Hands over the batch if there is room for it.
+    fn push(&mut self) -> Result<bool, SendError> {
+        let mut state = self.queue.state.lock();
+        if state.bytes >= WAITING_BYTES_MAX {
+            if self.queue.cancel.is_cancelled() {
+                return Err(SendError::Cancelled);
+            }
+            return Ok(false);
+        }
+        let bytes = std::mem::take(&mut self.batch_bytes);
+        let batch = std::mem::take(&mut self.batch);
+        state.batches.push_back((batch, bytes));
+        state.bytes += bytes;
+        drop(state);
+        self.queue.has_rows.notify_one();
+        Ok(true)
+    }
+
     /// Ends the stream; what was handed over can still be taken.
     pub(super) fn end(mut self, result: Result<(), EngineError>, deadline: Instant) {
         let flushed = match result {
@@ -138,6 +203,10 @@ impl RowSink {
             Err(_) => Ok(()),
             Ok(()) => self.flush(deadline),
         };
+        self.finish(result, flushed);
+    }
+
+    fn finish(&self, result: Result<(), EngineError>, flushed: Result<(), SendError>) {
         let end = match flushed {
             Err(error @ (SendError::TooLate | SendError::Stopping)) => Err(error.into()),
             Ok(()) | Err(SendError::Cancelled) => result,
@@ -247,6 +316,7 @@ impl RowStream {
         if let Some((batch, bytes)) = state.batches.pop_front() {
             state.bytes -= bytes;
             self.queue.has_room.notify_one();
+            self.queue.room.notify_one();
             if batch.is_empty() {
                 drop(state);
                 return self.take();
@@ -261,5 +331,6 @@ impl Drop for RowStream {
     fn drop(&mut self) {
         self.queue.cancel.cancel();
         self.queue.has_room.notify_one();
+        self.queue.room.notify_one();
     }
 }

@@ -104,7 +104,7 @@ impl Readers {
         }))?;
         let (columns, position) = beginning.await.map_err(|_| EngineError::Stopping)??;
         left.disarm();
-        Ok(channel.into_stream(columns, position))
+        Ok(channel.into_stream(columns, position, None))
     }
 
     /// Reads what the engine itself wants to know, in one view of the database.

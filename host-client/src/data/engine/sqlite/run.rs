@@ -12,7 +12,7 @@ use super::{
     guard::{Bound, Guard, OWN},
     types,
 };
-use crate::data::engine::{Cancel, EngineError, Limits, SqlState, Statement, StatementKind};
+use crate::data::engine::{Cancel, EngineError, Limits, SqlState, Statement, StatementKind, Tally};
 
 /// What a statement gave.
 #[derive(Debug, Default)]
@@ -24,18 +24,14 @@ pub(super) struct Outcome {
 
 /// The limits of one statement, counted down.
 pub(in crate::data) struct Allowance {
-    limits: Limits,
-    rows: u64,
-    bytes: u64,
+    tally: Tally,
     pub(super) bound: Bound,
 }
 
 impl Allowance {
     pub(in crate::data) fn new(limits: Limits, cancel: Cancel) -> Self {
         Self {
-            limits,
-            rows: 0,
-            bytes: 0,
+            tally: Tally::new(limits),
             bound: Bound {
                 deadline: Instant::now() + limits.time,
                 cancel,
@@ -45,22 +41,7 @@ impl Allowance {
 
     /// Counts a row; gives its bytes.
     pub(super) fn count(&mut self, row: &[Value]) -> Result<usize, EngineError> {
-        let bytes = row.iter().map(Value::bytes).sum::<usize>();
-        self.rows += 1;
-        self.bytes += bytes as u64;
-        if self.rows > self.limits.rows {
-            return Err(EngineError::LimitExceeded {
-                of: "rows",
-                limit: self.limits.rows,
-            });
-        }
-        if self.bytes > self.limits.bytes {
-            return Err(EngineError::LimitExceeded {
-                of: "bytes",
-                limit: self.limits.bytes,
-            });
-        }
-        Ok(bytes)
+        self.tally.count(row)
     }
 
     /// The same error, or why the statement was interrupted.
@@ -69,7 +50,9 @@ impl Allowance {
             EngineError::TimedOut(Duration::ZERO) if self.bound.cancel.is_cancelled() => {
                 EngineError::Cancelled
             }
-            EngineError::TimedOut(Duration::ZERO) => EngineError::TimedOut(self.limits.time),
+            EngineError::TimedOut(Duration::ZERO) => {
+                EngineError::TimedOut(self.tally.limits().time)
+            }
             other => other,
         }
     }

@@ -1,0 +1,167 @@
+//! Runs a statement on a connection: prepares, binds, reads.
+
+use std::{
+    fmt::Write as _,
+    future::Future,
+    pin::pin,
+    time::{Duration, Instant},
+};
+
+use futures_util::{TryStreamExt as _, future::join};
+use gridmart_schemas::data::{Row, SqlType};
+use tokio::time::{timeout, timeout_at};
+use tokio_postgres::{CancelToken, Column, Error, RowStream, Statement as Prepared};
+
+use super::{
+    connection::Connection,
+    failure::{When, failure},
+    pool::cancel,
+    quoted_name, quoted_text,
+    value::{Parameter, Raw, read, require_fitting},
+};
+use crate::data::engine::{EngineError, SqlState, Statement, Tally, Written};
+
+/// A statement that was told to end may take so long to do so.
+const END_MAX: Duration = Duration::from_secs(10);
+
+/// What stands before a statement: the settings of whom it is for, and the role that it
+/// runs as. They end with the transaction.
+pub(super) fn settings(statement: &Statement, role: Option<&str>, text: &mut String) {
+    for (index, (name, value)) in statement.rules.settings.iter().enumerate() {
+        let begin = if index == 0 { "SELECT " } else { ", " };
+        let (name, value) = (quoted_text(name), quoted_text(value));
+        let _ = write!(text, "{begin}pg_catalog.set_config({name}, {value}, true)");
+    }
+    if !statement.rules.settings.is_empty() {
+        text.push_str("; ");
+    }
+    if let Some(role) = role {
+        let _ = write!(text, "SET LOCAL ROLE {}; ", quoted_name(role));
+    }
+}
+
+/// Begins a statement; `before` is run first, and if it fails, nothing of it holds. `when`:
+/// what it is if the server is lost once it has the statement.
+pub(super) async fn begin(
+    connection: &mut Connection,
+    statement: &Statement,
+    before: &str,
+    when: When,
+) -> Result<(Prepared, RowStream), EngineError> {
+    let is_guarded = !statement.rules.guards.is_empty();
+    require_fitting(&statement.parameters)?;
+    let failed = |error: &Error| failure(error, When::Undone, is_guarded);
+    let prepared = connection.prepare(&statement.text).await;
+    let prepared = prepared.map_err(|error| failed(&error))?;
+    require_shape(statement, &prepared)?;
+    let parameters: Vec<_> = statement.parameters.iter().map(Parameter).collect();
+    let query = connection.client.query_raw(&prepared, parameters);
+    let rows = if before.is_empty() {
+        query.await
+    } else {
+        // Both go out before the answer to the first one comes.
+        let (before, rows) = join(connection.client.batch_execute(before), query).await;
+        before.map_err(|error| failed(&error))?;
+        rows
+    };
+    let rows = rows.map_err(|error| failure(&error, when, is_guarded))?;
+    Ok((prepared, rows))
+}
+
+fn require_shape(statement: &Statement, prepared: &Prepared) -> Result<(), EngineError> {
+    if prepared.params().len() != statement.parameters.len() {
+        let message = format!(
+            "the statement has {} parameters, and {} values came for them",
+            prepared.params().len(),
+            statement.parameters.len()
+        );
+        return Err(EngineError::refused(SqlState::PARAMETERS, message));
+    }
+    match &statement.columns {
+        Some(types) if types.len() != prepared.columns().len() => {
+            Err(EngineError::Internal(format!(
+                "the result has {} columns, and {} types came for them",
+                prepared.columns().len(),
+                types.len()
+            )))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Names of the columns of a result.
+pub(super) fn names(prepared: &Prepared) -> Vec<String> {
+    let columns = prepared.columns().iter();
+    columns.map(|column| column.name().to_owned()).collect()
+}
+
+/// A row with its values.
+pub(super) fn row(
+    row: &tokio_postgres::Row,
+    columns: &[Column],
+    types: Option<&[SqlType]>,
+) -> Result<Row, EngineError> {
+    let values = columns.iter().enumerate().map(|(index, column)| {
+        let raw: Option<Raw<'_>> = row
+            .try_get(index)
+            .map_err(|error| EngineError::Internal(error.to_string()))?;
+        let wanted = types.and_then(|types| types.get(index)).copied();
+        read(raw.as_ref(), column.type_(), wanted)
+    });
+    values.collect()
+}
+
+/// Runs a statement to its end, in the transaction that is open or as one of its own.
+pub(super) async fn run(
+    connection: &mut Connection,
+    statement: &Statement,
+    before: &str,
+    tally: &mut Tally,
+    when: When,
+) -> Result<Written, EngineError> {
+    let is_guarded = !statement.rules.guards.is_empty();
+    let (prepared, rows) = begin(connection, statement, before, when).await?;
+    let mut rows = pin!(rows);
+    let mut written = Written {
+        columns: names(&prepared),
+        ..Written::default()
+    };
+    let types = statement.columns.as_deref();
+    loop {
+        let next = rows.try_next().await;
+        let Some(next) = next.map_err(|error| failure(&error, when, is_guarded))? else {
+            break;
+        };
+        let values = row(&next, prepared.columns(), types)?;
+        tally.count(&values)?;
+        written.rows.push(values);
+    }
+    written.rows_changed = rows.rows_affected().unwrap_or_default();
+    Ok(written)
+}
+
+/// Does something within a time; then the server is told to end it, and what became of
+/// it is told.
+pub(super) async fn bounded<T>(
+    canceller: Option<CancelToken>,
+    (deadline, time): (Instant, Duration),
+    work: impl Future<Output = Result<T, EngineError>>,
+) -> Result<T, EngineError> {
+    let mut work = pin!(work);
+    let explain = |error| match error {
+        EngineError::TimedOut(Duration::ZERO) => EngineError::TimedOut(time),
+        other => other,
+    };
+    if let Ok(done) = timeout_at(deadline.into(), &mut work).await {
+        return done.map_err(explain);
+    }
+    if let Some(canceller) = canceller {
+        cancel(canceller).await;
+    }
+    match timeout(END_MAX, work).await {
+        Ok(done) => done.map_err(explain),
+        Err(_) => Err(EngineError::Uncertain {
+            why: "it does not end what it was told to end".to_owned(),
+        }),
+    }
+}

@@ -1,0 +1,397 @@
+//! A PostgreSQL server beside the Host: its databases are made and removed here, and it
+//! is looked at all the time.
+
+use std::{collections::HashMap, path::Path, sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use gridmart_schemas::{id::DatabaseId, resource::enumeration::DataEngine};
+use parking_lot::Mutex;
+use tokio::time::{sleep, timeout};
+use tokio_postgres::{Client, Config, Error, config::Host};
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+use super::{
+    PgCore,
+    connection::{Connection, Purpose},
+    failure::{When, failure, words},
+    quoted_name,
+};
+use crate::data::{
+    engine::{CoreEngine, EngineError},
+    server::{Server, ServerUrl},
+};
+
+/// The oldest version that is spoken to.
+const VERSION_MIN: i32 = 140_000;
+/// Where the account is when it is in no database of gridmart's, unless the URL says.
+const MAINTENANCE: &str = "postgres";
+/// What the names of databases begin with.
+const PREFIX: &str = "gridmart_";
+/// What follows the account's name in that of the role that reads guard views alone.
+const READER_SUFFIX: &str = "_reader";
+/// Between two looks at the server.
+const LOOK_EVERY: Duration = Duration::from_secs(5);
+/// The first pause before it is tried again; it doubles up to `LOOK_EVERY`.
+const PAUSE_FIRST: Duration = Duration::from_millis(250);
+/// A look may take so long.
+const LOOK_MAX: Duration = Duration::from_secs(5);
+/// Making or removing a database may take so long.
+const CHANGE_MAX: Duration = Duration::from_secs(25);
+
+/// Rights beyond databases that nobody needs here.
+const STRONG_ROLES: &[&str] = &[
+    "pg_read_server_files",
+    "pg_write_server_files",
+    "pg_execute_server_program",
+];
+
+/// How the server is, as it was found last.
+#[derive(Debug, Default)]
+pub(super) struct Health(Mutex<Found>);
+
+#[derive(Debug, Default)]
+struct Found {
+    version: Option<String>,
+    complaint: Option<String>,
+    /// Bytes that databases take, by their names.
+    sizes: HashMap<String, u64>,
+}
+
+impl Health {
+    pub(super) fn complaint(&self) -> Option<String> {
+        self.0.lock().complaint.clone()
+    }
+
+    /// Bytes that a database takes, as they were found last.
+    pub(super) fn used(&self, database: &str) -> u64 {
+        self.0
+            .lock()
+            .sizes
+            .get(database)
+            .copied()
+            .unwrap_or_default()
+    }
+}
+
+/// See the module.
+pub struct PgServer {
+    config: Config,
+    maintenance: String,
+    account: String,
+    health: Arc<Health>,
+    stop: CancellationToken,
+    _stopped: DropGuard,
+}
+
+/// What is known of the account and its server.
+struct Fitness {
+    version: String,
+    number: i32,
+    is_superuser: bool,
+    may_create: bool,
+    has_reader: bool,
+    strong: Option<String>,
+}
+
+impl PgServer {
+    /// Takes a URL; asks the server nothing yet.
+    pub fn new(url: &ServerUrl) -> Result<Self, String> {
+        // What is wrong with a URL must not show it.
+        let config: Config = url.secret().parse().map_err(|_| {
+            "its URL cannot be read: postgresql://ACCOUNT:PASSWORD@HOST:PORT, or \
+             postgresql://ACCOUNT@%2Fvar%2Frun%2Fpostgresql for a socket"
+                .to_owned()
+        })?;
+        require_near(&config)?;
+        let account = config.get_user().ok_or("its URL names no account")?;
+        let stop = CancellationToken::new();
+        Ok(Self {
+            account: account.to_owned(),
+            maintenance: config.get_dbname().unwrap_or(MAINTENANCE).to_owned(),
+            config,
+            health: Arc::default(),
+            _stopped: stop.clone().drop_guard(),
+            stop,
+        })
+    }
+
+    fn reader(&self) -> String {
+        format!("{}{READER_SUFFIX}", self.account)
+    }
+
+    fn look(&self) -> Look {
+        Look {
+            config: self.config.clone(),
+            maintenance: self.maintenance.clone(),
+            account: self.account.clone(),
+            reader: self.reader(),
+            health: Arc::clone(&self.health),
+        }
+    }
+
+    async fn client(&self, database: &str) -> Result<Client, EngineError> {
+        let opened = Connection::open(&self.config, database, Purpose::Write).await;
+        opened.map(|connection| connection.client)
+    }
+
+    async fn make_now(&self, name: &str) -> Result<(), EngineError> {
+        let failed = |error: Error| failure(&error, When::Undone, false);
+        let client = self.client(&self.maintenance).await?;
+        let there = "SELECT FROM pg_catalog.pg_database WHERE datname = $1";
+        let there = client.query_opt(there, &[&name]).await.map_err(failed)?;
+        if there.is_none() {
+            let text = format!(
+                "CREATE DATABASE {} TEMPLATE template0 ENCODING 'UTF8' LC_COLLATE 'C' \
+                 LC_CTYPE 'C.UTF-8'",
+                quoted_name(name)
+            );
+            client.batch_execute(&text).await.map_err(failed)?;
+        }
+        let client = self.client(name).await?;
+        let text = format!(
+            "REVOKE ALL ON DATABASE {} FROM PUBLIC; REVOKE CREATE ON SCHEMA public FROM PUBLIC",
+            quoted_name(name)
+        );
+        client.batch_execute(&text).await.map_err(failed)
+    }
+
+    async fn remove_now(&self, name: &str) -> Result<(), EngineError> {
+        let client = self.client(&self.maintenance).await?;
+        let text = format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", quoted_name(name));
+        let removed = client.batch_execute(&text).await;
+        removed.map_err(|error| failure(&error, When::Undone, false))
+    }
+}
+
+/// The name of a database at the server.
+pub(super) fn name_of(database: DatabaseId) -> String {
+    format!("{PREFIX}{}", database.as_uuid().simple())
+}
+
+/// What travels to a server travels in the clear: it has to be on this machine.
+fn require_near(config: &Config) -> Result<(), String> {
+    let is_near = |host: &Host| match host {
+        Host::Unix(_) => true,
+        Host::Tcp(name) => {
+            let address = name.trim_start_matches('[').trim_end_matches(']');
+            let address: Result<std::net::IpAddr, _> = address.parse();
+            address.map_or(name == "localhost", |address| address.is_loopback())
+        }
+    };
+    let (hosts, addresses) = (config.get_hosts(), config.get_hostaddrs());
+    let are_near = addresses.iter().all(std::net::IpAddr::is_loopback);
+    if !hosts.is_empty() && hosts.iter().all(is_near) && are_near {
+        return Ok(());
+    }
+    Err(
+        "its URL names another machine, or none: a server is reached on the Host's own machine, \
+         over a socket or on 127.0.0.1 (for one elsewhere, a tunnel or a Host beside it)"
+            .to_owned(),
+    )
+}
+
+/// What looks at the server.
+struct Look {
+    config: Config,
+    maintenance: String,
+    account: String,
+    reader: String,
+    health: Arc<Health>,
+}
+
+/// What a look found.
+enum Seen {
+    Fit(Client),
+    Unfit(String),
+    Away(String),
+}
+
+impl Look {
+    async fn once(&self) -> Seen {
+        let connecting = Connection::open(&self.config, &self.maintenance, Purpose::Read);
+        let client = match timeout(LOOK_MAX, connecting).await {
+            Ok(Ok(connection)) => connection.client,
+            Ok(Err(error)) => return self.away(error.to_string()),
+            Err(_) => return self.away("it does not answer".to_owned()),
+        };
+        let fitness = match timeout(LOOK_MAX, self.fitness(&client)).await {
+            Ok(Ok(fitness)) => fitness,
+            Ok(Err(error)) => return self.away(words(&error)),
+            Err(_) => return self.away("it does not answer".to_owned()),
+        };
+        let unfit = self.unfit(&fitness);
+        let mut found = self.health.0.lock();
+        found.version = Some(fitness.version);
+        found.complaint.clone_from(&unfit);
+        drop(found);
+        unfit.map_or(Seen::Fit(client), Seen::Unfit)
+    }
+
+    fn away(&self, why: String) -> Seen {
+        let complaint = format!("the PostgreSQL server beside the Host is away: {why}");
+        self.health.0.lock().complaint = Some(complaint);
+        Seen::Away(why)
+    }
+
+    async fn fitness(&self, client: &Client) -> Result<Fitness, Error> {
+        let text = "SELECT pg_catalog.current_setting('server_version'),
+                pg_catalog.current_setting('server_version_num')::int4,
+                r.rolsuper, r.rolcreatedb,
+                EXISTS (SELECT FROM pg_catalog.pg_roles o WHERE o.rolname = $1
+                    AND pg_catalog.pg_has_role(r.oid, o.oid, 'MEMBER')),
+                (SELECT o.rolname::text FROM pg_catalog.pg_roles o
+                    WHERE o.rolname::text = ANY ($2)
+                    AND pg_catalog.pg_has_role(r.oid, o.oid, 'MEMBER') LIMIT 1)
+            FROM pg_catalog.pg_roles r WHERE r.rolname = current_user";
+        let row = client
+            .query_one(text, &[&self.reader, &STRONG_ROLES])
+            .await?;
+        Ok(Fitness {
+            version: row.try_get(0)?,
+            number: row.try_get(1)?,
+            is_superuser: row.try_get(2)?,
+            may_create: row.try_get(3)?,
+            has_reader: row.try_get(4)?,
+            strong: row.try_get(5)?,
+        })
+    }
+
+    /// Looks how large databases are.
+    async fn measure(&self, client: &Client) -> Result<(), Error> {
+        let text = "SELECT datname::text, pg_catalog.pg_database_size(oid)
+            FROM pg_catalog.pg_database
+            WHERE pg_catalog.starts_with(datname::text, $1)
+                AND pg_catalog.pg_get_userbyid(datdba) = current_user";
+        let mut sizes = HashMap::new();
+        for row in client.query(text, &[&PREFIX]).await? {
+            let bytes: i64 = row.try_get(1)?;
+            sizes.insert(row.try_get(0)?, bytes.unsigned_abs());
+        }
+        self.health.0.lock().sizes = sizes;
+        Ok(())
+    }
+
+    /// Why the server or the account cannot be used, and what an administrator has to do.
+    fn unfit(&self, fitness: &Fitness) -> Option<String> {
+        let (account, reader) = (quoted_name(&self.account), quoted_name(&self.reader));
+        if fitness.number < VERSION_MIN {
+            let version = &fitness.version;
+            return Some(format!(
+                "it has the version {version}, and 14 is the oldest"
+            ));
+        }
+        if fitness.is_superuser {
+            return Some(format!(
+                "its account {account} is a superuser: give it another one (CREATE ROLE gridmart \
+                 LOGIN CREATEDB PASSWORD '…'; CREATE ROLE gridmart_reader NOLOGIN; GRANT \
+                 gridmart_reader TO gridmart)"
+            ));
+        }
+        if let Some(strong) = &fitness.strong {
+            return Some(format!(
+                "its account {account} is a member of {strong}, which lets it out of its \
+                 databases: REVOKE {strong} FROM {account}"
+            ));
+        }
+        if !fitness.may_create {
+            return Some(format!(
+                "its account {account} may not make databases: ALTER ROLE {account} CREATEDB"
+            ));
+        }
+        if !fitness.has_reader {
+            tracing::warn!(
+                "the account {account} has no role {reader} for guarded statements, and runs them \
+                 itself: CREATE ROLE {reader} NOLOGIN; GRANT {reader} TO {account}"
+            );
+        }
+        None
+    }
+
+    /// Looks on and on.
+    async fn watch(self) {
+        let mut pause = PAUSE_FIRST;
+        let mut was_away = false;
+        loop {
+            match self.once().await {
+                Seen::Fit(client) => {
+                    if was_away {
+                        tracing::info!("the PostgreSQL server is there again");
+                    }
+                    pause = PAUSE_FIRST;
+                    // Where one is removed meanwhile, the next look finds the others.
+                    while let Ok(Ok(())) = timeout(LOOK_MAX, client.batch_execute("SELECT")).await {
+                        if let Err(error) = self.measure(&client).await {
+                            tracing::debug!(%error, "sizes of databases were not found");
+                        }
+                        sleep(LOOK_EVERY).await;
+                    }
+                    was_away = false;
+                }
+                Seen::Unfit(why) | Seen::Away(why) => {
+                    if !was_away {
+                        tracing::error!(why, "the PostgreSQL server cannot be used, trying on");
+                    }
+                    was_away = true;
+                    sleep(pause).await;
+                    pause = LOOK_EVERY.min(pause * 2);
+                }
+            }
+        }
+    }
+}
+
+#[async_trait]
+impl Server for PgServer {
+    fn engine(&self) -> DataEngine {
+        DataEngine::Postgresql
+    }
+
+    async fn probe(&self) -> Result<(), String> {
+        match self.look().once().await {
+            Seen::Unfit(why) => return Err(why),
+            Seen::Away(why) => {
+                tracing::warn!(why, "the PostgreSQL server is away, and is waited for");
+            }
+            Seen::Fit(_) => {}
+        }
+        let watching = self
+            .stop
+            .clone()
+            .run_until_cancelled_owned(self.look().watch());
+        tokio::spawn(watching);
+        Ok(())
+    }
+
+    fn version(&self) -> Option<String> {
+        self.health.0.lock().version.clone()
+    }
+
+    fn complaint(&self) -> Option<String> {
+        self.health.complaint()
+    }
+
+    async fn make(&self, database: DatabaseId) -> Result<(), EngineError> {
+        let name = name_of(database);
+        let made = timeout(CHANGE_MAX, self.make_now(&name));
+        made.await.map_err(|_| EngineError::TimedOut(CHANGE_MAX))?
+    }
+
+    async fn remove(&self, database: DatabaseId) -> Result<(), EngineError> {
+        let name = name_of(database);
+        let removed = timeout(CHANGE_MAX, self.remove_now(&name));
+        removed
+            .await
+            .map_err(|_| EngineError::TimedOut(CHANGE_MAX))?
+    }
+
+    fn open(&self, database: DatabaseId, notes: &Path) -> Result<Box<dyn CoreEngine>, EngineError> {
+        let core = PgCore::open(
+            &self.config,
+            &name_of(database),
+            self.reader(),
+            Arc::clone(&self.health),
+            notes,
+        )?;
+        Ok(Box::new(core))
+    }
+}
