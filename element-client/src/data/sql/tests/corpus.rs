@@ -12,6 +12,18 @@ use super::{
 pub(super) const LEGITIMATE: &str = include_str!("../corpus/legitimate.sql");
 pub(super) const ATTACKS: &str = include_str!("../corpus/attacks.sql");
 
+/// What only hidden values have in them.
+pub(super) const TELLING: &[&str] = &[
+    "hunter2",
+    "xyzzy",
+    "knows",
+    "likes 1/0",
+    "dora",
+    "Dora",
+    "poison",
+    "5200.50",
+];
+
 pub(super) fn lines(text: &str) -> impl Iterator<Item = &str> {
     text.lines()
         .map(str::trim)
@@ -109,16 +121,7 @@ fn attacks_are_refused_or_see_filtered_tables_only() {
             Ok(_) => whole.ask(text, &rules, &clerk(), &[]),
         };
         let shown = format!("{outcome:?}");
-        for word in [
-            "hunter2",
-            "xyzzy",
-            "knows",
-            "likes 1/0",
-            "dora",
-            "Dora",
-            "poison",
-            "5200.50",
-        ] {
+        for word in TELLING {
             if shown.contains(word) && !text.contains(word) {
                 wrong.push(format!("{text}\n  tells {word}: {shown}"));
             }

@@ -6,6 +6,7 @@
 
 mod bounds;
 mod corpus;
+mod engine;
 mod maria;
 mod maria_writes;
 mod postgres;
