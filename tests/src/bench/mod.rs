@@ -7,6 +7,7 @@
 
 mod call;
 mod data;
+mod engines;
 mod figure;
 mod idle;
 mod machine;
@@ -83,6 +84,8 @@ enum Group {
     Storage,
     /// Databases, and how shadows follow.
     Data,
+    /// Databases on each engine, by `pgbench`.
+    Engines,
     /// Thousands of simulated Hosts.
     Swarm,
 }
@@ -204,6 +207,7 @@ impl Bench {
             Group::Idle => idle::measure(self),
             Group::Storage => storage::measure(self),
             Group::Data => data::measure(self),
+            Group::Engines => engines::measure(self),
             Group::Swarm => swarm::measure(self),
         }
     }

@@ -17,6 +17,7 @@ mod data;
 mod days;
 mod disks;
 mod doors;
+mod engines;
 mod failures;
 mod fairness;
 mod faults;

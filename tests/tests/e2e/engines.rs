@@ -1,0 +1,190 @@
+//! Databases on a server beside the Host, as real processes: used as any other, while the
+//! server and the Host are lost and come back.
+
+use std::{fs, os::unix::fs::PermissionsExt as _, path::PathBuf};
+
+use gridmart_fabric::test_server::PostgresServer;
+use gridmart_schemas::data::Value;
+use gridmart_sdk::Error;
+use gridmart_tests::{LONG, Supermarket, wait_for};
+
+use crate::{
+    data::{acknowledged_writes_outlive_kills, fill, people_see_what_rules_show},
+    objects::run,
+    postgres::{Key, first_key},
+};
+
+/// Rows that are written while the server crashes.
+const LINES: i32 = 40;
+/// When it does.
+const CRASHES: [i32; 2] = [10, 25];
+
+/// A file that tells where the server is.
+fn url_file(folder: &tempfile::TempDir, server: &PostgresServer) -> PathBuf {
+    let path = folder.path().join("server");
+    fs::write(&path, server.url("gridmart")).expect("a file can be written");
+    let mode = fs::Permissions::from_mode(0o600);
+    fs::set_permissions(&path, mode).expect("its rights can be set");
+    path
+}
+
+#[track_caller]
+fn made(market: &Supermarket, name: &str) -> String {
+    wait_for(LONG, "a database is made", || {
+        let words = ["--json", "db", "create", name, "--engine", "postgresql"];
+        let run = market.cli(&words);
+        (run.code == 0)
+            .then(|| run.json::<serde_json::Value>())
+            .ok_or(run.stderr)
+    })["id"]
+        .as_str()
+        .expect("it has an id")
+        .replace('-', "")
+}
+
+/// Statements, a transaction and the catalog through psql.
+fn psql_takes_it_for_postgresql(owner: &Key) {
+    let block = "BEGIN;\n\
+                 UPDATE people SET pay = 1 WHERE id = 1;\n\
+                 SAVEPOINT a;\n\
+                 DELETE FROM people;\n\
+                 SELECT 1/0;\n\
+                 SELECT count(*) FROM people;\n\
+                 ROLLBACK TO a;\n\
+                 CREATE TABLE inside (id int PRIMARY KEY, n numeric(38,10));\n\
+                 INSERT INTO inside VALUES (7, 9999999999999999999999999999.9999999999);\n\
+                 SELECT * FROM inside;\n\
+                 SELECT pay FROM people WHERE id = 1;\n\
+                 ROLLBACK;\n\
+                 SELECT pay FROM people WHERE id = 1;\n";
+    let told = owner.psql("shop", block);
+    let states = ["22012", "25P02"].map(|state| told.stderr.contains(state));
+    assert_eq!(states, [true; 2], "{}", told.stderr);
+    let words = [
+        "BEGIN",
+        "UPDATE 1",
+        "SAVEPOINT",
+        "DELETE 3",
+        "ROLLBACK",
+        "CREATE TABLE",
+        "INSERT 0 1",
+        "7|9999999999999999999999999999.9999999999",
+        "1.00",
+        "ROLLBACK",
+        "5200.50",
+    ];
+    assert_eq!(told.text(), words.join("\n"));
+    let strict = "BEGIN ISOLATION LEVEL SERIALIZABLE;\nSELECT count(*) FROM people;\n\
+                  INSERT INTO people VALUES (4, 'zoe', NULL, NULL, NULL, NULL);\nCOMMIT;\n\
+                  SELECT name FROM people WHERE id = 4;\nDELETE FROM people WHERE id = 4;\n";
+    let told = owner.psql("shop", strict).ok().text();
+    assert_eq!(told, "BEGIN\n3\nINSERT 0 1\nCOMMIT\nzoe\nDELETE 1");
+    let described = owner.psql("shop", "\\d people\n").ok().text();
+    assert!(described.contains("pay|numeric(10,2)"), "{described}");
+    assert!(!described.contains("gridmart"), "{described}");
+    let values = "SELECT n FROM (VALUES (1), (2)) t (n) EXCEPT SELECT 1;\n";
+    assert_eq!(owner.psql("shop", values).ok().text(), "2");
+}
+
+/// The server crashes between and within writes that are acknowledged.
+fn what_was_acknowledged_outlives_the_server(market: &Supermarket, server: &PostgresServer) {
+    let client = market.client();
+    run(async {
+        let data = client.data();
+        data.execute("shop", "CREATE TABLE steps (id int PRIMARY KEY)", &[])
+            .await
+            .unwrap();
+        let mut acknowledged = Vec::new();
+        for id in 0..LINES {
+            if CRASHES.contains(&id) {
+                server.crash();
+                if id == CRASHES[0] {
+                    let refused = data.execute("shop", "DELETE FROM steps", &[]).await;
+                    let refused = refused.unwrap_err();
+                    assert!(refused.retryable(), "{refused}");
+                }
+                server.resume();
+            }
+            let insert = "INSERT INTO steps VALUES ($1)";
+            loop {
+                match data.execute("shop", insert, &[Value::Int4(id)]).await {
+                    Ok(_) => break acknowledged.push(i64::from(id)),
+                    Err(error) if error.retryable() => {}
+                    // It may be there, or not.
+                    Err(Error::Statement(fault)) if fault.state == "08007" => break,
+                    Err(error) => panic!("{error}"),
+                }
+            }
+        }
+        let rows = data
+            .query("shop", "SELECT id::bigint FROM steps", &[])
+            .await;
+        let rows = rows.unwrap().collect().await.unwrap();
+        let has = |id: &i64| rows.contains(&vec![Value::Int8(*id)]);
+        assert!(acknowledged.iter().all(has), "{acknowledged:?} {rows:?}");
+        assert!(acknowledged.len() >= 30, "{acknowledged:?}");
+        client.close().await;
+    });
+}
+
+#[test]
+fn a_database_on_postgresql_is_used_as_any_other_and_outlives_losses() {
+    let server = PostgresServer::start_with_account();
+    let folder = tempfile::tempdir().expect("a folder can be made");
+    let market = Supermarket::builder()
+        .hosts(0)
+        .data_hosts(1)
+        .restarting()
+        .variable("GRIDMART_DATA_SERVERS", url_file(&folder, &server))
+        .start();
+    let id = made(&market, "shop");
+    let shown = market.cli(&["db", "show", "shop"]).ok().text();
+    assert!(shown.contains("postgresql"), "{shown}");
+    let words = ["db", "create", "other", "--engine"];
+    market
+        .cli(&[&words[..], &["mariadb"]].concat())
+        .exits(3)
+        .says("need-unmet");
+    market
+        .cli(&[&words[..], &["postgresql", "--shadows", "1"]].concat())
+        .exits(3)
+        .says("has no shadows");
+    market
+        .cli(&["shadow", "add", "shop"])
+        .exits(3)
+        .says("has no shadows");
+    let script = market.scratch().join("import.sql");
+    let text = "CREATE TABLE brought (id int PRIMARY KEY, word text);\n\
+                INSERT INTO brought VALUES (1, 'a;b'), (2, NULL);\n";
+    fs::write(&script, text).expect("a file can be written");
+    let script = script.display().to_string();
+    market.cli(&["db", "import", "shop", &script]).ok();
+    fill(&market);
+    people_see_what_rules_show(&market);
+    let owner = first_key(&market);
+    market
+        .cli(&[
+            "sql",
+            "shop",
+            "UPDATE people SET pay = 5200.50 WHERE id = 1",
+        ])
+        .ok();
+    psql_takes_it_for_postgresql(&owner);
+    acknowledged_writes_outlive_kills(&market, "data-1");
+    what_was_acknowledged_outlives_the_server(&market, &server);
+    let databases = || server.script("postgres", "SELECT datname FROM pg_database");
+    assert!(databases().contains(&id), "{}", databases());
+    // While the server is away, the Host says so, and what is to go waits.
+    server.crash();
+    wait_for(LONG, "the Host says what it lacks", || {
+        let shown = market.cli(&["show", "data-1"]).ok().text();
+        shown.contains("PostgreSQL").then_some(()).ok_or(shown)
+    });
+    market.cli(&["db", "delete", "shop"]).ok();
+    server.resume();
+    wait_for(LONG, "the database is gone", || {
+        let databases = databases();
+        (!databases.contains(&id)).then_some(()).ok_or(databases)
+    });
+    market.stop();
+}
