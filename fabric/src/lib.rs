@@ -30,10 +30,10 @@ pub mod sqlite;
 pub mod stream;
 pub mod telemetry;
 #[cfg(feature = "test-servers")]
+pub mod test_mariadb;
+#[cfg(feature = "test-servers")]
 pub mod test_server;
 pub mod throttle;
-#[cfg(feature = "test-servers")]
-pub mod test_mariadb;
 pub mod ticket;
 pub mod tls;
 pub mod tunnel;

@@ -165,7 +165,13 @@ impl MariaDbServer {
     #[track_caller]
     pub fn script(&self, database: &str, script: &str) -> String {
         let mut client = Command::new("mariadb")
-            .args(["--no-defaults", "--batch", "--skip-column-names", "-u", "root"])
+            .args([
+                "--no-defaults",
+                "--batch",
+                "--skip-column-names",
+                "-u",
+                "root",
+            ])
             .arg(format!("--socket={}", self.socket().display()))
             .args(["--default-character-set=utf8mb4", database])
             .stdin(Stdio::piped())

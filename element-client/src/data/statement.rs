@@ -324,7 +324,9 @@ impl De {
             return Self::within(order, transaction).await;
         }
         let slot = self.goods.slots.take(manner.give_up).await?;
-        let (answer, rest) = self.run_order(order, (&database, &fitting), manner.from).await?;
+        let (answer, rest) = self
+            .run_order(order, (&database, &fitting), manner.from)
+            .await?;
         // A result that is open counts as running.
         Ok((
             answer,

@@ -143,7 +143,15 @@ fn a_database_on_mariadb_is_used_as_any_other_and_outlives_losses() {
     let there = made(&market, "shop", &server);
     let shown = market.cli(&["db", "show", "shop"]).ok().text();
     assert!(shown.contains("mariadb"), "{shown}");
-    let words = ["db", "create", "other", "--engine", "mariadb", "--shadows", "1"];
+    let words = [
+        "db",
+        "create",
+        "other",
+        "--engine",
+        "mariadb",
+        "--shadows",
+        "1",
+    ];
     market.cli(&words).exits(3).says("has no shadows");
     market
         .cli(&["shadow", "add", "shop"])
@@ -169,9 +177,7 @@ fn a_database_on_mariadb_is_used_as_any_other_and_outlives_losses() {
     server.resume();
     wait_for(LONG, "the database is gone", || {
         let databases = databases();
-        (!databases.contains(&there))
-            .then_some(())
-            .ok_or(databases)
+        (!databases.contains(&there)).then_some(()).ok_or(databases)
     });
     market.stop();
 }

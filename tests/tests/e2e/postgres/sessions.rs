@@ -184,7 +184,7 @@ async fn the_owners_limits_hold(market: &Supermarket, key: &Key) {
             .flag("--max-waiting", "0")
             .flag("--max-time", "2s")
             .flag("--max-rows", "100");
-        market.restart_as("de-1", &change);
+        market.replace("de-1", &change);
         market.wait_resource("de-1", "connected", |row| row["connected"] == true);
     });
     let first = wait_until_in(key, "first").await;

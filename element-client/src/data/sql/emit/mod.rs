@@ -15,8 +15,8 @@ use std::{
 };
 
 pub use self::guard::GuardView;
-pub(in crate::data::sql) use self::schema::schema_text;
 use self::maria::Shapes;
+pub(in crate::data::sql) use self::schema::schema_text;
 use super::{
     catalog::Catalog,
     limits::EMITTED_MAX,

@@ -130,13 +130,16 @@ impl Emitter {
         self.push("CREATE TABLE ");
         self.name(&table.name);
         self.push(" (");
-        self.list(table.columns.iter().enumerate(), |emitter, (index, column)| {
-            if emitter.is_maria() {
-                emitter.maria_column(column, Self::key_letters(table, plan, index));
-            } else {
-                emitter.column_declaration(column);
-            }
-        });
+        self.list(
+            table.columns.iter().enumerate(),
+            |emitter, (index, column)| {
+                if emitter.is_maria() {
+                    emitter.maria_column(column, Self::key_letters(table, plan, index));
+                } else {
+                    emitter.column_declaration(column);
+                }
+            },
+        );
         self.push(", PRIMARY KEY (");
         self.names(table, &table.primary_key);
         self.push(")");

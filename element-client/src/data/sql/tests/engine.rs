@@ -100,6 +100,7 @@ impl Shop {
                 columns.map(|column| column.sql_type.into()).collect()
             }),
             rules: engine_rules(judged, person),
+            cancel: gridmart_host::data::engine::Cancel::default(),
         };
         let rows = if kind == StatementKind::Read {
             let stream = self.core.read(statement, Limits::default()).await?;

@@ -127,23 +127,23 @@ impl OnMaria {
 
 /// What was judged, as the engine takes it.
 fn statement(judged: &Judged, person: &Person, parameters: &[Literal]) -> Statement {
-        let bound = judged.bound.iter();
-        let values = bound
-            .map(|bound| parameter::value(bound.value(person, parameters, BEGAN)))
-            .collect();
-        let kind = match judged.kind {
-            Kind::Read => StatementKind::Read,
-            Kind::Schema(_) => StatementKind::Schema,
-            _ => StatementKind::Rows,
-        };
-        let types: Vec<SqlType> = judged
-            .columns
-            .iter()
-            .map(|column| column.sql_type.into())
-            .collect();
-        Statement::new(kind, judged.text.clone())
-            .with(values)
-            .giving(types)
+    let bound = judged.bound.iter();
+    let values = bound
+        .map(|bound| parameter::value(bound.value(person, parameters, BEGAN)))
+        .collect();
+    let kind = match judged.kind {
+        Kind::Read => StatementKind::Read,
+        Kind::Schema(_) => StatementKind::Schema,
+        _ => StatementKind::Rows,
+    };
+    let types: Vec<SqlType> = judged
+        .columns
+        .iter()
+        .map(|column| column.sql_type.into())
+        .collect();
+    Statement::new(kind, judged.text.clone())
+        .with(values)
+        .giving(types)
 }
 
 fn outcome(rows: Result<Vec<Row>, EngineError>) -> Outcome {

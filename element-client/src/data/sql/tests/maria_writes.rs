@@ -126,14 +126,16 @@ fn the_schema_is_changed_on_mariadb_by_owners() {
         ("22003", "1, 3, 'b', 1000, NULL, NULL"),
         ("22003", "1, 3, 'b', 1, NULL, 1e39"),
     ] {
-        let text = format!(
-            "INSERT INTO notes (id, part, body, grade, word, any_scale) VALUES ({values})"
-        );
+        let text =
+            format!("INSERT INTO notes (id, part, body, grade, word, any_scale) VALUES ({values})");
         assert_eq!(ask(&text), Err(state.to_owned()), "{text}");
     }
     let long = "ä".repeat(301);
     let text = format!("INSERT INTO notes (id, part, body, word) VALUES (1, 9, 'w', '{long}')");
-    assert!(matches!(ask(&text).unwrap_err().as_str(), "22001" | "22003"));
+    assert!(matches!(
+        ask(&text).unwrap_err().as_str(),
+        "22001" | "22003"
+    ));
     let refused = |text: &str| {
         let refusal = whole.judged(text, &everything).unwrap_err();
         assert_eq!(refusal.state, "0A000", "{text}: {refusal}");

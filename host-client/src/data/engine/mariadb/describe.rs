@@ -81,12 +81,7 @@ async fn columns(conn: &mut Conn) -> Result<BTreeMap<String, Table>, EngineError
     Ok(tables)
 }
 
-fn column(
-    table: &str,
-    name: String,
-    nullable: &str,
-    comment: &str,
-) -> Result<Column, EngineError> {
+fn column(table: &str, name: String, nullable: &str, comment: &str) -> Result<Column, EngineError> {
     let (sql_type, default) = comment.split_once(' ').unwrap_or((comment, ""));
     let foreign = || {
         EngineError::refused(

@@ -74,7 +74,10 @@ fn refused(code: u16, message: &str) -> EngineError {
     }
     let (state, words) = known(code, message);
     if state == "XX000" {
-        tracing::warn!(code, "a statement failed on MariaDB in a way that has no code");
+        tracing::warn!(
+            code,
+            "a statement failed on MariaDB in a way that has no code"
+        );
     }
     EngineError::refused(SqlState(state), words)
 }
@@ -101,10 +104,7 @@ fn coded(message: &str) -> Option<EngineError> {
 #[expect(clippy::too_many_lines, reason = "one table")]
 fn known(code: u16, message: &str) -> (&'static str, String) {
     let state_words: (&'static str, &str) = match code {
-        1062 | 1169 | 1586 => (
-            "23505",
-            "duplicate key value violates a unique constraint",
-        ),
+        1062 | 1169 | 1586 => ("23505", "duplicate key value violates a unique constraint"),
         1048 | 1364 | 1263 => ("23502", "null value in a column that takes none"),
         1216 | 1452 => (
             "23503",
@@ -158,11 +158,15 @@ fn known(code: u16, message: &str) -> (&'static str, String) {
         ),
         1061 => ("42P07", "the index is there already"),
         1146 | 1051 => ("42P01", "no such table"),
-        1054 => ("0A000", "a form of this statement that MariaDB does not take"),
+        1054 => (
+            "0A000",
+            "a form of this statement that MariaDB does not take",
+        ),
         1091 => ("42704", "no such column or key"),
-        1235 | 1901 | 1093 | 1170 => {
-            ("0A000", "a form of this statement that MariaDB does not take")
-        }
+        1235 | 1901 | 1093 | 1170 => (
+            "0A000",
+            "a form of this statement that MariaDB does not take",
+        ),
         1005 | 1822 | 1834 | 1828 | 1829 | 1832 | 1833 => (
             "42830",
             "the foreign key does not fit the tables, or keeps one from being changed",

@@ -74,11 +74,7 @@ impl MariaDb {
         Session::taken(&self.shared.writers, &self.shared.access, until).await
     }
 
-    async fn written(
-        self,
-        statement: Statement,
-        limits: Limits,
-    ) -> Result<Written, EngineError> {
+    async fn written(self, statement: Statement, limits: Limits) -> Result<Written, EngineError> {
         let until = Instant::now() + limits.time;
         let mut session = self.writer(until).await?;
         if statement.kind == StatementKind::Schema {

@@ -56,7 +56,7 @@ pub(super) async fn begin(
     let guard = channel.cancel();
     let columns = told.await.map_err(|_| EngineError::Stopping)??;
     drop(guard);
-    Ok(channel.into_stream(columns, position))
+    Ok(channel.into_stream(columns, position, None))
 }
 
 impl Reading {
@@ -97,11 +97,7 @@ impl Reading {
             let _ = begun.send(Ok(names));
         }
         let (mut rows, mut bytes) = (0, 0_u64);
-        while let Some(told) = self
-            .wanted(result.next())
-            .await?
-            .during(Phase::Statement)?
-        {
+        while let Some(told) = self.wanted(result.next()).await?.during(Phase::Statement)? {
             let row = value::row(told, &self.types)?;
             let size: usize = row.iter().map(Value::bytes).sum();
             (rows, bytes) = (rows + 1, bytes.saturating_add(size as u64));

@@ -120,7 +120,12 @@ impl Access {
             .client_found_rows(true)
             .stmt_cache_size(PREPARED)
             .tcp_nodelay(true)
-            .setup(SETUP.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>());
+            .setup(
+                SETUP
+                    .iter()
+                    .map(|text| (*text).to_owned())
+                    .collect::<Vec<_>>(),
+            );
         Ok(Self { opts: opts.into() })
     }
 
@@ -338,9 +343,14 @@ async fn rows_of(
     types: &[SqlType],
     limits: Limits,
 ) -> Result<Written, EngineError> {
-    let mut result = conn.exec_iter(text, params).await.during(Phase::Statement)?;
+    let mut result = conn
+        .exec_iter(text, params)
+        .await
+        .during(Phase::Statement)?;
     let columns = result.columns_ref().iter();
-    let columns: Vec<String> = columns.map(|column| column.name_str().into_owned()).collect();
+    let columns: Vec<String> = columns
+        .map(|column| column.name_str().into_owned())
+        .collect();
     let mut rows: Vec<Row> = Vec::new();
     let mut bytes = 0_u64;
     while let Some(row) = result.next().await.during(Phase::Statement)? {

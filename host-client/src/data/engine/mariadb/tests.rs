@@ -165,8 +165,10 @@ async fn extremes_come_back_as_they_went() {
         let statement = if column == "id" {
             rows("INSERT INTO \"x\" (\"id\") VALUES (?)").with(vec![value.clone()])
         } else {
-            rows(&format!("INSERT INTO \"x\" (\"id\", \"{column}\") VALUES (1, ?)"))
-                .with(vec![value.clone()])
+            rows(&format!(
+                "INSERT INTO \"x\" (\"id\", \"{column}\") VALUES (1, ?)"
+            ))
+            .with(vec![value.clone()])
         };
         let error = shop.write(statement).await.unwrap_err();
         assert_eq!(state(&error), refused, "{column} {value:?}: {error}");
@@ -181,22 +183,26 @@ async fn a_statement_with_a_warning_has_failed_and_left_nothing() {
     shop.put(1, "one").await.unwrap();
     for (text, refused) in [
         ("SELECT 1 / (\"id\" - 1) FROM \"t\"", "22012"),
-        ("SELECT CAST(\"id\" + 100 AS DECIMAL(2,1)) FROM \"t\"", "22003"),
+        (
+            "SELECT CAST(\"id\" + 100 AS DECIMAL(2,1)) FROM \"t\"",
+            "22003",
+        ),
         (
             "SELECT CAST(CONCAT('gridmart:44000:', RAND()) AS SIGNED) FROM \"t\"",
             "44000",
         ),
-        ("SELECT \"id\" * 9223372036854775807 * 2 FROM \"t\"", "22003"),
+        (
+            "SELECT \"id\" * 9223372036854775807 * 2 FROM \"t\"",
+            "22003",
+        ),
     ] {
         let error = shop.read(reading(text)).await.unwrap_err();
         assert_eq!(state(&error), refused, "{text}: {error}");
     }
-    let error = shop
-        .read(reading("DELETE FROM \"t\""))
-        .await
-        .unwrap_err();
+    let error = shop.read(reading("DELETE FROM \"t\"")).await.unwrap_err();
     assert_eq!(state(&error), "25006", "{error}");
-    let update = "UPDATE \"t\" SET \"v\" = CASE WHEN \"id\" = 1 THEN 'x' END WHERE 1 / (\"id\" - 1) = 1";
+    let update =
+        "UPDATE \"t\" SET \"v\" = CASE WHEN \"id\" = 1 THEN 'x' END WHERE 1 / (\"id\" - 1) = 1";
     let error = shop.write(rows(update)).await.unwrap_err();
     assert_eq!(state(&error), "22012", "{error}");
     assert_eq!(shop.count().await, Value::Int8(1));
@@ -211,9 +217,8 @@ async fn a_transaction_is_whole_and_keeps_its_bounds() {
     let shop = Shop::open().await;
     let begin = async |limits| shop.core.begin(limits).await.unwrap();
     let mut open = begin(TransactionLimits::default()).await;
-    let insert = |id: i64| {
-        rows("INSERT INTO \"t\" VALUES (?, ?)").with(vec![Value::Int8(id), text("in")])
-    };
+    let insert =
+        |id: i64| rows("INSERT INTO \"t\" VALUES (?, ?)").with(vec![Value::Int8(id), text("in")]);
     open.run(insert(1), Limits::default()).await.unwrap();
     open.savepoint("a".to_owned()).await.unwrap();
     open.run(insert(2), Limits::default()).await.unwrap();
@@ -226,7 +231,10 @@ async fn a_transaction_is_whole_and_keeps_its_bounds() {
     open.rollback_to("a".to_owned()).await.unwrap();
     let missing = open.release("b".to_owned()).await.unwrap_err();
     assert_eq!(state(&missing), "3B001");
-    let changed = open.run(schema(TABLE), Limits::default()).await.unwrap_err();
+    let changed = open
+        .run(schema(TABLE), Limits::default())
+        .await
+        .unwrap_err();
     assert_eq!(state(&changed), "0A000");
     // Nobody else sees it before its end.
     assert_eq!(shop.count().await, Value::Int8(0));
@@ -270,10 +278,7 @@ async fn a_read_that_nobody_wants_ends_at_the_server() {
         time: Duration::from_millis(200),
         ..Limits::default()
     };
-    let error = shop
-        .core
-        .read(reading("SELECT SLEEP(60)"), slow)
-        .await;
+    let error = shop.core.read(reading("SELECT SLEEP(60)"), slow).await;
     let error = match error {
         Err(error) => error,
         Ok(stream) => stream.collect().await.unwrap_err(),
@@ -316,7 +321,9 @@ async fn a_server_that_is_lost_is_waited_for_and_keeps_what_was_committed() {
     assert_eq!(shop.count().await, Value::Int8(2));
     shop.maria.remove(shop.database).await.unwrap();
     shop.maria.remove(shop.database).await.unwrap();
-    let left = shop.server.script("mysql", "SHOW DATABASES LIKE 'gridmart%'");
+    let left = shop
+        .server
+        .script("mysql", "SHOW DATABASES LIKE 'gridmart%'");
     assert_eq!(left, "");
 }
 

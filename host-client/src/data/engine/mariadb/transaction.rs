@@ -198,7 +198,8 @@ impl Transaction for MariaTransaction {
     async fn release(&mut self, name: String) -> Result<(), EngineError> {
         let mut open = self.open.lock().await;
         let (place, number) = open.savepoint(&name)?;
-        open.control(&format!("RELEASE SAVEPOINT s{number}")).await?;
+        open.control(&format!("RELEASE SAVEPOINT s{number}"))
+            .await?;
         open.savepoints.truncate(place);
         Ok(())
     }

@@ -170,7 +170,9 @@ pub(super) fn typed(told: Told, sql_type: SqlType) -> Result<Value, EngineError>
         (SqlType::Date, _) => {
             moment_text(&told).and_then(|text| Some(Value::Date(text.get(..10)?.parse().ok()?)))
         }
-        (SqlType::Time, _) => time_text(&told).and_then(|text| text.parse().ok()).map(Value::Time),
+        (SqlType::Time, _) => time_text(&told)
+            .and_then(|text| text.parse().ok())
+            .map(Value::Time),
         (SqlType::Timestamp, _) => moment_text(&told)
             .and_then(|text| text.parse().ok())
             .map(Value::Timestamp),

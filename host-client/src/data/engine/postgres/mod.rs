@@ -28,7 +28,7 @@ use std::{
 };
 
 use async_trait::async_trait;
-use gridmart_schemas::data::{Epoch, LogPoint, Position, Schema};
+use gridmart_schemas::data::{Epoch, Filter, LogPoint, Position, Schema};
 use parking_lot::Mutex;
 use tokio::sync::{oneshot, watch};
 use tokio_postgres::Config;
@@ -367,6 +367,7 @@ impl CoreEngine for PgCore {
     async fn sums(
         &self,
         _: u64,
+        _: Option<Arc<Filter>>,
         _: Option<oneshot::Sender<Position>>,
     ) -> Result<Sums, EngineError> {
         Err(shadowless())

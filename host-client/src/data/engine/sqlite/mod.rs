@@ -32,11 +32,11 @@ pub(in crate::data) use self::{
     core::Core,
     failure::Failure,
     guard::Bound,
-pub(in crate::data) use self::run::change_schema;
     guard::{Guard, OWN},
     open::{Purpose, open},
     open::{open_in_memory, open_to_copy},
     readers::Readers,
+    run::change_schema,
     schema::create_table,
 };
 use self::{
@@ -127,8 +127,8 @@ impl SqliteCore {
     }
 
     /// Sums all tables, or what a filter shows of them, in ranges of so many rows, for a
-    /// shadow to compare; tells their
-    /// position before it begins, if somebody wants to know it.
+    /// shadow to compare; tells their position before it begins, if somebody wants to know
+    /// it.
     pub async fn sums(
         &self,
         range_rows: u64,
@@ -148,7 +148,6 @@ impl SqliteCore {
         };
         self.readers.view(sums).await
     }
-        begun: Option<oneshot::Sender<Position>>,
 
     /// The rows of a range, for a shadow that differs there.
     pub async fn rows_of(&self, range: Range) -> Result<RangeRows, EngineError> {

@@ -2,11 +2,7 @@
 
 use super::{
     super::{
-        super::{
-            function::Function,
-            tree::Expression,
-            types::BaseType,
-        },
+        super::{function::Function, tree::Expression, types::BaseType},
         Emitter,
     },
     expression::{integer, text},
@@ -44,8 +40,12 @@ impl Emitter {
         let (first, second) = (arguments.first(), arguments.get(1));
         let given = first.map_or(BaseType::Unknown, |first| first.sql_type);
         match (named(function), given) {
-            ("upper", _) => first.into_iter().for_each(|text| self.folded("UPPER", text)),
-            ("lower", _) => first.into_iter().for_each(|text| self.folded("LOWER", text)),
+            ("upper", _) => first
+                .into_iter()
+                .for_each(|text| self.folded("UPPER", text)),
+            ("lower", _) => first
+                .into_iter()
+                .for_each(|text| self.folded("LOWER", text)),
             ("length" | "octet_length", BaseType::Bytea) => {
                 self.template("OCTET_LENGTH({0})", arguments);
             }
@@ -111,7 +111,11 @@ impl Emitter {
                 if filler == Some("") || arguments.get(1).and_then(integer).is_none() {
                     return self.refuse("lpad and rpad with a length that is no constant");
                 }
-                let word = if function.name == "lpad" { "LPAD" } else { "RPAD" };
+                let word = if function.name == "lpad" {
+                    "LPAD"
+                } else {
+                    "RPAD"
+                };
                 let rest = if arguments.len() == 2 {
                     "({0}, GREATEST({1}, 0), ' ')"
                 } else {
@@ -120,7 +124,11 @@ impl Emitter {
                 self.template(&format!("{word}{rest}"), arguments);
             }
             ("split_part", _, Some(part))
-                if part > 0 && arguments.get(1).and_then(text).is_some_and(|by| !by.is_empty()) =>
+                if part > 0
+                    && arguments
+                        .get(1)
+                        .and_then(text)
+                        .is_some_and(|by| !by.is_empty()) =>
             {
                 // Beyond the last part SUBSTRING_INDEX gives the last one again.
                 self.template(
@@ -229,10 +237,14 @@ impl Emitter {
             ("floor", false, _) => "FLOOR({0})".to_owned(),
             ("floor", true, _) => format!("CAST(FLOOR({{0}}) AS {scale})"),
             ("round", false, _) => "ROUND({0})".to_owned(),
-            ("round", true, _) if arguments.len() == 1 => format!("CAST(ROUND({{0}}, 0) AS {scale})"),
+            ("round", true, _) if arguments.len() == 1 => {
+                format!("CAST(ROUND({{0}}, 0) AS {scale})")
+            }
             ("round", true, Some(_)) => format!("CAST(ROUND({{0}}, {{1}}) AS {scale})"),
             ("trunc", false, _) => "TRUNCATE({0}, 0)".to_owned(),
-            ("trunc", true, _) if arguments.len() == 1 => format!("CAST(TRUNCATE({{0}}, 0) AS {scale})"),
+            ("trunc", true, _) if arguments.len() == 1 => {
+                format!("CAST(TRUNCATE({{0}}, 0) AS {scale})")
+            }
             ("trunc", true, Some(_)) => format!("CAST(TRUNCATE({{0}}, {{1}}) AS {scale})"),
             ("sign", true, _) => "CAST(SIGN({0}) AS DECIMAL(1,0))".to_owned(),
             ("sign", false, _) => "CAST(SIGN({0}) AS DOUBLE)".to_owned(),
@@ -266,7 +278,8 @@ impl Emitter {
             }
             ("mod", Shape::Fixed(precision, scale)) => match of(1) {
                 Shape::Fixed(other, other_scale) => {
-                    let whole = (precision - scale.min(precision)).max(other - other_scale.min(other));
+                    let whole =
+                        (precision - scale.min(precision)).max(other - other_scale.min(other));
                     let scale = scale.max(other_scale);
                     Shape::Fixed(whole + scale, scale)
                 }

@@ -82,7 +82,9 @@ impl Emitter {
             (Float8, Float4) => self.around("CAST(", operand, " AS FLOAT)"),
             (Float4, Float8) => self.around("CAST(", operand, " AS DOUBLE)"),
             (Float4 | Float8, _) if to.is_integer() => {
-                self.in_bits(to, |emitter| emitter.around("CAST(", operand, " AS SIGNED)"));
+                self.in_bits(to, |emitter| {
+                    emitter.around("CAST(", operand, " AS SIGNED)")
+                });
             }
             (Int4, Bool) => self.around("(", operand, " <> 0)"),
             (Bool, Int4) => self.expression(operand),

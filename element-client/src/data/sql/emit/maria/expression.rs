@@ -4,8 +4,8 @@ use super::{
     super::{
         super::{
             tree::{
-                Aggregate, Arithmetic, Context, Expression, Kind, Literal, SortKey,
-                SortTerm, Test, Window, WindowCall, WindowFrame,
+                Aggregate, Arithmetic, Context, Expression, Kind, Literal, SortKey, SortTerm, Test,
+                Window, WindowCall, WindowFrame,
             },
             types::BaseType,
         },
@@ -278,8 +278,9 @@ impl Emitter {
             Literal::Float(number) => self.push(&format!("{number:e}")),
             Literal::Numeric(text) => {
                 if !Self::fits(of_digits(text)) {
-                    let what =
-                        format!("a numeric of more than {PRECISION_MAX} digits, or {SCALE_MAX} after the point,");
+                    let what = format!(
+                        "a numeric of more than {PRECISION_MAX} digits, or {SCALE_MAX} after the point,"
+                    );
                     self.refuse(&what);
                 }
                 let negative = text.starts_with('-');
@@ -353,7 +354,9 @@ impl Emitter {
     /// Fails with this code where it is computed.
     pub(in crate::data::sql::emit) fn raise(&mut self, code: &str) {
         // A constant could be computed where nothing asks for it.
-        self.push(&format!("CAST(CONCAT('gridmart:{code}:', RAND()) AS SIGNED)"));
+        self.push(&format!(
+            "CAST(CONCAT('gridmart:{code}:', RAND()) AS SIGNED)"
+        ));
     }
 
     fn maria_like(

@@ -113,7 +113,11 @@ impl Emitter {
     /// A rule about a row of this table is going to be written.
     pub(in crate::data::sql::emit) fn row_begin(&mut self, table: &str) {
         if self.is_maria() {
-            let shapes = self.shapes.catalog.table(table).map(|table| of_table(table));
+            let shapes = self
+                .shapes
+                .catalog
+                .table(table)
+                .map(|table| of_table(table));
             self.shapes.rows.push(shapes.unwrap_or_default());
         }
     }
@@ -212,11 +216,10 @@ impl Emitter {
         let Some(guard) = guard else { return plain };
         self.shapes.rows.push(plain.clone());
         self.row.push(Row::Named("g".to_owned()));
-        let shown = plain.into_iter().enumerate().map(|(index, shape)| {
-            guard
-                .mask(index)
-                .map_or(shape, |mask| self.shape_of(mask))
-        });
+        let shown = plain
+            .into_iter()
+            .enumerate()
+            .map(|(index, shape)| guard.mask(index).map_or(shape, |mask| self.shape_of(mask)));
         let shown = shown.collect();
         self.row.pop();
         self.shapes.rows.pop();
@@ -243,7 +246,10 @@ impl Emitter {
                 otherwise,
                 ..
             } => {
-                let values = branches.iter().map(|(_, then)| then).chain(otherwise.as_deref());
+                let values = branches
+                    .iter()
+                    .map(|(_, then)| then)
+                    .chain(otherwise.as_deref());
                 self.common(values)
             }
             Kind::Coalesce(list) | Kind::Extreme { list, .. } => self.common(list.iter()),
@@ -263,9 +269,9 @@ impl Emitter {
             Kind::Aggregate(aggregate) => self.shape_of_aggregate(aggregate),
             Kind::Window(window) => match &window.call {
                 WindowCall::Aggregate(aggregate) => self.shape_of_aggregate(aggregate),
-                WindowCall::Function { arguments, .. } => {
-                    arguments.first().map_or(Shape::Loose, |first| self.numeric(first))
-                }
+                WindowCall::Function { arguments, .. } => arguments
+                    .first()
+                    .map_or(Shape::Loose, |first| self.numeric(first)),
             },
             Kind::Scalar(query) => self.shape_of_scalar(query),
             // A parameter's scale is that of its value.

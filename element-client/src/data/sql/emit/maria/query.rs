@@ -2,9 +2,7 @@
 
 use super::{
     super::{
-        super::tree::{
-            Body, Expression, Kind, Literal, Query, Select, SetOperation, SortTerm,
-        },
+        super::tree::{Body, Expression, Kind, Literal, Query, Select, SetOperation, SortTerm},
         Emitter,
     },
     NO_LIMIT,
@@ -66,9 +64,8 @@ impl Emitter {
             }
         }
         if wrapped {
-            let named = |key: &crate::data::sql::tree::SortKey| {
-                matches!(key.term, SortTerm::Output(..))
-            };
+            let named =
+                |key: &crate::data::sql::tree::SortKey| matches!(key.term, SortTerm::Output(..));
             if !order.iter().all(named) {
                 self.refuse("ORDER BY an expression of DISTINCT or a set operation");
             }

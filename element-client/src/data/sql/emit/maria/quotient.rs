@@ -40,7 +40,9 @@ impl Emitter {
             return self.refuse("a division of numerics without precision and scale");
         };
         // The smallest divisor makes the largest quotient.
-        if one.saturating_sub(scale) + other > WHOLE_MAX || is_wide(one, scale) || is_wide(two, other)
+        if one.saturating_sub(scale) + other > WHOLE_MAX
+            || is_wide(one, scale)
+            || is_wide(two, other)
         {
             return self.refuse("a division of numerics of so many digits");
         }
@@ -72,7 +74,9 @@ impl Emitter {
             return self.refuse("avg of a numeric without precision and scale");
         };
         // An average has no more digits before its point than what it is of.
-        if precision - scale.min(precision) > WHOLE_MAX || precision > 43 || is_wide(precision, scale)
+        if precision - scale.min(precision) > WHOLE_MAX
+            || precision > 43
+            || is_wide(precision, scale)
         {
             return self.refuse("avg of numerics of so many digits");
         }

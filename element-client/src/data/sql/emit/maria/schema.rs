@@ -34,7 +34,11 @@ const VARCHAR_MAX: u32 = 255;
 
 impl Emitter {
     /// How many letters a text column may have because of the keys that it is in.
-    pub(in crate::data::sql::emit) fn key_letters(table: &Table, plan: &SchemaPlan, column: usize) -> Option<usize> {
+    pub(in crate::data::sql::emit) fn key_letters(
+        table: &Table,
+        plan: &SchemaPlan,
+        column: usize,
+    ) -> Option<usize> {
         let references = plan.references.iter().map(|reference| &reference.columns);
         let keys = std::iter::once(&table.primary_key)
             .chain(&table.unique_keys)
@@ -112,7 +116,9 @@ impl Emitter {
 
     fn maria_declaration(&mut self, column_type: SqlType, key_letters: Option<usize>) -> String {
         let text = |letters: Option<usize>| {
-            letters.map_or("LONGTEXT".to_owned(), |letters| format!("VARCHAR({letters})"))
+            letters.map_or("LONGTEXT".to_owned(), |letters| {
+                format!("VARCHAR({letters})")
+            })
         };
         match column_type {
             SqlType::Bool => "TINYINT(1)".to_owned(),
@@ -179,7 +185,8 @@ impl Emitter {
         self.name(&column.name);
         if is_long(column.column_type) {
             if unique {
-                return self.refuse("CREATE UNIQUE INDEX over text: declare the key with the table");
+                return self
+                    .refuse("CREATE UNIQUE INDEX over text: declare the key with the table");
             }
             let letters = letters_of_key(table, columns).min(191);
             self.push(&format!("({letters})"));

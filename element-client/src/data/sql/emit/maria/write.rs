@@ -31,7 +31,8 @@ impl Emitter {
         table: &Table,
         target: RelationId,
     ) {
-        let digits = |rest: &str| !rest.is_empty() && rest.bytes().all(|byte| byte.is_ascii_digit());
+        let digits =
+            |rest: &str| !rest.is_empty() && rest.bytes().all(|byte| byte.is_ascii_digit());
         let ours = matches!(&*table.name, "g" | "o" | "q" | "s")
             || table.name.strip_prefix(['t', 'w']).is_some_and(digits);
         if ours {
