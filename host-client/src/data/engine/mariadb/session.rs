@@ -331,7 +331,10 @@ impl Session {
         let types = statement.columns.clone().unwrap_or_default();
         let conn = self.connection()?;
         let running = rows_of(conn, &text, params, &types, limits);
-        let run = watch.within(running, until, limits.time).await;
+        let run = tokio::select! {
+            run = watch.within(running, until, limits.time) => run,
+            () = statement.cancel.cancelled() => Err(EngineError::Cancelled),
+        };
         self.ended(run.and_then(|run| run))
     }
 }

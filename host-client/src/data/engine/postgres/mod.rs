@@ -202,7 +202,7 @@ impl Base {
         let is_plain = statement.rules.is_empty() && !returns;
         let connection = pooled.get()?;
         let mut tally = Tally::new(limits);
-        let done = bounded(canceller, time, async {
+        let done = bounded(canceller, time, &statement.cancel, async {
             if is_plain {
                 return run(connection, statement, "", &mut tally, When::Committing).await;
             }
@@ -244,7 +244,7 @@ impl Base {
         let canceller = pooled.canceller();
         let client = &pooled.get()?.client;
         let undone = |error: &tokio_postgres::Error| failure(error, When::Undone, false);
-        let done = bounded(canceller, time, async {
+        let done = bounded(canceller, time, &statement.cancel, async {
             client
                 .batch_execute("BEGIN")
                 .await

@@ -19,7 +19,7 @@ use super::{
     quoted_name, quoted_text,
     value::{Parameter, Raw, read, require_fitting},
 };
-use crate::data::engine::{EngineError, SqlState, Statement, Tally, Written};
+use crate::data::engine::{Cancel, EngineError, SqlState, Statement, Tally, Written};
 
 /// A statement that was told to end may take so long to do so.
 const END_MAX: Duration = Duration::from_secs(10);
@@ -140,20 +140,25 @@ pub(super) async fn run(
     Ok(written)
 }
 
-/// Does something within a time; then the server is told to end it, and what became of
-/// it is told.
+/// Does something within a time, and until it is given up; then the server is told to end
+/// it, and what became of it is told.
 pub(super) async fn bounded<T>(
     canceller: Option<CancelToken>,
     (deadline, time): (Instant, Duration),
+    given_up: &Cancel,
     work: impl Future<Output = Result<T, EngineError>>,
 ) -> Result<T, EngineError> {
     let mut work = pin!(work);
     let explain = |error| match error {
+        EngineError::TimedOut(Duration::ZERO) if given_up.is_cancelled() => EngineError::Cancelled,
         EngineError::TimedOut(Duration::ZERO) => EngineError::TimedOut(time),
         other => other,
     };
-    if let Ok(done) = timeout_at(deadline.into(), &mut work).await {
-        return done.map_err(explain);
+    tokio::select! {
+        done = timeout_at(deadline.into(), &mut work) => if let Ok(done) = done {
+            return done.map_err(explain);
+        },
+        () = given_up.cancelled() => {}
     }
     if let Some(canceller) = canceller {
         cancel(canceller).await;

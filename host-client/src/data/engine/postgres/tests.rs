@@ -454,6 +454,11 @@ async fn statements_end_at_the_server_by_time_and_when_nobody_wants_them() {
     let refused = transaction.run(slow, limits).await.unwrap_err();
     assert_eq!(refused, EngineError::TimedOut(limits.time));
     drop(transaction);
+    let slow = rows("INSERT INTO t SELECT 1 FROM pg_sleep(60)");
+    let cancel = slow.cancel.clone();
+    let writing = shop.core.write(slow, Limits::default());
+    let (refused, ()) = tokio::join!(writing, async { cancel.cancel() });
+    assert_eq!(refused.unwrap_err(), EngineError::Cancelled);
     // Rows that nobody takes keep the server waiting, until they are not wanted.
     let many = reading(
         "SELECT n, repeat('x', 1000), pg_sleep(0)::text FROM generate_series(1, 1000000) n",

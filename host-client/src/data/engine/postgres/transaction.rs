@@ -18,7 +18,8 @@ use super::{
     run::{bounded, run, settings},
 };
 use crate::data::engine::{
-    EngineError, Limits, Statement, StatementKind, Tally, Transaction, TransactionLimits, Written,
+    Cancel, EngineError, Limits, Statement, StatementKind, Tally, Transaction, TransactionLimits,
+    Written,
 };
 
 /// Ending one may take so long.
@@ -138,7 +139,7 @@ impl PgTransaction {
         let mut tally = Tally::new(limits);
         let connection = self.connection.get()?;
         let ran = run(connection, statement, &before, &mut tally, When::Undone);
-        bounded(canceller, time, ran).await
+        bounded(canceller, time, &statement.cancel, ran).await
     }
 
     async fn run_schema(
@@ -161,7 +162,7 @@ impl PgTransaction {
             drop_all(client).await?;
             client.batch_execute(&statement.text).await
         };
-        bounded(canceller, time, async {
+        bounded(canceller, time, &statement.cancel, async {
             let changed = changed.await;
             changed.map_err(|error| failure(&error, When::Undone, false))
         })
@@ -174,7 +175,7 @@ impl PgTransaction {
         let time = self.time(END_TIME)?;
         let canceller = self.connection.canceller();
         let client = &self.connection.get()?.client;
-        let done = bounded(canceller, time, async {
+        let done = bounded(canceller, time, &Cancel::default(), async {
             let done = client.batch_execute(text).await;
             done.map_err(|error| failure(&error, When::Undone, false))
         });
@@ -235,7 +236,7 @@ impl Transaction for PgTransaction {
             let canceller = self.connection.canceller();
             let time = (Instant::now() + END_TIME, END_TIME);
             let client = &self.connection.get()?.client;
-            let committed = bounded(canceller, time, async {
+            let committed = bounded(canceller, time, &Cancel::default(), async {
                 let committed = client.batch_execute("COMMIT").await;
                 committed.map_err(|error| failure(&error, When::Committing, true))
             });
