@@ -76,7 +76,7 @@ impl Guards {
     pub(super) async fn ensure(
         &self,
         rules: &StatementRules,
-        writers: &Arc<Pool>,
+        makers: &Arc<Pool>,
     ) -> Result<(), EngineError> {
         if self.has(&rules.guards) {
             return Ok(());
@@ -85,7 +85,7 @@ impl Guards {
         if self.has(&rules.guards) {
             return Ok(());
         }
-        let mut connection = writers.take().await?;
+        let mut connection = makers.take().await?;
         let made = self.make(&connection.get()?.client, &rules.guards).await;
         if made.is_ok() {
             connection.keep();
@@ -117,10 +117,8 @@ impl Guards {
 
     async fn make(&self, client: &Client, guards: &[GuardTold]) -> Result<(), Error> {
         if self.known.lock().is_empty() {
-            let reader = client.query_one(READER, &[&self.reader]).await?;
-            let has_reader = reader.try_get(0)?;
             let there = names(client).await?;
-            if *self.has_reader.get_or_init(|| has_reader) && !there.is_empty() {
+            if self.learn_reader(client).await? && !there.is_empty() {
                 // They may have been made before there was one.
                 client.batch_execute(&self.grant_text(&there)).await?;
             }
@@ -144,17 +142,37 @@ impl Guards {
         self.drop_unused(client, guards).await
     }
 
+    /// Whether there is a role with rights on views alone: looked for once.
+    async fn learn_reader(&self, client: &Client) -> Result<bool, Error> {
+        if let Some(has_reader) = self.has_reader.get() {
+            return Ok(*has_reader);
+        }
+        let found = client.query_one(READER, &[&self.reader]).await?;
+        let has_reader = found.try_get(0)?;
+        Ok(*self.has_reader.get_or_init(|| has_reader))
+    }
+
     /// Makes views within a transaction that has changed the schema; nobody else knows of
-    /// them.
-    pub(super) fn text_within(&self, guards: &[GuardTold]) -> String {
-        let mut text = String::new();
+    /// them. `before` is run first.
+    pub(super) async fn make_within(
+        &self,
+        client: &Client,
+        before: &str,
+        guards: &[GuardTold],
+    ) -> Result<(), Error> {
+        let mut text = before.to_owned();
+        if !guards.is_empty() {
+            client.batch_execute(before).await?;
+            self.learn_reader(client).await?;
+            text.clear();
+        }
         for guard in guards {
             if let Some(rest) = guard.definition.strip_prefix(CREATE) {
                 let _ = write!(text, "CREATE OR REPLACE VIEW {rest}; ");
                 text.push_str(&self.grant(guard));
             }
         }
-        text
+        client.batch_execute(&text).await
     }
 
     fn grant(&self, guard: &GuardTold) -> String {

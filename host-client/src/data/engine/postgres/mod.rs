@@ -60,6 +60,14 @@ use crate::data::{
 const READERS: usize = 16;
 /// Connections to one database for statements that write, and transactions.
 const WRITERS: usize = 16;
+/// Connections on which views are made: transactions wait for these that hold all others.
+const MAKERS: usize = 1;
+/// A statement that was prepared, or a view that was made, for another schema is tried again
+/// so often: others may change it at the same time.
+const STALE_TRIES: usize = 8;
+/// What a change of the schema waits for at most that others hold; who comes after it waits
+/// for it meanwhile.
+const LOCK_LIMIT: &str = "SET LOCAL lock_timeout = '20s'";
 /// Between two looks at connections that are idle.
 const TIDY_EVERY: Duration = Duration::from_secs(20);
 /// Reading the catalog may take so long.
@@ -77,6 +85,7 @@ pub(in crate::data) struct PgCore {
 struct Base {
     readers: Arc<Pool>,
     writers: Arc<Pool>,
+    makers: Arc<Pool>,
     guards: Guards,
     generation: Arc<AtomicU64>,
     health: Arc<Health>,
@@ -109,6 +118,7 @@ impl PgCore {
         let base = Arc::new(Base {
             readers: pool(Purpose::Read, READERS),
             writers: pool(Purpose::Write, WRITERS),
+            makers: pool(Purpose::Write, MAKERS),
             guards: Guards::new(reader),
             generation,
             health,
@@ -135,6 +145,7 @@ impl Drop for PgCore {
     fn drop(&mut self) {
         self.base.readers.close();
         self.base.writers.close();
+        self.base.makers.close();
     }
 }
 
@@ -143,6 +154,7 @@ async fn tidy(base: Arc<Base>) {
         tokio::time::sleep(TIDY_EVERY).await;
         base.readers.tidy();
         base.writers.tidy();
+        base.makers.tidy();
     }
 }
 
@@ -165,16 +177,13 @@ impl Base {
         limits: Limits,
     ) -> Result<Written, EngineError> {
         let time = (Instant::now() + limits.time, limits.time);
-        let mut has_tried = false;
-        loop {
+        for _ in 1..STALE_TRIES {
             match self.try_write(&statement, limits, time).await {
-                Err(error) if !has_tried && is_stale(&error, &statement) => {
-                    has_tried = true;
-                    self.schema_changed();
-                }
+                Err(error) if is_stale(&error, &statement) => self.schema_changed(),
                 done => return done,
             }
         }
+        self.try_write(&statement, limits, time).await
     }
 
     async fn try_write(
@@ -185,7 +194,7 @@ impl Base {
     ) -> Result<Written, EngineError> {
         let late = |_| EngineError::TimedOut(limits.time);
         let ready = async {
-            let guarded = self.guards.ensure(&statement.rules, &self.writers);
+            let guarded = self.guards.ensure(&statement.rules, &self.makers);
             guarded.await?;
             self.writers.take().await
         };
@@ -235,9 +244,10 @@ impl Base {
         limits: Limits,
     ) -> Result<Written, EngineError> {
         let time = (Instant::now() + limits.time, limits.time);
+        // Who holds a connection may wait for views to be made, never the other way.
         let ready = async {
-            let making = self.guards.making().await;
-            self.writers.take().await.map(|pooled| (making, pooled))
+            let pooled = self.writers.take().await?;
+            Ok::<_, EngineError>((self.guards.making().await, pooled))
         };
         let ready = tokio::time::timeout_at(time.0.into(), ready).await;
         let (_making, mut pooled) = ready.map_err(|_| EngineError::TimedOut(limits.time))??;
@@ -246,7 +256,7 @@ impl Base {
         let undone = |error: &tokio_postgres::Error| failure(error, When::Undone, false);
         let done = bounded(canceller, time, &statement.cancel, async {
             client
-                .batch_execute("BEGIN")
+                .batch_execute(&format!("BEGIN; {LOCK_LIMIT}"))
                 .await
                 .map_err(|error| undone(&error))?;
             let changed = async {

@@ -11,7 +11,7 @@ use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Base,
+    Base, STALE_TRIES,
     failure::{When, failure},
     is_stale,
     pool::Pooled,
@@ -72,9 +72,10 @@ async fn stream(
     sink: &mut RowSink,
     begun: &mut Option<Begun>,
 ) -> Result<(), EngineError> {
-    let mut has_tried = false;
+    let mut tries = 0;
     loop {
-        base.guards.ensure(&statement.rules, &base.writers).await?;
+        tries += 1;
+        base.guards.ensure(&statement.rules, &base.makers).await?;
         let mut pooled = base.readers.take().await?;
         let streamed = try_stream(base, &mut pooled, statement, limits, deadline, sink, begun);
         match streamed.await {
@@ -91,10 +92,10 @@ async fn stream(
                         pooled.keep();
                     }
                 }
-                if has_tried || begun.is_none() || !is_stale(&error, statement) {
+                let is_begun = begun.is_none();
+                if tries >= STALE_TRIES || is_begun || !is_stale(&error, statement) {
                     return Err(error);
                 }
-                has_tried = true;
                 base.schema_changed();
             }
         }

@@ -371,6 +371,47 @@ async fn each_person_sees_their_rows_over_shared_connections_and_nobody_another_
 }
 
 #[tokio::test]
+async fn guarded_reads_and_writes_go_on_while_the_schema_changes() {
+    let shop = Arc::new(Shop::open().await);
+    shop.made("CREATE TABLE t (id integer PRIMARY KEY, who text NOT NULL)")
+        .await;
+    for id in 0..8 {
+        let who = text(&format!("person{}", id % 4));
+        let insert = rows("INSERT INTO t VALUES ($1, $2)").with(vec![Value::Int4(id), who]);
+        shop.write(insert).await.unwrap();
+    }
+    let over = Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let mut tasks = tokio::task::JoinSet::new();
+    for number in 0..4 {
+        let (shop, over) = (Arc::clone(&shop), Arc::clone(&over));
+        tasks.spawn(async move {
+            let person = format!("person{number}");
+            let mut count = 0;
+            while !over.load(std::sync::atomic::Ordering::Relaxed) {
+                let seen = shop.read(own_rows(&person)).await.unwrap();
+                assert_eq!(seen, vec![vec![text(&person)]; 2]);
+                let mut touch = own_rows(&person);
+                touch.kind = StatementKind::Rows;
+                touch.text = format!("UPDATE \"{}\" SET who = who", touch.rules.guards[0].name);
+                touch.columns = Some(Vec::new());
+                assert_eq!(shop.write(touch).await.unwrap().rows_changed, 2);
+                count += 1;
+            }
+            count
+        });
+    }
+    for number in 0..12 {
+        shop.made(&format!("ALTER TABLE t ADD COLUMN c{number} integer"))
+            .await;
+        shop.made(&format!("ALTER TABLE t DROP COLUMN c{number}"))
+            .await;
+    }
+    over.store(true, std::sync::atomic::Ordering::Relaxed);
+    let counts = tasks.join_all().await;
+    assert!(counts.iter().all(|count| *count > 0), "{counts:?}");
+}
+
+#[tokio::test]
 async fn transactions_have_savepoints_and_end_when_they_are_left() {
     let shop = Shop::open().await;
     shop.made("CREATE TABLE t (id integer PRIMARY KEY)").await;

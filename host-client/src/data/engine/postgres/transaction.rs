@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use gridmart_schemas::data::Position;
 
 use super::{
-    Base,
+    Base, LOCK_LIMIT,
     failure::{When, failure},
     guards::{Making, drop_all},
     pool::Pooled,
@@ -107,21 +107,21 @@ impl PgTransaction {
     async fn before(&mut self, statement: &Statement) -> Result<String, EngineError> {
         let guards = &self.base.guards;
         let mut text = String::new();
-        let role = guards.role(&statement.rules);
         if self.is_reader {
             text.push_str("RESET ROLE; ");
             self.is_reader = false;
         }
         if self.making.is_some() {
             // They have to be there when the statement is prepared.
-            text.push_str(&guards.text_within(&statement.rules.guards));
             let client = &self.connection.get()?.client;
-            let made = client.batch_execute(&text).await;
-            made.map_err(|error| failure(&error, When::Undone, true))?;
+            let made = guards.make_within(client, &text, &statement.rules.guards);
+            made.await
+                .map_err(|error| failure(&error, When::Undone, true))?;
             text.clear();
         } else {
-            guards.ensure(&statement.rules, &self.base.writers).await?;
+            guards.ensure(&statement.rules, &self.base.makers).await?;
         }
+        let role = guards.role(&statement.rules);
         settings(statement, role, &mut text);
         self.is_reader = role.is_some();
         Ok(text)
@@ -159,6 +159,7 @@ impl PgTransaction {
             if was_reader {
                 client.batch_execute("RESET ROLE").await?;
             }
+            client.batch_execute(LOCK_LIMIT).await?;
             drop_all(client).await?;
             client.batch_execute(&statement.text).await
         };
