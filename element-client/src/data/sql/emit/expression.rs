@@ -282,6 +282,11 @@ impl Emitter {
             self.with_row(Row::Named(alias), |emitter| emitter.expression(mask));
             return;
         }
+        if self.is_maria() && alias == super::maria::EXCLUDED {
+            self.push("VALUES(");
+            self.name(&used.name);
+            return self.push(")");
+        }
         self.column_of(&alias, &used.name);
     }
 

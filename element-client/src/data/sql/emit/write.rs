@@ -65,7 +65,9 @@ impl Emitter {
             // Without it SQLite would take ON CONFLICT for a join's.
             None => self.push(if self.is_sqlite() { " WHERE 1" } else { "" }),
         }
-        if let Some(conflict) = conflict {
+        if self.is_maria() {
+            self.maria_conflict(insert);
+        } else if let Some(conflict) = conflict {
             self.conflict(conflict, table, guard.as_ref(), *target);
         }
         self.returning(returning, *target);

@@ -9,7 +9,7 @@ use super::{
 };
 
 /// Of the statements that write: they grow fewer, never more.
-const REFUSED_MAX: usize = 16;
+const REFUSED_MAX: usize = 15;
 
 const TABLES: [&str; 4] = ["branches", "employees", "orders", "samples"];
 
@@ -132,10 +132,20 @@ fn the_schema_is_changed_on_mariadb_by_owners() {
     }
     let long = "ä".repeat(301);
     let text = format!("INSERT INTO notes (id, part, body, word) VALUES (1, 9, 'w', '{long}')");
-    assert!(matches!(
-        ask(&text).unwrap_err().as_str(),
-        "22001" | "22003"
-    ));
+    assert!(matches!(ask(&text).unwrap_err().as_str(), "22001" | "22003"));
+    // What conflicts: counted, and set, as PostgreSQL does.
+    let kept = "INSERT INTO branches (name, city) VALUES ('north', 'x'), ('new', 'y') ON CONFLICT DO NOTHING";
+    assert_eq!(ask(kept), Ok(Vec::new()));
+    let set = "INSERT INTO branches AS b (name, city) VALUES ('north', 'x') ON CONFLICT (name) DO UPDATE SET city = excluded.city || b.city, budget = 1";
+    assert_eq!(ask(set), Ok(Vec::new()));
+    let seen = ask("SELECT name, city, budget FROM branches WHERE city LIKE '%x%' OR name = 'new' ORDER BY name");
+    assert_eq!(
+        seen,
+        Ok(vec![
+            ["new", "y", "∅"].map(String::from).to_vec(),
+            ["north", "xKiel", "1"].map(String::from).to_vec()
+        ])
+    );
     let refused = |text: &str| {
         let refusal = whole.judged(text, &everything).unwrap_err();
         assert_eq!(refusal.state, "0A000", "{text}: {refusal}");

@@ -160,7 +160,7 @@ pub(super) fn whole() -> Base {
     whole_with(DATA)
 }
 
-fn whole_with(data: &str) -> Base {
+pub(super) fn whole_with(data: &str) -> Base {
     let mut base = Base::new();
     base.own(SCHEMA);
     base.own(data);

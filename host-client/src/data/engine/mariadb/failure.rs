@@ -95,7 +95,9 @@ fn coded(message: &str) -> Option<EngineError> {
             "a quotient with more than 27 digits after its point is not supported on MariaDB",
         ),
         "22025:" => ("22025", "LIKE pattern must not end with escape character"),
-        "21000:" => ("21000", "more than one row returned by a subquery"),
+        "22011:" => ("22011", "negative substring length not allowed"),
+        "2201F:" => ("2201F", "cannot take square root of a negative number"),
+        "22008:" => ("22008", "date field value out of range"),
         _ => return None,
     };
     Some(EngineError::refused(SqlState(state), words))
@@ -128,6 +130,9 @@ fn known(code: u16, message: &str) -> (&'static str, String) {
         }
         1292 if message.contains("INTEGER") || message.contains("DOUBLE") => {
             ("22003", "a number is out of its type's range")
+        }
+        1292 if message.contains("date value") || message.contains("datetime value") => {
+            ("22008", "date field value out of range")
         }
         1292 | 1366 | 1367 | 1411 => ("22P02", "a value is not of its type's form"),
         1300 | 1302 => ("22021", "a text is not well formed"),
@@ -183,12 +188,12 @@ fn known(code: u16, message: &str) -> (&'static str, String) {
     (state, words.to_owned())
 }
 
-/// `CONSTRAINT `table`.`column` failed …`: one without a point is a table's.
+/// `CONSTRAINT `table.column` failed …`: one without a point is a table's.
 fn is_of_column(message: &str) -> bool {
     let name = message
         .split_once("CONSTRAINT ")
         .and_then(|(_, rest)| rest.split_once(" failed"));
-    name.is_some_and(|(name, _)| name.contains("`.`") || name.contains("\".\""))
+    name.is_some_and(|(name, _)| name.contains('.'))
 }
 
 /// What a statement with warnings failed with.

@@ -19,6 +19,8 @@ use super::{
 };
 use crate::data::engine::{EngineError, Limits, Statement, Written};
 
+/// What the judge puts behind an INSERT that passes over keys that are there.
+const SKIPPED: &str = "/* skipped */";
 /// A connection is waited for so long.
 const CONNECT_MAX: Duration = Duration::from_secs(10);
 /// A connection that nobody uses is closed.
@@ -363,7 +365,7 @@ async fn rows_of(
         limits_kept(limits, rows.len() as u64 + 1, bytes)?;
         rows.push(row);
     }
-    let changed = result.affected_rows();
+    let changed = changed(&result.info(), text).unwrap_or_else(|| result.affected_rows());
     result.drop_result().await.during(Phase::Statement)?;
     if conn.get_warnings() > 0 {
         return Err(warned(conn).await);
@@ -379,6 +381,18 @@ async fn rows_of(
         rows,
         ..Written::default()
     })
+}
+
+/// How many rows an INSERT changed, where the server counts in another way: it tells
+/// `Records: 3  Duplicates: 1  Warnings: 0`.
+fn changed(info: &str, text: &str) -> Option<u64> {
+    let mut numbers = info.split_whitespace().filter_map(|word| word.parse().ok());
+    let (records, duplicates): (u64, u64) = (numbers.next()?, numbers.next()?);
+    if !info.starts_with("Records: ") {
+        return None;
+    }
+    let skips = text.ends_with(SKIPPED);
+    Some(records.saturating_sub(if skips { duplicates } else { 0 }))
 }
 
 pub(super) fn limits_kept(limits: Limits, rows: u64, bytes: u64) -> Result<(), EngineError> {

@@ -57,6 +57,8 @@ impl Emitter {
             ("lpad" | "rpad" | "repeat" | "split_part", _) => {
                 self.maria_lengthened(function, arguments);
             }
+            ("sqrt", _) => self.maria_root(arguments),
+            ("make_date", _) => self.maria_date(arguments),
             ("btrim" | "ltrim" | "rtrim", _) => self.maria_trimmed(function, arguments),
             ("concat", _) => {
                 self.push("CONCAT(");
@@ -92,24 +94,47 @@ impl Emitter {
     }
 
     fn maria_substring(&mut self, arguments: &[Expression]) {
-        let length = arguments.get(2);
-        match length.map(integer) {
+        let part = "SUBSTR({0}, GREATEST({1}, 1), GREATEST({1} + {2} - GREATEST({1}, 1), 0))";
+        match arguments.get(2) {
             None => self.template("SUBSTR({0}, GREATEST({1}, 1))", arguments),
-            Some(Some(length)) if length >= 0 => self.template(
-                "SUBSTR({0}, GREATEST({1}, 1), GREATEST({1} + {2} - GREATEST({1}, 1), 0))",
-                arguments,
-            ),
-            Some(_) => self.refuse("substr with a length that is no constant from 0 on"),
+            Some(length) if integer(length).is_some_and(|length| length >= 0) => {
+                self.template(part, arguments);
+            }
+            Some(length) => {
+                self.around("CASE WHEN ", length, " < 0 THEN ");
+                self.raise_of("22011", &|emitter| emitter.expression(length));
+                self.template(&format!(" ELSE {part} END"), arguments);
+            }
         }
+    }
+
+    fn maria_root(&mut self, arguments: &[Expression]) {
+        let Some(of) = arguments.first().filter(|of| of.sql_type == BaseType::Float8) else {
+            return self.refuse("sqrt of an exact number");
+        };
+        self.around("CASE WHEN ", of, " < 0 THEN ");
+        self.raise_of("2201F", &|emitter| emitter.expression(of));
+        self.around(" ELSE SQRT(", of, ") END");
+    }
+
+    fn maria_date(&mut self, arguments: &[Expression]) {
+        self.template(
+            "CAST(CASE WHEN {0} BETWEEN 1 AND 9999 AND {1} BETWEEN 1 AND 12 AND {2} BETWEEN 1 AND 31 \
+             THEN CONCAT(LPAD({0}, 4, '0'), '-', LPAD({1}, 2, '0'), '-', LPAD({2}, 2, '0')) \
+             WHEN {0} IS NULL OR {1} IS NULL OR {2} IS NULL THEN NULL ELSE ",
+            arguments,
+        );
+        self.raise_of("22008", &|emitter| emitter.list(arguments, Self::expression));
+        self.push(" END AS DATE)");
     }
 
     fn maria_lengthened(&mut self, function: &Function, arguments: &[Expression]) {
         let last = arguments.last();
         match (function.name, last.and_then(text), last.and_then(integer)) {
-            ("repeat", _, Some(_)) => self.template("REPEAT({0}, {1})", arguments),
+            ("repeat", ..) => self.template("REPEAT({0}, {1})", arguments),
             ("lpad" | "rpad", filler, _) if arguments.len() == 2 || filler.is_some() => {
-                if filler == Some("") || arguments.get(1).and_then(integer).is_none() {
-                    return self.refuse("lpad and rpad with a length that is no constant");
+                if filler == Some("") {
+                    return self.refuse("lpad and rpad with an empty text");
                 }
                 let word = if function.name == "lpad" {
                     "LPAD"
@@ -197,6 +222,16 @@ impl Emitter {
         let form = match field {
             "year" => "%Y-01-01",
             "month" => "%Y-%m-01",
+            "quarter" => {
+                return self.template(
+                    "CAST(CONCAT(DATE_FORMAT({1}, '%Y-'), LPAD(QUARTER({1}) * 3 - 2, 2, '0'), '-01') AS DATETIME(6))",
+                    arguments,
+                );
+            }
+            "week" => {
+                let monday = "CAST(CAST({1} AS DATE) - INTERVAL WEEKDAY({1}) DAY AS DATETIME(6))";
+                return self.template(monday, arguments);
+            }
             "day" => "%Y-%m-%d",
             "hour" => "%Y-%m-%d %H:00:00",
             "minute" => "%Y-%m-%d %H:%i:00",

@@ -354,9 +354,15 @@ impl Emitter {
     /// Fails with this code where it is computed.
     pub(in crate::data::sql::emit) fn raise(&mut self, code: &str) {
         // A constant could be computed where nothing asks for it.
-        self.push(&format!(
-            "CAST(CONCAT('gridmart:{code}:', RAND()) AS SIGNED)"
-        ));
+        self.raise_of(code, &|emitter| emitter.push("RAND()"));
+    }
+
+    /// The same beside a value that is not NULL there: without it MariaDB could compute it
+    /// for each row of a group, whatever CASE it stands in.
+    pub(super) fn raise_of(&mut self, code: &str, value: &dyn Fn(&mut Self)) {
+        self.push(&format!("CAST(CONCAT('gridmart:{code}:', "));
+        value(self);
+        self.push(") AS SIGNED)");
     }
 
     fn maria_like(
@@ -410,7 +416,7 @@ impl Emitter {
         self.quoted(&sign);
         if well.is_none() {
             self.push(" ELSE ");
-            self.raise("22025");
+            self.raise_of("22025", &|emitter| emitter.expression(pattern));
             self.push(" END");
         }
         self.push(")");

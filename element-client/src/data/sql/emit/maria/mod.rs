@@ -22,7 +22,7 @@ mod quotient;
 mod schema;
 mod write;
 
-pub(super) use self::{numeric::Shapes, schema::INDEX_COMMENT};
+pub(super) use self::{numeric::Shapes, schema::INDEX_COMMENT, write::EXCLUDED};
 
 /// The largest LIMIT: no limit at all, but a table that is made before it is read.
 pub(super) const NO_LIMIT: &str = " LIMIT 18446744073709551615";

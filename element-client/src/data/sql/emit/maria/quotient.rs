@@ -108,7 +108,7 @@ impl Emitter {
         self.push("CASE WHEN ");
         self.scale_of(left, right);
         self.push(&format!(" > {SCALE_MAX} THEN "));
-        self.raise("0A000");
+        self.raise_of("0A000", left.write);
         self.push(" ELSE LEFT(");
         self.rounded(left, right);
         self.push(", CHAR_LENGTH(");
