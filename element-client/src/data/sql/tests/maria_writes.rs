@@ -132,13 +132,18 @@ fn the_schema_is_changed_on_mariadb_by_owners() {
     }
     let long = "ä".repeat(301);
     let text = format!("INSERT INTO notes (id, part, body, word) VALUES (1, 9, 'w', '{long}')");
-    assert!(matches!(ask(&text).unwrap_err().as_str(), "22001" | "22003"));
+    assert!(matches!(
+        ask(&text).unwrap_err().as_str(),
+        "22001" | "22003"
+    ));
     // What conflicts: counted, and set, as PostgreSQL does.
     let kept = "INSERT INTO branches (name, city) VALUES ('north', 'x'), ('new', 'y') ON CONFLICT DO NOTHING";
     assert_eq!(ask(kept), Ok(Vec::new()));
     let set = "INSERT INTO branches AS b (name, city) VALUES ('north', 'x') ON CONFLICT (name) DO UPDATE SET city = excluded.city || b.city, budget = 1";
     assert_eq!(ask(set), Ok(Vec::new()));
-    let seen = ask("SELECT name, city, budget FROM branches WHERE city LIKE '%x%' OR name = 'new' ORDER BY name");
+    let seen = ask(
+        "SELECT name, city, budget FROM branches WHERE city LIKE '%x%' OR name = 'new' ORDER BY name",
+    );
     assert_eq!(
         seen,
         Ok(vec![

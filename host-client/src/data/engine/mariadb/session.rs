@@ -3,14 +3,12 @@
 use std::{
     fmt,
     future::Future,
-    path::Path,
     time::{Duration, Instant},
 };
 
 use gridmart_schemas::data::{Row, SqlType};
 use mysql_async::{
-    Conn, Opts, OptsBuilder, Params, Pool, PoolConstraints, PoolOpts, SslOpts,
-    prelude::Queryable as _,
+    Conn, Opts, OptsBuilder, Params, Pool, PoolConstraints, PoolOpts, prelude::Queryable as _,
 };
 
 use super::{
@@ -54,11 +52,17 @@ pub struct Access {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum AccessError {
     /// It is no such URL.
-    #[error("it is not mariadb://ACCOUNT:PASSWORD@HOST[:PORT] ({0})")]
+    #[error("its URL is not mariadb://ACCOUNT:PASSWORD@HOST[:PORT][?socket=PATH] ({0})")]
     Malformed(String),
     /// It has a parameter that is none.
-    #[error("{0}")]
-    Parameter(String),
+    #[error("its URL has a parameter that is not known: only ?socket=PATH is")]
+    Parameter,
+    /// It is on another machine.
+    #[error(
+        "its URL names another machine: a server is reached on the Host's own machine, over a \
+         socket or on 127.0.0.1 (for one elsewhere, a tunnel or a Host beside it)"
+    )]
+    Elsewhere,
 }
 
 impl fmt::Debug for Access {
@@ -70,10 +74,8 @@ impl fmt::Debug for Access {
 }
 
 impl Access {
-    /// Reads `mariadb://ACCOUNT:PASSWORD@HOST[:PORT][/][?socket=PATH&tls=off&ca=FILE]`. Away
-    /// from loopback and sockets the server has to speak TLS, with a certificate that the
-    /// file `ca`, or else one of the well-known authorities, vouches for; `tls=off` takes
-    /// that off, for a network that is trusted.
+    /// Reads `mariadb://ACCOUNT:PASSWORD@HOST[:PORT][/][?socket=PATH]`. What travels to a
+    /// server travels in the clear: it has to be on this machine.
     ///
     /// # Errors
     /// Text that is not of that form; it is not in the message, since it holds a password.
@@ -92,33 +94,17 @@ impl Access {
         if opts.db_name().is_some() {
             return Err(malformed("it names a database; the Host makes its own"));
         }
-        let local = is_local(&opts);
-        let mut builder = OptsBuilder::from_opts(opts);
-        let (mut plain, mut socket, mut ssl) = (false, None, SslOpts::default());
-        for pair in query.split('&').filter(|pair| !pair.is_empty()) {
-            match pair.split_once('=') {
-                Some(("socket", path)) => socket = Some(path.to_owned()),
-                Some(("tls", "off")) => plain = true,
-                Some(("ca", file)) => {
-                    ssl = ssl
-                        .with_root_certs(vec![Path::new(file).to_owned().into()])
-                        .with_disable_built_in_roots(true);
-                }
-                _ => {
-                    let message = format!(
-                        "it has the parameter {:?}; known are socket=PATH, tls=off and ca=FILE",
-                        pair.split('=').next().unwrap_or_default()
-                    );
-                    return Err(AccessError::Parameter(message));
-                }
-            }
+        let socket = match query.split_once('=') {
+            None if query.is_empty() => None,
+            Some(("socket", path)) if !path.contains('&') => Some(path.to_owned()),
+            _ => return Err(AccessError::Parameter),
+        };
+        if socket.is_none() && !is_local(&opts) {
+            return Err(AccessError::Elsewhere);
         }
-        let local = local || socket.is_some();
-        builder = builder.socket(socket).prefer_socket(false);
-        if !local && !plain {
-            builder = builder.ssl_opts(ssl);
-        }
-        let opts = builder
+        let opts = OptsBuilder::from_opts(opts)
+            .socket(socket)
+            .prefer_socket(false)
             .client_found_rows(true)
             .stmt_cache_size(PREPARED)
             .tcp_nodelay(true)

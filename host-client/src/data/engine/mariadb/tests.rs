@@ -349,6 +349,7 @@ async fn an_account_that_may_too_much_is_refused_with_the_way_out() {
         ("mariadb://localhost", "no account"),
         ("mariadb://a:secret@localhost/db", "names a database"),
         ("mariadb://a:secret@localhost?x=secret", "parameter"),
+        ("mariadb://a:secret@db.example", "another machine"),
     ] {
         let refused = MariaServer::new(&ServerUrl::read(url).unwrap());
         let refused = refused.err().unwrap();

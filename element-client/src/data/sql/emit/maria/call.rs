@@ -109,7 +109,10 @@ impl Emitter {
     }
 
     fn maria_root(&mut self, arguments: &[Expression]) {
-        let Some(of) = arguments.first().filter(|of| of.sql_type == BaseType::Float8) else {
+        let Some(of) = arguments
+            .first()
+            .filter(|of| of.sql_type == BaseType::Float8)
+        else {
             return self.refuse("sqrt of an exact number");
         };
         self.around("CASE WHEN ", of, " < 0 THEN ");
@@ -124,7 +127,9 @@ impl Emitter {
              WHEN {0} IS NULL OR {1} IS NULL OR {2} IS NULL THEN NULL ELSE ",
             arguments,
         );
-        self.raise_of("22008", &|emitter| emitter.list(arguments, Self::expression));
+        self.raise_of("22008", &|emitter| {
+            emitter.list(arguments, Self::expression)
+        });
         self.push(" END AS DATE)");
     }
 
