@@ -176,7 +176,8 @@ impl PgTransaction {
         let time = self.time(END_TIME)?;
         let canceller = self.connection.canceller();
         let client = &self.connection.get()?.client;
-        let done = bounded(canceller, time, &Cancel::default(), async {
+        let nobody = Cancel::default();
+        let done = bounded(canceller, time, &nobody, async {
             let done = client.batch_execute(text).await;
             done.map_err(|error| failure(&error, When::Undone, false))
         });
@@ -237,7 +238,8 @@ impl Transaction for PgTransaction {
             let canceller = self.connection.canceller();
             let time = (Instant::now() + END_TIME, END_TIME);
             let client = &self.connection.get()?.client;
-            let committed = bounded(canceller, time, &Cancel::default(), async {
+            let nobody = Cancel::default();
+            let committed = bounded(canceller, time, &nobody, async {
                 let committed = client.batch_execute("COMMIT").await;
                 committed.map_err(|error| failure(&error, When::Committing, true))
             });
