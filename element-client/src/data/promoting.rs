@@ -47,6 +47,8 @@ const CATCH_UP_MAX: Duration = Duration::from_secs(10);
 const CATCH_UP_PAUSE: Duration = Duration::from_millis(50);
 /// A shadow that misses more than this is not waited for.
 const LAG_MAX: i64 = 10_000;
+/// How many epochs one is drawn from.
+const EPOCHS_DRAWN: u32 = 1 << 24;
 /// A Host may take so long to become the core.
 const LEAD_MAX: Duration = Duration::from_secs(15);
 
@@ -231,7 +233,7 @@ impl De {
     ) -> Result<Box<RawValue>, Problem> {
         let id = before.database().ok_or_else(gone)?;
         let (known, host) = (before.epoch(), chosen.host);
-        let epoch = newest.max(known).next();
+        let epoch = drawn(newest.max(known));
         self.change_document(move |document| {
             let found = database_of(document, id)?;
             if found.epoch() != known || found.replica(host).is_none() {
@@ -286,6 +288,13 @@ impl De {
         Hosts::ask(&peer, &lead, LEAD_MAX).await?;
         Ok(())
     }
+}
+
+/// A newer epoch that was never given before, also by an Element whose document was
+/// another one: an older document that is put back while the newer core's Host is away
+/// does not know of that one's epoch. Numbers up to 2^53 keep their value as JSON.
+fn drawn(newest: Epoch) -> Epoch {
+    newest.later(rand::random::<u32>() % EPOCHS_DRAWN)
 }
 
 /// A core that takes no writes for a while; unless it was replaced, it takes them again

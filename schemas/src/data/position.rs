@@ -71,6 +71,12 @@ impl Epoch {
     pub const fn next(self) -> Self {
         Self(self.0.saturating_add(1))
     }
+
+    /// A newer one, by so many.
+    #[must_use]
+    pub fn later(self, by: u32) -> Self {
+        Self(self.next().0.saturating_add(i64::from(by)))
+    }
 }
 
 impl fmt::Display for Epoch {
