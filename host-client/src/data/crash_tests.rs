@@ -1,12 +1,13 @@
-//! A core and a shadow that are killed at any moment: what was acknowledged is
-//! there, in order, once; half a transaction is never seen.
+//! A core and a shadow that are killed at any moment, and lose what they had not synced:
+//! what was acknowledged is there, in order, once; half a transaction is never seen.
 //!
 //! SQLite does its own input and output, so a whole process is killed: this test
 //! binary, started anew for one ignored test.
 
 use std::{
-    io::{BufRead as _, BufReader},
-    path::Path,
+    fs::OpenOptions,
+    io::{BufRead as _, BufReader, Seek as _, SeekFrom, Write as _},
+    path::{Path, PathBuf},
     process::{Command, Stdio},
     sync::{Arc, atomic::AtomicI64, atomic::Ordering},
     time::{Duration, Instant},
@@ -60,6 +61,7 @@ fn writer_that_is_killed() {
         let next = Arc::new(AtomicI64::new(highest + 1));
         let tasks = (0..6).map(|number| {
             let (core, next) = (Arc::clone(&core), Arc::clone(&next));
+            let path = path.clone();
             tokio::spawn(async move {
                 while let id @ 1.. = next.fetch_add(1, Ordering::Relaxed) {
                     if number == 0 {
@@ -67,7 +69,8 @@ fn writer_that_is_killed() {
                     } else {
                         add(&core, id).await;
                     }
-                    println!("acknowledged {id}");
+                    // So much of it was synced, at least.
+                    println!("acknowledged {id} {}", log_bytes(&path));
                 }
             })
         });
@@ -76,6 +79,36 @@ fn writer_that_is_killed() {
             task.await.unwrap();
         }
     });
+}
+
+/// SQLite's write-ahead log of a database.
+fn log_of(database: &Path) -> PathBuf {
+    let name = database.file_name().unwrap().to_string_lossy();
+    database.with_file_name(format!("{name}-wal"))
+}
+
+fn log_bytes(database: &Path) -> u64 {
+    std::fs::metadata(log_of(database)).map_or(0, |log| log.len())
+}
+
+/// Whoever is killed may have written what was not synced: a power cut takes that, or
+/// leaves something else in its place. Only at a clean end the log begins anew.
+fn cut_power(database: &Path, synced: u64, random: &mut StdRng) {
+    let there = log_bytes(database);
+    if there <= synced {
+        return;
+    }
+    let kept = random.random_range(synced..there);
+    let log = OpenOptions::new().write(true).open(log_of(database));
+    let mut log = log.unwrap();
+    if random.random_bool(0.5) {
+        log.set_len(kept).unwrap();
+    } else {
+        log.seek(SeekFrom::Start(kept)).unwrap();
+        let length = usize::try_from(there - kept).unwrap();
+        let lost: Vec<u8> = (0..length).map(|_| random.random()).collect();
+        log.write_all(&lost).unwrap();
+    }
 }
 
 async fn add(core: &SqliteCore, id: i64) {
@@ -130,13 +163,14 @@ fn catch_up(folder: &Path, random: &mut StdRng) {
         }
         entries.truncate(random.random_range(1..=entries.len()));
         applier.apply(&entries).unwrap();
-        println!("acknowledged {}", applier.last().position);
+        let log = log_bytes(&shadow_path(folder));
+        println!("acknowledged {} {log}", applier.last().position);
     }
 }
 
 /// Runs one of the tests above in a process of its own, and kills it after a
-/// while; gives what it acknowledged.
-fn run_and_kill(test: &str, folder: &Path, seed: u64, lives: Duration) -> Vec<i64> {
+/// while; gives what it acknowledged, and how long the log was then.
+fn run_and_kill(test: &str, folder: &Path, seed: u64, lives: Duration) -> Vec<(i64, u64)> {
     let mut child = Command::new(std::env::current_exe().unwrap())
         .args([
             "--exact",
@@ -155,8 +189,11 @@ fn run_and_kill(test: &str, folder: &Path, seed: u64, lives: Duration) -> Vec<i6
     let output = child.stdout.take().unwrap();
     let reading = std::thread::spawn(move || {
         let output = BufReader::new(output).lines().map_while(Result::ok);
-        let told = output.filter_map(|line| line.split("acknowledged ").nth(1)?.parse().ok());
-        told.collect::<Vec<i64>>()
+        let told = output.filter_map(|line| {
+            let mut words = line.split("acknowledged ").nth(1)?.split(' ');
+            Some((words.next()?.parse().ok()?, words.next()?.parse().ok()?))
+        });
+        told.collect::<Vec<(i64, u64)>>()
     });
     let end = Instant::now() + lives;
     while Instant::now() < end && child.try_wait().unwrap().is_none() {
@@ -181,12 +218,20 @@ fn kills_lose_nothing_that_was_acknowledged() {
     for kill in 0..KILLS {
         let lives = Duration::from_millis(random.random_range(50..500));
         let writer = "data::crash_tests::writer_that_is_killed";
-        acknowledged.extend(run_and_kill(writer, folder, seed + kill, lives));
+        let told = run_and_kill(writer, folder, seed + kill, lives);
+        // What the lives before have left is synced as well.
+        if let Some((_, synced)) = told.last() {
+            cut_power(&core_path(folder), *synced, &mut random);
+        }
+        acknowledged.extend(told.into_iter().map(|(id, _)| id));
         require_core(folder, &acknowledged);
         let lives = Duration::from_millis(random.random_range(20..120));
         let shadow = "data::crash_tests::shadow_that_is_killed";
         let applied = run_and_kill(shadow, folder, seed + kill, lives);
-        require_shadow(folder, applied.last().copied().unwrap_or_default());
+        if let Some((applied, synced)) = applied.last().copied() {
+            cut_power(&shadow_path(folder), synced, &mut random);
+            require_shadow(folder, applied);
+        }
     }
     assert!(!acknowledged.is_empty());
     catch_up(folder, &mut random);
