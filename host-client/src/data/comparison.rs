@@ -134,7 +134,8 @@ async fn reach(
         }
         let of = (copy.database, ticket.to_owned());
         let holds = copy.mark().map(|mark| mark.hash);
-        let pulled = pulling::pull(peer, of, (history, holds), ANSWER_MAX).await?;
+        let pulled =
+            pulling::pull(peer, of, (history, holds), &copy.follower.pace, ANSWER_MAX).await?;
         let mut entries = pulled.ok_or_else(gone)?.entries;
         entries.retain(|entry| entry.position <= position);
         if !apply(copy, shadow, entries).await? {

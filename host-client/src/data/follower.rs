@@ -29,6 +29,7 @@ use super::{
     comparison::{self, Asked},
     copy::{Copy, Opened},
     engine::{Engine as _, EngineError},
+    pace::Pace,
     pulling::pull,
     rebuilding::{became_core, begin_anew},
     shadow::{ShadowError, SqliteShadow},
@@ -37,6 +38,8 @@ use crate::member::Member;
 
 /// Where databases are at a Host's door.
 pub(super) const PATH: &str = "/v1/databases";
+/// A core where nothing comes answers before that.
+const LATE_AFTER: Duration = Duration::from_secs(14);
 /// A core may take so long to answer a pull; it waits itself where nothing comes.
 pub(super) const PULL_TIME_MAX: Duration = Duration::from_secs(30);
 
@@ -57,6 +60,8 @@ pub(super) struct Follower {
     followed: AtomicI64,
     /// Who wants it compared with its core.
     asked: Mutex<Vec<Asked>>,
+    /// How much it asks for at a time.
+    pub(super) pace: Pace,
     /// There is something else to do than to wait for the log.
     woken: Notify,
     /// Set once its task runs.
@@ -71,6 +76,7 @@ impl Default for Follower {
             standing: Mutex::new(SyncState::Detached),
             followed: AtomicI64::new(0),
             asked: Mutex::default(),
+            pace: Pace::default(),
             woken: Notify::new(),
             begun: std::sync::atomic::AtomicBool::new(false),
             ended: CancellationToken::new(),
@@ -267,9 +273,21 @@ async fn step(copy: &Arc<Copy>, peer: &Peer, ticket: String, epoch: Epoch) -> Re
     let history = shadow.history().await.map_err(|error| failed(&error))?;
     let of = (copy.database, ticket.clone());
     let holds = copy.mark().map(|mark| mark.hash);
-    let pulled = tokio::select! {
-        pulled = pull(peer, of, (history, holds), PULL_TIME_MAX) => pulled?,
-        () = copy.follower.woken.notified() => return Ok(()),
+    let pace = &copy.follower.pace;
+    let pulling = pull(peer, of, (history, holds), pace, PULL_TIME_MAX);
+    let late = tokio::time::sleep(LATE_AFTER);
+    tokio::pin!(pulling, late);
+    let mut is_late = false;
+    let pulled = loop {
+        tokio::select! {
+            pulled = &mut pulling => break pulled?,
+            () = copy.follower.woken.notified() => return Ok(()),
+            () = &mut late, if !is_late => {
+                // What is on its way for so long was committed before, and is not here.
+                is_late = true;
+                copy.follower.stands(SyncState::CatchingUp);
+            }
+        }
     };
     let Some(LogEntries { entries, last }) = pulled else {
         drop(engine);

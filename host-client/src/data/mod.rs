@@ -35,6 +35,7 @@ mod goods;
 pub mod home;
 mod kept_aside;
 pub mod log;
+mod pace;
 pub mod partial;
 mod parts;
 pub mod promotion;

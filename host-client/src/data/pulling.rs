@@ -1,7 +1,7 @@
 //! The log on its way from a core to a shadow: entries in one answer, or one that is
 //! too large for that in pieces.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use gridmart_fabric::stream::Peer;
 use gridmart_schemas::{
@@ -11,15 +11,19 @@ use gridmart_schemas::{
     wire::replica::{ENTRY_PIECE_BYTES, EntryPiece, LogEntries, LogPull, LogPulled},
 };
 
-use super::{engine::sqlite::open::RECORD_BYTES_MAX, log::history::History};
+use super::{engine::sqlite::open::RECORD_BYTES_MAX, log::history::History, pace::Pace};
 
 /// A core's answer: what it read of its log, from `body_from` of the first entry.
 pub(super) fn answer(
     mut entries: Vec<Entry>,
     body_from: u64,
     last: Position,
+    bytes_max: u64,
 ) -> Result<LogPulled, Problem> {
-    let is_large = |entry: &Entry| entry.body.len() > ENTRY_PIECE_BYTES;
+    // Entries of a whole answer go as they are; so may one that is not much more.
+    let piece = usize::try_from(bytes_max.saturating_mul(2)).unwrap_or(ENTRY_PIECE_BYTES);
+    let piece = piece.min(ENTRY_PIECE_BYTES);
+    let is_large = |entry: &Entry| entry.body.len() > piece;
     if !entries.first().is_some_and(is_large) {
         return Ok(LogPulled::Entries(LogEntries { entries, last }));
     }
@@ -33,9 +37,7 @@ pub(super) fn answer(
         );
         Problem::new(Code::InvalidRequest, detail)
     })?;
-    entry
-        .body
-        .truncate(from.saturating_add(ENTRY_PIECE_BYTES).min(bytes));
+    entry.body.truncate(from.saturating_add(piece).min(bytes));
     entry.body.drain(..from);
     Ok(LogPulled::Piece(EntryPiece {
         entry,
@@ -50,6 +52,7 @@ pub(super) async fn pull(
     peer: &Peer,
     (database, ticket): (DatabaseId, String),
     (history, holds): (History, Option<String>),
+    pace: &Pace,
     time_max: Duration,
 ) -> Result<Option<LogEntries>, Problem> {
     let mut asked = LogPull {
@@ -59,10 +62,21 @@ pub(super) async fn pull(
         last: history.last,
         body_from: 0,
         holds,
+        bytes_max: Some(pace.bytes()),
     };
     let mut whole: Option<Entry> = None;
     loop {
-        let EntryPiece { entry, bytes, last } = match peer.ask(&asked, time_max).await? {
+        let begun = Instant::now();
+        let answer = peer.ask(&asked, time_max).await;
+        // One that waited for something to come says nothing of the way.
+        let is_empty = |answer: &LogPulled| match answer {
+            LogPulled::Entries(told) => told.entries.is_empty(),
+            LogPulled::Piece(_) | LogPulled::SnapshotNeeded => false,
+        };
+        if !answer.as_ref().is_ok_and(is_empty) {
+            pace.answered(answer.is_ok().then(|| begun.elapsed()));
+        }
+        let EntryPiece { entry, bytes, last } = match answer? {
             LogPulled::Entries(entries) => return Ok(Some(entries)),
             LogPulled::SnapshotNeeded => return Ok(None),
             LogPulled::Piece(piece) => piece,
@@ -107,7 +121,10 @@ fn joined(before: Option<Entry>, piece: Entry, bytes: u64) -> Result<Entry, Prob
 
 #[cfg(test)]
 mod tests {
-    use gridmart_schemas::data::{EntryKind, Epoch};
+    use gridmart_schemas::{
+        data::{EntryKind, Epoch},
+        wire::replica::ENTRIES_BYTES,
+    };
 
     use super::*;
 
@@ -123,7 +140,7 @@ mod tests {
     }
 
     fn piece(entry: &Entry, from: u64) -> EntryPiece {
-        match answer(vec![entry.clone()], from, Position::new(9)).unwrap() {
+        match answer(vec![entry.clone()], from, Position::new(9), ENTRIES_BYTES).unwrap() {
             LogPulled::Piece(piece) => piece,
             other => panic!("{other:?}"),
         }
@@ -132,7 +149,7 @@ mod tests {
     #[test]
     fn small_entries_come_as_they_are() {
         let entries = vec![entry(1, 10), entry(2, 0)];
-        let told = answer(entries.clone(), 0, Position::new(2)).unwrap();
+        let told = answer(entries.clone(), 0, Position::new(2), ENTRIES_BYTES).unwrap();
         let LogPulled::Entries(told) = told else {
             panic!("{told:?}");
         };
@@ -154,6 +171,16 @@ mod tests {
     }
 
     #[test]
+    fn over_a_slow_way_pieces_are_small() {
+        let large = entry(3, 40_000);
+        let told = answer(vec![large], 0, Position::new(9), 16 * 1024).unwrap();
+        let LogPulled::Piece(EntryPiece { entry, bytes, .. }) = told else {
+            panic!("{told:?}");
+        };
+        assert_eq!((entry.body.len(), bytes), (32 * 1024, 40_000));
+    }
+
+    #[test]
     fn pieces_of_other_entries_and_beyond_the_end_are_refused() {
         let (one, other) = (
             entry(3, ENTRY_PIECE_BYTES + 1),
@@ -163,7 +190,7 @@ mod tests {
         let foreign = piece(&other, ENTRY_PIECE_BYTES as u64);
         assert!(joined(begun, foreign.entry, foreign.bytes).is_err());
         let beyond = one.body.len() as u64;
-        assert!(answer(vec![one], beyond, Position::new(9)).is_err());
+        assert!(answer(vec![one], beyond, Position::new(9), ENTRIES_BYTES).is_err());
         assert!(joined(None, entry(5, 1), RECORD_BYTES_MAX as u64 + 1).is_err());
     }
 }

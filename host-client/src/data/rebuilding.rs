@@ -1,7 +1,10 @@
 //! Brings a copy behind its core that cannot follow as it is: what it alone has is set
 //! aside, then a snapshot takes its place.
 
-use std::sync::Arc;
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD_NO_PAD};
 use gridmart_fabric::stream::Peer;
@@ -23,7 +26,7 @@ use super::{
 use crate::member::blocking;
 
 /// A snapshot may take so long to be made, before its first piece comes.
-const SNAPSHOT_TIME_MAX: std::time::Duration = std::time::Duration::from_mins(10);
+const SNAPSHOT_TIME_MAX: Duration = Duration::from_mins(10);
 
 /// Brings a copy that cannot follow as it is behind its core: what it has that the core
 /// has not is set aside; then it follows, if it was whole, or begins with a snapshot.
@@ -118,6 +121,7 @@ async fn fetch(copy: &Arc<Copy>, peer: &Peer, ticket: String) -> Result<(), Prob
         database: copy.database,
         ticket,
         cursor: None,
+        bytes_max: Some(copy.follower.pace.bytes()),
     };
     let mut piece: SnapshotPiece = peer.ask(&read, SNAPSHOT_TIME_MAX).await?;
     let head = piece
@@ -143,7 +147,12 @@ async fn fetch(copy: &Arc<Copy>, peer: &Peer, ticket: String) -> Result<(), Prob
             break;
         };
         read.cursor = Some(cursor);
-        piece = peer.ask(&read, PULL_TIME_MAX).await?;
+        read.bytes_max = Some(copy.follower.pace.bytes());
+        let begun = Instant::now();
+        let answer = peer.ask(&read, PULL_TIME_MAX).await;
+        let took = answer.is_ok().then(|| begun.elapsed());
+        copy.follower.pace.answered(took);
+        piece = answer?;
     }
     let installed = Arc::clone(copy);
     blocking(move || {

@@ -96,12 +96,11 @@ impl Snapshot {
         &self.head
     }
 
-    /// The next bytes; none after the last. Blocks for the disk.
-    pub fn next_chunk(&mut self) -> Result<Vec<u8>, EngineError> {
-        let mut chunk = Vec::with_capacity(CHUNK_BYTES_MAX);
-        let read = (&mut self.file)
-            .take(CHUNK_BYTES_MAX as u64)
-            .read_to_end(&mut chunk);
+    /// The next bytes, so many at most; none after the last. Blocks for the disk.
+    pub fn next_chunk(&mut self, bytes_max: u64) -> Result<Vec<u8>, EngineError> {
+        let bytes_max = bytes_max.min(CHUNK_BYTES_MAX as u64);
+        let mut chunk = Vec::new();
+        let read = (&mut self.file).take(bytes_max).read_to_end(&mut chunk);
         read.map_err(|error| failed("reading", &self.path, &error))?;
         Ok(chunk)
     }

@@ -381,6 +381,9 @@ pub struct LogPull {
     /// was made by another filter, or none, than it is to have begins with a snapshot.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub holds: Option<String>,
+    /// Bytes of an answer at most, where the way is slow; absent: [`ENTRIES_BYTES`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bytes_max: Option<u64>,
 }
 
 /// Answer to [`LogPull`].
@@ -489,6 +492,9 @@ pub struct SnapshotRead {
     /// Of which snapshot; absent: make one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cursor: Option<CursorNumber>,
+    /// Bytes of a piece at most, where the way is slow; absent: [`SNAPSHOT_PIECE_BYTES`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bytes_max: Option<u64>,
 }
 
 /// Answer to [`SnapshotRead`].

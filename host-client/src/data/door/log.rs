@@ -8,7 +8,7 @@ use gridmart_schemas::{
     data::Filter,
     id::{DatabaseId, NodeId},
     problem::{Code, Problem},
-    wire::replica::{ENTRIES_BYTES, LogPull, LogPulled, SnapshotPiece, SnapshotRead, SnapshotTold},
+    wire::replica::{LogPull, LogPulled, SnapshotPiece, SnapshotRead, SnapshotTold},
 };
 
 use super::{
@@ -17,6 +17,7 @@ use super::{
         engine::{CoreEngine, EngineError},
         follower::failed,
         log::{Pulled, history::History},
+        pace::granted,
         parts::Share,
         pulling::answer,
         snapshot::Snapshot,
@@ -87,7 +88,9 @@ impl DatabasesStream {
             last,
             body_from,
             holds,
+            bytes_max,
         } = asked;
+        let bytes_max = granted(bytes_max);
         let admitted = self.permit(database, &ticket)?;
         let engine = admitted.copy.core()?;
         let Opened::Core(core) = &*engine else {
@@ -103,7 +106,7 @@ impl DatabasesStream {
                 return Ok(LogPulled::SnapshotNeeded);
             }
             let committed = commits.borrow_and_update().position;
-            let pulled = pulled(&**core, history.clone(), &share).await;
+            let pulled = pulled(&**core, history.clone(), &share, bytes_max).await;
             match pulled.map_err(|error| failed(&error))? {
                 Pulled::SnapshotNeeded { .. } | Pulled::Parted { .. } => {
                     return Ok(LogPulled::SnapshotNeeded);
@@ -111,7 +114,7 @@ impl DatabasesStream {
                 // Read by rules that do not count any more.
                 Pulled::Entries(_) if parts.has_changed().unwrap_or(true) => continue,
                 Pulled::Entries(entries) if !entries.is_empty() => {
-                    return answer(entries, body_from, committed);
+                    return answer(entries, body_from, committed, bytes_max);
                 }
                 Pulled::Entries(_) => {}
             }
@@ -119,7 +122,7 @@ impl DatabasesStream {
                 _ = commits.changed() => {}
                 _ = parts.changed() => {}
                 () = tokio::time::sleep_until(deadline) => {
-                    return answer(Vec::new(), 0, committed);
+                    return answer(Vec::new(), 0, committed, bytes_max);
                 }
             }
         }
@@ -152,6 +155,7 @@ impl DatabasesStream {
             database,
             ticket,
             cursor,
+            bytes_max,
         } = asked;
         let admitted = self.permit(database, &ticket)?;
         let (head, mut outgoing) = if let Some(cursor) = cursor {
@@ -176,7 +180,7 @@ impl DatabasesStream {
             return Err(Problem::new(Code::Busy, detail));
         }
         let (outgoing, chunk) = blocking(move || {
-            let chunk = outgoing.snapshot.next_chunk();
+            let chunk = outgoing.snapshot.next_chunk(granted(bytes_max));
             Ok((outgoing, chunk.map_err(|error| failed(&error))?))
         })
         .await?;
@@ -199,12 +203,10 @@ async fn pulled(
     core: &dyn CoreEngine,
     history: History,
     share: &Share,
+    bytes_max: u64,
 ) -> Result<Pulled, EngineError> {
     match share {
-        Share::Whole => core.pull(history, ENTRIES_BYTES).await,
-        Share::Part(filter, _) => {
-            core.pull_part(history, Arc::clone(filter), ENTRIES_BYTES)
-                .await
-        }
+        Share::Whole => core.pull(history, bytes_max).await,
+        Share::Part(filter, _) => core.pull_part(history, Arc::clone(filter), bytes_max).await,
     }
 }

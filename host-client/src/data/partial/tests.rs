@@ -79,7 +79,7 @@ impl Branch {
         let mut snapshot = take(&self.core_home, &self.filter).unwrap();
         let mut install = Install::begin(&self.home, snapshot.head().clone()).unwrap();
         loop {
-            let chunk = snapshot.next_chunk().unwrap();
+            let chunk = snapshot.next_chunk(u64::MAX).unwrap();
             if chunk.is_empty() {
                 break;
             }
@@ -127,7 +127,7 @@ impl Branch {
         let mut snapshot = take(&self.core_home, &self.filter).unwrap();
         let mut install = Install::begin(&fresh, snapshot.head().clone()).unwrap();
         loop {
-            let chunk = snapshot.next_chunk().unwrap();
+            let chunk = snapshot.next_chunk(u64::MAX).unwrap();
             if chunk.is_empty() {
                 break;
             }

@@ -43,7 +43,7 @@ fn insert(core: &mut Core, id: i64) {
 fn install(home: &Home, snapshot: &mut Snapshot) -> Result<PathBuf, EngineError> {
     let mut install = Install::begin(home, snapshot.head().clone())?;
     loop {
-        let chunk = snapshot.next_chunk()?;
+        let chunk = snapshot.next_chunk(u64::MAX)?;
         if chunk.is_empty() {
             return install.finish();
         }
@@ -99,7 +99,7 @@ fn a_copy_that_is_damaged_leaves_what_was_there() {
     let before = install(&shadow, &mut Snapshot::take(&home).unwrap()).unwrap();
     insert(&mut core, 1000);
     let mut snapshot = Snapshot::take(&home).unwrap();
-    let bytes = snapshot.next_chunk().unwrap();
+    let bytes = snapshot.next_chunk(u64::MAX).unwrap();
     let head = snapshot.head().clone();
     let try_with = |head: &SnapshotHead, bytes: &[u8]| {
         let mut install = Install::begin(&shadow, head.clone()).unwrap();
