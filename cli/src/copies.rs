@@ -4,12 +4,12 @@ use gridmart_schemas::{
     api::database::DatabaseView,
     resource::{
         database::{Replica, ShadowRule},
-        enumeration::ReplicaRole,
+        enumeration::{ReplicaRole, SyncState},
         host::ReplicaState,
     },
 };
 
-use crate::output::Page;
+use crate::{output::Page, size::Size};
 
 /// The Host of a copy as people know it.
 pub(crate) fn host_name(view: &DatabaseView, replica: &Replica) -> String {
@@ -34,6 +34,9 @@ pub(crate) fn copies(page: &mut Page, view: &DatabaseView) {
             for rule in &filter.rules {
                 page.field("", rule_words(rule));
             }
+        }
+        if let Some(room) = log_words(view, replica) {
+            page.field("log", room);
         }
         for aside in replica.state.iter().flat_map(aside_words) {
             page.field("set aside", aside);
@@ -65,6 +68,22 @@ pub(crate) fn words(replica: &Replica) -> String {
             check.difference_count, check.log_position
         ),
     }
+}
+
+/// How long a core's log tells a shadow that is away what it misses.
+fn log_words(view: &DatabaseView, core: &Replica) -> Option<String> {
+    let room = core.state.as_ref()?.log_room?;
+    let mut shadows = view.database.replicas.replicas.iter();
+    let is_behind = shadows.any(|replica| {
+        let state = replica.state.as_ref().map(|state| state.sync_state);
+        replica.role == ReplicaRole::Shadow && state != Some(SyncState::Synchronised)
+    });
+    is_behind.then(|| {
+        format!(
+            "room for {} more until a shadow that is behind begins with a snapshot",
+            Size::from_bytes(room)
+        )
+    })
 }
 
 /// Whether a partial shadow is known to hold nothing else.

@@ -320,6 +320,7 @@ pub(super) mod tests {
             .iter()
             .map(|(database, role, sync_state, position)| ReplicaState {
                 filter_version: None,
+                log_room: None,
                 database: Uri::from_uuid(database.as_uuid()),
                 role: *role,
                 sync_state: *sync_state,

@@ -75,6 +75,7 @@ fn replica_state(dice: &mut Dice<'_>, number: usize) -> ReplicaState {
         epoch: dice.u64(),
         used_size: dice.u64(),
         filter_version: dice.maybe(Dice::u64),
+        log_room: dice.maybe(Dice::u64),
         check: dice.maybe(|dice| ReplicaCheck {
             creation_time: dice.utc(),
             log_position: dice.u64(),

@@ -173,6 +173,10 @@ pub struct ReplicaState {
     /// Of which rules it holds what they leave; absent: it holds all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub filter_version: Option<u64>,
+    /// Of a core: bytes that it may log until it drops what a shadow that is away still
+    /// misses, which begins with a snapshot then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub log_room: Option<u64>,
     /// How its last comparison with the core came out; absent: there was none since the
     /// Host's start.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -191,6 +195,7 @@ xml_record!(ReplicaState {
         epoch = "Epoch",
         used_size = "UsedSize",
         filter_version = "FilterVersion",
+        log_room = "LogRoom",
         check = "Check",
         set_aside = "SetAside",
     }

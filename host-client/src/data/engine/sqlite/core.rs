@@ -6,18 +6,19 @@
 //! savepoints, and each has entries of its own.
 
 mod counters;
+mod room;
 mod savepoints;
 
 use std::{
     path::Path,
-    sync::Arc,
+    sync::{Arc, atomic::AtomicU64},
     time::{SystemTime, UNIX_EPOCH},
 };
 
 use gridmart_schemas::data::{Entry, EntryKind, Epoch, LogPoint, Position, Schema};
 use rusqlite::Connection;
 
-use self::{counters::Counters, savepoints::Savepoints};
+use self::{counters::Counters, room::LogRoom, savepoints::Savepoints};
 use super::{
     capture::{CHANGESET_BYTES, Capture, OldRows},
     failure::{Failure as _, is_deferred_key, is_failed_sync, own_failure},
@@ -65,6 +66,8 @@ pub(in crate::data) struct Core {
     /// All shadows have the log up to here.
     confirmed: Position,
     commits: u32,
+    /// Told to others, and to people.
+    room: LogRoom,
     in_doubt: Option<String>,
 }
 
@@ -92,6 +95,7 @@ impl Core {
         let schema = describe(&connection, state.last.position)?;
         capture.learn(&schema);
         let counters = Counters::read(&connection)?;
+        let room = LogRoom::new(settings.log, &state);
         Ok(Self {
             connection,
             guard,
@@ -106,8 +110,14 @@ impl Core {
             savepoints: Savepoints::default(),
             confirmed: Position::ZERO,
             commits: 0,
+            room,
             in_doubt: None,
         })
+    }
+
+    /// How much may be logged yet; it tells at all times.
+    pub(in crate::data) fn room(&self) -> Arc<AtomicU64> {
+        self.room.bytes()
     }
 
     /// The last entry that is committed.
@@ -213,6 +223,7 @@ impl Core {
                 self.schema.position = self.state.last.position;
                 self.schema_is_new = false;
                 self.counters.keep();
+                self.room.look(&self.state, self.confirmed);
                 Ok(())
             }
             Err(error) if is_deferred_key(&error) => {

@@ -17,7 +17,13 @@ pub(in crate::data) mod types;
 mod view;
 mod writer;
 
-use std::{path::Path, sync::Arc};
+use std::{
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
 
 use async_trait::async_trait;
 use gridmart_schemas::data::{Epoch, Filter, LogPoint, Position, Schema};
@@ -26,6 +32,7 @@ use uuid::Uuid;
 
 #[cfg(test)]
 pub(in crate::data) use self::run::Allowance;
+pub(in crate::data) use self::run::change_schema;
 pub use self::{capture::OldRows, core::CoreSettings};
 pub(in crate::data) use self::{
     capture::is_same,
@@ -81,6 +88,7 @@ pub struct SqliteCore {
     readers: Readers,
     writer: Writer,
     last: watch::Receiver<LogPoint>,
+    room: Arc<AtomicU64>,
     _thread: WriterThread,
 }
 
@@ -88,13 +96,20 @@ impl SqliteCore {
     /// Opens a database that is a core, with so many readers.
     pub fn open(path: &Path, settings: CoreSettings, readers: usize) -> Result<Self, EngineError> {
         let core = Core::open(path, settings)?;
+        let room = core.room();
         let (writer, thread) = Writer::start(core)?;
         Ok(Self {
             readers: Readers::start(path, readers)?,
             last: writer.last(),
+            room,
             writer,
             _thread: thread,
         })
+    }
+
+    /// Bytes that may be logged until what a shadow that is away misses is dropped.
+    pub fn log_room(&self) -> u64 {
+        self.room.load(Ordering::Relaxed)
     }
 
     /// Answers a shadow that tells what it has.
