@@ -14,8 +14,9 @@ use crate::{
     wait::{LONG, wait_for},
 };
 
-/// Makes the database with two shadows, and its table; gives its id.
-pub(super) fn make(market: &Supermarket) -> String {
+/// Makes the database with two shadows and a branch, and its table; gives its id, and the
+/// branch's Host.
+pub(super) fn make(market: &Supermarket) -> (String, String) {
     let made: serde_json::Value = wait_for(LONG, "a database is made", || {
         let run = market.cli(&["--json", "db", "create", DATABASE, "--shadows", "2"]);
         if run.code == 0 {
@@ -27,7 +28,19 @@ pub(super) fn make(market: &Supermarket) -> String {
     let create = "CREATE TABLE entries (lane int, number int, word text NOT NULL, \
                   PRIMARY KEY (lane, number))";
     market.cli(&["sql", DATABASE, create]).ok();
-    made["id"].as_str().expect("it has an id").to_owned()
+    let rules = market.scratch().join("branch.json");
+    let of_one = serde_json::json!([{"table": "entries", "rows": "lane = 0"}]);
+    std::fs::write(&rules, of_one.to_string()).expect("a file can be written");
+    let words = ["--json", "shadow", "add", DATABASE, "--rules"];
+    let rules = rules.display().to_string();
+    let added: serde_json::Value = market.cli(&[&words[..], &[&rules]].concat()).ok().json();
+    let replicas = added["database"]["replicas"]["replicas"].as_array();
+    let mut replicas = replicas.into_iter().flatten();
+    let branch = replicas.find(|one| one["filter"].is_object());
+    let branch = branch.and_then(|one| one["host"].as_str());
+    let branch = branch.map(|host| host.trim_start_matches("urn:uuid:").to_owned());
+    let id = made["id"].as_str().expect("it has an id").to_owned();
+    (id, branch.expect("the branch has a Host"))
 }
 
 /// Waits until all copies have all there is, and are found to be the same.
@@ -45,7 +58,12 @@ pub(super) fn settle(market: &Supermarket) {
             .clone()
             .filter_map(|state| state["log_position"].as_u64())
             .collect();
-        if states.clone().count() == 3 && states.clone().all(is_there) && positions.len() == 1 {
+        let shadows = shown["database"]["replicas"]["replicas"].as_array();
+        let is_open = |one: &serde_json::Value| one["filter"]["confirmed"] == false;
+        if shadows.into_iter().flatten().any(is_open) {
+            return Err(shown.to_string());
+        }
+        if states.clone().count() == 4 && states.clone().all(is_there) && positions.len() == 1 {
             Ok(())
         } else {
             Err(shown.to_string())
@@ -87,17 +105,25 @@ pub(super) fn compare(market: &Supermarket, ledger: &Ledger) {
     ledger.judge_all(&there);
 }
 
+/// A number as it is kept: its writer, itself, its word.
+type Kept = (i64, i64, String);
+
 /// What one copy has: its log by position, and its rows.
-type Copy = (BTreeMap<i64, (i64, Vec<u8>)>, Vec<(i64, i64, String)>);
+type Copy = (BTreeMap<i64, (i64, Vec<u8>)>, Vec<Kept>);
 
 /// Compares the files of all copies, once nobody uses them.
 pub(super) fn compare_logs(data: &Path, database: &str, ledger: &Ledger) {
-    let copies: Vec<(String, Copy)> = hosts()
-        .map(|host| {
-            let home = data.join(&host).join("databases").join(database);
-            (host, copy(&home))
-        })
-        .collect();
+    let mut copies: Vec<(String, Copy)> = Vec::new();
+    let mut branch = None;
+    for host in hosts() {
+        let home = data.join(&host).join("databases").join(database);
+        let (copy, partial) = copy(&home);
+        match partial {
+            None => copies.push((host, copy)),
+            Some(filter) => branch = Some((filter, copy.1)),
+        }
+    }
+    compare_branch(branch, &copies[0].1.1, ledger);
     for ((one, (log, rows)), (other, (other_log, other_rows))) in
         copies.iter().zip(copies.iter().skip(1))
     {
@@ -121,12 +147,39 @@ pub(super) fn compare_logs(data: &Path, database: &str, ledger: &Ledger) {
     ledger.count(format!("entries compared: {}", copies[0].1.0.len()));
 }
 
-fn copy(home: &Path) -> Copy {
+/// A branch has the numbers of the one writer of which its filter is, and nothing else.
+fn compare_branch(branch: Option<(String, Vec<Kept>)>, all: &[Kept], ledger: &Ledger) {
+    let Some((filter, rows)) = branch else {
+        return ledger.broken("no copy says that it holds a part");
+    };
+    let digits = |text: &str| {
+        text.chars()
+            .filter(char::is_ascii_digit)
+            .collect::<String>()
+    };
+    let filter: serde_json::Value = serde_json::from_str(&filter).unwrap_or_default();
+    let condition = filter["tables"]["entries"]["rows"].as_str().unwrap_or("");
+    let lane: i64 = digits(condition).parse().unwrap_or(-1);
+    let wanted: Vec<&Kept> = all.iter().filter(|row| row.0 == lane).collect();
+    if rows.iter().collect::<Vec<_>>() != wanted {
+        ledger.broken(format!(
+            "the branch has {} rows, and {} are of writer {lane}",
+            rows.len(),
+            wanted.len()
+        ));
+    }
+    ledger.count(format!("rows of the branch: {}", rows.len()));
+}
+
+/// A copy, and its filter if it holds a part.
+fn copy(home: &Path) -> (Copy, Option<String>) {
     let current = std::fs::read_to_string(home.join("current")).expect("a copy has a generation");
     let path = home
         .join(format!("generation-{}", current.trim()))
         .join("database");
     let connection = Connection::open(path).expect("the file of a copy can be opened");
+    let partial = connection.query_row("SELECT partial FROM gridmart_state", [], |row| row.get(0));
+    let partial = partial.expect("a copy knows what it is");
     let mut log = connection
         .prepare("SELECT position, epoch, body FROM gridmart_log")
         .expect("a copy has a log");
@@ -139,8 +192,7 @@ fn copy(home: &Path) -> Copy {
     let rows = rows
         .query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
         .and_then(Iterator::collect::<rusqlite::Result<_>>);
-    (
-        log.expect("the log can be read"),
-        rows.expect("the rows can be read"),
-    )
+    let log = log.expect("the log can be read");
+    let rows = rows.expect("the rows can be read");
+    ((log, rows), partial)
 }

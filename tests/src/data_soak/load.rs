@@ -7,9 +7,10 @@ use std::{
 };
 
 use gridmart_schemas::{
-    api::database::ShadowPromoteRequest,
+    api::database::{ShadowChangeRequest, ShadowPromoteRequest},
     data::{Position, Value},
     problem::Code,
+    resource::database::ShadowRule,
     wire::data::ReadFrom,
 };
 use gridmart_sdk::{Client, Error};
@@ -127,6 +128,44 @@ pub(super) fn promote_on(
                 Ok(Err(error)) => error.code().map_or("-", Code::as_str),
             };
             ledger.count(format!("promote: {outcome}"));
+            client.close().await;
+        }
+    });
+}
+
+/// Has the branch hold the numbers of another writer, again and again until it is over.
+pub(super) fn change_rules_on(
+    market: &Supermarket,
+    ledger: &Ledger,
+    over: &AtomicBool,
+    branch: &str,
+    mut dice: StdRng,
+) {
+    runtime().block_on(async {
+        while !over.load(Ordering::Relaxed) {
+            let pause = dice.random_range(0.0..PROMOTE_PAUSE_MAX);
+            tokio::time::sleep(Duration::from_secs_f64(pause)).await;
+            let lane = dice.random_range(0..WRITERS);
+            let rule = ShadowRule {
+                table: "entries".parse().expect("a name is a text"),
+                columns: Vec::new(),
+                rows: format!("lane = {lane}").parse().ok(),
+            };
+            let wanted = ShadowChangeRequest {
+                rules: Some(vec![rule]),
+            };
+            let client = market.client();
+            let data = client.data();
+            let changing = data.shadow_change(DATABASE, branch, &wanted);
+            let outcome = match tokio::time::timeout(ACT_MAX, changing).await {
+                Err(_) => {
+                    ledger.broken("a change of rules hangs");
+                    "hangs"
+                }
+                Ok(Ok(_)) => "done",
+                Ok(Err(error)) => error.code().map_or("-", Code::as_str),
+            };
+            ledger.count(format!("rules: {outcome}"));
             client.close().await;
         }
     });

@@ -8,6 +8,9 @@
 //! once; nothing is there that nobody wrote; shadows are what the core is; and the logs
 //! of all copies, on their disks, are the same entries in the same order.
 //!
+//! A branch holds a part of the database: the numbers of one writer. Which one is changed
+//! again and again; at the end there is nothing else on its disk.
+//!
 //! An operator has the core change again and again, without allowing a loss: nothing that
 //! was acknowledged is lost by it, whoever is away meanwhile.
 //!
@@ -32,8 +35,8 @@ use crate::{
     supermarket::Supermarket,
 };
 
-/// Data Hosts: the core's, and those of two shadows.
-const HOSTS: u32 = 3;
+/// Data Hosts: the core's, those of two shadows, and that of a branch.
+const HOSTS: u32 = 4;
 /// The database.
 const DATABASE: &str = "ledger";
 /// Programs that write, each its own numbers one after the other.
@@ -53,7 +56,7 @@ pub fn run(plan: Plan) {
         .restarting()
         .folder(&data)
         .start();
-    let database = calm::make(&market);
+    let (database, branch) = calm::make(&market);
     let over = AtomicBool::new(false);
     thread::scope(|scope| {
         // Whatever ends the faults ends the load.
@@ -69,6 +72,8 @@ pub fn run(plan: Plan) {
         }
         let operating = dice(plan.seed, 230);
         scope.spawn(|| load::promote_on(&market, &ledger, &over, operating));
+        let changing = dice(plan.seed, 240);
+        scope.spawn(|| load::change_rules_on(&market, &ledger, &over, &branch, changing));
         fault::inflict(&market, &ledger, plan, dice(plan.seed, 220));
     });
     calm::settle(&market);
