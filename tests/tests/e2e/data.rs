@@ -83,7 +83,7 @@ pub(crate) fn fill(market: &Supermarket) {
 }
 
 /// What two people with different rules see, and may do.
-pub(crate) fn people_see_what_rules_show(market: &Supermarket) {
+pub(crate) fn people_see_what_rules_show(market: &Supermarket) -> [String; 2] {
     let (bob, eve) = (person(market, "bob", "user"), person(market, "eve", "user"));
     let ask = "SELECT id, name, pay FROM people ORDER BY pay DESC, id";
     let all = market
@@ -131,7 +131,6 @@ pub(crate) fn people_see_what_rules_show(market: &Supermarket) {
     assert!(run.stderr.contains("UPDATE 1"), "{}", run.stderr);
     let move_away = "UPDATE people SET branch = 'south' WHERE id = 3";
     seen(&eve, &[move_away]).exits(1).says("44000");
-    views_are_bound_for_who_reads(market, &bob, &eve);
     let mallory = person(market, "mallory", "user");
     seen(&mallory, &["SELECT 1"])
         .exits(3)
@@ -145,6 +144,7 @@ pub(crate) fn people_see_what_rules_show(market: &Supermarket) {
         json!({}),
         "rules are the owner's to know"
     );
+    [bob, eve]
 }
 
 /// A view shows each reader what their rules leave of what it reads; it stays what it is.
@@ -360,7 +360,8 @@ fn a_database_keeps_what_it_acknowledged_and_shows_what_its_rules_allow() {
         .exits(3)
         .says("already-exists");
     fill(&market);
-    people_see_what_rules_show(&market);
+    let [bob, eve] = people_see_what_rules_show(&market);
+    views_are_bound_for_who_reads(&market, &bob, &eve);
     acknowledged_writes_outlive_kills(&market, &core);
     a_shadow_follows(&market, &core);
     what_is_large_arrives_on_the_shadow(&market);

@@ -182,7 +182,7 @@ async fn the_owners_limits_hold(market: &Supermarket, key: &Key) {
             .flag("--max-sessions", "2")
             .flag("--max-running", "1")
             .flag("--max-waiting", "0")
-            .flag("--max-time", "2s")
+            .flag("--max-time", "20s")
             .flag("--max-rows", "100");
         market.replace("de-1", &change);
         market.wait_resource("de-1", "connected", |row| row["connected"] == true);
