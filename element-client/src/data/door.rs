@@ -201,12 +201,11 @@ impl DataStream {
         }
         let running = session.statement();
         // What was committed before a kill is told as such.
-        let outcome = match asked.transaction {
-            Some(number) => self.run_within(number, &claims, asked, &session).await?,
-            None => {
-                let running_there = self.de.run_statement(&claims, asked, &session.end, None);
-                running_there.await?
-            }
+        let outcome = if let Some(number) = asked.transaction {
+            self.run_within(number, &claims, asked, &session).await?
+        } else {
+            let running_there = self.de.run_statement(&claims, asked, &session.end, None);
+            running_there.await?
         };
         note(&session, &outcome.0);
         let number = CursorNumber(self.next.fetch_add(1, Ordering::Relaxed));

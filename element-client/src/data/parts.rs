@@ -159,7 +159,10 @@ fn is_enough(filter: &ReplicaFilter, rules: &RuleSet, table: &str) -> bool {
 /// Whether a person sees nothing of a table but what a part holds of it.
 fn shows_no_more(rule: &TableRule, part: &ShadowRule) -> bool {
     let hidden = || part.columns.iter().map(|column| column.name.as_str());
-    let rows = part.rows.as_ref().map(|rows| rows.as_str());
+    let rows = part
+        .rows
+        .as_ref()
+        .map(gridmart_schemas::scalar::Text::as_str);
     let expressions = rule.rows.iter().chain(rule.masked.values());
     // What their rule computes is computed where the column is not.
     let mentions = |name: &str| {

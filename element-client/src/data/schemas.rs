@@ -130,9 +130,10 @@ pub(super) fn catalog_of(schema: &Schema) -> Catalog {
         }
     }
     for (name, definition) in &schema.views {
-        match View::read(name, definition) {
-            Some(view) => catalog.view_add(view),
-            None => tracing::error!(view = name, "a view cannot be read, and is not there"),
+        if let Some(view) = View::read(name, definition) {
+            catalog.view_add(view);
+        } else {
+            tracing::error!(view = name, "a view cannot be read, and is not there");
         }
     }
     catalog

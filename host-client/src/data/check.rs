@@ -158,7 +158,7 @@ pub fn sum_same(view: &Connection, told: &Sums) -> Result<Sums, EngineError> {
         };
         ranges.push(sum_range(view, table, &range, None)?.0);
     }
-    Ok(Sums { ranges, position })
+    Ok(Sums { position, ranges })
 }
 
 /// The ranges that differ, those of tables that the shadow alone has among them; `None`

@@ -359,7 +359,7 @@ impl Copy {
             used_size: used(&self.folder).saturating_add(elsewhere),
             filter_version: standing.mark.as_ref().map(|mark| mark.version),
             log_room: match &*standing.opened {
-                Opened::Core(core) => Some(core.log_room()),
+                Opened::Core(core) => core.log_room(),
                 Opened::Shadow(_) | Opened::Broken(_) => None,
             },
             // Keys are for the database's owner, and a Host's State is for everybody.

@@ -86,9 +86,10 @@ impl Transactions {
                     is_strict: asked.is_strict,
                     ..TransactionLimits::default()
                 };
-                let begun = match asked.read_only {
-                    true => core.begin_view(limits),
-                    false => core.begin(limits),
+                let begun = if asked.read_only {
+                    core.begin_view(limits)
+                } else {
+                    core.begin(limits)
                 };
                 cut.run_until_cancelled(begun).await
             }

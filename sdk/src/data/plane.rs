@@ -143,14 +143,14 @@ impl DataPlane {
     ) -> Result<(Peer, DatabaseId, TransactionNumber), Error> {
         let pass = self.pass(database).await?;
         let id = pass.database.id;
-        let begin = TransactionBegin {
+        let wanted = TransactionBegin {
             database: id,
             read_only: modes.read_only,
             strict: modes.strict,
         };
         let begun = match self.opened(&pass).await {
             Ok(peer) => {
-                let asked = peer.ask(&begin, OPEN_TIMEOUT).await;
+                let asked = peer.ask(&wanted, OPEN_TIMEOUT).await;
                 asked.map(|answer| (peer, answer)).map_err(away)
             }
             Err(problem) => Err(problem),

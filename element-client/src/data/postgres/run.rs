@@ -282,7 +282,7 @@ impl Session {
                         let message = "SET LOCAL can only be used in transaction blocks";
                         self.warn(Some(Fault::new("25P01", message)), out);
                         return Ok(Answer::done(tag));
-                    };
+                    }
                     self.locals.push((name, self.settings.given(name)));
                 }
                 self.settings.set(name, value);

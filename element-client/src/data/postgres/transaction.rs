@@ -157,13 +157,12 @@ impl Session {
 
     /// The schema as the session sees it.
     pub(super) async fn schema_now(&self) -> Result<Arc<Known>, Fault> {
-        let known = match &self.block {
-            Some(block) => block.schema_now(&self.de).await,
-            None => {
-                let fault = |problem| fault_of(&problem);
-                let database = self.de.database(self.database).map_err(fault)?;
-                self.de.schema(self.database, &database).await
-            }
+        let known = if let Some(block) = &self.block {
+            block.schema_now(&self.de).await
+        } else {
+            let fault = |problem| fault_of(&problem);
+            let database = self.de.database(self.database).map_err(fault)?;
+            self.de.schema(self.database, &database).await
         };
         known.map_err(|problem| fault_of(&problem))
     }

@@ -38,6 +38,12 @@ pub trait CoreEngine: Engine {
         Err(no_parts())
     }
 
+    /// Bytes that may be logged until what a shadow that is away misses is dropped; none
+    /// where there is no log.
+    fn log_room(&self) -> Option<u64> {
+        None
+    }
+
     /// Tells of each commit.
     fn watch(&self) -> watch::Receiver<LogPoint>;
 

@@ -70,14 +70,13 @@ impl Applier {
             let why = "it is no shadow".to_owned();
             return Err(EngineError::ReadOnly { why });
         }
-        let bounds = match &state.partial {
-            None => bounds,
-            Some(_) => {
-                forget(&connection).during("configuring a partial shadow")?;
-                LogBounds {
-                    bytes_max: 0,
-                    bytes_kept: 0,
-                }
+        let bounds = if state.partial.is_none() {
+            bounds
+        } else {
+            forget(&connection).during("configuring a partial shadow")?;
+            LogBounds {
+                bytes_max: 0,
+                bytes_kept: 0,
             }
         };
         Ok(Self {

@@ -15,6 +15,7 @@ use super::{
 };
 
 /// The text of a change; empty where the engine has nothing to do.
+#[expect(clippy::too_many_lines, reason = "one match over all changes")]
 pub(in crate::data::sql) fn schema_text(
     plan: &SchemaPlan,
     catalog: &Catalog,

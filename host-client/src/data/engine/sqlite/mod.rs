@@ -32,7 +32,6 @@ use uuid::Uuid;
 
 #[cfg(test)]
 pub(in crate::data) use self::run::Allowance;
-pub(in crate::data) use self::run::change_schema;
 pub use self::{capture::OldRows, core::CoreSettings};
 pub(in crate::data) use self::{
     capture::is_same,
@@ -243,6 +242,10 @@ impl CoreEngine for SqliteCore {
 
     fn watch(&self) -> watch::Receiver<LogPoint> {
         Self::watch(self)
+    }
+
+    fn log_room(&self) -> Option<u64> {
+        Some(Self::log_room(self))
     }
 
     async fn pull_part(
