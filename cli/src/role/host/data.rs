@@ -23,7 +23,7 @@ settings! {
         /// Bytes of its log that a core keeps for shadows that are away; who misses more begins anew [default: 1GiB]
         #[arg(long, value_name = "SIZE", value_parser = Size::above_zero)]
         log_max: Size,
-        /// File with the URL of a database server, as postgresql://ACCOUNT:PASSWORD@HOST, for databases with that engine; may be repeated
+        /// File with the URL of a database server, as postgresql://ACCOUNT:PASSWORD@HOST or mariadb://…, for databases with that engine; may be repeated
         #[arg(long, value_name = "FILE", env = "GRIDMART_DATA_SERVERS", value_delimiter = ',')]
         server: Vec<PathBuf>,
         /// The Element's door

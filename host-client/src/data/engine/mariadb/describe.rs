@@ -203,7 +203,10 @@ fn rights_check(grants: &[String]) -> Result<(), EngineError> {
         };
         let (object, to) = rest.split_once(" TO ").unwrap_or((rest, ""));
         if object == "*.*" {
-            account = to.split(" IDENTIFIED").next().unwrap_or(to).to_owned();
+            to.split(" IDENTIFIED")
+                .next()
+                .unwrap_or(to)
+                .clone_into(&mut account);
             let held: Vec<&str> = rights.split(", ").collect();
             if let Some(right) = TOO_MUCH.iter().find(|right| held.contains(right)) {
                 return Err(unfit(format!(

@@ -103,7 +103,6 @@ fn coded(message: &str) -> Option<EngineError> {
     Some(EngineError::refused(SqlState(state), words))
 }
 
-#[expect(clippy::too_many_lines, reason = "one table")]
 fn known(code: u16, message: &str) -> (&'static str, String) {
     let state_words: (&'static str, &str) = match code {
         1062 | 1169 | 1586 => ("23505", "duplicate key value violates a unique constraint"),
@@ -163,12 +162,8 @@ fn known(code: u16, message: &str) -> (&'static str, String) {
         ),
         1061 => ("42P07", "the index is there already"),
         1146 | 1051 => ("42P01", "no such table"),
-        1054 => (
-            "0A000",
-            "a form of this statement that MariaDB does not take",
-        ),
         1091 => ("42704", "no such column or key"),
-        1235 | 1901 | 1093 | 1170 => (
+        1054 | 1235 | 1901 | 1093 | 1170 => (
             "0A000",
             "a form of this statement that MariaDB does not take",
         ),

@@ -118,13 +118,12 @@ impl Open {
     async fn after<T>(&mut self, done: Result<T, EngineError>) -> Result<T, EngineError> {
         self.used = Instant::now();
         match &done {
-            Ok(_) => {}
             // A deadlock takes the whole transaction.
             Err(EngineError::Refused {
                 state: SqlState("40P01" | "40001"),
                 ..
             }) => self.end().await,
-            Err(EngineError::Refused { .. } | EngineError::LimitExceeded { .. }) => {}
+            Ok(_) | Err(EngineError::Refused { .. } | EngineError::LimitExceeded { .. }) => {}
             Err(_) => self.session = None,
         }
         done

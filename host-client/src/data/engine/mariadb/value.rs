@@ -97,10 +97,11 @@ fn place(value: &Value, text: &mut String, values: &mut Vec<Told>) -> Result<(),
 }
 
 fn finite(number: f64) -> Result<Told, EngineError> {
-    if number.is_finite() {
+    let is_negative_zero = number == 0.0 && number.is_sign_negative();
+    if number.is_finite() && !is_negative_zero {
         return Ok(Told::Double(number));
     }
-    let message = "a float on MariaDB is no NaN and no infinity: store it in another way";
+    let message = "a float on MariaDB is no NaN, no infinity and no −0: give another one";
     Err(EngineError::refused(SqlState::NUMBER_OUT_OF_RANGE, message))
 }
 
@@ -125,7 +126,7 @@ pub(super) fn row(told: mysql_async::Row, types: &[SqlType]) -> Result<Row, Engi
     let mut row = Vec::with_capacity(values.len());
     for (index, value) in values.into_iter().enumerate() {
         row.push(match types.get(index) {
-            Some(sql_type) => typed(value, *sql_type)?,
+            Some(sql_type) => typed(&value, *sql_type)?,
             None => plain(value)?,
         });
     }
@@ -133,26 +134,26 @@ pub(super) fn row(told: mysql_async::Row, types: &[SqlType]) -> Result<Row, Engi
 }
 
 /// A value in the type that was asked for.
-pub(super) fn typed(told: Told, sql_type: SqlType) -> Result<Value, EngineError> {
+fn typed(told: &Told, sql_type: SqlType) -> Result<Value, EngineError> {
     let strange = |told: &Told| {
         EngineError::Internal(format!(
             "MariaDB gave {} where {sql_type} was asked for",
             kind_of(told)
         ))
     };
-    if told == Told::NULL {
+    if *told == Told::NULL {
         return Ok(Value::Null);
     }
-    let value = match (sql_type, &told) {
-        (SqlType::Bool, _) => integer(&told).map(|number| Value::Bool(number != 0)),
-        (SqlType::Int2, _) => integer(&told)
+    let value = match (sql_type, told) {
+        (SqlType::Bool, _) => integer(told).map(|number| Value::Bool(number != 0)),
+        (SqlType::Int2, _) => integer(told)
             .and_then(|number| i16::try_from(number).ok())
             .map(Value::Int2),
-        (SqlType::Int4, _) => integer(&told)
+        (SqlType::Int4, _) => integer(told)
             .and_then(|number| i32::try_from(number).ok())
             .map(Value::Int4),
-        (SqlType::Int8, _) => integer(&told).map(Value::Int8),
-        (SqlType::Float4, _) => float(&told).map(|number| {
+        (SqlType::Int8, _) => integer(told).map(Value::Int8),
+        (SqlType::Float4, _) => float(told).map(|number| {
             #[expect(
                 clippy::cast_possible_truncation,
                 reason = "the value is one of 32 bits, or the nearest of them is meant"
@@ -160,31 +161,31 @@ pub(super) fn typed(told: Told, sql_type: SqlType) -> Result<Value, EngineError>
             let narrow = number as f32;
             Value::Float4(Float4::new(narrow))
         }),
-        (SqlType::Float8, _) => float(&told).map(|number| Value::Float8(Float8::new(number))),
-        (SqlType::Numeric(_), _) => text(&told)
+        (SqlType::Float8, _) => float(told).map(|number| Value::Float8(Float8::new(number))),
+        (SqlType::Numeric(_), _) => text(told)
             .and_then(|digits| digits.parse().ok())
             .map(Value::Numeric),
-        (SqlType::Text | SqlType::Varchar(_), _) => text(&told).map(Value::Text),
-        (SqlType::Json | SqlType::Jsonb, _) => text(&told).map(Value::Json),
+        (SqlType::Text | SqlType::Varchar(_), _) => text(told).map(Value::Text),
+        (SqlType::Json | SqlType::Jsonb, _) => text(told).map(Value::Json),
         (SqlType::Bytea, Told::Bytes(bytes)) => Some(Value::Bytea(bytes.clone())),
         (SqlType::Date, _) => {
-            moment_text(&told).and_then(|text| Some(Value::Date(text.get(..10)?.parse().ok()?)))
+            moment_text(told).and_then(|text| Some(Value::Date(text.get(..10)?.parse().ok()?)))
         }
-        (SqlType::Time, _) => time_text(&told)
+        (SqlType::Time, _) => time_text(told)
             .and_then(|text| text.parse().ok())
             .map(Value::Time),
-        (SqlType::Timestamp, _) => moment_text(&told)
+        (SqlType::Timestamp, _) => moment_text(told)
             .and_then(|text| text.parse().ok())
             .map(Value::Timestamp),
-        (SqlType::TimestampTz, _) => moment_text(&told)
+        (SqlType::TimestampTz, _) => moment_text(told)
             .and_then(|text| format!("{text}Z").parse().ok())
             .map(Value::TimestampTz),
-        (SqlType::Uuid, _) => text(&told)
+        (SqlType::Uuid, _) => text(told)
             .and_then(|text| text.parse().ok())
             .map(Value::Uuid),
         (SqlType::Bytea, _) => None,
     };
-    value.ok_or_else(|| strange(&told))
+    value.ok_or_else(|| strange(told))
 }
 
 fn plain(told: Told) -> Result<Value, EngineError> {
@@ -197,7 +198,7 @@ fn plain(told: Told) -> Result<Value, EngineError> {
             Ok(text) => Value::Text(text),
             Err(error) => Value::Bytea(error.into_bytes()),
         },
-        other => return typed(other, SqlType::Timestamp),
+        other => return typed(&other, SqlType::Timestamp),
     })
 }
 

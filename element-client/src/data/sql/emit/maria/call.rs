@@ -128,7 +128,7 @@ impl Emitter {
             arguments,
         );
         self.raise_of("22008", &|emitter| {
-            emitter.list(arguments, Self::expression)
+            emitter.list(arguments, Self::expression);
         });
         self.push(" END AS DATE)");
     }

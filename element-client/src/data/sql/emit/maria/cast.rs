@@ -78,18 +78,18 @@ impl Emitter {
                     emitter.push(" AS SIGNED)");
                 });
             }
-            (Numeric, Float8) => self.around("CAST(", operand, " AS DOUBLE)"),
+            (Numeric | Float4, Float8) => self.around("CAST(", operand, " AS DOUBLE)"),
             (Float8, Float4) => self.around("CAST(", operand, " AS FLOAT)"),
-            (Float4, Float8) => self.around("CAST(", operand, " AS DOUBLE)"),
             (Float4 | Float8, _) if to.is_integer() => {
                 self.in_bits(to, |emitter| {
-                    emitter.around("CAST(", operand, " AS SIGNED)")
+                    emitter.around("CAST(", operand, " AS SIGNED)");
                 });
             }
             (Int4, Bool) => self.around("(", operand, " <> 0)"),
-            (Bool, Int4) => self.expression(operand),
             (Date, Timestamp | TimestampTz) => self.around("CAST(", operand, " AS DATETIME(6))"),
-            (Timestamp, TimestampTz) | (TimestampTz, Timestamp) => self.expression(operand),
+            (Bool, Int4) | (Timestamp, TimestampTz) | (TimestampTz, Timestamp) => {
+                self.expression(operand);
+            }
             (Timestamp | TimestampTz, Date) => self.around("CAST(", operand, " AS DATE)"),
             (Timestamp | TimestampTz, Time) => self.around("CAST(", operand, " AS TIME(6))"),
             (Uuid, _) | (_, Uuid) => self.expression(operand),

@@ -34,7 +34,6 @@ enum Key<'a> {
 }
 
 impl Emitter {
-    #[expect(clippy::too_many_lines, reason = "one match over all kinds")]
     pub(in crate::data::sql::emit) fn maria_kind(&mut self, expression: &Expression) {
         let sql_type = expression.sql_type;
         match &expression.kind {
@@ -269,8 +268,10 @@ impl Emitter {
             Literal::Bool(truth) => self.push(if *truth { "TRUE" } else { "FALSE" }),
             Literal::Integer(number) if *number < 0 => self.push(&format!("({number})")),
             Literal::Integer(number) => self.push(&number.to_string()),
-            Literal::Float(number) if !number.is_finite() => {
-                self.refuse("an infinity or NaN of a float");
+            Literal::Float(number)
+                if !number.is_finite() || *number == 0.0 && number.is_sign_negative() =>
+            {
+                self.refuse("an infinity, NaN or −0 of a float");
             }
             Literal::Float(number) if number.is_sign_negative() => {
                 self.push(&format!("({number:e})"));

@@ -2,9 +2,9 @@
 //!
 //! MariaDB takes no functions of ours, so that every construct is either written with
 //! its own in a way that answers as PostgreSQL does, or is refused by its name. What
-//! the session has to be: `sql_mode` with ANSI_QUOTES, PIPES_AS_CONCAT,
-//! NO_BACKSLASH_ESCAPES, STRICT_ALL_TABLES, ERROR_FOR_DIVISION_BY_ZERO and
-//! SIMULTANEOUS_ASSIGNMENT; notes off, the time zone `+00:00`, the collation
+//! the session has to be: `sql_mode` with `ANSI_QUOTES`, `PIPES_AS_CONCAT`,
+//! `NO_BACKSLASH_ESCAPES`, `STRICT_ALL_TABLES`, `ERROR_FOR_DIVISION_BY_ZERO` and
+//! `SIMULTANEOUS_ASSIGNMENT`; notes off, the time zone `+00:00`, the collation
 //! `utf8mb4_nopad_bin`, divisions with 30 more digits; and a statement with a single warning has failed: what
 //! PostgreSQL raises, MariaDB answers with NULL and a warning where it reads
 //! (a division by zero, a number out of its range). What has to fail of itself casts

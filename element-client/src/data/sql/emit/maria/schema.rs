@@ -19,7 +19,7 @@ use super::{
     numeric::{PRECISION_MAX, SCALE_MAX},
 };
 
-/// Bytes that a key of InnoDB has.
+/// Bytes that a key may have.
 const KEY_BYTES: usize = 3072;
 /// Bytes that a column of fixed size has in a key, at most.
 const FIXED_BYTES: usize = 40;
