@@ -97,13 +97,13 @@ fn what_was_acknowledged_outlives_the_server(market: &Supermarket, server: &Post
         let mut acknowledged = Vec::new();
         for id in 0..LINES {
             if CRASHES.contains(&id) {
-                crash();
+                server.crash();
                 if id == CRASHES[0] {
                     let refused = data.execute("shop", "DELETE FROM steps", &[]).await;
                     let refused = refused.unwrap_err();
                     assert!(refused.retryable(), "{refused}");
                 }
-                resume();
+                server.resume();
             }
             let insert = "INSERT INTO steps VALUES ($1)";
             loop {
