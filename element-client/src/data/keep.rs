@@ -103,11 +103,18 @@ async fn tell(de: &Arc<De>, database: Database) -> bool {
         tracing::debug!(node.id = %core, database.id = %id, %problem, "a core does not know yet that it is");
         is_told = false;
     }
-    if let Err(problem) = de.tell_parts(id, &database, core).await {
+    let parts = de.tell_parts(id, &database, core).await;
+    if let Err(problem) = &parts {
         tracing::debug!(node.id = %core, database.id = %id, %problem, "a core does not know yet what shadows may hold");
         is_told = false;
     }
     for shadow in database.shadows() {
+        // A core's Host that does not know what a shadow may hold gives it nothing, or, if
+        // it is of an older version, all: then the shadow gets no ticket.
+        let replica = database.replica(shadow);
+        if parts.is_err() && replica.is_some_and(|replica| replica.filter.is_some()) {
+            continue;
+        }
         if let Err(problem) = de.follow(id, &database, core, shadow).await {
             tracing::debug!(node.id = %shadow, database.id = %id, %problem, "a shadow does not know yet whom to follow");
             is_told = false;

@@ -9,6 +9,7 @@ use gridmart_schemas::{
     id::{DatabaseId, NodeId},
     problem::{Code, Problem},
     resource::database::{Database, ReplicaFilter, ShadowRule},
+    scalar::Text,
     wire::replica::{ReplicaPart, ReplicaParts},
 };
 use time::OffsetDateTime;
@@ -159,10 +160,7 @@ fn is_enough(filter: &ReplicaFilter, rules: &RuleSet, table: &str) -> bool {
 /// Whether a person sees nothing of a table but what a part holds of it.
 fn shows_no_more(rule: &TableRule, part: &ShadowRule) -> bool {
     let hidden = || part.columns.iter().map(|column| column.name.as_str());
-    let rows = part
-        .rows
-        .as_ref()
-        .map(gridmart_schemas::scalar::Text::as_str);
+    let rows = part.rows.as_ref().map(Text::as_str);
     let expressions = rule.rows.iter().chain(rule.masked.values());
     // What their rule computes is computed where the column is not.
     let mentions = |name: &str| {

@@ -18,7 +18,10 @@ use gridmart_schemas::{
     data::{Epoch, LogPoint, Position},
     id::{DatabaseId, NodeId},
     problem::{Code, Problem},
-    resource::{database::Database, enumeration::ReplicaRole},
+    resource::{
+        database::{Database, Replica},
+        enumeration::ReplicaRole,
+    },
     wire::{
         database::ShadowPromote,
         replica::{ReplicaDrain, ReplicaLead, ReplicaStand, ReplicaStands},
@@ -117,6 +120,11 @@ impl De {
             let stands = self.ask_stand(host, id).await;
             (host, stands)
         });
+        // One that is to hold a part may have all of it still.
+        let is_part = |host| {
+            let replica = database.replica(host);
+            replica.is_some_and(|replica| replica.filter.is_some())
+        };
         let mut newest = database.epoch();
         let mut candidates = Vec::new();
         for (host, stands) in join_all(asked).await {
@@ -130,7 +138,7 @@ impl De {
                         host,
                         name,
                         last: stands.last,
-                        unfit: unfit(stands.sync_state, stands.is_partial),
+                        unfit: unfit(stands.sync_state, stands.is_partial || is_part(host)),
                     }
                 }
                 Err(problem) => {
@@ -236,7 +244,8 @@ impl De {
         let epoch = drawn(newest.max(known));
         self.change_document(move |document| {
             let found = database_of(document, id)?;
-            if found.epoch() != known || found.replica(host).is_none() {
+            let is_whole = |replica: &Replica| replica.filter.is_none();
+            if found.epoch() != known || !found.replica(host).is_some_and(is_whole) {
                 return Err(gone());
             }
             found.replicas.epoch = u64::try_from(epoch.number()).ok();

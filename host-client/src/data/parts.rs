@@ -23,6 +23,14 @@ pub(super) enum Share {
 }
 
 impl Share {
+    /// The filter, if it is not all.
+    pub(super) fn filter(self) -> Option<Arc<Filter>> {
+        match self {
+            Self::Whole => None,
+            Self::Part(filter, _) => Some(filter),
+        }
+    }
+
     /// What a copy tells that was made by it.
     pub(super) fn hash(&self) -> Option<&str> {
         match self {

@@ -5,7 +5,6 @@ use std::{sync::Arc, time::Duration};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD_NO_PAD};
 use gridmart_schemas::{
-    data::Filter,
     id::{DatabaseId, NodeId},
     problem::{Code, Problem},
     wire::replica::{LogPull, LogPulled, SnapshotPiece, SnapshotRead, SnapshotTold},
@@ -49,14 +48,6 @@ impl Admitted {
     /// What it may read now.
     pub(super) fn share(&self) -> Result<Share, Problem> {
         self.copy.parts.share(self.shadow, self.filter_version)
-    }
-
-    /// The filter, if it may not read all.
-    pub(super) fn filter(&self) -> Result<Option<Arc<Filter>>, Problem> {
-        Ok(match self.share()? {
-            Share::Whole => None,
-            Share::Part(filter, _) => Some(filter),
-        })
     }
 }
 

@@ -41,6 +41,8 @@ pub(super) struct Summing {
     position: Position,
     made: Option<JoinHandle<Result<Sums, EngineError>>>,
     rest: VecDeque<RangeTold>,
+    /// By which filter they are made.
+    holds: Option<String>,
     _place: tokio::sync::OwnedSemaphorePermit,
 }
 
@@ -155,6 +157,10 @@ impl DatabasesStream {
         let summing = self.sums.lock().remove(&cursor);
         let mut summing = summing
             .ok_or_else(|| Problem::new(Code::NotFound, "There are no such sums any more."))?;
+        if admitted.share()?.hash() != summing.holds.as_deref() {
+            let detail = "What the shadow may hold was changed while it was compared.";
+            return Err(Problem::new(Code::Busy, detail));
+        }
         summing.wait().await?;
         let count = summing.rest.len().min(SUMS_MAX);
         let sums = summing.rest.drain(..count).collect();
@@ -175,7 +181,9 @@ impl DatabasesStream {
         database: DatabaseId,
         admitted: &Admitted,
     ) -> Result<SumsPiece, Problem> {
-        let filter = admitted.filter()?;
+        let share = admitted.share()?;
+        let holds = share.hash().map(str::to_owned);
+        let filter = share.filter();
         let engine = admitted.copy.core()?;
         let places = Arc::clone(&self.databases.snapshots);
         let place = places.try_acquire_owned().map_err(|_| {
@@ -199,6 +207,7 @@ impl DatabasesStream {
             position,
             made: Some(made),
             rest: VecDeque::new(),
+            holds,
             _place: place,
         };
         self.sums.lock().insert(cursor, summing);

@@ -70,14 +70,14 @@ impl Applier {
             let why = "it is no shadow".to_owned();
             return Err(EngineError::ReadOnly { why });
         }
-        let bounds = if state.partial.is_none() {
-            bounds
-        } else {
+        let bounds = if state.partial.is_some() {
             forget(&connection).during("configuring a partial shadow")?;
             LogBounds {
                 bytes_max: 0,
                 bytes_kept: 0,
             }
+        } else {
+            bounds
         };
         Ok(Self {
             schema: describe(&connection, state.last.position)?,
