@@ -77,6 +77,7 @@ fn psql_takes_it_for_postgresql(owner: &Key) {
         "5200.50",
         "BEGIN",
         "ROLLBACK",
+        "2.0000000000000000",
         "DROP TABLE",
     ];
     assert_eq!(told.text(), words.join("\n"), "{}", told.stderr);

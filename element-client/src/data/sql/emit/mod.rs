@@ -87,7 +87,12 @@ pub(in crate::data::sql) fn statement(
         Statement::Query(query) => query.tells_early(),
         Statement::Write(write) => write.tells_early(),
     };
-    let mut emitter = Emitter::new(engine, barrier);
+    let lengthened = engine == Engine::MariaDb
+        && match statement {
+            Statement::Query(query) => query.any_early(&maria::lengthens),
+            Statement::Write(write) => write.any_early(&maria::lengthens),
+        };
+    let mut emitter = Emitter::new(engine, barrier || lengthened);
     if engine == Engine::MariaDb {
         emitter.shapes = Shapes::of(catalog);
     }

@@ -252,6 +252,37 @@ fn attacks_on_mariadb_are_refused_or_see_filtered_tables_only() {
     assert!(count >= 200, "{count} attacks");
 }
 
+#[test]
+fn what_could_fail_on_mariadb_is_computed_behind_a_barrier() {
+    let whole = shop::whole();
+    let rules = Rules::compile(&clerk_rules(Mode::Read), &whole.catalog).unwrap();
+    let has_barrier = |text: &str| {
+        let statements = Statements::split(text).unwrap();
+        let statement = statements.iter().next().unwrap();
+        let judged = judge(statement, &whole.catalog, &rules, &[], Engine::MariaDb).unwrap();
+        judged.text.contains("LIMIT 18446744073709551615")
+    };
+    for (text, expected) in [
+        ("SELECT name FROM employees WHERE id = 1", false),
+        (
+            "SELECT name || nick, id / 2 FROM employees WHERE id = 1",
+            false,
+        ),
+        ("SELECT name FROM employees WHERE id / 2 = 1", true),
+        ("SELECT name FROM employees WHERE name || nick = 'x'", true),
+        (
+            "SELECT max(length(replace(name, 'a', 'b'))) FROM employees GROUP BY concat(name, nick)",
+            true,
+        ),
+        (
+            "SELECT 1 WHERE EXISTS (SELECT 1 FROM employees WHERE repeat(name, 2) = 'x')",
+            true,
+        ),
+    ] {
+        assert_eq!(has_barrier(text), expected, "{text}");
+    }
+}
+
 /// Statements with values, and quotients of many kinds.
 #[expect(clippy::too_many_lines, reason = "a list")]
 fn cases() -> Vec<(&'static str, Vec<Literal>)> {

@@ -331,6 +331,21 @@ impl Query {
         })
     }
 
+    /// Whether something that is computed before all conditions have chosen is so.
+    pub(in crate::data::sql) fn any_early(&self, is: &dyn Fn(&Expression) -> bool) -> bool {
+        let mut found = false;
+        self.parts(&mut |part, early| {
+            found = found
+                || match part {
+                    Part::Expression(expression) => {
+                        (early || has_query(expression)) && expression.any_deep(is)
+                    }
+                    Part::Query(query) => query.any_deep(is),
+                };
+        });
+        found
+    }
+
     fn any_part(&self, counts: impl Fn(&Part<'_>, bool) -> bool) -> bool {
         let mut told = false;
         self.parts(&mut |part, early| {
@@ -379,6 +394,15 @@ impl From {
 }
 
 impl Write {
+    /// Whether something that may be computed before its rows are chosen is so.
+    pub(in crate::data::sql) fn any_early(&self, is: &dyn Fn(&Expression) -> bool) -> bool {
+        match self {
+            Self::Insert(insert) => insert.source.any_deep(is),
+            Self::Update(update) => update.filter.iter().any(|filter| filter.any_deep(is)),
+            Self::Delete(delete) => delete.filter.iter().any(|filter| filter.any_deep(is)),
+        }
+    }
+
     /// Whether anything tells before the rows to change were chosen.
     pub(in crate::data::sql) fn tells_early(&self) -> bool {
         let (early, late): (Vec<&Expression>, Vec<&Expression>) = match self {

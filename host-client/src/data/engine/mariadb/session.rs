@@ -39,7 +39,7 @@ const SETUP: &[&str] = &[
     "SET SESSION time_zone = '+00:00', sql_notes = 0, max_error_count = 64, \
      group_concat_max_len = 16777217, foreign_key_checks = 1, unique_checks = 1, \
      check_constraint_checks = 1, div_precision_increment = 30, autocommit = 1, \
-     sql_auto_is_null = 0, sql_safe_updates = 0, low_priority_updates = 0",
+     sql_auto_is_null = 0, in_predicate_conversion_threshold = 0, sql_safe_updates = 0, low_priority_updates = 0",
 ];
 
 /// Where a server is, and as whom to come.

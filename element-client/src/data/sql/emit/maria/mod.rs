@@ -22,9 +22,22 @@ mod quotient;
 mod schema;
 mod write;
 
+use super::super::tree::{Expression, Kind};
+
 pub(super) use self::{numeric::Shapes, schema::INDEX_COMMENT, write::EXCLUDED};
 
 /// The largest LIMIT: no limit at all, but a table that is made before it is read.
 pub(super) const NO_LIMIT: &str = " LIMIT 18446744073709551615";
+/// Whether a text could become longer than MariaDB makes one: that fails there, and so
+/// could tell of a row that is hidden.
+pub(super) fn lengthens(expression: &Expression) -> bool {
+    matches!(
+        &expression.kind,
+        Kind::Call { function, .. }
+            if matches!(function.name, "concat" | "concat_ws" | "replace" | "repeat" | "lpad" | "rpad")
+                || function.sqlite.starts_with("({0} ||")
+    )
+}
+
 /// Where rows are compared and shown byte by byte.
 const COLLATION: &str = "utf8mb4_nopad_bin";
