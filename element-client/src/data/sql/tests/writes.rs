@@ -233,7 +233,6 @@ fn what_writers_may_not_do_is_refused_and_changes_nothing() {
 }
 
 #[test]
-#[expect(clippy::too_many_lines, reason = "one list of statements")]
 fn the_schema_is_changed_by_owners() {
     let mut base = whole();
     base.own("
