@@ -430,7 +430,7 @@ mod tests {
         assert_eq!(candidates(Command::Stop, "ce1", None).len(), 2);
         let id = CallId::generate().to_string();
         assert_eq!(candidates(Command::Stop, &id, None).len(), 1);
-        assert_eq!(candidates(Command::Kill, &id, None).len(), 4);
+        assert_eq!(candidates(Command::Kill, &id, None).len(), 5);
         let on_host = candidates(Command::Stop, "app@1.0", Some("h1"));
         assert_eq!(
             on_host,
