@@ -54,7 +54,7 @@ use super::{
 use crate::{
     config::Config,
     element::{
-        goods::{Goods, KnownHost, Opening},
+        goods::{ElementDocument as _, Goods, KnownHost, Opening},
         probe::Verdict,
         record::RecordDesk,
         start::disk_fault,
@@ -105,6 +105,9 @@ impl Goods for Data {
     }
 
     fn open(opening: &Opening<'_, DeDocument>) -> Result<Self, ElementError> {
+        // What was said at this start counts, and is noted only when all is open.
+        let mut noted = opening.document.clone();
+        noted.set_up(opening.config);
         let records_path = opening.folder.join("records.journal");
         let records = RecordDesk::open(&records_path);
         Ok(Self {
@@ -120,7 +123,7 @@ impl Goods for Data {
             keys: Keys::open(opening.folder)?,
             postgres: PostgresStanding::open(opening)?,
             sessions: Sessions::new(opening.identity.current().node()),
-            slots: Slots::of(&opening.document.element.policy),
+            slots: Slots::of(&noted.element.policy),
             marks: AtomicU64::new(1),
             records: records.map_err(disk_fault("open", &records_path))?,
         })
