@@ -101,7 +101,7 @@ impl PostgresServer {
         let server = Self::start();
         server.script(
             "postgres",
-            "CREATE ROLE gridmart LOGIN CREATEDB PASSWORD 'hunter2';
+            "CREATE ROLE gridmart LOGIN CREATEDB REPLICATION PASSWORD 'hunter2';
              CREATE ROLE gridmart_reader NOLOGIN;
              GRANT gridmart_reader TO gridmart;",
         );
@@ -117,7 +117,7 @@ impl PostgresServer {
         let data = self.data();
         let options = format!(
             "-p {PORT} -c listen_addresses='' -c unix_socket_directories='{}' -c fsync=off \
-             -c timezone=UTC -c max_connections=200",
+             -c timezone=UTC -c max_connections=200 -c wal_level=logical -c max_replication_slots=20",
             self.folder.path().display()
         );
         let data = data.to_str().unwrap();

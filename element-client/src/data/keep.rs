@@ -99,7 +99,8 @@ async fn tell(de: &Arc<De>, database: Database) -> bool {
     };
     let mut is_told = true;
     let confirmed = confirmed(&de.goods.pool.lock(), id, &database);
-    if let Err(problem) = de.lead(id, core, database.epoch(), confirmed).await {
+    let lead = de.lead(id, core, database.epoch(), confirmed, false);
+    if let Err(problem) = lead.await {
         tracing::debug!(node.id = %core, database.id = %id, %problem, "a core does not know yet that it is");
         is_told = false;
     }

@@ -174,16 +174,21 @@ impl Pool {
         self.hosts.get(&id)
     }
 
-    /// Hosts for the copies of a new database on an engine, that for the core first: those
-    /// with the fewest copies. `None`: there are not so many.
-    pub fn places(&self, count: usize, engine: &DataEngine) -> Option<Vec<NodeId>> {
-        let open = self.hosts().filter(|(_, host)| host.is_open());
-        let mut open: Vec<_> = open.filter(|(_, host)| host.has(engine)).collect();
-        open.sort_by_key(|(id, host)| (host.cores(), host.copies(), *id));
-        let (core, shadows) = open.split_first()?;
-        let mut shadows: Vec<_> = shadows.to_vec();
+    /// Hosts for the copies of a new database on an engine, that for the core first, with
+    /// its shadows on another: those with the fewest copies. `None`: there are not so many.
+    pub fn places(
+        &self,
+        count: usize,
+        engine: &DataEngine,
+        of_shadows: &DataEngine,
+    ) -> Option<Vec<NodeId>> {
+        let open = || self.hosts().filter(|(_, host)| host.is_open());
+        let core = open().filter(|(_, host)| host.has(engine));
+        let core = core.min_by_key(|(id, host)| (host.cores(), host.copies(), *id))?;
+        let shadows = open().filter(|(id, host)| *id != core.0 && host.has(of_shadows));
+        let mut shadows: Vec<_> = shadows.collect();
         shadows.sort_by_key(|(id, host)| (host.copies(), *id));
-        let chosen = std::iter::once(core).chain(&shadows).map(|(id, _)| *id);
+        let chosen = std::iter::once(&core).chain(&shadows).map(|(id, _)| *id);
         let chosen: Vec<NodeId> = chosen.take(count).collect();
         (chosen.len() == count).then_some(chosen)
     }
@@ -424,9 +429,11 @@ pub(super) mod tests {
             applications: Vec::new(),
         });
         pool.on_desired(&desired);
-        assert_eq!(pool.places(1, &DataEngine::Sqlite), Some(vec![free]));
-        assert_eq!(pool.places(2, &DataEngine::Sqlite), Some(vec![free, full]));
-        assert_eq!(pool.places(3, &DataEngine::Sqlite), None);
+        let sqlite = DataEngine::Sqlite;
+        let places = |pool: &Pool, count| pool.places(count, &sqlite, &sqlite);
+        assert_eq!(places(&pool, 1), Some(vec![free]));
+        assert_eq!(places(&pool, 2), Some(vec![free, full]));
+        assert_eq!(places(&pool, 3), None);
         assert_eq!(pool.place(&DataEngine::Sqlite, |_| false), Some(free));
         assert_eq!(
             pool.place(&DataEngine::Sqlite, |host| host == free),
@@ -437,8 +444,12 @@ pub(super) mod tests {
             None
         );
         let elsewhere = DataEngine::Postgresql;
-        assert_eq!(pool.places(1, &elsewhere), None, "nobody has it");
+        assert_eq!(
+            pool.places(1, &elsewhere, &DataEngine::Sqlite),
+            None,
+            "nobody has it"
+        );
         pool.on_host_lost(full);
-        assert_eq!(pool.places(2, &DataEngine::Sqlite), None);
+        assert_eq!(places(&pool, 2), None);
     }
 }

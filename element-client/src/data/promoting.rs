@@ -68,7 +68,16 @@ impl De {
         // No write of this Element's is under way from here on.
         let closed = self.goods.gates.close(id).await?;
         let database = self.database(id)?;
-        let (candidates, newest) = self.candidates(id, &database).await;
+        let (mut candidates, newest) = self.candidates(id, &database).await;
+        for one in &mut candidates {
+            let engine = database.engine_on(one.host);
+            if *engine != database.info.engine {
+                one.unfit = Some(format!(
+                    "it is on {engine}, and the database on {}",
+                    database.info.engine
+                ));
+            }
+        }
         let chosen = choose(&candidates, host)?.clone();
         if let Some(core) = database.core()
             && self.is_there(core)
@@ -265,7 +274,7 @@ impl De {
         tracing::warn!(database.id = %id, node.id = %host, %epoch, position = %chosen.last.position, "another copy is the core from here on");
         self.goods.schemas.forget(id);
         self.goods.gates.forget_acknowledged(id);
-        let led = self.lead(id, host, epoch, Position::ZERO).await;
+        let led = self.lead(id, host, epoch, Position::ZERO, false).await;
         self.goods.followed.notify_one();
         drop(closed);
         if let Err(problem) = led {
@@ -286,6 +295,7 @@ impl De {
         host: NodeId,
         epoch: Epoch,
         confirmed: Position,
+        is_followed: bool,
     ) -> Result<(), Problem> {
         let goods = &self.goods;
         let peer = goods.hosts.stream(&goods.pool, &self.tls, host).await?;
@@ -293,6 +303,7 @@ impl De {
             database,
             epoch,
             confirmed,
+            is_followed,
         };
         Hosts::ask(&peer, &lead, LEAD_MAX).await?;
         Ok(())

@@ -7,6 +7,7 @@ use std::{
 
 use gridmart_fabric::stream::{Incoming, reply};
 use gridmart_schemas::{
+    data::{Epoch, Position},
     id::{DatabaseId, NodeId},
     problem::{Code, Problem},
     resource::{
@@ -128,6 +129,11 @@ impl De {
         } = incoming.read()?;
         self.require_unused(&name)?;
         let chosen = self.places(shadows, &engine)?;
+        let of_shadows = if shadows > 0 {
+            shadow_engine(&engine)?
+        } else {
+            engine.clone()
+        };
         let id = DatabaseId::generate();
         let roles =
             std::iter::once(ReplicaRole::Core).chain(std::iter::repeat(ReplicaRole::Shadow));
@@ -142,13 +148,19 @@ impl De {
             Ok(())
         })
         .await?;
-        if let Err(problem) = self.copies_make(id, &replicas, &engine).await {
+        if let Err(problem) = self
+            .copies_make(id, &replicas, (&engine, &of_shadows))
+            .await
+        {
             self.goods.followed.notify_one();
             return Err(problem);
         }
-        let copies = replicas
-            .iter()
-            .map(|(host, role)| Replica::on(*host, *role));
+        let copies = replicas.iter().map(|(host, role)| {
+            let mut copy = Replica::on(*host, *role);
+            let is_other = *role == ReplicaRole::Shadow && of_shadows != engine;
+            copy.engine = is_other.then(|| of_shadows.clone());
+            copy
+        });
         let made = Database::new(id, name, owner, copies.collect())
             .map_err(|error| Problem::new(Code::Internal, error.to_string()))?
             .kept_by(engine);
@@ -171,10 +183,14 @@ impl De {
 
     /// Hosts for a core and so many shadows, that for the core first.
     fn places(&self, shadows: u32, engine: &DataEngine) -> Result<Vec<NodeId>, Problem> {
-        require_shadowed(engine, shadows)?;
         let wanted = shadows as usize + 1;
         let pool = self.goods.pool.lock();
-        pool.places(wanted, engine).ok_or_else(|| {
+        let of_shadows = if shadows > 0 {
+            shadow_engine(engine)?
+        } else {
+            engine.clone()
+        };
+        pool.places(wanted, engine, &of_shadows).ok_or_else(|| {
             let usable = pool.hosts().filter(|(_, host)| host.is_usable());
             let there = usable.filter(|(_, host)| host.has(engine)).count();
             let detail = if there == 0 && *engine != DataEngine::Sqlite {
@@ -184,8 +200,9 @@ impl De {
                 )
             } else {
                 format!(
-                    "A core and {shadows} shadows need {wanted} data Hosts with the engine \
-                     {engine}, and {there} are there: add Hosts, or ask for fewer shadows."
+                    "A core on {engine} and {shadows} shadows on {of_shadows} need {wanted} data \
+                     Hosts, and {there} with the engine {engine} are there: add Hosts, or ask for \
+                     fewer shadows."
                 )
             };
             Problem::new(Code::NeedUnmet, detail)
@@ -196,15 +213,26 @@ impl De {
         &self,
         database: DatabaseId,
         replicas: &[(NodeId, ReplicaRole)],
-        engine: &DataEngine,
+        (engine, of_shadows): (&DataEngine, &DataEngine),
     ) -> Result<(), Problem> {
         for (host, role) in replicas {
+            let engine = match role {
+                ReplicaRole::Core => engine,
+                ReplicaRole::Shadow => of_shadows,
+            };
             let make = ReplicaMake {
                 database,
                 role: *role,
                 engine: engine.clone(),
             };
             self.ask_host(*host, &make).await?;
+        }
+        if engine != of_shadows
+            && let Some((core, _)) = replicas.first()
+        {
+            // Its engine may have to be told first to serve shadows.
+            self.lead(database, *core, Epoch::FIRST, Position::ZERO, true)
+                .await?;
         }
         Ok(())
     }
@@ -300,16 +328,18 @@ impl De {
     }
 }
 
-/// Refuses shadows where an engine has none.
-pub(super) fn require_shadowed(engine: &DataEngine, shadows: u32) -> Result<(), Problem> {
-    if shadows == 0 || *engine == DataEngine::Sqlite {
-        return Ok(());
+/// On which engine shadows of a database are.
+pub(super) fn shadow_engine(engine: &DataEngine) -> Result<DataEngine, Problem> {
+    match engine {
+        DataEngine::Sqlite | DataEngine::Postgresql => Ok(DataEngine::Sqlite),
+        other => {
+            let detail = format!(
+                "A database on {other} has no shadows of gridmart's: have the server itself \
+                 replicated, or keep the database on sqlite."
+            );
+            Err(Problem::new(Code::PreconditionFailed, detail))
+        }
     }
-    let detail = format!(
-        "A database on {engine} has no shadows of gridmart's: have the server itself replicated, or \
-         keep the database on sqlite."
-    );
-    Err(Problem::new(Code::PreconditionFailed, detail))
 }
 
 fn taken(name: &DatabaseName) -> Problem {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use gridmart_fabric::stream::{Incoming, reply};
 use gridmart_schemas::{
+    data::Position,
     id::{DatabaseId, NodeId},
     problem::{Code, Problem},
     resource::{
@@ -22,7 +23,7 @@ use serde_json::value::RawValue;
 use super::{
     De,
     parts::{new_filter, require_rules},
-    register::{require_shadowed, unknown},
+    register::{shadow_engine, unknown},
 };
 
 impl De {
@@ -50,9 +51,17 @@ impl De {
         } = incoming.read()?;
         let database = self.database(id)?;
         let host = self.place(&database, host)?;
+        let engine = shadow_engine(&database.info.engine)?;
+        let is_other = engine != database.info.engine;
+        require_whole(&database, rules.as_deref())?;
         self.require_fitting_parts(id, &database, rules.as_deref())
             .await?;
         let filter = rules.map(|rules| new_filter(rules, None));
+        if let Some(core) = database.core().filter(|_| is_other) {
+            // Its engine may have to be told first to serve shadows.
+            self.lead(id, core, database.epoch(), Position::ZERO, true)
+                .await?;
+        }
         self.change_document(move |document| {
             let found = database_of(document, id)?;
             if found.replica(host).is_some() {
@@ -60,6 +69,7 @@ impl De {
             }
             found.replicas.replicas.push(Replica {
                 filter: filter.clone(),
+                engine: is_other.then(|| engine.clone()),
                 ..Replica::on(host, ReplicaRole::Shadow)
             });
             document
@@ -104,6 +114,7 @@ impl De {
         } = incoming.read()?;
         let database = self.database(id)?;
         require_shadow(&database, host)?;
+        require_whole(&database, rules.as_deref())?;
         self.require_fitting_parts(id, &database, rules.as_deref())
             .await?;
         self.change_document(move |document| {
@@ -131,8 +142,7 @@ impl De {
 
     /// The Host for a new shadow: the one that is named, or the one that fits best.
     fn place(&self, database: &Database, named: Option<NodeId>) -> Result<NodeId, Problem> {
-        let engine = &database.info.engine;
-        require_shadowed(engine, 1)?;
+        let engine = &shadow_engine(&database.info.engine)?;
         let pool = self.goods.pool.lock();
         let Some(host) = named else {
             let has_copy = |host| database.replica(host).is_some();
@@ -157,7 +167,7 @@ impl De {
             ));
         }
         if !pool.host(host).is_some_and(|host| host.has(engine)) {
-            let detail = format!("That Host has no engine {engine}, which keeps the database.");
+            let detail = format!("That Host has no engine {engine}, which is to keep the shadow.");
             return Err(Problem::new(Code::NeedUnmet, detail));
         }
         Ok(host)
@@ -193,6 +203,18 @@ impl De {
         self.goods.followed.notify_one();
         Ok(())
     }
+}
+
+/// Refuses a part of a database that is not on the engine of its shadows: what leaves its
+/// core is not filtered.
+fn require_whole(database: &Database, rules: Option<&[ShadowRule]>) -> Result<(), Problem> {
+    let engine = &database.info.engine;
+    if rules.is_none() || shadow_engine(engine)? == *engine {
+        return Ok(());
+    }
+    let detail =
+        format!("A shadow of a database on {engine} holds all of it: leave the rules out.");
+    Err(Problem::new(Code::PreconditionFailed, detail))
 }
 
 /// Refuses a Host that has no shadow of the database.

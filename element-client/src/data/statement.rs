@@ -120,6 +120,8 @@ impl Asker {
 /// A statement that somebody may run.
 pub(super) struct Permitted {
     pub(super) judged: Judged,
+    /// The same for shadows, where they are on another engine.
+    for_shadows: Option<Box<Judged>>,
     person: Person,
     database: Database,
     id: DatabaseId,
@@ -152,6 +154,30 @@ struct Order<'a> {
     give_up: Option<&'a CancellationToken>,
     tag: &'static str,
     columns: Vec<ResultColumn>,
+}
+
+/// A statement in the words of the engine that shadows are on.
+struct OnShadows {
+    text: String,
+    parameters: Vec<Value>,
+}
+
+impl Order<'_> {
+    /// The same for shadows.
+    fn on(&self, shadows: OnShadows) -> Self {
+        let OnShadows { text, parameters } = shadows;
+        Self {
+            run: ReplicaRun {
+                text,
+                parameters,
+                rules: StatementRules::default(),
+                ..self.run.clone()
+            },
+            give_up: self.give_up,
+            tag: self.tag,
+            columns: self.columns.clone(),
+        }
+    }
 }
 
 impl De {
@@ -250,18 +276,34 @@ impl De {
         let person = person_of(&subject);
         let schema_position = known.position;
         let engine = language_of(&database.info.engine)?;
+        let has_shadows = database.shadows().next().is_some();
         let judging = {
             let (text, known) = (text.to_owned(), Arc::clone(&known));
-            move || judged(&text, &declared, &known, &rules, engine)
+            move || {
+                let of_core = judged(&text, &declared, &known, &rules, engine)?;
+                let is_for_shadows = match of_core.kind {
+                    Kind::Read => has_shadows,
+                    // A shadow that comes later may have to know of it as well.
+                    Kind::Schema(_) => true,
+                    _ => false,
+                };
+                // What their engine cannot say, they are not asked.
+                let for_shadows = (engine != Engine::Sqlite && is_for_shadows)
+                    .then(|| judged(&text, &declared, &known, &rules, Engine::Sqlite))
+                    .and_then(Result::ok)
+                    .map(Box::new);
+                Ok((of_core, for_shadows))
+            }
         };
         let judged = if text.len() > JUDGED_AT_ONCE {
             self.blocking(move |_| judging()).await?
         } else {
             judging()
         };
-        Ok(judged.map(|judged| Permitted {
+        Ok(judged.map(|(judged, for_shadows)| Permitted {
             fitting: fitting(&database, &granted, &known.catalog, &judged.tables),
             judged,
+            for_shadows,
             person,
             database,
             id,
@@ -280,6 +322,7 @@ impl De {
     ) -> Result<Outcome, Problem> {
         let Permitted {
             judged,
+            for_shadows,
             person,
             database,
             id,
@@ -292,8 +335,12 @@ impl De {
         };
         asker.require(kind)?;
         let began = manner.began.map_or_else(began, str::to_owned);
-        let bound = judged.bound.iter();
-        let bound = bound.map(|bound| parameter::value(bound.value(&person, values, &began)));
+        let bound = |judged: &Judged| -> Vec<Value> {
+            let bound = judged.bound.iter();
+            bound
+                .map(|bound| parameter::value(bound.value(&person, values, &began)))
+                .collect()
+        };
         let rules = engine_rules(&judged, &person);
         let columns = judged.columns.iter();
         let limits = StatementLimits::of(&self.base.read().element.policy);
@@ -305,7 +352,11 @@ impl De {
                 database: id,
                 person: asker.person.clone(),
                 kind,
-                parameters: bound.collect(),
+                parameters: bound(&judged),
+                shadow_text: for_shadows
+                    .as_ref()
+                    .filter(|_| kind == ReplicaStatementKind::Schema)
+                    .map(|judged| judged.text.clone()),
                 columns: columns.map(|column| column.sql_type.into()).collect(),
                 text: judged.text,
                 rules,
@@ -323,9 +374,13 @@ impl De {
         if let Some(transaction) = manner.transaction {
             return Self::within(order, transaction).await;
         }
+        let on_shadows = for_shadows.map(|judged| OnShadows {
+            parameters: bound(&judged),
+            text: judged.text,
+        });
         let slot = self.goods.slots.take(manner.give_up).await?;
         let (answer, rest) = self
-            .run_order(order, (&database, &fitting), manner.from)
+            .run_order((order, on_shadows), (&database, &fitting), manner.from)
             .await?;
         // A result that is open counts as running.
         Ok((
@@ -340,7 +395,7 @@ impl De {
     /// Runs it on whichever Host may.
     async fn run_order(
         self: &Arc<Self>,
-        order: Order<'_>,
+        (order, on_shadows): (Order<'_>, Option<OnShadows>),
         (database, fitting): (&Database, &BTreeSet<NodeId>),
         from: ReadFrom,
     ) -> Result<Outcome, Problem> {
@@ -352,7 +407,7 @@ impl De {
                     let now = Instant::now();
                     readers(&pool, (database, id), fitting, from, now)
                 };
-                self.read(order, places).await
+                self.read(order, on_shadows, places).await
             }
             ReplicaStatementKind::Rows => self.write(order).await,
             ReplicaStatementKind::Schema => {
@@ -415,11 +470,25 @@ impl De {
     }
 
     /// Reads on the first place that can.
-    async fn read(&self, mut order: Order<'_>, places: Vec<Reader>) -> Result<Outcome, Problem> {
+    async fn read(
+        &self,
+        order: Order<'_>,
+        on_shadows: Option<OnShadows>,
+        places: Vec<Reader>,
+    ) -> Result<Outcome, Problem> {
         let mut last = None;
+        let is_other =
+            language_of(&self.database(order.run.database)?.info.engine)? != Engine::Sqlite;
+        let mut for_shadows = on_shadows.map(|on_shadows| order.on(on_shadows));
+        let mut order = order;
         for (place, filter_version) in places {
+            let order = match (&mut for_shadows, place.1) {
+                (Some(for_shadows), ReplicaRole::Shadow) => for_shadows,
+                (None, ReplicaRole::Shadow) if is_other => continue,
+                _ => &mut order,
+            };
             order.run.filter_version = filter_version;
-            match self.try_on(&order, place).await {
+            match self.try_on(order, place).await {
                 Ok(Some(outcome)) => return Ok(outcome),
                 // It has not come as far as it must.
                 Ok(None) => {}

@@ -192,6 +192,9 @@ impl Copy {
     }
 
     fn shut(&self, why: &str) {
+        if let Opened::Core(core) = &*self.engine() {
+            core.retire();
+        }
         self.standing.write().opened = Arc::new(Opened::Broken(why.to_owned()));
     }
 
@@ -406,7 +409,7 @@ fn core(
     shelf: &Shelf,
 ) -> Result<Opened, EngineError> {
     if let Some(server) = shelf.servers.of(&home.engine()?)? {
-        return server.open(database, path).map(Opened::Core);
+        return server.open(database, path, shelf.bounds).map(Opened::Core);
     }
     let settings = CoreSettings {
         log: shelf.bounds,

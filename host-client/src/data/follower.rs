@@ -334,6 +334,7 @@ pub(super) fn failed(error: &EngineError) -> Problem {
     let code = match error {
         EngineError::Busy | EngineError::Stopping => Code::Busy,
         EngineError::Unreachable { .. } => Code::HostDown,
+        EngineError::Logless { .. } => Code::PreconditionFailed,
         EngineError::Storage { .. } | EngineError::InDoubt { .. } => Code::StorageFailed,
         _ => Code::Internal,
     };

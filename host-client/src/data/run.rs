@@ -84,6 +84,7 @@ pub(super) async fn run(
         parameters,
         columns,
         rules,
+        shadow_text,
         after,
         cut_epoch: _,
         epoch,
@@ -110,6 +111,7 @@ pub(super) async fn run(
     let statement = Statement {
         cancel,
         rules,
+        shadow_text,
         ..statement(kind, text, parameters, columns)
     };
     let engine: &dyn Engine = match &*engine {
@@ -182,6 +184,7 @@ pub(super) fn statement(
         columns: (kind != ReplicaStatementKind::Schema).then_some(columns),
         cancel: Cancel::default(),
         rules: StatementRules::default(),
+        shadow_text: None,
     }
 }
 

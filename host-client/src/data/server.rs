@@ -14,6 +14,7 @@ use gridmart_schemas::{
 
 pub use self::url::{ServerUrl, ServerUrlError};
 use super::engine::{CoreEngine, EngineError, mariadb::MariaServer, postgres::PgServer};
+use super::log::LogBounds;
 use crate::member::HostError;
 
 /// What is told of a server's version that was never reached.
@@ -43,7 +44,12 @@ pub trait Server: Send + Sync {
 
     /// Opens a core; `notes` is the file with what the copy knows of itself. Nothing is
     /// asked of the server: it may be away.
-    fn open(&self, database: DatabaseId, notes: &Path) -> Result<Box<dyn CoreEngine>, EngineError>;
+    fn open(
+        &self,
+        database: DatabaseId,
+        notes: &Path,
+        bounds: LogBounds,
+    ) -> Result<Box<dyn CoreEngine>, EngineError>;
 }
 
 /// All of them: one of each engine.

@@ -139,6 +139,7 @@ impl Transactions {
         let statement = Statement {
             cancel,
             rules: asked.rules,
+            shadow_text: asked.shadow_text,
             ..statement(kind, asked.text, asked.parameters, asked.columns)
         };
         let ran = cut.run_until_cancelled(transaction.run(statement, limits));

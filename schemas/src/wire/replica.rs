@@ -65,6 +65,9 @@ pub struct ReplicaLead {
     /// All shadows have the log up to there.
     #[serde(default)]
     pub confirmed: Position,
+    /// It has shadows, or is to get one: refused where its engine cannot serve them.
+    #[serde(default)]
+    pub is_followed: bool,
 }
 
 /// What shadows may read of a core's log: told before any of them is let in, and again
@@ -186,6 +189,9 @@ pub struct ReplicaRun {
     /// What has to be there for it, on an engine that keeps rules itself.
     #[serde(default, skip_serializing_if = "StatementRules::is_empty")]
     pub rules: StatementRules,
+    /// Of a change of the schema on another engine than SQLite: the same in SQLite's words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shadow_text: Option<String>,
     /// Of a read: the copy must have this position of the log at least.
     #[serde(default)]
     pub after: Position,

@@ -233,7 +233,7 @@ pub(crate) fn acknowledged_writes_outlive_kills(market: &Supermarket, core: &str
 }
 
 /// The shadow has what the core has, and answers; also while the core is away.
-fn a_shadow_follows(market: &Supermarket, core: &str) {
+pub(crate) fn a_shadow_follows(market: &Supermarket, core: &str) {
     let client = market.client();
     let shadow = if core == "data-1" { "data-2" } else { "data-1" };
     run(async {

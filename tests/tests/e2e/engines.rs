@@ -4,12 +4,12 @@
 use std::{fs, os::unix::fs::PermissionsExt as _, path::PathBuf};
 
 use gridmart_fabric::test_server::PostgresServer;
-use gridmart_schemas::data::Value;
+use gridmart_schemas::{data::Value, wire::data::ReadFrom};
 use gridmart_sdk::Error;
 use gridmart_tests::{LONG, Supermarket, wait_for};
 
 use crate::{
-    data::{acknowledged_writes_outlive_kills, fill, people_see_what_rules_show},
+    data::{a_shadow_follows, acknowledged_writes_outlive_kills, fill, people_see_what_rules_show},
     objects::run,
     postgres::{Key, first_key},
 };
@@ -28,18 +28,57 @@ fn url_file(folder: &tempfile::TempDir, server: &PostgresServer) -> PathBuf {
     path
 }
 
+/// Makes a database with a shadow; gives its id at the server, and the role of its core's
+/// Host.
 #[track_caller]
-fn made(market: &Supermarket, name: &str) -> String {
-    wait_for(LONG, "a database is made", || {
-        let words = ["--json", "db", "create", name, "--engine", "postgresql"];
+fn made(market: &Supermarket, name: &str) -> (String, &'static str) {
+    let words = ["--json", "db", "create", name, "--engine", "postgresql"];
+    let words = [&words[..], &["--shadows", "1"]].concat();
+    let made: serde_json::Value = wait_for(LONG, "a database is made", || {
         let run = market.cli(&words);
-        (run.code == 0)
-            .then(|| run.json::<serde_json::Value>())
-            .ok_or(run.stderr)
-    })["id"]
-        .as_str()
-        .expect("it has an id")
-        .replace('-', "")
+        (run.code == 0).then(|| run.json()).ok_or(run.stderr)
+    });
+    let id = made["id"].as_str().expect("it has an id").replace('-', "");
+    let replicas = made["database"]["replicas"]["replicas"].as_array();
+    let mut replicas = replicas.into_iter().flatten();
+    let core = replicas.find(|one| one["role"] == "core");
+    let core = core.expect("there is a core")["host"].as_str();
+    let core = core.unwrap_or_default().trim_start_matches("urn:uuid:");
+    let mut roles = ["data-1", "data-2"].into_iter();
+    let role = roles.find(|role| market.role_node(role) == core);
+    (id, role.expect("it is one of the Hosts"))
+}
+
+/// The shadow on SQLite shows people what rules show, is what its core is, and never the
+/// core.
+fn the_shadow_is_on_sqlite(market: &Supermarket) {
+    let ask = "SELECT id, name, pay FROM people ORDER BY pay DESC, id";
+    let expected = market
+        .cli(&["sql", "shop", ask, "--csv", "--read", "core"])
+        .ok()
+        .text();
+    let eve = market.cli(&["token", "api", "create", "--person", "eve"]);
+    let eve = eve.ok().text();
+    wait_for(LONG, "the shadow answers", || {
+        let run = market.cli(&["sql", "shop", ask, "--csv", "--read", "shadow"]);
+        (run.code == 0 && run.text() == expected)
+            .then_some(())
+            .ok_or_else(|| format!("{} {}", run.text(), run.stderr))
+    });
+    let seen = |read| {
+        let words = ["sql", "shop", ask, "--csv", "--read", read];
+        market.cli_as(&eve, &words).ok().text()
+    };
+    assert_eq!(seen("shadow"), seen("core"));
+    assert_eq!(seen("core").lines().count(), 3, "{}", seen("core"));
+    wait_for(LONG, "the shadow is what the core is", || {
+        let run = market.cli(&["shadow", "check", "shop"]);
+        (run.code == 0).then_some(()).ok_or(run.stderr)
+    });
+    market
+        .cli(&["shadow", "promote", "shop"])
+        .exits(3)
+        .says("it is on sqlite");
 }
 
 /// Statements, a transaction and the catalog through psql.
@@ -122,6 +161,22 @@ fn what_was_acknowledged_outlives_the_server(market: &Supermarket, server: &Post
         let rows = rows.unwrap().collect().await.unwrap();
         let has = |id: &i64| rows.contains(&vec![Value::Int8(*id)]);
         assert!(acknowledged.iter().all(has), "{acknowledged:?} {rows:?}");
+        let count = "SELECT count(*) FROM steps";
+        let on_shadow = data.clone().reading(ReadFrom::Shadow);
+        let whole = vec![vec![Value::Int8(i64::try_from(rows.len()).unwrap())]];
+        let deadline = tokio::time::Instant::now() + LONG;
+        loop {
+            let seen = on_shadow.query("shop", count, &[]).await;
+            let seen = match seen {
+                Ok(seen) => seen.collect().await,
+                Err(error) => Err(error),
+            };
+            if seen.as_ref().is_ok_and(|seen| *seen == whole) {
+                break;
+            }
+            assert!(tokio::time::Instant::now() < deadline, "{seen:?} {whole:?}");
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        }
         assert!(acknowledged.len() >= 30, "{acknowledged:?}");
         client.close().await;
     });
@@ -133,11 +188,11 @@ fn a_database_on_postgresql_is_used_as_any_other_and_outlives_losses() {
     let folder = tempfile::tempdir().expect("a folder can be made");
     let market = Supermarket::builder()
         .hosts(0)
-        .data_hosts(1)
+        .data_hosts(2)
         .restarting()
         .variable("GRIDMART_DATA_SERVERS", url_file(&folder, &server))
         .start();
-    let id = made(&market, "shop");
+    let (id, core) = made(&market, "shop");
     let shown = market.cli(&["db", "show", "shop"]).ok().text();
     assert!(shown.contains("postgresql"), "{shown}");
     let words = ["db", "create", "other", "--engine"];
@@ -146,13 +201,9 @@ fn a_database_on_postgresql_is_used_as_any_other_and_outlives_losses() {
         .exits(3)
         .says("need-unmet");
     market
-        .cli(&[&words[..], &["postgresql", "--shadows", "1"]].concat())
+        .cli(&[&words[..], &["postgresql", "--shadows", "2"]].concat())
         .exits(3)
-        .says("has no shadows");
-    market
-        .cli(&["shadow", "add", "shop"])
-        .exits(3)
-        .says("has no shadows");
+        .says("need 3 data Hosts");
     let script = market.scratch().join("import.sql");
     let text = "CREATE TABLE brought (id int PRIMARY KEY, word text);\n\
                 INSERT INTO brought VALUES (1, 'a;b'), (2, NULL);\n";
@@ -170,14 +221,16 @@ fn a_database_on_postgresql_is_used_as_any_other_and_outlives_losses() {
         ])
         .ok();
     psql_takes_it_for_postgresql(&owner);
-    acknowledged_writes_outlive_kills(&market, "data-1");
+    the_shadow_is_on_sqlite(&market);
+    acknowledged_writes_outlive_kills(&market, core);
+    a_shadow_follows(&market, core);
     what_was_acknowledged_outlives_the_server(&market, &server);
     let databases = || server.script("postgres", "SELECT datname FROM pg_database");
     assert!(databases().contains(&id), "{}", databases());
     // While the server is away, the Host says so, and what is to go waits.
     server.crash();
     wait_for(LONG, "the Host says what it lacks", || {
-        let shown = market.cli(&["show", "data-1"]).ok().text();
+        let shown = market.cli(&["show", core]).ok().text();
         shown.contains("PostgreSQL").then_some(()).ok_or(shown)
     });
     market.cli(&["db", "delete", "shop"]).ok();

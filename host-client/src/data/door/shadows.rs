@@ -85,11 +85,16 @@ impl DatabasesStream {
             database,
             epoch,
             confirmed,
+            is_followed,
         } = told;
         let copy = self.databases.copies.get(database)?;
         let before = copy.role();
         copy.lead(epoch).await?;
         copy.confirm(confirmed);
+        if is_followed && let Opened::Core(core) = &*copy.engine() {
+            let can_be = core.require_log().await;
+            can_be.map_err(|error| failed(&error))?;
+        }
         if before != copy.role() {
             self.databases.member.changed.notify_one();
         }

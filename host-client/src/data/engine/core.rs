@@ -57,6 +57,11 @@ pub trait CoreEngine: Engine {
         begun: Option<oneshot::Sender<Position>>,
     ) -> Result<Sums, EngineError>;
 
+    /// Whether shadows can follow it; else what has to be done for that.
+    async fn require_log(&self) -> Result<(), EngineError> {
+        Ok(())
+    }
+
     /// Makes a snapshot, for a shadow to begin with.
     async fn snapshot(&self, home: &Home) -> Result<Snapshot, EngineError>;
 
@@ -76,6 +81,9 @@ pub trait CoreEngine: Engine {
 
     /// All shadows have the log up to there.
     fn confirm(&self, position: Position);
+
+    /// The copy is closed, or its notes are changed: nothing is written to them any more.
+    fn retire(&self) {}
 
     /// Bytes that its database takes elsewhere than in the copy's folder.
     fn used(&self) -> u64 {

@@ -82,6 +82,14 @@ pub enum EngineError {
         /// What was met.
         why: String,
     },
+    /// The server does not keep its log for shadows.
+    #[error(
+        "the server that keeps the database does not keep its log for shadows yet; its administrator has to say: {need}"
+    )]
+    Logless {
+        /// What an administrator has to do.
+        need: String,
+    },
     /// The server was lost while it committed.
     #[error(
         "whether the statement was committed is not known, the database server was lost meanwhile: look before you run it again ({why})"
@@ -178,6 +186,7 @@ impl EngineError {
             Self::Busy => "53300",
             Self::Unreachable { .. } => "08006",
             Self::Uncertain { .. } => "08007",
+            Self::Logless { .. } => "55000",
             Self::ReadOnly { .. } | Self::Fenced { .. } => "25006",
             Self::Storage { is_full: true, .. } => "53100",
             Self::Storage { .. } => "58030",

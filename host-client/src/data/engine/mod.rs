@@ -50,6 +50,8 @@ pub struct Statement {
     pub cancel: Cancel,
     /// What has to be there for it, on an engine that keeps rules itself.
     pub rules: StatementRules,
+    /// Of a change of the schema on a server: the same in SQLite's words, for shadows.
+    pub shadow_text: Option<String>,
 }
 
 impl Statement {
@@ -62,6 +64,7 @@ impl Statement {
             columns: None,
             cancel: Cancel::default(),
             rules: StatementRules::default(),
+            shadow_text: None,
         }
     }
 

@@ -211,7 +211,8 @@ impl Applier {
     }
 }
 
-fn apply_all(
+/// Applies entries, in the transaction that is open, and keeps them in the log.
+pub(in crate::data) fn apply_all(
     connection: &Connection,
     schema: &mut Schema,
     pending: &mut State,

@@ -7,7 +7,7 @@ use gridmart_host::data::{
         CoreEngine, EngineError, Limits, Statement as Run, StatementKind, postgres::PgServer,
         sqlite::create,
     },
-    log::Role,
+    log::{LogBounds, Role},
     server::{Server as _, ServerUrl},
 };
 use gridmart_schemas::{data::Value, id::DatabaseId};
@@ -41,7 +41,7 @@ impl Shop {
         let notes = folder.path().join("notes");
         create(&notes, *database.as_uuid(), Role::Core).unwrap();
         pg.make(database).await.unwrap();
-        let core = pg.open(database, &notes).unwrap();
+        let core = pg.open(database, &notes, LogBounds::default()).unwrap();
         let shop = Self {
             _server: server,
             _pg: pg,
@@ -101,6 +101,7 @@ impl Shop {
             }),
             rules: engine_rules(judged, person),
             cancel: gridmart_host::data::engine::Cancel::default(),
+            shadow_text: None,
         };
         let rows = if kind == StatementKind::Read {
             let stream = self.core.read(statement, Limits::default()).await?;

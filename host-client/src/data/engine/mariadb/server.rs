@@ -13,6 +13,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use super::{Access, MariaDb, core::MariaCore, describe};
 use crate::data::{
     engine::{CoreEngine, EngineError},
+    log::LogBounds,
     server::{Server, ServerUrl},
 };
 
@@ -186,7 +187,12 @@ impl Server for MariaServer {
             .map_err(|_| EngineError::TimedOut(CHANGE_MAX))?
     }
 
-    fn open(&self, database: DatabaseId, notes: &Path) -> Result<Box<dyn CoreEngine>, EngineError> {
+    fn open(
+        &self,
+        database: DatabaseId,
+        notes: &Path,
+        _: LogBounds,
+    ) -> Result<Box<dyn CoreEngine>, EngineError> {
         let at_server = MariaDb::new(&self.access, &name_of(database));
         let core = MariaCore::open(at_server, Arc::clone(&self.health), notes)?;
         Ok(Box::new(core))

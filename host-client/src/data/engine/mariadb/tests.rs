@@ -12,7 +12,7 @@ use super::*;
 use crate::data::{
     engine::{CoreEngine, sqlite::create},
     fixture::{reading, rows, schema, text},
-    log::Role,
+    log::{LogBounds, Role},
     server::{Server as _, ServerUrl},
 };
 
@@ -39,7 +39,7 @@ impl Shop {
         create(&notes, *database.as_uuid(), Role::Core).unwrap();
         maria.make(database).await.unwrap();
         maria.make(database).await.unwrap();
-        let core = maria.open(database, &notes).unwrap();
+        let core = maria.open(database, &notes, LogBounds::default()).unwrap();
         core.write(schema(TABLE), Limits::default()).await.unwrap();
         Self {
             server,

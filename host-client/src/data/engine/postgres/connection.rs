@@ -17,7 +17,7 @@ const CONNECT_MAX: Duration = Duration::from_secs(5);
 /// left of a Host that was lost; what the engine limits, it ends before.
 const OPTIONS: &str = "-c TimeZone=UTC -c DateStyle=ISO -c IntervalStyle=postgres \
     -c standard_conforming_strings=on -c search_path=public -c bytea_output=hex \
-    -c extra_float_digits=1 -c client_min_messages=error -c statement_timeout=360s \
+    -c synchronous_commit=on -c extra_float_digits=1 -c client_min_messages=error -c statement_timeout=360s \
     -c idle_in_transaction_session_timeout=60s -c client_connection_check_interval=10s";
 
 /// What a connection is for.

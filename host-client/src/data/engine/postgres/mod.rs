@@ -9,9 +9,13 @@
 //! of a person hold within one transaction; what reads runs in transactions that change
 //! nothing; a commit whose outcome is not known is told as that, and nothing is run twice.
 
+mod changes;
 mod connection;
+mod copying;
 mod failure;
 mod guards;
+mod log;
+mod mirror;
 mod notes;
 mod pool;
 mod read;
@@ -23,15 +27,18 @@ mod value;
 
 use std::{
     path::Path,
-    sync::{Arc, atomic::AtomicU64},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
     time::{Duration, Instant},
 };
 
 use async_trait::async_trait;
 use gridmart_schemas::data::{Epoch, Filter, LogPoint, Position, Schema};
-use parking_lot::Mutex;
+use parking_lot::{Mutex, RwLock};
 use tokio::sync::{oneshot, watch};
-use tokio_postgres::Config;
+use tokio_postgres::{Client, Config};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 pub use self::server::PgServer;
@@ -39,6 +46,7 @@ use self::{
     connection::Purpose,
     failure::{STALE_PLAN, When, failure},
     guards::{Guards, drop_all},
+    log::Log,
     notes::Notes,
     pool::Pool,
     run::{bounded, run, settings},
@@ -46,13 +54,14 @@ use self::{
     transaction::PgTransaction,
 };
 use super::{
-    CoreEngine, Engine, EngineError, Limits, RowStream, SqlState, Statement, StatementKind, Tally,
+    CoreEngine, Engine, EngineError, Limits, RowStream, Statement, StatementKind, Tally,
     Transaction, TransactionLimits, Written,
 };
 use crate::data::{
-    check::Sums,
+    check::{Sums, sum},
+    engine::sqlite::state_of,
     home::Home,
-    log::{Pulled, State, history::History},
+    log::{LogBounds, Pulled, State, history::History, pull},
     snapshot::Snapshot,
 };
 
@@ -60,11 +69,15 @@ use crate::data::{
 const READERS: usize = 16;
 /// Connections to one database for statements that write, and transactions.
 const WRITERS: usize = 16;
-/// Connections on which views are made: transactions wait for these that hold all others.
-const MAKERS: usize = 1;
+/// Connections on which views are made, for which transactions wait that hold all others, and
+/// on which the server's log is followed.
+const MAKERS: usize = 2;
 /// A statement that was prepared, or a view that was made, for another schema is tried again
 /// so often: others may change it at the same time.
 const STALE_TRIES: usize = 8;
+/// Of a write that shadows may not be told of yet: no shadow is as far, so that who has
+/// written reads from the core.
+const BEYOND_ALL: Position = Position::new(i64::MAX);
 /// What a change of the schema waits for at most that others hold; who comes after it waits
 /// for it meanwhile.
 const LOCK_LIMIT: &str = "SET LOCAL lock_timeout = '20s'";
@@ -92,7 +105,17 @@ struct Base {
     /// Its name at the server.
     database: String,
     notes: Notes,
+    bounds: LogBounds,
+    /// As it was opened; where there is a log, that tells.
     last: LogPoint,
+    /// What shadows follow; there is none before somebody wants to.
+    log: RwLock<Option<Arc<Log>>>,
+    /// One begins it at a time.
+    beginning: tokio::sync::Mutex<()>,
+    /// The mirror is being made: it may lack what is committed meanwhile.
+    is_beginning: AtomicBool,
+    /// Held shared by who commits.
+    commits: tokio::sync::RwLock<()>,
     /// A newer core that has taken over.
     fenced: Mutex<Option<Epoch>>,
 }
@@ -105,6 +128,7 @@ impl PgCore {
         reader: String,
         health: Arc<Health>,
         notes: &Path,
+        bounds: LogBounds,
     ) -> Result<Self, EngineError> {
         let generation = Arc::new(AtomicU64::new(0));
         let pool = |purpose, connections| {
@@ -124,9 +148,15 @@ impl PgCore {
             health,
             database: database.to_owned(),
             notes,
+            bounds,
             last: state.last,
+            log: RwLock::default(),
+            beginning: tokio::sync::Mutex::default(),
+            is_beginning: AtomicBool::new(false),
+            commits: tokio::sync::RwLock::default(),
             fenced: Mutex::new(state.fenced),
         });
+        base.log_open()?;
         let stop = CancellationToken::new();
         tokio::spawn(
             stop.clone()
@@ -143,6 +173,7 @@ impl PgCore {
 
 impl Drop for PgCore {
     fn drop(&mut self) {
+        self.retire();
         self.base.readers.close();
         self.base.writers.close();
         self.base.makers.close();
@@ -159,8 +190,99 @@ async fn tidy(base: Arc<Base>) {
 }
 
 impl Base {
+    fn last(&self) -> LogPoint {
+        self.log().map_or(self.last, |log| log.last())
+    }
+
     fn position(&self) -> Position {
-        self.last.position
+        self.last().position
+    }
+
+    fn log(&self) -> Option<Arc<Log>> {
+        self.log.read().clone()
+    }
+
+    /// Opens the log, if the copy has one.
+    fn log_open(&self) -> Result<(), EngineError> {
+        let path = self.notes.path();
+        *self.log.write() = Log::open(&path, self.bounds, &self.database, &self.makers)?;
+        Ok(())
+    }
+
+    /// The log; it is begun where there is none, and made anew where it is of no use.
+    async fn log_begun(self: &Arc<Self>, home: &Home) -> Result<Arc<Log>, EngineError> {
+        let _one_at_a_time = self.beginning.lock().await;
+        if let Some(log) = self.log().filter(|log| log.broken().is_none()) {
+            return Ok(log);
+        }
+        let old = self.notes.state()?;
+        self.is_beginning.store(true, Ordering::Release);
+        if let Some(log) = self.log.write().take() {
+            log.close();
+        }
+        // Until the log is open, nobody would tell it of a change of the schema.
+        let made = copying::make(self, home, &old).await;
+        // Where it could not be made, that of before is of no use still.
+        let opened = self.log_open();
+        self.is_beginning.store(false, Ordering::Release);
+        drop(made?);
+        opened?;
+        self.log().ok_or(EngineError::Stopping)
+    }
+
+    /// Waits until who follows can be told of what was committed; gives its position.
+    async fn committed(&self, client: &Client) -> Position {
+        let Some(log) = self.log() else {
+            let is_beginning = self.is_beginning.load(Ordering::Acquire);
+            return if is_beginning {
+                BEYOND_ALL
+            } else {
+                self.position()
+            };
+        };
+        let flushed = client.query_one(log::FLUSHED, &[]).await;
+        match flushed.and_then(|row| row.try_get::<_, i64>(0)) {
+            Ok(lsn) => log.reach(lsn.cast_unsigned()).await,
+            // It is committed all the same.
+            Err(_) => BEYOND_ALL,
+        }
+    }
+
+    /// Who has come as far as this has the schema as it is.
+    async fn schema_position(&self, client: &Client) -> Result<Position, EngineError> {
+        let is_of_use = self.log().is_some_and(|log| log.broken().is_none());
+        if is_of_use {
+            return Ok(self.committed(client).await);
+        }
+        // The mirror that is made, or will be, has it, and begins there.
+        Ok(self.notes.state()?.last.position.next())
+    }
+
+    /// What shadows have to know of a change of the schema, in its transaction.
+    async fn tell_schema(&self, client: &Client, statement: &Statement) -> Result<(), EngineError> {
+        if self.log().is_none() {
+            return Ok(());
+        }
+        let failed = |error: tokio_postgres::Error| failure(&error, When::Undone, false);
+        let text = statement.shadow_text.as_deref().ok_or_else(|| {
+            EngineError::Internal(
+                "an older Element changes the schema of a database with shadows".to_owned(),
+            )
+        })?;
+        let new = "SELECT c.relname::text FROM pg_catalog.pg_class c
+            WHERE c.relnamespace = 'public'::pg_catalog.regnamespace AND c.relkind = 'r'
+                AND c.relreplident <> 'f'";
+        for row in client.query(new, &[]).await.map_err(failed)? {
+            let name: String = row.try_get(0).map_err(failed)?;
+            let name = quoted_name(&name);
+            let text = format!(
+                "ALTER TABLE {name} REPLICA IDENTITY FULL; ALTER PUBLICATION gridmart ADD TABLE {name}"
+            );
+            client.batch_execute(&text).await.map_err(failed)?;
+        }
+        let tell = "SELECT pg_catalog.pg_logical_emit_message(true, $1, $2)::text";
+        let told = client.query_one(tell, &[&changes::PREFIX, &text]).await;
+        told.map(drop).map_err(failed)
     }
 
     fn require_unfenced(&self) -> Result<(), EngineError> {
@@ -200,6 +322,7 @@ impl Base {
         };
         let ready = tokio::time::timeout_at(time.0.into(), ready);
         let mut pooled = ready.await.map_err(late)??;
+        let committing = self.commits.read().await;
         let canceller = pooled.canceller();
         let mut text = "BEGIN; ".to_owned();
         settings(statement, self.guards.role(&statement.rules), &mut text);
@@ -225,15 +348,19 @@ impl Base {
             committed.map_err(|error| failure(&error, When::Committing, true))?;
             ran
         });
-        let done = done.await;
-        if !matches!(
-            &done,
-            Err(EngineError::Uncertain { .. } | EngineError::Unreachable { .. })
-        ) {
-            pooled.keep();
-        }
-        let mut written = done?;
-        written.position = self.position();
+        let mut written = match done.await {
+            Err(error @ (EngineError::Uncertain { .. } | EngineError::Unreachable { .. })) => {
+                return Err(error);
+            }
+            Err(error) => {
+                pooled.keep();
+                return Err(error);
+            }
+            Ok(written) => written,
+        };
+        drop(committing);
+        written.position = self.committed(&pooled.get()?.client).await;
+        pooled.keep();
         Ok(written)
     }
 
@@ -260,23 +387,28 @@ impl Base {
                 .await
                 .map_err(|error| undone(&error))?;
             let changed = async {
-                drop_all(client).await?;
-                client.batch_execute(&statement.text).await
+                let ran = async {
+                    drop_all(client).await?;
+                    client.batch_execute(&statement.text).await
+                };
+                ran.await.map_err(|error| undone(&error))?;
+                self.tell_schema(client, &statement).await
             };
             if let Err(error) = changed.await {
                 let _ = client.batch_execute("ROLLBACK").await;
-                return Err(undone(&error));
+                return Err(error);
             }
+            let _committing = self.commits.read().await;
             let committed = client.batch_execute("COMMIT").await;
             committed.map_err(|error| failure(&error, When::Committing, false))
         });
         let done = done.await;
         self.schema_changed();
-        if done.is_ok() {
-            pooled.keep();
-        }
-        done.map(|()| Written {
-            position: self.position(),
+        done?;
+        let position = self.committed(&pooled.get()?.client).await;
+        pooled.keep();
+        Ok(Written {
+            position,
             ..Written::default()
         })
     }
@@ -302,10 +434,9 @@ fn is_stale(error: &EngineError, statement: &Statement) -> bool {
 
 /// What only a core with a log has.
 fn shadowless() -> EngineError {
-    EngineError::refused(
-        SqlState("0A000"),
-        "a database on PostgreSQL has no shadows of gridmart's",
-    )
+    EngineError::Unreachable {
+        why: "its log has not begun yet".to_owned(),
+    }
 }
 
 #[async_trait]
@@ -319,7 +450,9 @@ impl Engine for PgCore {
             client.batch_execute(begin).await.map_err(failed)?;
             let schema = schema::describe(client, self.base.position()).await?;
             client.batch_execute("COMMIT").await.map_err(failed)?;
-            Ok::<Schema, EngineError>(schema)
+            // Who has come as far as this has that schema.
+            let position = self.base.schema_position(client).await?;
+            Ok::<Schema, EngineError>(Schema { position, ..schema })
         };
         let read = tokio::time::timeout(DESCRIBE_MAX, read).await;
         let schema = read.map_err(|_| EngineError::TimedOut(DESCRIBE_MAX))??;
@@ -352,7 +485,7 @@ impl Engine for PgCore {
     }
 
     fn position(&self) -> LogPoint {
-        self.base.last
+        self.base.last()
     }
 }
 
@@ -366,33 +499,82 @@ impl CoreEngine for PgCore {
         self.base.notes.history()
     }
 
-    async fn pull(&self, _: History, _: u64) -> Result<Pulled, EngineError> {
-        Err(shadowless())
+    async fn pull(&self, shadow: History, bytes_max: u64) -> Result<Pulled, EngineError> {
+        let log = self.base.log().filter(|log| log.broken().is_none());
+        let Some(log) = log else {
+            // It begins with the snapshot that is asked for then.
+            let first = self.base.position().next();
+            return Ok(Pulled::SnapshotNeeded { first });
+        };
+        let pulled =
+            move |view: &rusqlite::Connection| pull(view, &state_of(view)?, &shadow, bytes_max);
+        log.readers.view(pulled).await
     }
 
     fn watch(&self) -> watch::Receiver<LogPoint> {
-        self.last.subscribe()
+        let log = self.base.log();
+        log.map_or_else(|| self.last.subscribe(), |log| log.watch())
     }
 
     async fn sums(
         &self,
-        _: u64,
-        _: Option<Arc<Filter>>,
-        _: Option<oneshot::Sender<Position>>,
+        range_rows: u64,
+        filter: Option<Arc<Filter>>,
+        begun: Option<oneshot::Sender<Position>>,
     ) -> Result<Sums, EngineError> {
-        Err(shadowless())
+        if filter.is_some() {
+            return Err(shadowless());
+        }
+        let log = self.base.log().ok_or_else(shadowless)?;
+        let sums = move |view: &rusqlite::Connection| {
+            if let Some(begun) = begun {
+                // Who left does not want the sums either.
+                let position = state_of(view)?.last.position;
+                begun.send(position).map_err(|_| EngineError::Cancelled)?;
+            }
+            sum(view, range_rows)
+        };
+        log.readers.view(sums).await
     }
 
-    async fn snapshot(&self, _: &Home) -> Result<Snapshot, EngineError> {
-        Err(shadowless())
+    async fn require_log(&self) -> Result<(), EngineError> {
+        let mut pooled = self.base.readers.take().await?;
+        copying::require_log(&pooled.get()?.client).await?;
+        pooled.keep();
+        Ok(())
+    }
+
+    async fn snapshot(&self, home: &Home) -> Result<Snapshot, EngineError> {
+        // It goes on if whoever asked leaves.
+        let (base, home) = (Arc::clone(&self.base), home.clone());
+        let task = tokio::spawn(async move {
+            base.log_begun(&home).await?;
+            let taken = tokio::task::spawn_blocking(move || Snapshot::take(&home)).await;
+            taken.map_err(|error| EngineError::Internal(error.to_string()))?
+        });
+        task.await
+            .map_err(|error| EngineError::Internal(error.to_string()))?
     }
 
     async fn fence(&self, newest: Epoch) -> Result<(), EngineError> {
         *self.base.fenced.lock() = Some(newest);
-        self.base.notes.fence(newest)
+        match self.base.log() {
+            Some(log) => log.fence(newest),
+            None => self.base.notes.fence(newest),
+        }
     }
 
-    fn confirm(&self, _: Position) {}
+    fn confirm(&self, position: Position) {
+        if let Some(log) = self.base.log() {
+            log.confirm(position);
+        }
+    }
+
+    fn retire(&self) {
+        if let Some(log) = self.base.log.write().take() {
+            log.close();
+        }
+    }
 
     fn used(&self) -> u64 {
         self.base.health.used(&self.base.database)

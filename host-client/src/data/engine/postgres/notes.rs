@@ -7,6 +7,7 @@ use std::{
 };
 
 use gridmart_schemas::data::Epoch;
+use parking_lot::Mutex;
 
 use crate::data::{
     engine::{
@@ -17,20 +18,30 @@ use crate::data::{
 };
 
 /// See the module.
-pub(super) struct Notes(PathBuf);
+pub(super) struct Notes(Mutex<PathBuf>);
 
 impl Notes {
     pub(super) fn of(path: &Path) -> Self {
-        Self(path.to_owned())
+        Self(Mutex::new(path.to_owned()))
+    }
+
+    /// Where they are.
+    pub(super) fn path(&self) -> PathBuf {
+        self.0.lock().clone()
+    }
+
+    /// They are in another file from here on.
+    pub(super) fn moved(&self, path: PathBuf) {
+        *self.0.lock() = path;
     }
 
     pub(super) fn state(&self) -> Result<State, EngineError> {
-        state_at(&self.0)
+        state_at(&self.path())
     }
 
     pub(super) fn history(&self) -> Result<History, EngineError> {
         history(&open(
-            &self.0,
+            &self.path(),
             Purpose::Reader,
             &Arc::new(Guard::default()),
         )?)
@@ -38,7 +49,7 @@ impl Notes {
 
     /// Writes down that a newer core has taken over.
     pub(super) fn fence(&self, newest: Epoch) -> Result<(), EngineError> {
-        let connection = open(&self.0, Purpose::Shadow, &Arc::new(Guard::default()))?;
+        let connection = open(&self.path(), Purpose::Shadow, &Arc::new(Guard::default()))?;
         let mut state = state_of(&connection)?;
         if newest <= state.epoch || state.fenced >= Some(newest) {
             return Ok(());

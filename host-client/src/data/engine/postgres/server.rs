@@ -18,6 +18,7 @@ use super::{
 };
 use crate::data::{
     engine::{CoreEngine, EngineError},
+    log::LogBounds,
     server::{Server, ServerUrl},
 };
 
@@ -33,6 +34,8 @@ const READER_SUFFIX: &str = "_reader";
 const LOOK_EVERY: Duration = Duration::from_secs(5);
 /// The first pause before it is tried again; it doubles up to `LOOK_EVERY`.
 const PAUSE_FIRST: Duration = Duration::from_millis(250);
+/// A database that is in use is removed in so many tries.
+const REMOVE_TRIES: usize = 20;
 /// A look may take so long.
 const LOOK_MAX: Duration = Duration::from_secs(5);
 /// Making or removing a database may take so long.
@@ -158,9 +161,29 @@ impl PgServer {
     async fn remove_now(&self, name: &str) -> Result<(), EngineError> {
         let client = self.client(&self.maintenance).await?;
         let text = format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", quoted_name(name));
-        let removed = client.batch_execute(&text).await;
-        removed.map_err(|error| failure(&error, When::Undone, false))
+        // Who reads its log holds it, and is ended first.
+        let end = "SELECT pg_catalog.pg_terminate_backend(active_pid)
+            FROM pg_catalog.pg_replication_slots WHERE slot_name = $1 AND active";
+        let mut tries = 0;
+        loop {
+            let ended = client.execute(end, &[&name]).await;
+            ended.map_err(|error| failure(&error, When::Undone, false))?;
+            tries += 1;
+            match client.batch_execute(&text).await {
+                Ok(()) => return Ok(()),
+                Err(error) if tries < REMOVE_TRIES && is_in_use(&error) => {
+                    sleep(PAUSE_FIRST).await;
+                }
+                Err(error) => return Err(failure(&error, When::Undone, false)),
+            }
+        }
     }
+}
+
+fn is_in_use(error: &Error) -> bool {
+    error
+        .code()
+        .is_some_and(|code| *code == tokio_postgres::error::SqlState::OBJECT_IN_USE)
 }
 
 /// The name of a database at the server.
@@ -384,13 +407,19 @@ impl Server for PgServer {
             .map_err(|_| EngineError::TimedOut(CHANGE_MAX))?
     }
 
-    fn open(&self, database: DatabaseId, notes: &Path) -> Result<Box<dyn CoreEngine>, EngineError> {
+    fn open(
+        &self,
+        database: DatabaseId,
+        notes: &Path,
+        bounds: LogBounds,
+    ) -> Result<Box<dyn CoreEngine>, EngineError> {
         let core = PgCore::open(
             &self.config,
             &name_of(database),
             self.reader(),
             Arc::clone(&self.health),
             notes,
+            bounds,
         )?;
         Ok(Box::new(core))
     }

@@ -1,5 +1,7 @@
 //! The engine over a real, private server.
 
+mod shadows;
+
 use gridmart_fabric::test_server::PostgresServer;
 use gridmart_schemas::{
     data::{Float4, Float8, Row, SqlType, Value},
@@ -12,9 +14,9 @@ use super::{
     *,
 };
 use crate::data::{
-    engine::sqlite::create,
     fixture::{reading, rows, schema},
-    log::Role,
+    home::Home,
+    log::{LogBounds, Role},
     server::{Server as _, ServerUrl},
 };
 
@@ -23,6 +25,7 @@ struct Shop {
     server: PostgresServer,
     pg: PgServer,
     database: DatabaseId,
+    home: Home,
     core: Box<dyn CoreEngine>,
     _folder: tempfile::TempDir,
 }
@@ -34,18 +37,28 @@ impl Shop {
         let pg = PgServer::new(&url).unwrap();
         pg.probe().await.unwrap();
         let (folder, database) = (tempfile::tempdir().unwrap(), DatabaseId::generate());
-        let notes = folder.path().join("notes");
-        create(&notes, *database.as_uuid(), Role::Core).unwrap();
+        let home = Home::open(&folder.path().join("home")).unwrap();
+        let notes = home.create(*database.as_uuid(), Role::Core).unwrap();
         pg.make(database).await.unwrap();
         pg.make(database).await.unwrap();
-        let core = pg.open(database, &notes).unwrap();
+        let core = pg.open(database, &notes, LogBounds::default()).unwrap();
         Self {
             server,
             pg,
             database,
+            home,
             core,
             _folder: folder,
         }
+    }
+
+    /// As after a restart of the Host.
+    fn reopen(&mut self) {
+        let notes = self.home.database().unwrap().unwrap();
+        self.core = self
+            .pg
+            .open(self.database, &notes, LogBounds::default())
+            .unwrap();
     }
 
     async fn write(&self, statement: Statement) -> Result<Written, EngineError> {
@@ -95,6 +108,12 @@ fn own_rows(person: &str) -> Statement {
 }
 
 /// One column of each type.
+const ALL_TYPES: &str = "id integer PRIMARY KEY, a boolean, b smallint, c bigint, d real, \
+         e double precision, f numeric, g numeric(38, 10), h text, i character varying(5), \
+         j bytea, k date, l time without time zone, m timestamp without time zone, \
+         n timestamp with time zone, o uuid, p json, q jsonb";
+
+/// The types of these.
 fn types() -> Vec<SqlType> {
     vec![
         SqlType::Int4,
@@ -166,13 +185,7 @@ fn extreme(id: i32, low: bool) -> Row {
 #[tokio::test]
 async fn values_of_every_type_come_back_as_they_went_to_their_extremes() {
     let shop = Shop::open().await;
-    shop.made(
-        "CREATE TABLE t (id integer PRIMARY KEY, a boolean, b smallint, c bigint, d real, \
-         e double precision, f numeric, g numeric(38, 10), h text, i character varying(5), \
-         j bytea, k date, l time without time zone, m timestamp without time zone, \
-         n timestamp with time zone, o uuid, p json, q jsonb)",
-    )
-    .await;
+    shop.made(&format!("CREATE TABLE t ({ALL_TYPES})")).await;
     let types = types();
     let nan = {
         let mut nan = vec![Value::Null; types.len()];

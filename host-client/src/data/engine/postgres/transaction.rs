@@ -163,9 +163,11 @@ impl PgTransaction {
             drop_all(client).await?;
             client.batch_execute(&statement.text).await
         };
+        let base = &self.base;
         bounded(canceller, time, &statement.cancel, async {
             let changed = changed.await;
-            changed.map_err(|error| failure(&error, When::Undone, false))
+            changed.map_err(|error| failure(&error, When::Undone, false))?;
+            base.tell_schema(client, statement).await
         })
         .await?;
         self.connection.get()?.renew(u64::MAX);
@@ -237,8 +239,10 @@ impl Transaction for PgTransaction {
         let task = tokio::spawn(async move {
             let canceller = self.connection.canceller();
             let time = (Instant::now() + END_TIME, END_TIME);
+            let base = Arc::clone(&self.base);
             let client = &self.connection.get()?.client;
             let nobody = Cancel::default();
+            let committing = base.commits.read().await;
             let committed = bounded(canceller, time, &nobody, async {
                 let committed = client.batch_execute("COMMIT").await;
                 committed.map_err(|error| failure(&error, When::Committing, true))
@@ -248,8 +252,10 @@ impl Transaction for PgTransaction {
                 self.base.schema_changed();
             }
             committed?;
+            drop(committing);
+            let position = base.committed(&self.connection.get()?.client).await;
             self.connection.keep();
-            Ok(self.base.position())
+            Ok(position)
         });
         task.await
             .map_err(|error| EngineError::Internal(error.to_string()))?

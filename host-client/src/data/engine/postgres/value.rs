@@ -101,7 +101,7 @@ fn too_large(what: &str, bytes: usize) -> EngineError {
 }
 
 /// A value as it came.
-pub(super) struct Raw<'a>(&'a [u8]);
+pub(super) struct Raw<'a>(pub(super) &'a [u8]);
 
 impl<'a> FromSql<'a> for Raw<'a> {
     fn from_sql(_: &Type, raw: &'a [u8]) -> Result<Self, Box<dyn Error + Sync + Send>> {
