@@ -54,7 +54,7 @@ use super::{
 use crate::{
     config::Config,
     element::{
-        goods::{ElementDocument as _, Goods, KnownHost, Opening},
+        goods::{Goods, KnownHost, Opening},
         probe::Verdict,
         record::RecordDesk,
         start::disk_fault,
@@ -105,9 +105,6 @@ impl Goods for Data {
     }
 
     fn open(opening: &Opening<'_, DeDocument>) -> Result<Self, ElementError> {
-        // What was said at this start counts, and is noted only when all is open.
-        let mut noted = opening.document.clone();
-        noted.set_up(opening.config);
         let records_path = opening.folder.join("records.journal");
         let records = RecordDesk::open(&records_path);
         Ok(Self {
@@ -123,7 +120,7 @@ impl Goods for Data {
             keys: Keys::open(opening.folder)?,
             postgres: PostgresStanding::open(opening)?,
             sessions: Sessions::new(opening.identity.current().node()),
-            slots: Slots::of(&noted.element.policy),
+            slots: Slots::of(&opening.document.element.policy),
             marks: AtomicU64::new(1),
             records: records.map_err(disk_fault("open", &records_path))?,
         })

@@ -151,10 +151,13 @@ fn assemble<G: Goods>(
         .map_err(disk_fault("read", &standing_path))?;
     let returning = !base.read().hosts().is_empty();
     let registry = Metrics::new();
+    // What is said at this start counts, and is noted when all is open.
+    let mut document = G::Document::clone(&base.read());
+    document.set_up(config);
     let goods = open(&Opening {
         folder,
         config,
-        document: &base.read(),
+        document: &document,
         registry: &registry,
         identity: &identity,
     })?;

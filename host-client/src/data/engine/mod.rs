@@ -3,6 +3,7 @@
 mod core;
 mod error;
 pub mod mariadb;
+mod notes;
 pub mod postgres;
 pub mod sqlite;
 mod stream;

@@ -1,11 +1,7 @@
-//! A database on a server as the core of its copies. What the copy knows of itself, its
-//! role and its epochs, is in a file of SQLite's in its folder; the rows are at the server.
-//! It has no log of gridmart's, and so no shadows.
+//! A database on a server as the core of its copies. What the copy knows of itself is in
+//! its `Notes`; the rows are at the server. It has no log of gridmart's, and so no shadows.
 
-use std::{
-    path::{Path, PathBuf},
-    sync::Arc,
-};
+use std::{path::Path, sync::Arc};
 
 use async_trait::async_trait;
 use gridmart_schemas::data::{Epoch, Filter, LogPoint, Position, Schema};
@@ -17,18 +13,17 @@ use crate::data::{
     check::Sums,
     engine::{
         CoreEngine, Engine, EngineError, Limits, RowStream, SqlState, Statement, StatementKind,
-        Transaction, TransactionLimits, Written,
-        sqlite::{Guard, Purpose, history, open, state_at, state_of},
+        Transaction, TransactionLimits, Written, notes::Notes,
     },
     home::Home,
-    log::{Pulled, State, history::History, state_put},
+    log::{Pulled, State, history::History},
     snapshot::Snapshot,
 };
 
 pub(super) struct MariaCore {
     database: MariaDb,
     health: Arc<Health>,
-    notes: PathBuf,
+    notes: Notes,
     last: watch::Sender<LogPoint>,
     /// A newer core that has taken over.
     fenced: Mutex<Option<Epoch>>,
@@ -41,13 +36,14 @@ impl MariaCore {
         health: Arc<Health>,
         notes: &Path,
     ) -> Result<Self, EngineError> {
-        let state = state_at(notes)?;
+        let notes = Notes::of(notes);
+        let fenced = notes.state()?.fenced;
         Ok(Self {
             database,
             health,
-            notes: notes.to_owned(),
+            notes,
             last: watch::Sender::new(LogPoint::default()),
-            fenced: Mutex::new(state.fenced),
+            fenced: Mutex::new(fenced),
         })
     }
 
@@ -101,15 +97,11 @@ impl Engine for MariaCore {
 #[async_trait]
 impl CoreEngine for MariaCore {
     async fn state(&self) -> Result<State, EngineError> {
-        state_at(&self.notes)
+        self.notes.state()
     }
 
     async fn history(&self) -> Result<History, EngineError> {
-        history(&open(
-            &self.notes,
-            Purpose::Reader,
-            &Arc::new(Guard::default()),
-        )?)
+        self.notes.history()
     }
 
     async fn pull(&self, _: History, _: u64) -> Result<Pulled, EngineError> {
@@ -135,13 +127,7 @@ impl CoreEngine for MariaCore {
 
     async fn fence(&self, newest: Epoch) -> Result<(), EngineError> {
         *self.fenced.lock() = Some(newest);
-        let connection = open(&self.notes, Purpose::Shadow, &Arc::new(Guard::default()))?;
-        let mut state = state_of(&connection)?;
-        if newest <= state.epoch || state.fenced >= Some(newest) {
-            return Ok(());
-        }
-        state.fenced = Some(newest);
-        state_put(&connection, &state)
+        self.notes.fence(newest)
     }
 
     fn confirm(&self, _: Position) {}

@@ -16,7 +16,6 @@ mod failure;
 mod guards;
 mod log;
 mod mirror;
-mod notes;
 mod pool;
 mod read;
 mod run;
@@ -47,7 +46,6 @@ use self::{
     failure::{STALE_PLAN, When, failure},
     guards::{Guards, drop_all},
     log::Log,
-    notes::Notes,
     pool::Pool,
     run::{bounded, run, settings},
     server::Health,
@@ -55,7 +53,7 @@ use self::{
 };
 use super::{
     CoreEngine, Engine, EngineError, Limits, RowStream, Statement, StatementKind, Tally,
-    Transaction, TransactionLimits, Written,
+    Transaction, TransactionLimits, Written, notes::Notes,
 };
 use crate::data::{
     check::{Sums, sum},

@@ -1,5 +1,5 @@
-//! What the copy knows of itself, in a file of SQLite's in its folder: its role, its
-//! epochs. The rows are at the server.
+//! What a copy on a server knows of itself, in a file of SQLite's in its folder: its role,
+//! its epochs. The rows are at the server.
 
 use std::{
     path::{Path, PathBuf},
