@@ -28,6 +28,8 @@ const DOORS: &[(&str, &str)] = &[
     ("--people-listen", "people"),
     ("--nodes-listen", "nodes"),
     ("--listen", "door"),
+    ("--s3-listen", "s3"),
+    ("--postgres-listen", "postgres"),
 ];
 
 impl Supermarket {

@@ -41,6 +41,9 @@ struct State {
 /// How long a change may wait until records are on as many Hosts as it asks for,
 /// and how often it looks.
 const BEARING_MAX: Duration = Duration::from_secs(20);
+/// How long it may wait for more Hosts that are there to become members: with them
+/// the log can still be written when so many are lost.
+const SETTLING_MAX: Duration = Duration::from_secs(5);
 const BEARING_PAUSE: Duration = Duration::from_millis(50);
 
 /// What a step has come to.
@@ -56,8 +59,12 @@ pub(super) enum Followed {
 }
 
 impl Followed {
-    const fn bears(self) -> bool {
-        matches!(self, Self::Settled | Self::Moving { bears: true })
+    /// Whether a change that asks for more members has waited long enough for them.
+    fn suffices(self, waited: Duration) -> bool {
+        match self {
+            Self::Settled => true,
+            Self::Moving { bears } => bears && waited >= SETTLING_MAX,
+        }
     }
 }
 
@@ -127,7 +134,8 @@ impl Members {
     }
 
     /// Makes a change that a bucket asks for which bears so many losses: the
-    /// records are on enough Hosts for that before it is acknowledged.
+    /// records are on enough Hosts for that before it is acknowledged, and all that
+    /// should hold them do so unless they take too long.
     pub(crate) async fn commit_bearing(
         &self,
         losses: usize,
@@ -135,9 +143,9 @@ impl Members {
     ) -> Result<Committed, Problem> {
         // Held until it is committed: nobody wants fewer meanwhile.
         let mut state = self.state.lock().await;
-        let deadline = Instant::now() + BEARING_MAX;
-        while !self.step(&mut state, losses).await?.bears() {
-            if Instant::now() > deadline {
+        let began = Instant::now();
+        while !self.step(&mut state, losses).await?.suffices(began.elapsed()) {
+            if began.elapsed() > BEARING_MAX {
                 let detail = format!(
                     "The metadata are not on enough Hosts yet to bear the loss of {losses}: those \
                      that shall hold them as well did not follow in {} s.",
