@@ -100,6 +100,8 @@ struct World {
     /// What a rebuild may bring back: taken back, and nothing acknowledged
     /// since.
     may_return: Vec<(usize, Seen)>,
+    /// All that the store has is on enough replicas: an Element makes no snapshots before.
+    is_assured: bool,
 }
 
 impl World {
@@ -115,6 +117,7 @@ impl World {
             versions: 0,
             may_be: (0..KEYS).map(|key| (key, BTreeSet::from([None]))).collect(),
             may_return: Vec::new(),
+            is_assured: false,
         };
         world.start();
         let hosts: Vec<_> = world
@@ -153,7 +156,8 @@ impl World {
         let mut core = Core::new(connection, &recovered, replicas);
         let before = self.may_be.clone();
         self.look();
-        if core.assure().is_ok() {
+        self.is_assured = core.assure().is_ok();
+        if self.is_assured {
             self.may_return.clear();
         } else {
             // What was adopted may still go.
@@ -233,6 +237,7 @@ impl World {
                 Ok(_) => {
                     self.may_be.insert(at, BTreeSet::from([seen]));
                     self.may_return.clear();
+                    self.is_assured = true;
                 }
                 // A delete of what is not there.
                 Err(WriteError::Refused(_)) => {}
@@ -294,7 +299,8 @@ impl World {
             Event::Away(at) => self.replicas[at].away(true),
             Event::Back(at) => self.replicas[at].away(false),
             Event::PowerCut(at) => self.replicas[at].power_cut(),
-            Event::Snapshot => self.snapshot(),
+            Event::Snapshot if self.is_assured => self.snapshot(),
+            Event::Snapshot => {}
             Event::Lost(away) => self.lose(&away),
         }
     }

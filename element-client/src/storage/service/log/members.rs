@@ -144,7 +144,11 @@ impl Members {
         // Held until it is committed: nobody wants fewer meanwhile.
         let mut state = self.state.lock().await;
         let began = Instant::now();
-        while !self.step(&mut state, losses).await?.suffices(began.elapsed()) {
+        while !self
+            .step(&mut state, losses)
+            .await?
+            .suffices(began.elapsed())
+        {
             if began.elapsed() > BEARING_MAX {
                 let detail = format!(
                     "The metadata are not on enough Hosts yet to bear the loss of {losses}: those \
