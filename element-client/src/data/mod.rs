@@ -24,6 +24,7 @@ mod door;
 mod gates;
 mod goods;
 mod hosts;
+mod judgements;
 mod keep;
 mod keys;
 mod limits;

@@ -1,5 +1,5 @@
-//! The schemas of databases as statements are judged against them, and compiled rules:
-//! read from the core's Host, kept until the next change of the schema.
+//! The schemas of databases as statements are judged against them, with compiled rules and
+//! judgements: read from the core's Host, kept until the next change of the schema.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -11,6 +11,7 @@ use gridmart_schemas::{
 use parking_lot::Mutex;
 
 use super::{
+    judgements::Judgements,
     parameter,
     sql::{Catalog, Column, Entry, RuleSet, Rules, SchemaChange, Table, View},
 };
@@ -24,6 +25,8 @@ pub(super) struct Known {
     /// A copy that has come as far has this schema.
     pub(super) position: Position,
     compiled: Mutex<Vec<(RuleSet, Arc<Rules>)>>,
+    /// Statements that were judged against it.
+    pub(super) judgements: Judgements,
 }
 
 impl Known {
@@ -32,6 +35,7 @@ impl Known {
             catalog: catalog_of(schema).with_version(version),
             position: schema.position,
             compiled: Mutex::default(),
+            judgements: Judgements::default(),
         }
     }
 
@@ -43,6 +47,7 @@ impl Known {
             catalog,
             position: self.position,
             compiled: Mutex::default(),
+            judgements: Judgements::default(),
         }
     }
 

@@ -35,15 +35,14 @@ use super::{
     De,
     block::Block,
     hosts::{Failure, Hosts},
+    judgements::{Judgement, Question},
     limits::{Slot, StatementLimits},
     parameter,
     parts::fitting,
     route::{Place, Reader, readers},
     rules::{person_of, rules_of},
     schemas::Known,
-    sql::{
-        BaseType, Engine, Judged, Kind, Literal, Person, Refusal, SchemaChange, Statements, judge,
-    },
+    sql::{BaseType, Engine, Judged, Kind, Literal, Person, Refusal, SchemaChange},
     transaction::{Ill, OpenTransaction},
 };
 
@@ -119,9 +118,9 @@ impl Asker {
 
 /// A statement that somebody may run.
 pub(super) struct Permitted {
-    pub(super) judged: Judged,
+    pub(super) judged: Arc<Judged>,
     /// The same for shadows, where they are on another engine.
-    for_shadows: Option<Box<Judged>>,
+    for_shadows: Option<Arc<Judged>>,
     person: Person,
     database: Database,
     id: DatabaseId,
@@ -277,38 +276,47 @@ impl De {
         let schema_position = known.position;
         let engine = language_of(&database.info.engine)?;
         let has_shadows = database.shadows().next().is_some();
-        let judging = {
-            let (text, known) = (text.to_owned(), Arc::clone(&known));
-            move || {
-                let of_core = judged(&text, &declared, &known, &rules, engine)?;
-                let is_for_shadows = match of_core.kind {
-                    Kind::Read => has_shadows,
-                    // A shadow that comes later may have to know of it as well.
-                    Kind::Schema(_) => true,
-                    _ => false,
+        let question = Question {
+            text,
+            declared: &declared,
+            rules: &rules,
+            has_shadows,
+        };
+        let judgement = match known.judgements.get(&question) {
+            Some(judgement) => Ok(judgement),
+            None if text.len() > JUDGED_AT_ONCE => {
+                let (text, known) = (text.to_owned(), Arc::clone(&known));
+                let (declared, rules) = (declared.clone(), Arc::clone(&rules));
+                let judging = move |_: &Arc<Self>| {
+                    let question = Question {
+                        text: &text,
+                        declared: &declared,
+                        rules: &rules,
+                        has_shadows,
+                    };
+                    question.judge(&known.catalog, engine)
                 };
-                // What their engine cannot say, they are not asked.
-                let for_shadows = (engine != Engine::Sqlite && is_for_shadows)
-                    .then(|| judged(&text, &declared, &known, &rules, Engine::Sqlite))
-                    .and_then(Result::ok)
-                    .map(Box::new);
-                Ok((of_core, for_shadows))
+                self.blocking(judging).await?
+            }
+            None => {
+                let judged = question.judge(&known.catalog, engine);
+                judged.inspect(|judgement| known.judgements.keep(&question, judgement))
             }
         };
-        let judged = if text.len() > JUDGED_AT_ONCE {
-            self.blocking(move |_| judging()).await?
-        } else {
-            judging()
-        };
-        Ok(judged.map(|(judged, for_shadows)| Permitted {
-            fitting: fitting(&database, &granted, &known.catalog, &judged.tables),
-            judged,
-            for_shadows,
-            person,
-            database,
-            id,
-            schema_position,
-        }))
+        Ok(judgement.map(
+            |Judgement {
+                 judged,
+                 for_shadows,
+             }| Permitted {
+                fitting: fitting(&database, &granted, &known.catalog, &judged.tables),
+                judged,
+                for_shadows,
+                person,
+                database,
+                id,
+                schema_position,
+            },
+        ))
     }
 
     /// Runs what was judged, with values for its parameters, of the types that were
@@ -358,7 +366,7 @@ impl De {
                     .filter(|_| kind == ReplicaStatementKind::Schema)
                     .map(|judged| judged.text.clone()),
                 columns: columns.map(|column| column.sql_type.into()).collect(),
-                text: judged.text,
+                text: judged.text.clone(),
                 rules,
                 after: manner.after.max(schema_position),
                 cut_epoch: self.goods.pool.lock().wish().cut_epoch,
@@ -376,7 +384,7 @@ impl De {
         }
         let on_shadows = for_shadows.map(|judged| OnShadows {
             parameters: bound(&judged),
-            text: judged.text,
+            text: judged.text.clone(),
         });
         let slot = self.goods.slots.take(manner.give_up).await?;
         let (answer, rest) = self
@@ -678,22 +686,6 @@ fn too_large(asked: &StatementRun) -> Option<SqlFault> {
         message,
         position: None,
     })
-}
-
-/// Judges a text of one statement.
-fn judged(
-    text: &str,
-    declared: &[Option<BaseType>],
-    known: &Known,
-    rules: &super::sql::Rules,
-    engine: Engine,
-) -> Result<Judged, Refusal> {
-    let statements = Statements::split(text)?;
-    let mut iter = statements.iter();
-    let (Some(only), None) = (iter.next(), iter.next()) else {
-        return Err(Refusal::of("42601", "give one statement at a time"));
-    };
-    judge(only, &known.catalog, rules, declared, engine)
 }
 
 /// In whose words statements for an engine are written.

@@ -6,7 +6,7 @@ use gridmart_schemas::wire::data::ROW_BYTES_MAX;
 
 use super::{
     rows::Answer,
-    run::{Studied, only, refused},
+    run::{Studied, Work, only, refused},
     session::{Out, Session, Stop},
     value::{self, format_of, require_formats},
     wire::{
@@ -25,12 +25,14 @@ const PORTALS_MAX: usize = 32;
 /// Bytes of the values of all of them, as they came.
 const VALUES_BYTES_MAX: usize = 2 * ROW_BYTES_MAX;
 
-/// A statement that is prepared: it is judged anew each time that it is run.
+/// A statement that is prepared: what it may do is looked at anew each time that it is run.
 #[derive(Clone)]
 pub(super) struct Prepared(Arc<Preparation>);
 
 struct Preparation {
     text: String,
+    /// A Host runs it: nothing else has to be asked what it is.
+    is_for_host: bool,
     parameters: Vec<BaseType>,
     fields: Vec<Field>,
 }
@@ -94,15 +96,24 @@ impl Session {
         let preparation = match only(&statements)? {
             None => Preparation {
                 text: String::new(),
+                is_for_host: false,
                 parameters: Vec::new(),
                 fields: Vec::new(),
             },
             Some(statement) => {
+                let studied = self.study(statement, declared).await?;
+                let is_for_host = matches!(studied.work, Work::Rows(..));
                 let Studied {
                     parameters, fields, ..
-                } = self.study(statement, declared).await?;
+                } = studied;
                 Preparation {
-                    text,
+                    // As it will be judged, without what is around it.
+                    text: if is_for_host {
+                        statement.source().1.to_owned()
+                    } else {
+                        text
+                    },
+                    is_for_host,
                     parameters,
                     fields,
                 }
@@ -237,13 +248,10 @@ impl Session {
             }
             State::New => {
                 let preparation = Arc::clone(&portal.prepared.0);
-                let statements = Statements::split(&preparation.text).map_err(refused)?;
-                let Some(statement) = only(&statements)? else {
+                let Some(studied) = self.study_again(&preparation).await? else {
                     backend::word(out.messages(), Word::EmptyQuery);
                     return Ok(());
                 };
-                let declared = preparation.parameters.iter().copied().map(Some).collect();
-                let studied = self.study(statement, declared).await?;
                 if studied.fields != preparation.fields {
                     let message = "cached plan must not change result type";
                     return Err(Fault::new("0A000", message).into());
@@ -258,6 +266,20 @@ impl Session {
         portal.state = State::Open(answer);
         backend::word(out.messages(), Word::PortalSuspended);
         Ok(())
+    }
+
+    /// Says what a prepared statement is now; `None`: it is empty.
+    async fn study_again(&self, preparation: &Preparation) -> Result<Option<Studied>, Fault> {
+        let declared = preparation.parameters.iter().copied().map(Some).collect();
+        if preparation.is_for_host {
+            self.require_unfailed()?;
+            return self.judge(&preparation.text, declared).await.map(Some);
+        }
+        let statements = Statements::split(&preparation.text).map_err(refused)?;
+        match only(&statements)? {
+            Some(statement) => self.study(statement, declared).await.map(Some),
+            None => Ok(None),
+        }
     }
 
     pub(super) async fn close_one(

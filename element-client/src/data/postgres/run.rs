@@ -121,8 +121,8 @@ impl Session {
             return Ok(without_rows(Work::Command(command)));
         }
         let (_, text) = statement.source();
-        let asker = self.asker()?;
         if catalog::is_asked(statement) {
+            let asker = self.asker()?;
             let question = catalog::question(statement, &declared)?;
             let contents = self.contents(&asker).await?;
             return Ok(Studied {
@@ -131,6 +131,17 @@ impl Session {
                 work: Work::Catalog(Box::new(question), Box::new(contents)),
             });
         }
+        self.judge(text, declared).await
+    }
+
+    /// Says what a text is that is known to be one statement, and none that the session
+    /// or the catalog answers.
+    pub(super) async fn judge(
+        &self,
+        text: &str,
+        declared: Vec<Option<BaseType>>,
+    ) -> Result<Studied, Fault> {
+        let asker = self.asker()?;
         let schema = self.block.as_ref().and_then(|block| block.schema.clone());
         let judged = self
             .de
