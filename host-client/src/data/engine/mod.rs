@@ -133,7 +133,7 @@ impl Default for TransactionLimits {
 pub struct Written {
     /// Rows that were added, changed or removed by it, triggers not counted.
     pub rows_changed: u64,
-    /// Names of the columns of its result.
+    /// Names of the columns of its result, where the engine tells them.
     pub columns: Vec<String>,
     /// What it returned (`RETURNING`).
     pub rows: Vec<Row>,

@@ -3,14 +3,16 @@
 
 use std::{
     collections::VecDeque,
+    fmt,
     sync::Arc,
     time::{Duration, Instant},
 };
 
+use futures_util::future::BoxFuture;
 use gridmart_schemas::data::{Position, Row};
 use parking_lot::{Condvar, Mutex};
 use tokio::sync::Notify;
-use tokio_util::sync::{CancellationToken, DropGuard};
+use tokio_util::sync::CancellationToken;
 
 use super::EngineError;
 
@@ -50,8 +52,17 @@ pub struct RowStream {
     columns: Vec<String>,
     position: Position,
     queue: Arc<Queue>,
-    /// What else ends with it.
-    _ending: Option<DropGuard>,
+    /// What fills it, unless that goes on by itself.
+    work: Option<Work>,
+}
+
+/// What fills a stream while its rows are asked for: dropping it ends the statement.
+struct Work(BoxFuture<'static, ()>);
+
+impl fmt::Debug for Work {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Work")
+    }
 }
 
 /// The other end, for the thread or the task that reads.
@@ -110,18 +121,18 @@ impl Channel {
         }
     }
 
-    /// The stream; `ending` ends with it.
+    /// The stream; `work` fills it, if nothing else does.
     pub(super) fn into_stream(
         self,
         columns: Vec<String>,
         position: Position,
-        ending: Option<DropGuard>,
+        work: Option<BoxFuture<'static, ()>>,
     ) -> RowStream {
         RowStream {
             columns,
             position,
             queue: self.queue,
-            _ending: ending,
+            work: work.map(Work),
         }
     }
 }
@@ -265,7 +276,7 @@ impl From<SendError> for EngineError {
 }
 
 impl RowStream {
-    /// Names of the columns.
+    /// Names of the columns, where the engine tells them.
     pub fn columns(&self) -> &[String] {
         &self.columns
     }
@@ -287,7 +298,15 @@ impl RowStream {
             if let Some(next) = self.take() {
                 return next;
             }
-            arrived.await;
+            let Some(Work(work)) = &mut self.work else {
+                arrived.await;
+                continue;
+            };
+            tokio::select! {
+                biased;
+                () = work => self.work = None,
+                () = arrived => {}
+            }
         }
     }
 

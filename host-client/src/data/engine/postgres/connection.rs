@@ -1,7 +1,11 @@
 //! One connection to a database at the server, with the statements that are prepared
 //! on it.
 
-use std::{collections::HashMap, time::Duration};
+use std::{
+    collections::{HashMap, VecDeque},
+    hash::{DefaultHasher, Hash as _, Hasher as _},
+    time::Duration,
+};
 
 use tokio_postgres::{Client, Config, Error, NoTls, Statement};
 
@@ -10,6 +14,8 @@ use crate::data::engine::EngineError;
 
 /// Statements that one connection keeps prepared; who was not used for longest goes.
 const PREPARED_MAX: usize = 256;
+/// Texts that are remembered to have come once.
+const ONCE_MAX: usize = 256;
 /// Connecting may take so long.
 const CONNECT_MAX: Duration = Duration::from_secs(5);
 
@@ -33,9 +39,13 @@ pub(super) enum Purpose {
 pub(super) struct Connection {
     pub(super) client: Client,
     prepared: HashMap<String, (Statement, u64)>,
+    /// Texts that came once, by their hashes, newest last.
+    once: VecDeque<u64>,
     uses: u64,
     /// Which version of the schema its statements were prepared for.
     generation: u64,
+    /// What makes it that of whom it is for; `None`: it is not known.
+    standing: Option<String>,
 }
 
 impl Connection {
@@ -78,9 +88,29 @@ impl Connection {
         Ok(Self {
             client,
             prepared: HashMap::new(),
+            once: VecDeque::new(),
             uses: 0,
             generation: 0,
+            standing: Some(String::new()),
         })
+    }
+
+    /// Whether it is as this makes it.
+    pub(super) fn stands(&self, standing: &str) -> bool {
+        self.standing.as_deref() == Some(standing)
+    }
+
+    /// Has it be as this makes it, and nothing of whom it was for before.
+    pub(super) async fn stand(&mut self, standing: &str) -> Result<(), Error> {
+        if self.stands(standing) {
+            return Ok(());
+        }
+        // Whatever ends this, nobody takes it for what it was.
+        self.standing = None;
+        let text = format!("RESET ROLE; RESET ALL; {standing}");
+        self.client.batch_execute(&text).await?;
+        self.standing = Some(standing.to_owned());
+        Ok(())
     }
 
     /// Forgets what was prepared for another version of the schema.
@@ -94,6 +124,24 @@ impl Connection {
     /// Forgets one.
     pub(super) fn forget(&mut self, text: &str) {
         self.prepared.remove(text);
+    }
+
+    /// Whether a text comes for the first time, as far as is remembered.
+    pub(super) fn is_new(&mut self, text: &str) -> bool {
+        if self.prepared.contains_key(text) {
+            return false;
+        }
+        let mut hasher = DefaultHasher::new();
+        text.hash(&mut hasher);
+        let hash = hasher.finish();
+        if self.once.contains(&hash) {
+            return false;
+        }
+        if self.once.len() >= ONCE_MAX {
+            self.once.pop_front();
+        }
+        self.once.push_back(hash);
+        true
     }
 
     /// A statement, prepared now or before.

@@ -221,7 +221,7 @@ async fn send(
         let mut rows = std::pin::pin!(rows.map_err(failed)?);
         let mut batch = Vec::new();
         while let Some(row) = rows.try_next().await.map_err(failed)? {
-            batch.push(values_of(&row, prepared.columns(), Some(&types))?);
+            batch.push(values_of(&row, Some(&types))?);
             if batch.len() >= BATCH_ROWS {
                 pass(Part::Rows(std::mem::take(&mut batch))).await?;
             }

@@ -16,7 +16,10 @@ use tokio::{
 };
 use tokio_postgres::{CancelToken, Config, NoTls};
 
-use super::connection::{Connection, Purpose};
+use super::{
+    connection::{Connection, Purpose},
+    failure::{When, failure},
+};
 use crate::data::engine::EngineError;
 
 /// Statements that may wait for a connection.
@@ -74,23 +77,32 @@ impl Pool {
         }
     }
 
-    /// A connection: one that is idle, or a new one; waits for its turn.
+    /// A connection that is nobody's: one that is idle, or a new one; waits for its turn.
     pub(super) async fn take(self: &Arc<Self>) -> Result<Pooled, EngineError> {
+        self.take_as("").await
+    }
+
+    /// The same, of whom this makes it the connection.
+    pub(super) async fn take_as(self: &Arc<Self>, standing: &str) -> Result<Pooled, EngineError> {
         let place = match Arc::clone(&self.places).try_acquire_owned() {
             Ok(place) => place,
             Err(_) => self.wait().await?,
         };
-        let mut connection = match self.pop() {
+        let connection = match self.pop(standing) {
             Some(idle) => idle,
             None => Connection::open(&self.config, &self.database, self.purpose).await?,
         };
-        connection.renew(self.generation.load(Ordering::Acquire));
-        Ok(Pooled {
+        let mut pooled = Pooled {
             connection: Some(connection),
             pool: Arc::clone(self),
             is_clean: false,
             _place: place,
-        })
+        };
+        let connection = pooled.get()?;
+        connection.renew(self.generation.load(Ordering::Acquire));
+        let stood = connection.stand(standing).await;
+        stood.map_err(|error| failure(&error, When::Undone, true))?;
+        Ok(pooled)
     }
 
     async fn wait(&self) -> Result<OwnedSemaphorePermit, EngineError> {
@@ -103,14 +115,15 @@ impl Pool {
         place.map_err(|_| EngineError::Stopping)
     }
 
-    fn pop(&self) -> Option<Connection> {
+    /// One that is idle, and best as it is to be.
+    fn pop(&self, standing: &str) -> Option<Connection> {
         let mut idle = self.idle.lock();
-        while let Some((connection, _)) = idle.pop() {
-            if !connection.client.is_closed() {
-                return Some(connection);
-            }
-        }
-        None
+        idle.retain(|(connection, _)| !connection.client.is_closed());
+        let fits = idle
+            .iter()
+            .rposition(|(connection, _)| connection.stands(standing));
+        let at = fits.or_else(|| idle.len().checked_sub(1))?;
+        Some(idle.remove(at).0)
     }
 
     /// Closes what nobody needed for long.

@@ -10,7 +10,7 @@ use std::{
 use futures_util::{TryStreamExt as _, future::join};
 use gridmart_schemas::data::{Row, SqlType};
 use tokio::time::{timeout, timeout_at};
-use tokio_postgres::{CancelToken, Column, Error, RowStream, Statement as Prepared};
+use tokio_postgres::{CancelToken, Error, RowStream, Statement as Prepared, types::Type};
 
 use super::{
     connection::Connection,
@@ -23,41 +23,74 @@ use crate::data::engine::{Cancel, EngineError, SqlState, Statement, Tally, Writt
 
 /// A statement that was told to end may take so long to do so.
 const END_MAX: Duration = Duration::from_secs(10);
+/// No parameters.
+const UNBOUND: [(Parameter<'_>, Type); 0] = [];
 /// Between two times that the server is told.
 const CANCEL_PAUSE: Duration = Duration::from_millis(200);
 
 /// What stands before a statement: the settings of whom it is for, and the role that it
 /// runs as. They end with the transaction.
 pub(super) fn settings(statement: &Statement, role: Option<&str>, text: &mut String) {
-    for (index, (name, value)) in statement.rules.settings.iter().enumerate() {
-        let begin = if index == 0 { "SELECT " } else { ", " };
-        let (name, value) = (quoted_text(name), quoted_text(value));
-        let _ = write!(text, "{begin}pg_catalog.set_config({name}, {value}, true)");
-    }
-    if !statement.rules.settings.is_empty() {
-        text.push_str("; ");
-    }
+    settings_of(statement, true, text);
     if let Some(role) = role {
         let _ = write!(text, "SET LOCAL ROLE {}; ", quoted_name(role));
     }
 }
 
+/// The same for a connection, until it is for somebody else.
+pub(super) fn standing(statement: &Statement, role: Option<&str>) -> String {
+    let mut text = String::new();
+    settings_of(statement, false, &mut text);
+    if let Some(role) = role {
+        let _ = write!(text, "SET ROLE {}; ", quoted_name(role));
+    }
+    text
+}
+
+fn settings_of(statement: &Statement, is_local: bool, text: &mut String) {
+    for (index, (name, value)) in statement.rules.settings.iter().enumerate() {
+        let begin = if index == 0 { "SELECT " } else { ", " };
+        let (name, value) = (quoted_text(name), quoted_text(value));
+        let _ = write!(
+            text,
+            "{begin}pg_catalog.set_config({name}, {value}, {is_local})"
+        );
+    }
+    if !statement.rules.settings.is_empty() {
+        text.push_str("; ");
+    }
+}
+
 /// Begins a statement; `before` is run first, and if it fails, nothing of it holds. `when`:
-/// what it is if the server is lost once it has the statement.
+/// what it is if the server is lost once it has the statement. A text that is new here and
+/// takes no values is sent at once, and prepared when it comes again.
 pub(super) async fn begin(
     connection: &mut Connection,
     statement: &Statement,
     before: &str,
     when: When,
-) -> Result<(Prepared, RowStream), EngineError> {
+) -> Result<(Option<Prepared>, RowStream), EngineError> {
     let is_guarded = !statement.rules.guards.is_empty();
     require_fitting(&statement.parameters)?;
     let failed = |error: &Error| failure(error, When::Undone, is_guarded);
-    let prepared = connection.prepare(&statement.text).await;
-    let prepared = prepared.map_err(|error| failed(&error))?;
-    require_shape(statement, &prepared)?;
-    let parameters: Vec<_> = statement.parameters.iter().map(Parameter).collect();
-    let query = connection.client.query_raw(&prepared, parameters);
+    let prepared = if statement.parameters.is_empty() && connection.is_new(&statement.text) {
+        None
+    } else {
+        let prepared = connection.prepare(&statement.text).await;
+        let prepared = prepared.map_err(|error| failed(&error))?;
+        require_shape(statement, &prepared)?;
+        Some(prepared)
+    };
+    let query = async {
+        let client = &connection.client;
+        match &prepared {
+            Some(prepared) => {
+                let parameters = statement.parameters.iter().map(Parameter);
+                client.query_raw(prepared, parameters).await
+            }
+            None => client.query_typed_raw(&statement.text, UNBOUND).await,
+        }
+    };
     let rows = if before.is_empty() {
         query.await
     } else {
@@ -79,14 +112,16 @@ fn require_shape(statement: &Statement, prepared: &Prepared) -> Result<(), Engin
         );
         return Err(EngineError::refused(SqlState::PARAMETERS, message));
     }
-    match &statement.columns {
-        Some(types) if types.len() != prepared.columns().len() => {
-            Err(EngineError::Internal(format!(
-                "the result has {} columns, and {} types came for them",
-                prepared.columns().len(),
-                types.len()
-            )))
-        }
+    let types = statement.columns.as_deref();
+    require_columns(prepared.columns().len(), types)
+}
+
+fn require_columns(columns: usize, types: Option<&[SqlType]>) -> Result<(), EngineError> {
+    match types {
+        Some(types) if types.len() != columns => Err(EngineError::Internal(format!(
+            "the result has {columns} columns, and {} types came for them",
+            types.len()
+        ))),
         _ => Ok(()),
     }
 }
@@ -100,9 +135,10 @@ pub(super) fn names(prepared: &Prepared) -> Vec<String> {
 /// A row with its values.
 pub(super) fn row(
     row: &tokio_postgres::Row,
-    columns: &[Column],
     types: Option<&[SqlType]>,
 ) -> Result<Row, EngineError> {
+    let columns = row.columns();
+    require_columns(columns.len(), types)?;
     let values = columns.iter().enumerate().map(|(index, column)| {
         let raw: Option<Raw<'_>> = row
             .try_get(index)
@@ -125,7 +161,7 @@ pub(super) async fn run(
     let (prepared, rows) = begin(connection, statement, before, when).await?;
     let mut rows = pin!(rows);
     let mut written = Written {
-        columns: names(&prepared),
+        columns: prepared.as_ref().map(names).unwrap_or_default(),
         ..Written::default()
     };
     let types = statement.columns.as_deref();
@@ -134,7 +170,7 @@ pub(super) async fn run(
         let Some(next) = next.map_err(|error| failure(&error, when, is_guarded))? else {
             break;
         };
-        let values = row(&next, prepared.columns(), types)?;
+        let values = row(&next, types)?;
         tally.count(&values)?;
         written.rows.push(values);
     }

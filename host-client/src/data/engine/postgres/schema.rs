@@ -158,7 +158,7 @@ async fn defaults_read(
         .iter()
         .map(|(_, _, sql_type, _)| *sql_type)
         .collect();
-    let values = values_of(&row, prepared.columns(), Some(&types))?;
+    let values = values_of(&row, Some(&types))?;
     for ((table, column, ..), value) in defaults.iter().zip(values) {
         let reading = tables.get_mut(table);
         let table = reading.and_then(|reading| reading.table.as_mut());

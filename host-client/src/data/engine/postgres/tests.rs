@@ -350,6 +350,17 @@ async fn each_person_sees_their_rows_over_shared_connections_and_nobody_another_
     let left = shop.read(reading(left)).await.unwrap();
     assert_ne!(left[0][0], text("person1"));
     assert_eq!(left[0][1], text("gridmart"));
+    assert_eq!(shop.read(own_rows("person1")).await.unwrap().len(), 5);
+    let mut view = shop
+        .core
+        .begin_view(TransactionLimits::default())
+        .await
+        .unwrap();
+    let asked = reading("SELECT current_setting('gridmart.user', true), current_user::text");
+    let left = view.run(asked, Limits::default()).await.unwrap();
+    assert_ne!(left.rows[0][0], text("person1"));
+    assert_eq!(left.rows[0][1], text("gridmart"));
+    view.commit().await.unwrap();
     // A table that takes another's name is not seen through the other's view.
     shop.made("ALTER TABLE t RENAME TO old").await;
     assert_eq!(
