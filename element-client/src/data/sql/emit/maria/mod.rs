@@ -13,6 +13,7 @@
 //! Its derived tables are merged into what is around them, unless they end in a LIMIT:
 //! so a guard that has to choose its rows first ends in one.
 
+mod aggregate;
 mod call;
 mod cast;
 mod expression;

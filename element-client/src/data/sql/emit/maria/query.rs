@@ -6,7 +6,7 @@ use super::{
         Emitter,
     },
     NO_LIMIT,
-    expression::Outputs,
+    aggregate::Outputs,
     numeric::Shape,
 };
 
