@@ -3,11 +3,13 @@
 mod core;
 mod error;
 pub mod mariadb;
+mod mirror;
 mod notes;
 pub mod postgres;
 pub mod sqlite;
 mod stream;
 mod tally;
+mod watch;
 
 use std::time::Duration;
 

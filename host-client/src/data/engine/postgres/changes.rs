@@ -3,8 +3,30 @@
 //!
 //! Invariant: reading never panics, and takes no more memory than the bytes that are read.
 
+use std::{fmt, num::ParseIntError, str::FromStr};
+
 /// A place in the server's own log.
-pub(super) type Lsn = u64;
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Lsn(pub(super) u64);
+
+impl fmt::Display for Lsn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:X}/{:X}", self.0 >> 32, self.0 & 0xFFFF_FFFF)
+    }
+}
+
+impl FromStr for Lsn {
+    type Err = ParseIntError;
+
+    fn from_str(text: &str) -> Result<Self, ParseIntError> {
+        let (high, low) = text.split_once('/').unwrap_or(("", text));
+        let (high, low) = (
+            u32::from_str_radix(high, 16)?,
+            u32::from_str_radix(low, 16)?,
+        );
+        Ok(Self(u64::from(high) << 32 | u64::from(low)))
+    }
+}
 
 /// What follows a message of gridmart's.
 pub(super) const PREFIX: &str = "gridmart";
@@ -64,7 +86,7 @@ pub(super) fn read(bytes: &[u8]) -> Option<Message> {
         b'C' => {
             rest.byte()?;
             rest.eight()?;
-            let end = u64::from_be_bytes(rest.eight()?);
+            let end = Lsn(u64::from_be_bytes(rest.eight()?));
             Message::Commit(end, i64::from_be_bytes(rest.eight()?))
         }
         b'R' => Message::Relation(relation(&mut rest)?),
@@ -198,7 +220,7 @@ mod tests {
         commit.extend_from_slice(&1_u64.to_be_bytes());
         commit.extend_from_slice(&2_u64.to_be_bytes());
         commit.extend_from_slice(&3_i64.to_be_bytes());
-        assert_eq!(read(&commit), Some(Message::Commit(2, 3)));
+        assert_eq!(read(&commit), Some(Message::Commit(Lsn(2), 3)));
         let own = b"M\x01\0\0\0\0\0\0\0\0gridmart\0\0\0\0\x02{}";
         assert_eq!(read(own), Some(Message::Told(b"{}".to_vec())));
         for damaged in [&update[..9], b"", b"T", b"M\x01", b"I\0\0\0\x07K"] {

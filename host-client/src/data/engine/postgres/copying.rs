@@ -1,20 +1,18 @@
 //! Makes the mirror of a database: the server begins to keep its log for it, then its rows
 //! are copied as they are at one place of that log.
 
-use std::{fmt::Write as _, path::Path, sync::Arc, time::Duration};
+use std::{fmt::Write as _, sync::atomic::Ordering, time::Duration};
 
 use futures_util::TryStreamExt as _;
-use gridmart_schemas::data::{LogPoint, Row, Schema, SqlType, Table};
-use rusqlite::Connection;
-use tokio::sync::mpsc;
+use gridmart_schemas::data::{Schema, SqlType};
 use tokio_postgres::{Client, Error};
 
 use super::{
     Base, LOCK_LIMIT,
+    changes::Lsn,
     failure::{When, failure},
     guards::Making,
     log::FLUSHED,
-    mirror::lsn_put,
     quoted_name,
     run::row as values_of,
     schema,
@@ -22,90 +20,40 @@ use super::{
 use crate::data::{
     engine::{
         EngineError,
-        sqlite::{
-            Failure as _, Guard, OWN, Purpose, create, create_table, open, schema::quoted,
-            types::bind,
-        },
+        mirror::{Index, Parts, fill},
     },
     home::Home,
-    log::{Role, State, epoch_put, history::History, state_put},
+    log::State,
 };
 
 /// Writes under way end within that when the copy begins; others wait meanwhile.
 const PAUSE_MAX: Duration = Duration::from_secs(5);
-/// Rows that travel to the file at a time, and batches of them that wait.
-const BATCH_ROWS: usize = 500;
-const BATCHES: usize = 4;
-
-/// An index, as the mirror needs it to know what is dropped.
-struct Index {
-    name: String,
-    table: String,
-    columns: Vec<String>,
-}
-
-/// A part of the copy on its way to the file.
-enum Part {
-    Table(Table, Vec<Index>),
-    Rows(Vec<Row>),
-    End,
-}
-
 /// Makes it, in the place of what the copy's folder has. As long as what it gives is held,
 /// no schema changes.
-pub(super) async fn make(
-    base: &Arc<Base>,
-    home: &Home,
-    old: &State,
-) -> Result<Making, EngineError> {
+pub(super) async fn make(base: &Base, home: &Home, old: &State) -> Result<Making, EngineError> {
     let mut pooled = base.writers.take().await?;
     let making = base.guards.making().await;
     let client = &pooled.get()?.client;
     let schema = schema::describe(client, old.last.position).await?;
     begin_log(client, &base.database, &schema).await?;
+    base.seat.source.given_up.store(0, Ordering::Relaxed);
     let mut reading = base.readers.take().await?;
     let reader = &reading.get()?.client;
-    let lsn = {
+    let place = {
         let paused = tokio::time::timeout(PAUSE_MAX, base.commits.write()).await;
         let _paused = paused.map_err(|_| EngineError::Busy)?;
         view_begin(reader).await?
     };
     let indexes = indexes(reader).await?;
-    let history = base.notes.history()?;
-    let (number, path) = home.prepare()?;
-    let (sender, receiver) = mpsc::channel(BATCHES);
-    let (state, file) = (anew(old), path.clone());
-    let writing =
-        tokio::task::spawn_blocking(move || write(&file, &state, &history, lsn, receiver));
-    let sent = send(reader, schema, indexes, sender).await;
-    let written = writing.await;
-    let written = written.map_err(|error| EngineError::Internal(error.to_string()))?;
-    match (written, sent) {
-        // It ends where nothing more is sent.
-        (Err(EngineError::Stopping), Err(sent)) => Err(sent),
-        (written, sent) => written.and(sent),
-    }?;
-    let ended = reader.batch_execute("COMMIT").await;
-    ended.map_err(|error| failure(&error, When::Undone, false))?;
+    fill(&base.seat, home, old, &place, async |parts: &mut Parts| {
+        send(reader, schema, indexes, parts).await?;
+        let ended = reader.batch_execute("COMMIT").await;
+        ended.map_err(|error| failure(&error, When::Undone, false))
+    })
+    .await?;
     reading.keep();
     pooled.keep();
-    home.publish(number)?;
-    base.notes.moved(path);
     Ok(making)
-}
-
-/// What a new mirror knows of itself: shadows of before begin anew.
-fn anew(old: &State) -> State {
-    let last = LogPoint {
-        position: old.last.position.next(),
-        epoch: old.epoch,
-    };
-    State {
-        last,
-        trimmed: last,
-        log_bytes: 0,
-        ..old.clone()
-    }
 }
 
 /// Has the server keep its log for this database, from now on.
@@ -160,13 +108,13 @@ pub(super) async fn require_log(client: &Client) -> Result<(), EngineError> {
 }
 
 /// Begins a view; gives its place in the server's log.
-async fn view_begin(reader: &Client) -> Result<u64, EngineError> {
+async fn view_begin(reader: &Client) -> Result<Lsn, EngineError> {
     let failed = |error: Error| failure(&error, When::Undone, false);
     let begin = "BEGIN ISOLATION LEVEL REPEATABLE READ";
     reader.batch_execute(begin).await.map_err(failed)?;
     let row = reader.query_one(FLUSHED, &[]).await.map_err(failed)?;
     let lsn: i64 = row.try_get(0).map_err(failed)?;
-    Ok(lsn.cast_unsigned())
+    Ok(Lsn(lsn.cast_unsigned()))
 }
 
 async fn indexes(reader: &Client) -> Result<Vec<Index>, EngineError> {
@@ -196,10 +144,9 @@ async fn send(
     reader: &Client,
     schema: Schema,
     mut indexes: Vec<Index>,
-    sender: mpsc::Sender<Part>,
+    parts: &mut Parts,
 ) -> Result<(), EngineError> {
     let failed = |error: Error| failure(&error, When::Undone, false);
-    let pass = async |part| sender.send(part).await.map_err(|_| EngineError::Stopping);
     for table in schema.tables {
         let names: Vec<String> = table
             .columns
@@ -215,85 +162,14 @@ async fn send(
         let own = indexes
             .extract_if(.., |index| index.table == table.name)
             .collect();
-        pass(Part::Table(table, own)).await?;
+        parts.table(table, own).await?;
         let prepared = reader.prepare(&text).await.map_err(failed)?;
         let rows = reader.query_raw(&prepared, Vec::<String>::new()).await;
         let mut rows = std::pin::pin!(rows.map_err(failed)?);
-        let mut batch = Vec::new();
         while let Some(row) = rows.try_next().await.map_err(failed)? {
-            batch.push(values_of(&row, Some(&types))?);
-            if batch.len() >= BATCH_ROWS {
-                pass(Part::Rows(std::mem::take(&mut batch))).await?;
-            }
+            let row = values_of(&row, Some(&types))?;
+            parts.row(row).await?;
         }
-        pass(Part::Rows(batch)).await?;
-    }
-    pass(Part::End).await
-}
-
-/// Writes the file; blocks for the disk.
-fn write(
-    path: &Path,
-    state: &State,
-    history: &History,
-    lsn: u64,
-    mut receiver: mpsc::Receiver<Part>,
-) -> Result<(), EngineError> {
-    create(path, state.database, Role::Core)?;
-    let mut connection = open(path, Purpose::Shadow, &Arc::new(Guard::default()))?;
-    let transaction = connection.transaction().during("making a mirror")?;
-    let mut insert = String::new();
-    loop {
-        match receiver.blocking_recv() {
-            None => return Err(EngineError::Stopping),
-            Some(Part::End) => break,
-            Some(Part::Table(table, indexes)) => {
-                table_make(&transaction, &table, &indexes)?;
-                let places = vec!["?"; table.columns.len()].join(", ");
-                insert = format!("{OWN}INSERT INTO {} VALUES ({places})", quoted(&table.name));
-            }
-            Some(Part::Rows(rows)) => {
-                let mut statement = transaction
-                    .prepare_cached(&insert)
-                    .during("filling a mirror")?;
-                for row in rows {
-                    let values: Result<Vec<_>, EngineError> = row.iter().map(bind).collect();
-                    let filled = statement.execute(rusqlite::params_from_iter(values?));
-                    filled.during("filling a mirror")?;
-                }
-            }
-        }
-    }
-    for begin in &history.epochs {
-        epoch_put(&transaction, *begin)?;
-    }
-    state_put(&transaction, state)?;
-    lsn_put(&transaction, lsn)?;
-    transaction.commit().during("making a mirror")?;
-    connection
-        .close()
-        .map_err(|(_, error)| error)
-        .during("closing a mirror")
-}
-
-fn table_make(
-    transaction: &Connection,
-    table: &Table,
-    indexes: &[Index],
-) -> Result<(), EngineError> {
-    let made = transaction.execute_batch(&create_table(table));
-    made.during("making a table of a mirror")?;
-    for index in indexes {
-        let columns: Vec<String> = index.columns.iter().map(|name| quoted(name)).collect();
-        let text = format!(
-            "CREATE INDEX {} ON {} ({})",
-            quoted(&index.name),
-            quoted(&table.name),
-            columns.join(", ")
-        );
-        transaction
-            .execute_batch(&text)
-            .during("making an index of a mirror")?;
     }
     Ok(())
 }

@@ -15,7 +15,6 @@ mod copying;
 mod failure;
 mod guards;
 mod log;
-mod mirror;
 mod pool;
 mod read;
 mod run;
@@ -26,40 +25,35 @@ mod value;
 
 use std::{
     path::Path,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, AtomicU64, Ordering},
-    },
+    sync::{Arc, atomic::AtomicU64},
     time::{Duration, Instant},
 };
 
 use async_trait::async_trait;
 use gridmart_schemas::data::{Epoch, Filter, LogPoint, Position, Schema};
-use parking_lot::{Mutex, RwLock};
 use tokio::sync::{oneshot, watch};
 use tokio_postgres::{Client, Config};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 pub use self::server::PgServer;
 use self::{
+    changes::Lsn,
     connection::Purpose,
     failure::{STALE_PLAN, When, failure},
     guards::{Guards, drop_all},
-    log::Log,
+    log::PgSource,
     pool::Pool,
     run::{bounded, run, settings},
-    server::Health,
     transaction::PgTransaction,
 };
 use super::{
     CoreEngine, Engine, EngineError, Limits, RowStream, Statement, StatementKind, Tally,
-    Transaction, TransactionLimits, Written, notes::Notes,
+    Transaction, TransactionLimits, Written, mirror::Seat, watch::Health,
 };
 use crate::data::{
-    check::{Sums, sum},
-    engine::sqlite::state_of,
+    check::Sums,
     home::Home,
-    log::{LogBounds, Pulled, State, history::History, pull},
+    log::{LogBounds, Pulled, State, history::History},
     snapshot::Snapshot,
 };
 
@@ -73,9 +67,6 @@ const MAKERS: usize = 2;
 /// A statement that was prepared, or a view that was made, for another schema is tried again
 /// so often: others may change it at the same time.
 const STALE_TRIES: usize = 8;
-/// Of a write that shadows may not be told of yet: no shadow is as far, so that who has
-/// written reads from the core.
-const BEYOND_ALL: Position = Position::new(i64::MAX);
 /// What a change of the schema waits for at most that others hold; who comes after it waits
 /// for it meanwhile.
 const LOCK_LIMIT: &str = "SET LOCAL lock_timeout = '20s'";
@@ -87,7 +78,6 @@ const DESCRIBE_MAX: Duration = Duration::from_secs(30);
 /// A core on PostgreSQL.
 pub(in crate::data) struct PgCore {
     base: Arc<Base>,
-    last: watch::Sender<LogPoint>,
     stop: CancellationToken,
     _stopped: DropGuard,
 }
@@ -102,20 +92,10 @@ struct Base {
     health: Arc<Health>,
     /// Its name at the server.
     database: String,
-    notes: Notes,
-    bounds: LogBounds,
-    /// As it was opened; where there is a log, that tells.
-    last: LogPoint,
-    /// What shadows follow; there is none before somebody wants to.
-    log: RwLock<Option<Arc<Log>>>,
-    /// One begins it at a time.
-    beginning: tokio::sync::Mutex<()>,
-    /// The mirror is being made: it may lack what is committed meanwhile.
-    is_beginning: AtomicBool,
+    /// What it knows of itself, and what shadows follow.
+    seat: Seat<PgSource>,
     /// Held shared by who commits.
     commits: tokio::sync::RwLock<()>,
-    /// A newer core that has taken over.
-    fenced: Mutex<Option<Epoch>>,
 }
 
 impl PgCore {
@@ -135,33 +115,29 @@ impl PgCore {
             let pool = Pool::new(config.clone(), database, purpose, connections, generation);
             Arc::new(pool)
         };
-        let notes = Notes::of(notes);
-        let state = notes.state()?;
+        let makers = pool(Purpose::Write, MAKERS);
+        let source = PgSource {
+            slot: database.to_owned(),
+            makers: Arc::clone(&makers),
+            given_up: AtomicU64::new(0),
+        };
         let base = Arc::new(Base {
             readers: pool(Purpose::Read, READERS),
             writers: pool(Purpose::Write, WRITERS),
-            makers: pool(Purpose::Write, MAKERS),
+            makers,
             guards: Guards::new(reader),
             generation,
             health,
             database: database.to_owned(),
-            notes,
-            bounds,
-            last: state.last,
-            log: RwLock::default(),
-            beginning: tokio::sync::Mutex::default(),
-            is_beginning: AtomicBool::new(false),
+            seat: Seat::open(notes, bounds, source)?,
             commits: tokio::sync::RwLock::default(),
-            fenced: Mutex::new(state.fenced),
         });
-        base.log_open()?;
         let stop = CancellationToken::new();
         tokio::spawn(
             stop.clone()
                 .run_until_cancelled_owned(tidy(Arc::clone(&base))),
         );
         Ok(Self {
-            last: watch::Sender::new(base.last),
             base,
             _stopped: stop.clone().drop_guard(),
             stop,
@@ -188,77 +164,18 @@ async fn tidy(base: Arc<Base>) {
 }
 
 impl Base {
-    fn last(&self) -> LogPoint {
-        self.log().map_or(self.last, |log| log.last())
-    }
-
     fn position(&self) -> Position {
-        self.last().position
-    }
-
-    fn log(&self) -> Option<Arc<Log>> {
-        self.log.read().clone()
-    }
-
-    /// Opens the log, if the copy has one.
-    fn log_open(&self) -> Result<(), EngineError> {
-        let path = self.notes.path();
-        *self.log.write() = Log::open(&path, self.bounds, &self.database, &self.makers)?;
-        Ok(())
-    }
-
-    /// The log; it is begun where there is none, and made anew where it is of no use.
-    async fn log_begun(self: &Arc<Self>, home: &Home) -> Result<Arc<Log>, EngineError> {
-        let _one_at_a_time = self.beginning.lock().await;
-        if let Some(log) = self.log().filter(|log| log.broken().is_none()) {
-            return Ok(log);
-        }
-        let old = self.notes.state()?;
-        self.is_beginning.store(true, Ordering::Release);
-        if let Some(log) = self.log.write().take() {
-            log.close();
-        }
-        // Until the log is open, nobody would tell it of a change of the schema.
-        let made = copying::make(self, home, &old).await;
-        // Where it could not be made, that of before is of no use still.
-        let opened = self.log_open();
-        self.is_beginning.store(false, Ordering::Release);
-        drop(made?);
-        opened?;
-        self.log().ok_or(EngineError::Stopping)
+        self.seat.position()
     }
 
     /// Waits until who follows can be told of what was committed; gives its position.
     async fn committed(&self, client: &Client) -> Position {
-        let Some(log) = self.log() else {
-            let is_beginning = self.is_beginning.load(Ordering::Acquire);
-            return if is_beginning {
-                BEYOND_ALL
-            } else {
-                self.position()
-            };
-        };
-        let flushed = client.query_one(log::FLUSHED, &[]).await;
-        match flushed.and_then(|row| row.try_get::<_, i64>(0)) {
-            Ok(lsn) => log.reach(lsn.cast_unsigned()).await,
-            // It is committed all the same.
-            Err(_) => BEYOND_ALL,
-        }
-    }
-
-    /// Who has come as far as this has the schema as it is.
-    async fn schema_position(&self, client: &Client) -> Result<Position, EngineError> {
-        let is_of_use = self.log().is_some_and(|log| log.broken().is_none());
-        if is_of_use {
-            return Ok(self.committed(client).await);
-        }
-        // The mirror that is made, or will be, has it, and begins there.
-        Ok(self.notes.state()?.last.position.next())
+        self.seat.committed(async || flushed(client).await).await
     }
 
     /// What shadows have to know of a change of the schema, in its transaction.
     async fn tell_schema(&self, client: &Client, statement: &Statement) -> Result<(), EngineError> {
-        if self.log().is_none() {
+        if !self.seat.has_log() {
             return Ok(());
         }
         let failed = |error: tokio_postgres::Error| failure(&error, When::Undone, false);
@@ -281,13 +198,6 @@ impl Base {
         let tell = "SELECT pg_catalog.pg_logical_emit_message(true, $1, $2)::text";
         let told = client.query_one(tell, &[&changes::PREFIX, &text]).await;
         told.map(drop).map_err(failed)
-    }
-
-    fn require_unfenced(&self) -> Result<(), EngineError> {
-        match *self.fenced.lock() {
-            None => Ok(()),
-            Some(newest) => Err(EngineError::Fenced { newest }),
-        }
     }
 
     /// Runs what reads, or changes rows, as a transaction of its own.
@@ -430,11 +340,11 @@ fn is_stale(error: &EngineError, statement: &Statement) -> bool {
     }
 }
 
-/// What only a core with a log has.
-fn shadowless() -> EngineError {
-    EngineError::Unreachable {
-        why: "its log has not begun yet".to_owned(),
-    }
+/// Up to where the server's log is on its disk, if that can be told.
+async fn flushed(client: &Client) -> Option<Lsn> {
+    let flushed = client.query_one(log::FLUSHED, &[]).await.ok()?;
+    let flushed: i64 = flushed.try_get(0).ok()?;
+    Some(Lsn(flushed.cast_unsigned()))
 }
 
 #[async_trait]
@@ -449,7 +359,8 @@ impl Engine for PgCore {
             let schema = schema::describe(client, self.base.position()).await?;
             client.batch_execute("COMMIT").await.map_err(failed)?;
             // Who has come as far as this has that schema.
-            let position = self.base.schema_position(client).await?;
+            let place = async || flushed(client).await;
+            let position = self.base.seat.schema_position(place).await?;
             Ok::<Schema, EngineError>(Schema { position, ..schema })
         };
         let read = tokio::time::timeout(DESCRIBE_MAX, read).await;
@@ -463,7 +374,7 @@ impl Engine for PgCore {
     }
 
     async fn write(&self, statement: Statement, limits: Limits) -> Result<Written, EngineError> {
-        self.base.require_unfenced()?;
+        self.base.seat.require_unfenced()?;
         let base = Arc::clone(&self.base);
         // It goes on if the caller leaves.
         let task = match statement.kind {
@@ -477,41 +388,32 @@ impl Engine for PgCore {
     }
 
     async fn begin(&self, limits: TransactionLimits) -> Result<Box<dyn Transaction>, EngineError> {
-        self.base.require_unfenced()?;
+        self.base.seat.require_unfenced()?;
         let transaction = PgTransaction::begin(&self.base, limits).await?;
         Ok(Box::new(transaction))
     }
 
     fn position(&self) -> LogPoint {
-        self.base.last()
+        self.base.seat.last()
     }
 }
 
 #[async_trait]
 impl CoreEngine for PgCore {
     async fn state(&self) -> Result<State, EngineError> {
-        self.base.notes.state()
+        self.base.seat.state()
     }
 
     async fn history(&self) -> Result<History, EngineError> {
-        self.base.notes.history()
+        self.base.seat.history()
     }
 
     async fn pull(&self, shadow: History, bytes_max: u64) -> Result<Pulled, EngineError> {
-        let log = self.base.log().filter(|log| log.broken().is_none());
-        let Some(log) = log else {
-            // It begins with the snapshot that is asked for then.
-            let first = self.base.position().next();
-            return Ok(Pulled::SnapshotNeeded { first });
-        };
-        let pulled =
-            move |view: &rusqlite::Connection| pull(view, &state_of(view)?, &shadow, bytes_max);
-        log.readers.view(pulled).await
+        self.base.seat.pull(shadow, bytes_max).await
     }
 
     fn watch(&self) -> watch::Receiver<LogPoint> {
-        let log = self.base.log();
-        log.map_or_else(|| self.last.subscribe(), |log| log.watch())
+        self.base.seat.watch()
     }
 
     async fn sums(
@@ -520,19 +422,7 @@ impl CoreEngine for PgCore {
         filter: Option<Arc<Filter>>,
         begun: Option<oneshot::Sender<Position>>,
     ) -> Result<Sums, EngineError> {
-        if filter.is_some() {
-            return Err(shadowless());
-        }
-        let log = self.base.log().ok_or_else(shadowless)?;
-        let sums = move |view: &rusqlite::Connection| {
-            if let Some(begun) = begun {
-                // Who left does not want the sums either.
-                let position = state_of(view)?.last.position;
-                begun.send(position).map_err(|_| EngineError::Cancelled)?;
-            }
-            sum(view, range_rows)
-        };
-        log.readers.view(sums).await
+        self.base.seat.sums(range_rows, filter, begun).await
     }
 
     async fn require_log(&self) -> Result<(), EngineError> {
@@ -546,7 +436,8 @@ impl CoreEngine for PgCore {
         // It goes on if whoever asked leaves.
         let (base, home) = (Arc::clone(&self.base), home.clone());
         let task = tokio::spawn(async move {
-            base.log_begun(&home).await?;
+            let making = async |old| copying::make(&base, &home, &old).await;
+            base.seat.begin(making).await?;
             let taken = tokio::task::spawn_blocking(move || Snapshot::take(&home)).await;
             taken.map_err(|error| EngineError::Internal(error.to_string()))?
         });
@@ -555,23 +446,15 @@ impl CoreEngine for PgCore {
     }
 
     async fn fence(&self, newest: Epoch) -> Result<(), EngineError> {
-        *self.base.fenced.lock() = Some(newest);
-        match self.base.log() {
-            Some(log) => log.fence(newest),
-            None => self.base.notes.fence(newest),
-        }
+        self.base.seat.fence(newest)
     }
 
     fn confirm(&self, position: Position) {
-        if let Some(log) = self.base.log() {
-            log.confirm(position);
-        }
+        self.base.seat.confirm(position);
     }
 
     fn retire(&self) {
-        if let Some(log) = self.base.log.write().take() {
-            log.close();
-        }
+        self.base.seat.retire();
     }
 
     fn used(&self) -> u64 {

@@ -5,7 +5,6 @@ use std::{collections::HashMap, path::Path, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use gridmart_schemas::{id::DatabaseId, resource::enumeration::DataEngine};
-use parking_lot::Mutex;
 use tokio::time::{sleep, timeout};
 use tokio_postgres::{Client, Config, Error, config::Host};
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -17,7 +16,10 @@ use super::{
     quoted_name,
 };
 use crate::data::{
-    engine::{CoreEngine, EngineError},
+    engine::{
+        CoreEngine, EngineError,
+        watch::{Health, Look, Looked, watch},
+    },
     log::LogBounds,
     server::{Server, ServerUrl},
 };
@@ -30,14 +32,9 @@ const MAINTENANCE: &str = "postgres";
 const PREFIX: &str = "gridmart_";
 /// What follows the account's name in that of the role that reads guard views alone.
 const READER_SUFFIX: &str = "_reader";
-/// Between two looks at the server.
-const LOOK_EVERY: Duration = Duration::from_secs(5);
-/// The first pause before it is tried again; it doubles up to `LOOK_EVERY`.
-const PAUSE_FIRST: Duration = Duration::from_millis(250);
-/// A database that is in use is removed in so many tries.
+/// A database that is in use is removed in so many tries, with a pause between two.
 const REMOVE_TRIES: usize = 20;
-/// A look may take so long.
-const LOOK_MAX: Duration = Duration::from_secs(5);
+const REMOVE_PAUSE: Duration = Duration::from_millis(250);
 /// Making or removing a database may take so long.
 const CHANGE_MAX: Duration = Duration::from_secs(25);
 
@@ -47,34 +44,6 @@ const STRONG_ROLES: &[&str] = &[
     "pg_write_server_files",
     "pg_execute_server_program",
 ];
-
-/// How the server is, as it was found last.
-#[derive(Debug, Default)]
-pub(super) struct Health(Mutex<Found>);
-
-#[derive(Debug, Default)]
-struct Found {
-    version: Option<String>,
-    complaint: Option<String>,
-    /// Bytes that databases take, by their names.
-    sizes: HashMap<String, u64>,
-}
-
-impl Health {
-    pub(super) fn complaint(&self) -> Option<String> {
-        self.0.lock().complaint.clone()
-    }
-
-    /// Bytes that a database takes, as they were found last.
-    pub(super) fn used(&self, database: &str) -> u64 {
-        self.0
-            .lock()
-            .sizes
-            .get(database)
-            .copied()
-            .unwrap_or_default()
-    }
-}
 
 /// See the module.
 pub struct PgServer {
@@ -122,8 +91,8 @@ impl PgServer {
         format!("{}{READER_SUFFIX}", self.account)
     }
 
-    fn look(&self) -> Look {
-        Look {
+    fn look(&self) -> PgLook {
+        PgLook {
             config: self.config.clone(),
             maintenance: self.maintenance.clone(),
             account: self.account.clone(),
@@ -172,7 +141,7 @@ impl PgServer {
             match client.batch_execute(&text).await {
                 Ok(()) => return Ok(()),
                 Err(error) if tries < REMOVE_TRIES && is_in_use(&error) => {
-                    sleep(PAUSE_FIRST).await;
+                    sleep(REMOVE_PAUSE).await;
                 }
                 Err(error) => return Err(failure(&error, When::Undone, false)),
             }
@@ -214,7 +183,7 @@ fn require_near(config: &Config) -> Result<(), String> {
 }
 
 /// What looks at the server.
-struct Look {
+struct PgLook {
     config: Config,
     maintenance: String,
     account: String,
@@ -222,40 +191,39 @@ struct Look {
     health: Arc<Health>,
 }
 
-/// What a look found.
-enum Seen {
-    Fit(Client),
-    Unfit(String),
-    Away(String),
+#[async_trait]
+impl Look for PgLook {
+    type Link = Client;
+    const NAME: &'static str = "PostgreSQL";
+
+    fn health(&self) -> &Health {
+        &self.health
+    }
+
+    async fn look(&self) -> Result<Looked<Client>, String> {
+        let opened = Connection::open(&self.config, &self.maintenance, Purpose::Read).await;
+        let client = opened.map_err(|error| error.to_string())?.client;
+        let fitness = self.fitness(&client).await.map_err(|error| words(&error))?;
+        Ok(Looked {
+            unfit: self.unfit(&fitness),
+            version: Some(fitness.version),
+            link: client,
+        })
+    }
+
+    async fn ask(&self, client: &mut Client) -> bool {
+        if client.batch_execute("SELECT").await.is_err() {
+            return false;
+        }
+        // Where one is removed meanwhile, the next look finds the others.
+        if let Err(error) = self.measure(client).await {
+            tracing::debug!(%error, "sizes of databases were not found");
+        }
+        true
+    }
 }
 
-impl Look {
-    async fn once(&self) -> Seen {
-        let connecting = Connection::open(&self.config, &self.maintenance, Purpose::Read);
-        let client = match timeout(LOOK_MAX, connecting).await {
-            Ok(Ok(connection)) => connection.client,
-            Ok(Err(error)) => return self.away(error.to_string()),
-            Err(_) => return self.away("it does not answer".to_owned()),
-        };
-        let fitness = match timeout(LOOK_MAX, self.fitness(&client)).await {
-            Ok(Ok(fitness)) => fitness,
-            Ok(Err(error)) => return self.away(words(&error)),
-            Err(_) => return self.away("it does not answer".to_owned()),
-        };
-        let unfit = self.unfit(&fitness);
-        let mut found = self.health.0.lock();
-        found.version = Some(fitness.version);
-        found.complaint.clone_from(&unfit);
-        drop(found);
-        unfit.map_or(Seen::Fit(client), Seen::Unfit)
-    }
-
-    fn away(&self, why: String) -> Seen {
-        let complaint = format!("the PostgreSQL server beside the Host is away: {why}");
-        self.health.0.lock().complaint = Some(complaint);
-        Seen::Away(why)
-    }
-
+impl PgLook {
     async fn fitness(&self, client: &Client) -> Result<Fitness, Error> {
         let text = "SELECT pg_catalog.current_setting('server_version'),
                 pg_catalog.current_setting('server_version_num')::int4,
@@ -290,7 +258,7 @@ impl Look {
             let bytes: i64 = row.try_get(1)?;
             sizes.insert(row.try_get(0)?, bytes.unsigned_abs());
         }
-        self.health.0.lock().sizes = sizes;
+        self.health.measured(sizes);
         Ok(())
     }
 
@@ -329,38 +297,6 @@ impl Look {
         }
         None
     }
-
-    /// Looks on and on.
-    async fn watch(self) {
-        let mut pause = PAUSE_FIRST;
-        let mut was_away = false;
-        loop {
-            match self.once().await {
-                Seen::Fit(client) => {
-                    if was_away {
-                        tracing::info!("the PostgreSQL server is there again");
-                    }
-                    pause = PAUSE_FIRST;
-                    // Where one is removed meanwhile, the next look finds the others.
-                    while let Ok(Ok(())) = timeout(LOOK_MAX, client.batch_execute("SELECT")).await {
-                        if let Err(error) = self.measure(&client).await {
-                            tracing::debug!(%error, "sizes of databases were not found");
-                        }
-                        sleep(LOOK_EVERY).await;
-                    }
-                    was_away = false;
-                }
-                Seen::Unfit(why) | Seen::Away(why) => {
-                    if !was_away {
-                        tracing::error!(why, "the PostgreSQL server cannot be used, trying on");
-                    }
-                    was_away = true;
-                    sleep(pause).await;
-                    pause = LOOK_EVERY.min(pause * 2);
-                }
-            }
-        }
-    }
 }
 
 #[async_trait]
@@ -370,23 +306,11 @@ impl Server for PgServer {
     }
 
     async fn probe(&self) -> Result<(), String> {
-        match self.look().once().await {
-            Seen::Unfit(why) => return Err(why),
-            Seen::Away(why) => {
-                tracing::warn!(why, "the PostgreSQL server is away, and is waited for");
-            }
-            Seen::Fit(_) => {}
-        }
-        let watching = self
-            .stop
-            .clone()
-            .run_until_cancelled_owned(self.look().watch());
-        tokio::spawn(watching);
-        Ok(())
+        watch(self.look(), &self.stop).await
     }
 
     fn version(&self) -> Option<String> {
-        self.health.0.lock().version.clone()
+        self.health.version()
     }
 
     fn complaint(&self) -> Option<String> {

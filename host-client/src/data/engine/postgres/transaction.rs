@@ -234,7 +234,7 @@ impl Transaction for PgTransaction {
                 why: "a statement of it has failed".to_owned(),
             });
         }
-        self.base.require_unfenced()?;
+        self.base.seat.require_unfenced()?;
         // It goes on if the caller leaves.
         let task = tokio::spawn(async move {
             let canceller = self.connection.canceller();

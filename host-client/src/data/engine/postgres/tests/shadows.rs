@@ -1,57 +1,7 @@
 //! Shadows on SQLite of a core on PostgreSQL.
 
-use gridmart_schemas::data::Position;
-
 use super::*;
-use crate::data::{check::differing, log::Pulled, shadow::SqliteShadow, snapshot::Install};
-
-/// A shadow that begins with a snapshot of the core.
-async fn shadow(shop: &Shop) -> (tempfile::TempDir, SqliteShadow) {
-    let folder = tempfile::tempdir().unwrap();
-    let mut snapshot = shop.core.snapshot(&shop.home).await.unwrap();
-    let home = Home::open(&folder.path().join("shadow")).unwrap();
-    let mut install = Install::begin(&home, snapshot.head().clone()).unwrap();
-    loop {
-        let chunk = snapshot.next_chunk(u64::MAX).unwrap();
-        if chunk.is_empty() {
-            break;
-        }
-        install.write(&chunk).unwrap();
-    }
-    let path = install.finish().unwrap();
-    let shadow = SqliteShadow::open(&path, LogBounds::default(), 2).unwrap();
-    (folder, shadow)
-}
-
-/// Brings the shadow to a position of the core at least.
-async fn follow(shop: &Shop, shadow: &SqliteShadow, position: Position) {
-    while shadow.position().position < position {
-        let told = shadow.history().await.unwrap();
-        match shop.core.pull(told, 64 * 1024).await.unwrap() {
-            Pulled::Entries(entries) => drop(shadow.apply(entries).await.unwrap()),
-            other => panic!("{other:?}"),
-        }
-    }
-}
-
-/// Both have the same rows, and the mirror has what the server has.
-async fn compare(shop: &Shop, shadow: &SqliteShadow, table: &str, types: Vec<SqlType>) {
-    let sums = shop.core.sums(3, None, None).await.unwrap();
-    follow(shop, shadow, sums.position).await;
-    let own = shadow.sums_same(sums.clone()).await.unwrap();
-    assert_eq!(differing(&sums, &own), Some(Vec::new()));
-    let all = reading(&format!("SELECT * FROM {table} ORDER BY id")).giving(types);
-    let of_shadow = shadow.read(all.clone(), Limits::default()).await.unwrap();
-    let of_shadow = of_shadow.collect().await.unwrap();
-    assert_eq!(shop.read(all).await.unwrap(), of_shadow);
-}
-
-/// A change of the schema in the words of both.
-fn both(text: &str, shadow: &str) -> Statement {
-    let mut statement = schema(text);
-    statement.shadow_text = Some(shadow.to_owned());
-    statement
-}
+use crate::data::engine::mirror::fixture::{both, compare, follow, shadow};
 
 #[tokio::test]
 async fn a_shadow_on_sqlite_follows_all_that_is_committed_in_its_order() {
@@ -64,8 +14,8 @@ async fn a_shadow_on_sqlite_follows_all_that_is_committed_in_its_order() {
     for row in [extreme(1, true), extreme(2, false)] {
         shop.write(rows(&insert).with(row)).await.unwrap();
     }
-    let (_folder, shadow) = shadow(&shop).await;
-    compare(&shop, &shadow, "t", types()).await;
+    let (_folder, shadow) = shadow(&*shop.core, &shop.home).await;
+    compare(&*shop.core, &shadow, "t", types()).await;
     // Rows of all kinds: new, other (large values that stay, another key), gone.
     let large = text(&"x\u{1F6D2}".repeat(200_000));
     let mut third = extreme(3, true);
@@ -86,8 +36,8 @@ async fn a_shadow_on_sqlite_follows_all_that_is_committed_in_its_order() {
         .write(rows("DELETE FROM t WHERE id = 1"))
         .await
         .unwrap();
-    follow(&shop, &shadow, last.position).await;
-    compare(&shop, &shadow, "t", types()).await;
+    follow(&*shop.core, &shadow, last.position).await;
+    compare(&*shop.core, &shadow, "t", types()).await;
 }
 
 #[tokio::test]
@@ -96,7 +46,7 @@ async fn a_shadow_on_sqlite_has_each_change_of_the_schema_in_its_place() {
     shop.made("CREATE TABLE t (id integer PRIMARY KEY, i integer)")
         .await;
     shop.made("CREATE INDEX by_i ON t (i)").await;
-    let (_folder, shadow) = shadow(&shop).await;
+    let (_folder, shadow) = shadow(&*shop.core, &shop.home).await;
     // The schema changes within what is committed, and not within what is taken back.
     let limits = Limits::default();
     let mut transaction = shop.core.begin(TransactionLimits::default()).await.unwrap();
@@ -126,9 +76,9 @@ async fn a_shadow_on_sqlite_has_each_change_of_the_schema_in_its_place() {
         .await
         .unwrap();
     let position = transaction.commit().await.unwrap();
-    follow(&shop, &shadow, position).await;
+    follow(&*shop.core, &shadow, position).await;
     let of_u = || vec![SqlType::Int4, SqlType::Text, SqlType::Numeric(Some((9, 2)))];
-    compare(&shop, &shadow, "u", of_u()).await;
+    compare(&*shop.core, &shadow, "u", of_u()).await;
     for (of_server, of_shadow) in [
         ("DROP INDEX by_i", "DROP INDEX by_i"),
         (
@@ -148,8 +98,8 @@ async fn a_shadow_on_sqlite_has_each_change_of_the_schema_in_its_place() {
         .write(rows("INSERT INTO v VALUES (3, 'three', NULL)"))
         .await
         .unwrap();
-    follow(&shop, &shadow, last.position).await;
-    compare(&shop, &shadow, "v", of_u()).await;
+    follow(&*shop.core, &shadow, last.position).await;
+    compare(&*shop.core, &shadow, "v", of_u()).await;
     assert!(shop.read(reading("SELECT 1 FROM t")).await.is_err());
 }
 
@@ -161,7 +111,7 @@ async fn nothing_is_missed_or_told_twice_by_many_writers_restarts_and_crashes() 
     shop.write(rows("INSERT INTO t VALUES (0, 0)"))
         .await
         .unwrap();
-    let (_folder, shadow) = shadow(&shop).await;
+    let (_folder, shadow) = shadow(&*shop.core, &shop.home).await;
     for round in 1..=3 {
         let core = &shop.core;
         let writes = (0..8).map(|writer| async move {
@@ -189,7 +139,7 @@ async fn nothing_is_missed_or_told_twice_by_many_writers_restarts_and_crashes() 
             Err(error) => assert!(matches!(error, EngineError::Unreachable { .. }), "{error}"),
         }
     };
-    follow(&shop, &shadow, last).await;
+    follow(&*shop.core, &shadow, last).await;
     let counted = "SELECT count(*), max(n) FROM t";
     let seen = shadow
         .read(reading(counted), Limits::default())
@@ -199,7 +149,13 @@ async fn nothing_is_missed_or_told_twice_by_many_writers_restarts_and_crashes() 
         seen.collect().await.unwrap(),
         [[Value::Int8(241), Value::Int8(241)]]
     );
-    compare(&shop, &shadow, "t", vec![SqlType::Int4, SqlType::Int4]).await;
+    compare(
+        &*shop.core,
+        &shadow,
+        "t",
+        vec![SqlType::Int4, SqlType::Int4],
+    )
+    .await;
 }
 
 #[tokio::test]

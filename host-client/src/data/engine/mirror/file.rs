@@ -1,20 +1,13 @@
-//! A copy of the database on SQLite, with the log: shadows begin with it and follow it.
-//!
-//! It is a file as a core on SQLite has one, in the copy's folder, and what the server's own
-//! log tells is applied to it as shadows apply entries: each transaction with its entries,
-//! and the place of the server's log up to which that goes, in one transaction of SQLite.
-//! What cannot be applied makes it useless, and it is made anew.
+//! The file: as a core on SQLite has one, in the copy's folder. What the server's own log
+//! tells is applied to it as shadows apply entries: each transaction with its entries, and
+//! the place of the server's log up to which that goes, in one transaction of SQLite.
 
 use std::{path::Path, sync::Arc};
 
-use gridmart_schemas::data::{Entry, EntryKind, LogPoint, Position, Schema, Table, Value};
-use rusqlite::Connection;
-use tokio_postgres::types::Type;
+use gridmart_schemas::data::{Entry, EntryKind, Epoch, LogPoint, Position, Schema, Table, Value};
+use rusqlite::{Connection, OptionalExtension as _};
 
-use super::{
-    changes::{Field, Lsn, Relation},
-    value::{Raw, read},
-};
+use super::{LoggedRow as _, Source};
 use crate::data::{
     engine::{
         EngineError,
@@ -30,30 +23,28 @@ use crate::data::{
 
 /// Bytes of one entry, about.
 const ENTRY_BYTES: usize = 1024 * 1024;
-/// Microseconds from 1970 to 2000.
-const EPOCH_MICROS: i64 = 946_684_800_000_000;
 
 /// What a transaction did, in its order.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) enum Change {
+#[derive(Debug)]
+pub(in super::super) enum Change<R> {
     /// A row is new.
-    Insert(Arc<Relation>, Vec<Field>),
-    /// A row is another.
-    Update(Arc<Relation>, Vec<Field>, Vec<Field>),
+    Insert(R),
+    /// A row is another: before and after.
+    Update(R, R),
     /// A row is gone.
-    Delete(Arc<Relation>, Vec<Field>),
+    Delete(R),
     /// The schema was changed, by this statement in SQLite's words.
     Schema(String),
 }
 
 /// A transaction that was committed.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub(super) struct Taken {
-    pub(super) changes: Vec<Change>,
+#[derive(Debug)]
+pub(in super::super) struct Taken<S: Source> {
+    pub(in super::super) changes: Vec<Change<S::Row>>,
     /// Where it ends in the server's log.
-    pub(super) end: Lsn,
-    /// When, in microseconds since 2000.
-    pub(super) time: i64,
+    pub(in super::super) end: S::Place,
+    /// When, in microseconds since 1970.
+    pub(in super::super) time: i64,
 }
 
 /// See the module.
@@ -62,7 +53,7 @@ pub(super) struct Mirror {
     schema: Schema,
     state: State,
     /// What is in it of the server's log.
-    lsn: Lsn,
+    place: String,
     bounds: LogBounds,
     pub(super) confirmed: Position,
     /// Nothing is applied any more: the copy is closed, or of no use.
@@ -73,25 +64,25 @@ pub(super) struct Mirror {
 #[derive(Default)]
 struct Rows {
     bytes: Vec<u8>,
-    table: Option<u32>,
+    table: Option<String>,
 }
 
 /// Makes a database a mirror: it is in the server's log at that place.
-pub(super) fn lsn_put(connection: &Connection, lsn: Lsn) -> Result<(), EngineError> {
+pub(super) fn place_put(connection: &Connection, place: &str) -> Result<(), EngineError> {
     let put = || -> rusqlite::Result<()> {
         connection.execute(
             &format!(
                 "{OWN}CREATE TABLE IF NOT EXISTS gridmart_stream \
-                 (one INTEGER PRIMARY KEY CHECK (one = 1), lsn INTEGER NOT NULL) STRICT"
+                 (one INTEGER PRIMARY KEY CHECK (one = 1), place TEXT NOT NULL) STRICT"
             ),
             [],
         )?;
         connection.execute(
             &format!(
                 "{OWN}INSERT INTO gridmart_stream VALUES (1, ?1) \
-                 ON CONFLICT (one) DO UPDATE SET lsn = ?1"
+                 ON CONFLICT (one) DO UPDATE SET place = ?1"
             ),
-            [lsn.cast_signed()],
+            [place],
         )?;
         Ok(())
     };
@@ -99,7 +90,7 @@ pub(super) fn lsn_put(connection: &Connection, lsn: Lsn) -> Result<(), EngineErr
 }
 
 /// The place of a mirror; `None`: it is none.
-fn lsn_of(connection: &Connection) -> Result<Option<Lsn>, EngineError> {
+fn place_of(connection: &Connection) -> Result<Option<String>, EngineError> {
     let is_mirror: bool = connection
         .query_row(
             &format!(
@@ -112,25 +103,23 @@ fn lsn_of(connection: &Connection) -> Result<Option<Lsn>, EngineError> {
     if !is_mirror {
         return Ok(None);
     }
-    let sql = format!("{OWN}SELECT lsn FROM gridmart_stream");
-    let lsn: i64 = connection
-        .query_row(&sql, [], |row| row.get(0))
-        .during("reading the place in the server's log")?;
-    Ok(Some(lsn.cast_unsigned()))
+    let sql = format!("{OWN}SELECT place FROM gridmart_stream");
+    let place = connection.query_row(&sql, [], |row| row.get(0)).optional();
+    place.during("reading the place in the server's log")
 }
 
 impl Mirror {
     /// Opens the file of a copy; `None`: it is no mirror.
     pub(super) fn open(path: &Path, bounds: LogBounds) -> Result<Option<Self>, EngineError> {
         let connection = open(path, Purpose::Shadow, &Arc::new(Guard::default()))?;
-        let Some(lsn) = lsn_of(&connection)? else {
+        let Some(place) = place_of(&connection)? else {
             return Ok(None);
         };
         Ok(Some(Self {
             schema: described(&connection)?,
             state: state_of(&connection)?,
             connection,
-            lsn,
+            place,
             bounds,
             confirmed: Position::ZERO,
             is_closed: false,
@@ -143,40 +132,37 @@ impl Mirror {
     }
 
     /// What is in it of the server's log.
-    pub(super) const fn lsn(&self) -> Lsn {
-        self.lsn
+    pub(super) fn place(&self) -> &str {
+        &self.place
     }
 
     /// Another core has taken over.
-    pub(super) fn fence(
-        &mut self,
-        newest: gridmart_schemas::data::Epoch,
-    ) -> Result<(), EngineError> {
+    pub(super) fn fence(&mut self, newest: Epoch) -> Result<(), EngineError> {
         self.state.fenced = Some(newest);
         state_put(&self.connection, &self.state)
     }
 
-    /// Applies transactions; those that are in it already are passed over. Blocks for the
-    /// disk.
-    pub(super) fn take(&mut self, transactions: &[Taken]) -> Result<LogPoint, EngineError> {
+    /// Applies transactions, which it does not have yet. Blocks for the disk.
+    pub(super) fn take<S: Source>(
+        &mut self,
+        transactions: &[Taken<S>],
+    ) -> Result<LogPoint, EngineError> {
+        let Some(last) = transactions.last() else {
+            return Ok(self.state.last);
+        };
         if self.is_closed {
             return Err(EngineError::Stopping);
         }
         let begun = self.connection.execute_batch("BEGIN IMMEDIATE");
         begun.during("beginning to apply the server's log")?;
         let mut pending = self.state.clone();
-        let mut lsn = self.lsn;
-        let taken = transactions.iter().try_for_each(|one| {
-            if one.end <= lsn {
-                return Ok(());
-            }
-            lsn = one.end;
-            self.take_one(one, &mut pending)
-        });
+        let place = last.end.to_string();
+        let mut all = transactions.iter();
+        let taken = all.try_for_each(|one| self.take_one(one, &mut pending));
         let finished = taken.and_then(|()| {
             trim(&self.connection, &mut pending, self.bounds, self.confirmed)?;
             state_put(&self.connection, &pending)?;
-            lsn_put(&self.connection, lsn)?;
+            place_put(&self.connection, &place)?;
             let committed = self.connection.execute_batch("COMMIT");
             committed.during("committing what the server's log told")
         });
@@ -187,13 +173,17 @@ impl Mirror {
                 other => other,
             });
         }
-        (self.state, self.lsn) = (pending, lsn);
+        (self.state, self.place) = (pending, place);
         Ok(self.state.last)
     }
 
-    fn take_one(&mut self, one: &Taken, pending: &mut State) -> Result<(), EngineError> {
+    fn take_one<S: Source>(
+        &mut self,
+        one: &Taken<S>,
+        pending: &mut State,
+    ) -> Result<(), EngineError> {
         let begin = pending.last.position;
-        let time = one.time.saturating_add(EPOCH_MICROS);
+        let time = one.time;
         let mut rows = Rows::default();
         for change in &one.changes {
             if let Change::Schema(statement) = change {
@@ -208,7 +198,7 @@ impl Mirror {
                 self.log(EntryKind::Schema, body, pending, time)?;
                 continue;
             }
-            self.put_row(&mut rows, change)?;
+            self.put_row::<S>(&mut rows, change)?;
             if rows.bytes.len() >= ENTRY_BYTES {
                 self.flush(&mut rows, pending, time)?;
             }
@@ -256,27 +246,31 @@ impl Mirror {
         })
     }
 
-    fn put_row(&self, rows: &mut Rows, change: &Change) -> Result<(), EngineError> {
-        let (Change::Insert(relation, _)
-        | Change::Update(relation, ..)
-        | Change::Delete(relation, _)) = change
-        else {
+    fn put_row<S: Source>(
+        &self,
+        rows: &mut Rows,
+        change: &Change<S::Row>,
+    ) -> Result<(), EngineError> {
+        let (Change::Insert(row) | Change::Update(row, _) | Change::Delete(row)) = change else {
             return Ok(());
         };
-        let table = self.schema.table(&relation.name);
-        let table = table.ok_or_else(|| unlike(&relation.name))?;
-        if table.columns.len() != relation.types.len() {
-            return Err(unlike(&relation.name));
-        }
-        if rows.table != Some(relation.id) {
+        let table = self.schema.table(row.table());
+        let table = table.ok_or_else(|| unlike(row.table()))?;
+        if rows.table.as_ref() != Some(&table.name) {
             put_table(&mut rows.bytes, &table.name, &key_places(table));
-            rows.table = Some(relation.id);
+            rows.table = Some(table.name.clone());
         }
-        let whole = |fields: &[Field], or: Option<&[Value]>| values(fields, relation, or);
+        let whole = |row: &S::Row, before: Option<&[Value]>| {
+            let values = row.values(table, before)?;
+            let is_whole = values.len() == table.columns.len();
+            is_whole
+                .then_some(values)
+                .ok_or_else(|| unlike(&table.name))
+        };
         match change {
-            Change::Insert(_, new) => put(&mut rows.bytes, Operation::Insert, &whole(new, None)?),
-            Change::Delete(_, old) => put(&mut rows.bytes, Operation::Delete, &whole(old, None)?),
-            Change::Update(_, old, new) => {
+            Change::Insert(new) => put(&mut rows.bytes, Operation::Insert, &whole(new, None)?),
+            Change::Delete(old) => put(&mut rows.bytes, Operation::Delete, &whole(old, None)?),
+            Change::Update(old, new) => {
                 let old = whole(old, None)?;
                 let new = whole(new, Some(&old))?;
                 if table.key.iter().any(|index| old[*index] != new[*index]) {
@@ -303,31 +297,8 @@ fn key_places(table: &Table) -> Vec<u8> {
     (0..table.columns.len()).map(place).collect()
 }
 
-/// The values of a row; of one that is unchanged, what it was.
-fn values(
-    fields: &[Field],
-    relation: &Relation,
-    before: Option<&[Value]>,
-) -> Result<Vec<Value>, EngineError> {
-    if fields.len() != relation.types.len() {
-        return Err(unlike(&relation.name));
-    }
-    let values = fields.iter().zip(&relation.types).enumerate();
-    let values = values.map(|(index, (field, oid))| match field {
-        Field::Null => Ok(Value::Null),
-        Field::Unchanged => {
-            let before = before.and_then(|before| before.get(index)).cloned();
-            before.ok_or_else(|| unlike(&relation.name))
-        }
-        Field::Value(bytes) => {
-            let sql_type = Type::from_oid(*oid).ok_or_else(|| unlike(&relation.name))?;
-            read(Some(&Raw(bytes)), &sql_type, None)
-        }
-    });
-    values.collect()
-}
-
-fn unlike(table: &str) -> EngineError {
+/// The server's log does not fit what was known of a table.
+pub(in super::super) fn unlike(table: &str) -> EngineError {
     EngineError::Damaged {
         why: format!("the server's log tells of {table} otherwise than it is known"),
     }
