@@ -27,12 +27,23 @@ const ACCOUNT: &str = "
         ON `gridmart\\_%`.* TO gridmart@localhost;
 ";
 
+/// Options of a server that keeps its log for shadows, and of one that does not.
+const LOGGING: &[&str] = &[
+    "--log-bin=gridmart-bin",
+    "--binlog-format=ROW",
+    "--sync-binlog=1",
+    "--innodb-flush-log-at-trx-commit=1",
+];
+const LOGLESS: &[&str] = &["--skip-log-bin", "--innodb-flush-log-at-trx-commit=2"];
+
 /// A server of a test's own: reached over a socket in its folder, with the account
 /// `gridmart` of a data Host.
 #[derive(Debug)]
 pub struct MariaDbServer {
     folder: tempfile::TempDir,
     running: Mutex<Option<Child>>,
+    /// It keeps its log for shadows.
+    has_log: bool,
 }
 
 impl MariaDbServer {
@@ -42,6 +53,25 @@ impl MariaDbServer {
     /// If MariaDB is not installed, or does not start.
     #[track_caller]
     pub fn start() -> Self {
+        Self::start_as(false)
+    }
+
+    /// The same with all that shadows need, as docs/engines.md has it.
+    ///
+    /// # Panics
+    /// If MariaDB is not installed, or does not start.
+    #[track_caller]
+    pub fn start_with_log() -> Self {
+        let server = Self::start_as(true);
+        server.script(
+            "mysql",
+            "GRANT REPLICATION SLAVE ON *.* TO gridmart@localhost;",
+        );
+        server
+    }
+
+    #[track_caller]
+    fn start_as(has_log: bool) -> Self {
         let folder = tempfile::tempdir().unwrap();
         // A server removes what it finds of temporary tables there when it starts: those of
         // another one, in a folder that they share.
@@ -49,6 +79,7 @@ impl MariaDbServer {
         let server = Self {
             folder,
             running: Mutex::default(),
+            has_log,
         };
         let made = Command::new("mariadb-install-db")
             .arg("--no-defaults")
@@ -99,14 +130,13 @@ impl MariaDbServer {
                 "--user=root",
                 "--skip-networking",
                 "--skip-name-resolve",
-                "--skip-log-bin",
                 "--innodb-buffer-pool-size=32M",
                 "--innodb-log-file-size=8M",
                 "--innodb-flush-method=fsync",
-                "--innodb-flush-log-at-trx-commit=2",
                 "--performance-schema=off",
                 "--max-connections=150",
             ])
+            .args(if self.has_log { LOGGING } else { LOGLESS })
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(log)

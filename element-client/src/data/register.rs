@@ -331,12 +331,9 @@ impl De {
 /// On which engine shadows of a database are.
 pub(super) fn shadow_engine(engine: &DataEngine) -> Result<DataEngine, Problem> {
     match engine {
-        DataEngine::Sqlite | DataEngine::Postgresql => Ok(DataEngine::Sqlite),
+        DataEngine::Sqlite | DataEngine::Postgresql | DataEngine::Mariadb => Ok(DataEngine::Sqlite),
         other => {
-            let detail = format!(
-                "A database on {other} has no shadows of gridmart's: have the server itself \
-                 replicated, or keep the database on sqlite."
-            );
+            let detail = format!("This Element knows no shadows of a database on {other}.");
             Err(Problem::new(Code::PreconditionFailed, detail))
         }
     }

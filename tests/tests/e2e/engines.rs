@@ -20,19 +20,19 @@ const LINES: i32 = 40;
 const CRASHES: [i32; 2] = [10, 25];
 
 /// A file that tells where the server is.
-fn url_file(folder: &tempfile::TempDir, server: &PostgresServer) -> PathBuf {
+pub(crate) fn url_file(folder: &tempfile::TempDir, url: &str) -> PathBuf {
     let path = folder.path().join("server");
-    fs::write(&path, server.url("gridmart")).expect("a file can be written");
+    fs::write(&path, url).expect("a file can be written");
     let mode = fs::Permissions::from_mode(0o600);
     fs::set_permissions(&path, mode).expect("its rights can be set");
     path
 }
 
-/// Makes a database with a shadow; gives its id at the server, and the role of its core's
-/// Host.
+/// Makes a database with a shadow once the Hosts have come; gives its id at the server, and
+/// the role of its core's Host.
 #[track_caller]
-fn made(market: &Supermarket, name: &str) -> (String, &'static str) {
-    let words = ["--json", "db", "create", name, "--engine", "postgresql"];
+pub(crate) fn made(market: &Supermarket, name: &str, engine: &str) -> (String, &'static str) {
+    let words = ["--json", "db", "create", name, "--engine", engine];
     let words = [&words[..], &["--shadows", "1"]].concat();
     let made: serde_json::Value = wait_for(LONG, "a database is made", || {
         let run = market.cli(&words);
@@ -51,7 +51,7 @@ fn made(market: &Supermarket, name: &str) -> (String, &'static str) {
 
 /// The shadow on SQLite shows people what rules show, is what its core is, and never the
 /// core.
-fn the_shadow_is_on_sqlite(market: &Supermarket) {
+pub(crate) fn the_shadow_is_on_sqlite(market: &Supermarket) {
     let ask = "SELECT id, name, pay FROM people ORDER BY pay DESC, id";
     let expected = market
         .cli(&["sql", "shop", ask, "--csv", "--read", "core"])
@@ -125,8 +125,13 @@ fn psql_takes_it_for_postgresql(owner: &Key) {
     assert_eq!(owner.psql("shop", values).ok().text(), "2");
 }
 
-/// The server crashes between and within writes that are acknowledged.
-fn what_was_acknowledged_outlives_the_server(market: &Supermarket, server: &PostgresServer) {
+/// The server crashes between and within writes that are acknowledged; the shadow has them
+/// all at the end.
+pub(crate) fn what_was_acknowledged_outlives_the_server(
+    market: &Supermarket,
+    crash: impl Fn(),
+    resume: impl Fn(),
+) {
     let client = market.client();
     run(async {
         let data = client.data();
@@ -136,13 +141,13 @@ fn what_was_acknowledged_outlives_the_server(market: &Supermarket, server: &Post
         let mut acknowledged = Vec::new();
         for id in 0..LINES {
             if CRASHES.contains(&id) {
-                server.crash();
+                crash();
                 if id == CRASHES[0] {
                     let refused = data.execute("shop", "DELETE FROM steps", &[]).await;
                     let refused = refused.unwrap_err();
                     assert!(refused.retryable(), "{refused}");
                 }
-                server.resume();
+                resume();
             }
             let insert = "INSERT INTO steps VALUES ($1)";
             loop {
@@ -190,9 +195,12 @@ fn a_database_on_postgresql_is_used_as_any_other_and_outlives_losses() {
         .hosts(0)
         .data_hosts(2)
         .restarting()
-        .variable("GRIDMART_DATA_SERVERS", url_file(&folder, &server))
+        .variable(
+            "GRIDMART_DATA_SERVERS",
+            url_file(&folder, &server.url("gridmart")),
+        )
         .start();
-    let (id, core) = made(&market, "shop");
+    let (id, core) = made(&market, "shop", "postgresql");
     let shown = market.cli(&["db", "show", "shop"]).ok().text();
     assert!(shown.contains("postgresql"), "{shown}");
     let words = ["db", "create", "other", "--engine"];
@@ -224,7 +232,7 @@ fn a_database_on_postgresql_is_used_as_any_other_and_outlives_losses() {
     the_shadow_is_on_sqlite(&market);
     acknowledged_writes_outlive_kills(&market, core);
     a_shadow_follows(&market, core);
-    what_was_acknowledged_outlives_the_server(&market, &server);
+    what_was_acknowledged_outlives_the_server(&market, || server.crash(), || server.resume());
     let databases = || server.script("postgres", "SELECT datname FROM pg_database");
     assert!(databases().contains(&id), "{}", databases());
     // While the server is away, the Host says so, and what is to go waits.

@@ -1,44 +1,14 @@
 //! Databases on a MariaDB server beside the Host, as real processes: used as any other,
 //! while the server and the Host are lost and come back.
 
-use std::{fs, os::unix::fs::PermissionsExt as _, path::PathBuf};
-
 use gridmart_fabric::test_mariadb::MariaDbServer;
-use gridmart_schemas::data::Value;
-use gridmart_sdk::Error;
 use gridmart_tests::{LONG, Supermarket, wait_for};
 
 use crate::{
-    data::{acknowledged_writes_outlive_kills, fill, people_see_what_rules_show},
-    objects::run,
+    data::{a_shadow_follows, acknowledged_writes_outlive_kills, fill, people_see_what_rules_show},
+    engines::{made, the_shadow_is_on_sqlite, url_file, what_was_acknowledged_outlives_the_server},
     postgres::{Key, first_key},
 };
-
-/// Rows that are written while the server crashes.
-const LINES: i32 = 40;
-/// When it does.
-const CRASHES: [i32; 2] = [10, 25];
-
-/// A file that tells where the server is.
-fn url_file(folder: &tempfile::TempDir, server: &MariaDbServer) -> PathBuf {
-    let path = folder.path().join("server");
-    fs::write(&path, server.url()).expect("a file can be written");
-    let mode = fs::Permissions::from_mode(0o600);
-    fs::set_permissions(&path, mode).expect("its rights can be set");
-    path
-}
-
-/// Makes a database once the Host has come; gives its name at the server.
-#[track_caller]
-fn made(market: &Supermarket, name: &str, server: &MariaDbServer) -> String {
-    wait_for(LONG, "a database is made", || {
-        let words = ["db", "create", name, "--engine", "mariadb"];
-        let run = market.cli(&words);
-        (run.code == 0).then_some(()).ok_or(run.stderr)
-    });
-    let there = server.script("mysql", "SHOW DATABASES LIKE 'gridmart%'");
-    there.trim().to_owned()
-}
 
 /// Statements, a transaction and the catalog through psql.
 fn psql_takes_it_for_postgresql(owner: &Key) {
@@ -92,93 +62,98 @@ fn psql_takes_it_for_postgresql(owner: &Key) {
     assert_eq!(owner.psql("shop", set).ok().text(), "2");
 }
 
-/// The server crashes between and within writes that are acknowledged.
-fn what_was_acknowledged_outlives_the_server(market: &Supermarket, server: &MariaDbServer) {
-    let client = market.client();
-    run(async {
-        let data = client.data();
-        data.execute("shop", "CREATE TABLE steps (id int PRIMARY KEY)", &[])
-            .await
-            .unwrap();
-        let mut acknowledged = Vec::new();
-        for id in 0..LINES {
-            if CRASHES.contains(&id) {
-                server.crash();
-                let refused = data.execute("shop", "DELETE FROM steps", &[]).await;
-                let refused = refused.unwrap_err();
-                assert!(refused.retryable(), "{refused}");
-                server.resume();
-            }
-            let insert = "INSERT INTO steps VALUES ($1)";
-            loop {
-                match data.execute("shop", insert, &[Value::Int4(id)]).await {
-                    Ok(_) => break acknowledged.push(i64::from(id)),
-                    Err(error) if error.retryable() => {}
-                    // It may be there, or not.
-                    Err(Error::Statement(fault)) if fault.state == "08007" => break,
-                    Err(error) => panic!("{error}"),
-                }
-            }
-        }
-        let rows = data
-            .query("shop", "SELECT id::bigint FROM steps", &[])
-            .await;
-        let rows = rows.unwrap().collect().await.unwrap();
-        let has = |id: &i64| rows.contains(&vec![Value::Int8(*id)]);
-        assert!(acknowledged.iter().all(has), "{acknowledged:?} {rows:?}");
-        assert!(acknowledged.len() >= 30, "{acknowledged:?}");
-        client.close().await;
+/// What changes tables comes to the shadow in its place, and a shadow comes and goes.
+fn the_schema_changes_while_a_shadow_follows(
+    market: &Supermarket,
+    server: &MariaDbServer,
+    core: &str,
+) {
+    for statement in [
+        "ALTER TABLE steps ADD COLUMN word text DEFAULT 'it''s */ new'",
+        "CREATE INDEX by_word ON steps (word)",
+        "UPDATE steps SET word = 'y' WHERE id = 1",
+        "CREATE TABLE far (id bigint PRIMARY KEY, n numeric(20,4), any_scale numeric, at timestamptz)",
+        "INSERT INTO far VALUES (1, 1.5, '2.50', '2024-05-06 07:08:09.5+02')",
+        "DROP INDEX by_word",
+        "ALTER TABLE steps RENAME COLUMN word TO other",
+        "DROP TABLE lines",
+    ] {
+        market.cli(&["sql", "shop", statement]).ok();
+    }
+    let ask = "SELECT f.*, (SELECT count(*) FROM steps WHERE other = 'y') AS y, \
+               (SELECT count(*) > 20 FROM steps WHERE other = 'it''s */ new') AS rest FROM far f";
+    let read = |from: &str| market.cli(&["sql", "shop", ask, "--csv", "--read", from]);
+    let expected = read("core").ok().text();
+    assert!(expected.contains("1.5000,2.50"), "{expected}");
+    let is_clean = || {
+        wait_for(LONG, "the shadow has it", || {
+            let run = read("shadow");
+            (run.code == 0 && run.text() == expected)
+                .then_some(())
+                .ok_or_else(|| format!("{} {}", run.text(), run.stderr))
+        });
+        wait_for(LONG, "the shadow is what the core is", || {
+            let run = market.cli(&["shadow", "check", "shop"]);
+            (run.code == 0).then_some(()).ok_or(run.stderr)
+        });
+    };
+    is_clean();
+    let shadow = if core == "data-1" { "data-2" } else { "data-1" };
+    market.cli(&["shadow", "remove", "shop", shadow]).ok();
+    let right = "REPLICATION SLAVE ON *.*";
+    server.script("mysql", &format!("REVOKE {right} FROM gridmart@localhost"));
+    let told = format!("GRANT {right} TO");
+    wait_for(LONG, "the copy is gone, and the right is missed", || {
+        let run = market.cli(&["shadow", "add", "shop"]);
+        (run.code == 3 && run.stderr.contains(&told))
+            .then_some(())
+            .ok_or(run.stderr)
     });
+    server.script("mysql", &format!("GRANT {right} TO gridmart@localhost"));
+    wait_for(LONG, "a shadow is added", || {
+        let run = market.cli(&["shadow", "add", "shop"]);
+        (run.code == 0).then_some(()).ok_or(run.stderr)
+    });
+    is_clean();
 }
 
 #[test]
 fn a_database_on_mariadb_is_used_as_any_other_and_outlives_losses() {
-    let server = MariaDbServer::start();
+    let server = MariaDbServer::start_with_log();
     let folder = tempfile::tempdir().expect("a folder can be made");
     let market = Supermarket::builder()
         .hosts(0)
-        .data_hosts(1)
+        .data_hosts(2)
         .restarting()
-        .variable("GRIDMART_DATA_SERVERS", url_file(&folder, &server))
+        .variable("GRIDMART_DATA_SERVERS", url_file(&folder, &server.url()))
         .start();
-    let there = made(&market, "shop", &server);
+    let (id, core) = made(&market, "shop", "mariadb");
     let shown = market.cli(&["db", "show", "shop"]).ok().text();
     assert!(shown.contains("mariadb"), "{shown}");
-    let words = [
-        "db",
-        "create",
-        "other",
-        "--engine",
-        "mariadb",
-        "--shadows",
-        "1",
-    ];
-    market.cli(&words).exits(3).says("has no shadows");
-    market
-        .cli(&["shadow", "add", "shop"])
-        .exits(3)
-        .says("has no shadows");
     fill(&market);
     people_see_what_rules_show(&market);
     let owner = first_key(&market);
     let reset = "UPDATE people SET pay = 5200.50 WHERE id = 1";
     market.cli(&["sql", "shop", reset]).ok();
     psql_takes_it_for_postgresql(&owner);
-    acknowledged_writes_outlive_kills(&market, "data-1");
-    what_was_acknowledged_outlives_the_server(&market, &server);
+    the_shadow_is_on_sqlite(&market);
+    acknowledged_writes_outlive_kills(&market, core);
+    a_shadow_follows(&market, core);
+    what_was_acknowledged_outlives_the_server(&market, || server.crash(), || server.resume());
+    the_schema_changes_while_a_shadow_follows(&market, &server, core);
     let databases = || server.script("mysql", "SHOW DATABASES");
-    assert!(databases().contains(&there), "{}", databases());
+    assert!(databases().contains(&id), "{}", databases());
     // While the server is away, the Host says so, and what is to go waits.
     server.crash();
     wait_for(LONG, "the Host says what it lacks", || {
-        let shown = market.cli(&["show", "data-1"]).ok().text();
+        let shown = market.cli(&["show", core]).ok().text();
         shown.contains("MariaDB").then_some(()).ok_or(shown)
     });
     market.cli(&["db", "delete", "shop"]).ok();
     server.resume();
     wait_for(LONG, "the database is gone", || {
         let databases = databases();
-        (!databases.contains(&there)).then_some(()).ok_or(databases)
+        (!databases.contains(&id)).then_some(()).ok_or(databases)
     });
     market.stop();
 }

@@ -1,66 +1,56 @@
-//! A database on a server as the core of its copies. What the copy knows of itself is in
-//! its `Notes`; the rows are at the server. It has no log of gridmart's, and so no shadows.
+//! A database on a server as the core of its copies: the rows are at the server, what the
+//! copy knows of itself, and the mirror that shadows follow, in its folder.
 
 use std::{path::Path, sync::Arc};
 
 use async_trait::async_trait;
 use gridmart_schemas::data::{Epoch, Filter, LogPoint, Position, Schema};
-use parking_lot::Mutex;
 use tokio::sync::{oneshot, watch};
 
-use super::{MariaDb, server::Health};
+use super::{Access, MariaDb, copying, log::MariaSource};
 use crate::data::{
     check::Sums,
     engine::{
-        CoreEngine, Engine, EngineError, Limits, RowStream, SqlState, Statement, StatementKind,
-        Transaction, TransactionLimits, Written, notes::Notes,
+        CoreEngine, Engine, EngineError, Limits, RowStream, Statement, StatementKind, Transaction,
+        TransactionLimits, Written, mirror::Seat, watch::Health,
     },
     home::Home,
-    log::{Pulled, State, history::History},
+    log::{LogBounds, Pulled, State, history::History},
     snapshot::Snapshot,
 };
 
 pub(super) struct MariaCore {
     database: MariaDb,
     health: Arc<Health>,
-    notes: Notes,
-    last: watch::Sender<LogPoint>,
-    /// A newer core that has taken over.
-    fenced: Mutex<Option<Epoch>>,
 }
 
 impl MariaCore {
     /// Asks the server nothing yet.
     pub(super) fn open(
-        database: MariaDb,
+        access: &Access,
+        database: &str,
         health: Arc<Health>,
         notes: &Path,
+        bounds: LogBounds,
     ) -> Result<Self, EngineError> {
-        let notes = Notes::of(notes);
-        let fenced = notes.state()?.fenced;
+        let source = MariaSource::new(access, database);
+        let seat = Seat::open(notes, bounds, source)?;
         Ok(Self {
-            database,
+            database: MariaDb::of(access.of_database(database), Some(seat)),
             health,
-            notes,
-            last: watch::Sender::new(LogPoint::default()),
-            fenced: Mutex::new(fenced),
         })
     }
 
-    fn require_unfenced(&self) -> Result<(), EngineError> {
-        match *self.fenced.lock() {
-            None => Ok(()),
-            Some(newest) => Err(EngineError::Fenced { newest }),
-        }
+    fn seat(&self) -> Result<&Seat<MariaSource>, EngineError> {
+        let seat = self.database.shared.seat.as_ref();
+        seat.ok_or(EngineError::Stopping)
     }
 }
 
-/// What only a core with a log has.
-fn shadowless() -> EngineError {
-    EngineError::refused(
-        SqlState("0A000"),
-        "a database on MariaDB has no shadows of gridmart's",
-    )
+impl Drop for MariaCore {
+    fn drop(&mut self) {
+        self.retire();
+    }
 }
 
 #[async_trait]
@@ -74,7 +64,7 @@ impl Engine for MariaCore {
     }
 
     async fn write(&self, statement: Statement, limits: Limits) -> Result<Written, EngineError> {
-        self.require_unfenced()?;
+        self.seat()?.require_unfenced()?;
         // In a transaction of several, or by RETURNING, a write may come as one that reads.
         let kind = match statement.kind {
             StatementKind::Read => StatementKind::Rows,
@@ -85,7 +75,7 @@ impl Engine for MariaCore {
     }
 
     async fn begin(&self, limits: TransactionLimits) -> Result<Box<dyn Transaction>, EngineError> {
-        self.require_unfenced()?;
+        self.seat()?.require_unfenced()?;
         self.database.begin(limits).await
     }
 
@@ -97,40 +87,71 @@ impl Engine for MariaCore {
 #[async_trait]
 impl CoreEngine for MariaCore {
     async fn state(&self) -> Result<State, EngineError> {
-        self.notes.state()
+        self.seat()?.state()
     }
 
     async fn history(&self) -> Result<History, EngineError> {
-        self.notes.history()
+        self.seat()?.history()
     }
 
-    async fn pull(&self, _: History, _: u64) -> Result<Pulled, EngineError> {
-        Err(shadowless())
+    async fn pull(&self, shadow: History, bytes_max: u64) -> Result<Pulled, EngineError> {
+        self.seat()?.pull(shadow, bytes_max).await
     }
 
     fn watch(&self) -> watch::Receiver<LogPoint> {
-        self.last.subscribe()
+        let seat = self.database.shared.seat.as_ref();
+        seat.map_or_else(|| watch::channel(LogPoint::default()).1, Seat::watch)
     }
 
     async fn sums(
         &self,
-        _: u64,
-        _: Option<Arc<Filter>>,
-        _: Option<oneshot::Sender<Position>>,
+        range_rows: u64,
+        filter: Option<Arc<Filter>>,
+        begun: Option<oneshot::Sender<Position>>,
     ) -> Result<Sums, EngineError> {
-        Err(shadowless())
+        self.seat()?.sums(range_rows, filter, begun).await
     }
 
-    async fn snapshot(&self, _: &Home) -> Result<Snapshot, EngineError> {
-        Err(shadowless())
+    async fn require_log(&self) -> Result<(), EngineError> {
+        let mut conn = self.database.shared.access.connect().await?;
+        let required = copying::require_log(&mut conn).await;
+        let _ = conn.disconnect().await;
+        required
+    }
+
+    async fn snapshot(&self, home: &Home) -> Result<Snapshot, EngineError> {
+        // It goes on if whoever asked leaves.
+        let (shared, home) = (Arc::clone(&self.database.shared), home.clone());
+        let task = tokio::spawn(async move {
+            let seat = shared.seat.as_ref().ok_or(EngineError::Stopping)?;
+            let making = async |old| {
+                let changing = shared.changing.lock().await;
+                copying::make(&shared, seat, &home, &old).await?;
+                Ok(changing)
+            };
+            seat.begin(making).await?;
+            let taken = tokio::task::spawn_blocking(move || Snapshot::take(&home)).await;
+            taken.map_err(|error| EngineError::Internal(error.to_string()))?
+        });
+        task.await
+            .map_err(|error| EngineError::Internal(error.to_string()))?
     }
 
     async fn fence(&self, newest: Epoch) -> Result<(), EngineError> {
-        *self.fenced.lock() = Some(newest);
-        self.notes.fence(newest)
+        self.seat()?.fence(newest)
     }
 
-    fn confirm(&self, _: Position) {}
+    fn confirm(&self, position: Position) {
+        if let Ok(seat) = self.seat() {
+            seat.confirm(position);
+        }
+    }
+
+    fn retire(&self) {
+        if let Ok(seat) = self.seat() {
+            seat.retire();
+        }
+    }
 
     fn complaint(&self) -> Option<String> {
         self.health.complaint()

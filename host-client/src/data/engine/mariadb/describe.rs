@@ -37,7 +37,10 @@ const PACKET_BYTES_MIN: u64 = 16 * 1024 * 1024;
 const INDEX_COMMENT: &str = "gridmart";
 
 pub(super) async fn describe(session: &mut Session) -> Result<Schema, EngineError> {
-    let conn = session.connection()?;
+    of(session.connection()?).await
+}
+
+pub(super) async fn of(conn: &mut Conn) -> Result<Schema, EngineError> {
     let mut tables = columns(conn).await?;
     keys(conn, &mut tables).await?;
     for table in tables.values() {
@@ -192,6 +195,28 @@ fn unfit(why: String) -> EngineError {
     EngineError::refused(SqlState::NOT_PERMITTED, why)
 }
 
+/// The account, if it lacks a right on the whole server.
+pub(super) fn lacks_right(grants: &[String], right: &str) -> Option<String> {
+    let mut account = String::from("CURRENT_USER()");
+    for grant in grants {
+        let (object, rights) = grant.split_once(" ON ").map_or(("", ""), |(rights, rest)| {
+            (rest, rights.trim_start_matches("GRANT "))
+        });
+        let Some((_, to)) = object.split_once(" TO ") else {
+            continue;
+        };
+        if !object.starts_with("*.*") {
+            continue;
+        }
+        if rights.split(", ").any(|held| held == right) {
+            return None;
+        }
+        let to = to.split(" IDENTIFIED").next().unwrap_or(to);
+        account = to.replace('"', "`");
+    }
+    Some(account)
+}
+
 fn rights_check(grants: &[String]) -> Result<(), EngineError> {
     let (mut own, mut account) = (false, String::from("'gridmart'@'%'"));
     for grant in grants {
@@ -249,6 +274,11 @@ mod tests {
         assert_eq!(checked(&[plain, own]), Ok(()));
         let all = "GRANT ALL PRIVILEGES ON `gridmart\\_%`.* TO `host`@`%`";
         assert_eq!(checked(&[plain, all]), Ok(()));
+        let told = [plain.to_owned(), own.to_owned()];
+        let lacking = lacks_right(&told, "REPLICATION SLAVE");
+        assert_eq!(lacking.as_deref(), Some("`host`@`%`"));
+        let told = ["GRANT REPLICATION SLAVE, FILE ON *.* TO `host`@`%`".to_owned()];
+        assert_eq!(lacks_right(&told, "REPLICATION SLAVE"), None);
         let lacks = checked(&[plain]).unwrap_err();
         assert!(
             lacks.contains("GRANT SELECT, INSERT") && lacks.contains("TO `host`@`%`"),

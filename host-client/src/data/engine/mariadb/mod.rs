@@ -7,12 +7,24 @@
 //! failed (see the judge's `emit::maria`): so each write stands in a transaction, and is
 //! taken back as a whole.
 //!
-//! A change of the schema ends whatever transaction it stands in: it is taken alone.
+//! A change of the schema ends whatever transaction it stands in: it is taken alone. The same
+//! in SQLite's words, for shadows, stands in it as a comment: so it is in the binary log if
+//! the change is, and nothing has to be made whole after a crash between the two.
+//!
+//! Shadows follow a mirror: `copying` begins it, `log` feeds it from the binary log, which
+//! `reading` makes transactions of, and of which `events` and `image` read the bytes; `gtid`
+//! is a place there.
 
+mod copying;
 mod core;
 mod describe;
+mod events;
 mod failure;
+mod gtid;
+mod image;
+mod log;
 mod read;
+mod reading;
 mod server;
 mod session;
 mod transaction;
@@ -23,16 +35,18 @@ use std::{sync::Arc, time::Instant};
 use async_trait::async_trait;
 use gridmart_schemas::data::{LogPoint, Position, Schema};
 use mysql_async::{Pool, prelude::Queryable as _};
+use parking_lot::RwLock;
 
 pub(in crate::data) use self::server::MariaServer;
 pub use self::session::{Access, AccessError};
 use self::{
     failure::{Failure as _, Phase},
+    log::MariaSource,
     session::Session,
 };
 use super::{
     Engine, EngineError, Limits, RowStream, SqlState, Statement, StatementKind, Transaction,
-    TransactionLimits, Written,
+    TransactionLimits, Written, mirror::Seat,
 };
 
 /// Connections that read one database.
@@ -49,19 +63,29 @@ pub struct MariaDb {
 struct Shared {
     access: Access,
     readers: Pool,
-    writers: Pool,
+    writers: RwLock<Pool>,
+    /// What it knows of itself, and what shadows follow, as a core.
+    seat: Option<Seat<MariaSource>>,
+    /// One changes the schema at a time, and nobody while a mirror is made.
+    changing: tokio::sync::Mutex<()>,
 }
 
 impl MariaDb {
     /// Of the database of that name at the server. Nothing is asked of it yet. Has to be
     /// called inside of a runtime.
     pub fn new(access: &Access, database: &str) -> Self {
-        let access = access.of_database(database);
+        Self::of(access.of_database(database), None)
+    }
+
+    /// Of an access to the database.
+    fn of(access: Access, seat: Option<Seat<MariaSource>>) -> Self {
         Self {
             shared: Arc::new(Shared {
                 readers: access.pool(READERS, true),
-                writers: access.pool(WRITERS, false),
+                writers: RwLock::new(access.pool(WRITERS, false)),
                 access,
+                seat,
+                changing: tokio::sync::Mutex::default(),
             }),
         }
     }
@@ -71,19 +95,19 @@ impl MariaDb {
     }
 
     async fn writer(&self, until: Instant) -> Result<Session, EngineError> {
-        Session::taken(&self.shared.writers, &self.shared.access, until).await
+        let writers = self.shared.writers.read().clone();
+        Session::taken(&writers, &self.shared.access, until).await
     }
 
     async fn written(self, statement: Statement, limits: Limits) -> Result<Written, EngineError> {
         let until = Instant::now() + limits.time;
-        let mut session = self.writer(until).await?;
         if statement.kind == StatementKind::Schema {
-            let changed = session.ask(&statement.text, until, limits).await;
-            return session.ended(changed).map(|()| Written::default());
+            return self.changed(statement, limits, until).await;
         }
+        let mut session = self.writer(until).await?;
         session.control("START TRANSACTION").await?;
         let written = session.run(&statement, limits, until).await;
-        let written = match written {
+        let mut written = match written {
             Ok(written) => written,
             Err(error) => {
                 session.take_back().await;
@@ -91,7 +115,76 @@ impl MariaDb {
             }
         };
         session.commit().await?;
+        written.position = self.shared.committed(&mut session).await;
         Ok(written)
+    }
+
+    /// Changes the schema.
+    async fn changed(
+        self,
+        statement: Statement,
+        limits: Limits,
+        until: Instant,
+    ) -> Result<Written, EngineError> {
+        let changing = self.shared.changing.lock();
+        let changing = tokio::time::timeout_at(until.into(), changing).await;
+        let _changing = changing.map_err(|_| EngineError::TimedOut(limits.time))?;
+        let text = self.shared.for_shadows(&statement)?;
+        let mut session = self.writer(until).await?;
+        let changed = session.ask(&text, until, limits).await;
+        session.ended(changed)?;
+        Ok(Written {
+            position: self.shared.committed(&mut session).await,
+            ..Written::default()
+        })
+    }
+}
+
+impl Shared {
+    fn position(&self) -> Position {
+        let seat = self.seat.as_ref();
+        seat.map_or(Position::ZERO, Seat::position)
+    }
+
+    /// Waits until who follows can be told of what a session has committed; gives its
+    /// position.
+    async fn committed(&self, session: &mut Session) -> Position {
+        let Some(seat) = &self.seat else {
+            return Position::ZERO;
+        };
+        let logged = async || {
+            let logged = session.logged().await;
+            if logged.as_ref().is_some_and(gtid::Gtids::is_empty) {
+                tracing::warn!(
+                    "the MariaDB server does not log what a database with shadows has: have \
+                     binlog_do_db and binlog_ignore_db leave it in, then add the shadows anew"
+                );
+                return None;
+            }
+            logged
+        };
+        seat.committed(logged).await
+    }
+
+    /// A change of the schema as the server is asked for it: with the words for shadows, if
+    /// there may ever be some.
+    fn for_shadows(&self, statement: &Statement) -> Result<String, EngineError> {
+        let has_log = self.seat.as_ref().is_some_and(Seat::has_log);
+        if has_log && copying::makes_acting_key(&statement.text) {
+            return Err(copying::acting_key("declare it without"));
+        }
+        match &statement.shadow_text {
+            Some(words) => Ok(events::with_words(&statement.text, words)),
+            None if has_log => Err(EngineError::Internal(
+                "an older Element changes the schema of a database with shadows".to_owned(),
+            )),
+            None => Ok(statement.text.clone()),
+        }
+    }
+
+    /// Those who write come over new connections from here on.
+    fn renew_writers(&self) {
+        *self.writers.write() = self.access.pool(WRITERS, false);
     }
 }
 
@@ -100,7 +193,16 @@ impl Engine for MariaDb {
     async fn describe(&self) -> Result<Schema, EngineError> {
         let until = Instant::now() + Limits::default().time;
         let mut session = self.reader(until).await?;
-        describe::describe(&mut session).await
+        let schema = describe::describe(&mut session).await?;
+        let Some(seat) = &self.shared.seat else {
+            return Ok(schema);
+        };
+        // Who has come as far as this has that schema.
+        let position = seat.schema_position(async || session.logged_by_all().await);
+        Ok(Schema {
+            position: position.await?,
+            ..schema
+        })
     }
 
     async fn read(&self, statement: Statement, limits: Limits) -> Result<RowStream, EngineError> {
@@ -110,7 +212,7 @@ impl Engine for MariaDb {
         }
         let until = Instant::now() + limits.time;
         let session = self.reader(until).await?;
-        read::begin(session, statement, limits, until, self.position().position).await
+        read::begin(session, statement, limits, until, self.shared.position()).await
     }
 
     async fn write(&self, statement: Statement, limits: Limits) -> Result<Written, EngineError> {
@@ -126,15 +228,13 @@ impl Engine for MariaDb {
     async fn begin(&self, limits: TransactionLimits) -> Result<Box<dyn Transaction>, EngineError> {
         let until = Instant::now() + limits.time;
         let session = self.writer(until).await?;
-        let begun = transaction::MariaTransaction::begin(session, limits, self.position().position);
+        let begun = transaction::MariaTransaction::begin(session, limits, &self.shared);
         Ok(Box::new(begun.await?))
     }
 
     fn position(&self) -> LogPoint {
-        LogPoint {
-            position: Position::ZERO,
-            ..LogPoint::default()
-        }
+        let seat = self.shared.seat.as_ref();
+        seat.map_or_else(LogPoint::default, Seat::last)
     }
 }
 

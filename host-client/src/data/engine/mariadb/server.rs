@@ -6,41 +6,21 @@ use std::{path::Path, sync::Arc, time::Duration};
 use async_trait::async_trait;
 use gridmart_schemas::{id::DatabaseId, resource::enumeration::DataEngine};
 use mysql_async::{Conn, prelude::Queryable as _};
-use parking_lot::Mutex;
-use tokio::time::{sleep, timeout};
+use tokio::time::timeout;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use super::{Access, MariaDb, core::MariaCore, describe};
+use super::{Access, core::MariaCore, describe};
 use crate::data::{
-    engine::{CoreEngine, EngineError},
+    engine::{
+        CoreEngine, EngineError,
+        watch::{Health, Look, Looked, watch},
+    },
     log::LogBounds,
     server::{Server, ServerUrl},
 };
 
-/// Between two looks at the server.
-const LOOK_EVERY: Duration = Duration::from_secs(5);
-/// The first pause before it is tried again; it doubles up to `LOOK_EVERY`.
-const PAUSE_FIRST: Duration = Duration::from_millis(250);
-/// A look may take so long.
-const LOOK_MAX: Duration = Duration::from_secs(5);
 /// Making or removing a database may take so long.
 const CHANGE_MAX: Duration = Duration::from_secs(25);
-
-/// How the server is, as it was found last.
-#[derive(Debug, Default)]
-pub(super) struct Health(Mutex<Found>);
-
-#[derive(Debug, Default)]
-struct Found {
-    version: Option<String>,
-    complaint: Option<String>,
-}
-
-impl Health {
-    pub(super) fn complaint(&self) -> Option<String> {
-        self.0.lock().complaint.clone()
-    }
-}
 
 /// See the module.
 pub(in crate::data) struct MariaServer {
@@ -50,17 +30,8 @@ pub(in crate::data) struct MariaServer {
     _stopped: DropGuard,
 }
 
-/// What a look at the server has shown.
-enum Seen {
-    Fit(Conn),
-    /// What an administrator has to do.
-    Unfit(String),
-    Away(String),
-}
-
-/// Who looks.
-#[derive(Clone)]
-struct Look {
+/// What looks at the server.
+struct MariaLook {
     access: Access,
     health: Arc<Health>,
 }
@@ -78,8 +49,8 @@ impl MariaServer {
         })
     }
 
-    fn look(&self) -> Look {
-        Look {
+    fn look(&self) -> MariaLook {
+        MariaLook {
             access: self.access.clone(),
             health: Arc::clone(&self.health),
         }
@@ -87,62 +58,37 @@ impl MariaServer {
 }
 
 /// The name of a database at the server.
-fn name_of(database: DatabaseId) -> String {
+pub(super) fn name_of(database: DatabaseId) -> String {
     format!("gridmart_{}", database.as_uuid().simple())
 }
 
-impl Look {
-    async fn once(&self) -> Seen {
-        let mut conn = match self.access.connect().await {
-            Ok(conn) => conn,
-            Err(error) => return self.away(error.to_string()),
-        };
-        let version = describe::version(&mut conn).await;
-        let checked = timeout(LOOK_MAX, describe::server_check(&mut conn)).await;
-        let unfit = match checked {
-            Ok(Ok(())) => None,
-            Ok(Err(EngineError::Refused { message, .. })) => Some(message),
-            Ok(Err(error)) => return self.away(error.to_string()),
-            Err(_) => return self.away("it does not answer".to_owned()),
-        };
-        let mut found = self.health.0.lock();
-        found.version = version.or_else(|| found.version.take());
-        found.complaint.clone_from(&unfit);
-        drop(found);
-        unfit.map_or(Seen::Fit(conn), Seen::Unfit)
+#[async_trait]
+impl Look for MariaLook {
+    type Link = Conn;
+    const NAME: &'static str = "MariaDB";
+
+    fn health(&self) -> &Health {
+        &self.health
     }
 
-    fn away(&self, why: String) -> Seen {
-        let complaint = format!("the MariaDB server beside the Host is away: {why}");
-        self.health.0.lock().complaint = Some(complaint);
-        Seen::Away(why)
+    async fn look(&self) -> Result<Looked<Conn>, String> {
+        let connected = self.access.connect().await;
+        let mut link = connected.map_err(|error| error.to_string())?;
+        let version = describe::version(&mut link).await;
+        let unfit = match describe::server_check(&mut link).await {
+            Ok(()) => None,
+            Err(EngineError::Refused { message, .. }) => Some(message),
+            Err(error) => return Err(error.to_string()),
+        };
+        Ok(Looked {
+            link,
+            version,
+            unfit,
+        })
     }
 
-    /// Looks on and on.
-    async fn watch(self) {
-        let mut pause = PAUSE_FIRST;
-        let mut was_away = false;
-        loop {
-            match self.once().await {
-                Seen::Fit(mut conn) => {
-                    if was_away {
-                        tracing::info!("the MariaDB server is there again");
-                    }
-                    (pause, was_away) = (PAUSE_FIRST, false);
-                    while let Ok(Ok(())) = timeout(LOOK_MAX, conn.ping()).await {
-                        sleep(LOOK_EVERY).await;
-                    }
-                }
-                Seen::Unfit(why) | Seen::Away(why) => {
-                    if !was_away {
-                        tracing::error!(why, "the MariaDB server cannot be used, trying on");
-                    }
-                    was_away = true;
-                    sleep(pause).await;
-                    pause = LOOK_EVERY.min(pause * 2);
-                }
-            }
-        }
+    async fn ask(&self, link: &mut Conn) -> bool {
+        link.ping().await.is_ok()
     }
 }
 
@@ -153,20 +99,11 @@ impl Server for MariaServer {
     }
 
     async fn probe(&self) -> Result<(), String> {
-        match self.look().once().await {
-            Seen::Unfit(why) => return Err(why),
-            Seen::Away(why) => {
-                tracing::warn!(why, "the MariaDB server is away, and is waited for");
-            }
-            Seen::Fit(_) => {}
-        }
-        let watching = self.look().watch();
-        tokio::spawn(self.stop.clone().run_until_cancelled_owned(watching));
-        Ok(())
+        watch(self.look(), &self.stop).await
     }
 
     fn version(&self) -> Option<String> {
-        self.health.0.lock().version.clone()
+        self.health.version()
     }
 
     fn complaint(&self) -> Option<String> {
@@ -191,10 +128,15 @@ impl Server for MariaServer {
         &self,
         database: DatabaseId,
         notes: &Path,
-        _: LogBounds,
+        bounds: LogBounds,
     ) -> Result<Box<dyn CoreEngine>, EngineError> {
-        let at_server = MariaDb::new(&self.access, &name_of(database));
-        let core = MariaCore::open(at_server, Arc::clone(&self.health), notes)?;
+        let core = MariaCore::open(
+            &self.access,
+            &name_of(database),
+            Arc::clone(&self.health),
+            notes,
+            bounds,
+        )?;
         Ok(Box::new(core))
     }
 }

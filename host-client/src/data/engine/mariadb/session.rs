@@ -13,6 +13,7 @@ use mysql_async::{
 
 use super::{
     failure::{Failure as _, Phase, warned},
+    gtid::Gtids,
     value,
 };
 use crate::data::engine::{EngineError, Limits, Statement, Written};
@@ -25,6 +26,8 @@ const CONNECT_MAX: Duration = Duration::from_secs(10);
 const IDLE_MAX: Duration = Duration::from_mins(5);
 /// Statements that a connection keeps prepared.
 const PREPARED: usize = 64;
+/// What the server logs at a time, at most.
+const LOGGED_BYTES_MAX: usize = 1024 * 1024 * 1024;
 /// The server ends what this Host forgot.
 const STATEMENT_SECONDS_MAX: u64 = 600;
 /// A change waits so long for a row, or a table, of another one.
@@ -165,6 +168,15 @@ impl Access {
         connected.during(Phase::Begin)
     }
 
+    /// A connection that reads the binary log: of no database, for values of any size.
+    pub(super) async fn replica(&self) -> Result<Conn, EngineError> {
+        let opts = OptsBuilder::from_opts(self.opts.clone())
+            .db_name(None::<String>)
+            .max_allowed_packet(Some(LOGGED_BYTES_MAX));
+        let access = Self { opts: opts.into() };
+        access.connect().await
+    }
+
     /// Whether the server and its account are what a Host needs.
     ///
     /// # Errors
@@ -298,6 +310,26 @@ impl Session {
             }),
         };
         self.ended(asked)
+    }
+
+    /// Where its last commit, or a change of the schema, is in the binary log, if that can be
+    /// told.
+    pub(super) async fn logged(&mut self) -> Option<Gtids> {
+        self.place("SELECT @@last_gtid").await
+    }
+
+    /// Up to where the binary log is.
+    pub(super) async fn logged_by_all(&mut self) -> Option<Gtids> {
+        self.place("SELECT @@gtid_binlog_pos").await
+    }
+
+    async fn place(&mut self, text: &str) -> Option<Gtids> {
+        let until = Instant::now() + CONNECT_MAX;
+        let watch = self.watch();
+        let asked = self.connection().ok()?.query_first::<String, _>(text);
+        let asked = watch.within(asked, until, CONNECT_MAX).await;
+        let asked = asked.and_then(|asked| asked.during(Phase::Statement));
+        self.ended(asked).ok()??.parse().ok()
     }
 
     /// Takes back what is not committed.

@@ -1,5 +1,7 @@
 //! The engine over a real, private server.
 
+mod shadows;
+
 use std::time::Duration;
 
 use gridmart_fabric::test_mariadb::MariaDbServer;
@@ -10,8 +12,9 @@ use gridmart_schemas::{
 
 use super::*;
 use crate::data::{
-    engine::{CoreEngine, sqlite::create},
+    engine::CoreEngine,
     fixture::{reading, rows, schema, text},
+    home::Home,
     log::{LogBounds, Role},
     server::{Server as _, ServerUrl},
 };
@@ -19,24 +22,36 @@ use crate::data::{
 const TABLE: &str = "CREATE TABLE \"t\" (\"id\" BIGINT NOT NULL COMMENT 'int8', \
     \"v\" VARCHAR(200) COMMENT 'varchar(200) {\"text\":\"it''s\"}', PRIMARY KEY (\"id\")) ENGINE=InnoDB";
 
+/// A column of each type.
+const WIDE: &str = "CREATE TABLE \"x\" (\"id\" INT NOT NULL COMMENT 'int4', \"b\" TINYINT(1) COMMENT 'bool', \
+    \"i2\" SMALLINT COMMENT 'int2', \"i8\" BIGINT COMMENT 'int8', \"f4\" FLOAT COMMENT 'float4', \
+    \"f8\" DOUBLE COMMENT 'float8', \"n\" DECIMAL(65,27) COMMENT 'numeric(65,27)', \"t\" LONGTEXT COMMENT 'text', \
+    \"y\" LONGBLOB COMMENT 'bytea', \"d\" DATE COMMENT 'date', \"tm\" TIME(6) COMMENT 'time', \
+    \"ts\" DATETIME(6) COMMENT 'timestamp', \"tz\" DATETIME(6) COMMENT 'timestamptz', \
+    \"u\" VARCHAR(36) COMMENT 'uuid', \"j\" LONGTEXT COMMENT 'json', PRIMARY KEY (\"id\")) ENGINE=InnoDB";
+
 /// A database on a server of its own.
 struct Shop {
     server: MariaDbServer,
     maria: MariaServer,
     database: DatabaseId,
+    home: Home,
     core: Box<dyn CoreEngine>,
     _folder: tempfile::TempDir,
 }
 
 impl Shop {
     async fn open() -> Self {
-        let server = MariaDbServer::start();
+        Self::open_on(MariaDbServer::start()).await
+    }
+
+    async fn open_on(server: MariaDbServer) -> Self {
         let url = ServerUrl::read(&server.url()).unwrap();
         let maria = MariaServer::new(&url).unwrap();
         maria.probe().await.unwrap();
         let (folder, database) = (tempfile::tempdir().unwrap(), DatabaseId::generate());
-        let notes = folder.path().join("notes");
-        create(&notes, *database.as_uuid(), Role::Core).unwrap();
+        let home = Home::open(&folder.path().join("home")).unwrap();
+        let notes = home.create(*database.as_uuid(), Role::Core).unwrap();
         maria.make(database).await.unwrap();
         maria.make(database).await.unwrap();
         let core = maria.open(database, &notes, LogBounds::default()).unwrap();
@@ -45,9 +60,19 @@ impl Shop {
             server,
             maria,
             database,
+            home,
             core,
             _folder: folder,
         }
+    }
+
+    /// As after a restart of the Host.
+    fn reopen(&mut self) {
+        let notes = self.home.database().unwrap().unwrap();
+        self.core = self
+            .maria
+            .open(self.database, &notes, LogBounds::default())
+            .unwrap();
     }
 
     async fn write(&self, statement: Statement) -> Result<Written, EngineError> {
@@ -126,13 +151,7 @@ fn extremes(types: &[SqlType]) -> Vec<Row> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn extremes_come_back_as_they_went() {
     let shop = Shop::open().await;
-    let table = "CREATE TABLE \"x\" (\"id\" INT NOT NULL COMMENT 'int4', \"b\" TINYINT(1) COMMENT 'bool', \
-         \"i2\" SMALLINT COMMENT 'int2', \"i8\" BIGINT COMMENT 'int8', \"f4\" FLOAT COMMENT 'float4', \
-         \"f8\" DOUBLE COMMENT 'float8', \"n\" DECIMAL(65,27) COMMENT 'numeric(65,27)', \"t\" LONGTEXT COMMENT 'text', \
-         \"y\" LONGBLOB COMMENT 'bytea', \"d\" DATE COMMENT 'date', \"tm\" TIME(6) COMMENT 'time', \
-         \"ts\" DATETIME(6) COMMENT 'timestamp', \"tz\" DATETIME(6) COMMENT 'timestamptz', \
-         \"u\" VARCHAR(36) COMMENT 'uuid', \"j\" LONGTEXT COMMENT 'json', PRIMARY KEY (\"id\")) ENGINE=InnoDB";
-    shop.write(schema(table)).await.unwrap();
+    shop.write(schema(WIDE)).await.unwrap();
     let described = shop.core.describe().await.unwrap();
     let types: Vec<SqlType> = described
         .table("x")

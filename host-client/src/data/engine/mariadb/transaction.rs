@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use gridmart_schemas::data::Position;
 use tokio::{sync::Mutex, task::AbortHandle};
 
-use super::session::Session;
+use super::{Shared, session::Session};
 use crate::data::engine::{
     EngineError, Limits, SqlState, Statement, StatementKind, Transaction, TransactionLimits,
     Written,
@@ -19,6 +19,8 @@ const STATEMENT: &str = "gridmart_statement";
 pub(super) struct MariaTransaction {
     open: Arc<Mutex<Open>>,
     keeper: AbortHandle,
+    shared: Arc<Shared>,
+    /// Of the log when it began.
     position: Position,
 }
 
@@ -36,7 +38,7 @@ impl MariaTransaction {
     pub(super) async fn begin(
         mut session: Session,
         limits: TransactionLimits,
-        position: Position,
+        shared: &Arc<Shared>,
     ) -> Result<Self, EngineError> {
         if limits.is_strict {
             session
@@ -57,7 +59,8 @@ impl MariaTransaction {
         Ok(Self {
             open,
             keeper,
-            position,
+            position: shared.position(),
+            shared: Arc::clone(shared),
         })
     }
 }
@@ -207,8 +210,10 @@ impl Transaction for MariaTransaction {
         let mut open = self.open.lock().await;
         let committed = open.session()?.commit().await;
         open.after(committed).await?;
-        open.session = None;
-        Ok(self.position)
+        let Some(mut session) = open.session.take() else {
+            return Ok(self.position);
+        };
+        Ok(self.shared.committed(&mut session).await)
     }
 
     async fn rollback(self: Box<Self>) -> Result<(), EngineError> {

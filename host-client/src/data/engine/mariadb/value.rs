@@ -133,6 +133,14 @@ pub(super) fn row(told: mysql_async::Row, types: &[SqlType]) -> Result<Row, Engi
     Ok(row)
 }
 
+/// A row of the binary log.
+pub(super) fn row_of(told: &[Told], types: &[SqlType]) -> Result<Row, EngineError> {
+    let values = told.iter().zip(types);
+    values
+        .map(|(value, sql_type)| typed(value, *sql_type))
+        .collect()
+}
+
 /// A value in the type that was asked for.
 fn typed(told: &Told, sql_type: SqlType) -> Result<Value, EngineError> {
     let strange = |told: &Told| {

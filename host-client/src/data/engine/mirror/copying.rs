@@ -104,19 +104,19 @@ pub(in super::super) async fn fill<S: Source>(
         rows: Vec::new(),
         bytes: 0,
     };
-    let sent = async {
+    let all = async {
         send(&mut parts).await?;
         parts.flush().await?;
         parts.pass(Part::End).await
     };
-    let sent = sent.await;
+    let all = all.await;
     drop(parts);
     let written = writing.await;
     let written = written.map_err(|error| EngineError::Internal(error.to_string()))?;
-    match (written, sent) {
+    match (written, all) {
         // It ends where nothing more is sent.
-        (Err(EngineError::Stopping), Err(sent)) => Err(sent),
-        (written, sent) => written.and(sent),
+        (Err(EngineError::Stopping), Err(failed)) => Err(failed),
+        (written, all) => written.and(all),
     }?;
     home.publish(number)?;
     seat.notes.moved(path);

@@ -120,11 +120,11 @@ impl<S: Source> Seat<S> {
             log.close();
         }
         // Until the log is open, nobody would tell it of a change of the schema.
-        let made = make(old).await;
+        let held = make(old).await;
         // Where it could not be made, that of before is of no use still.
         let opened = self.log_open();
         self.is_beginning.store(false, Ordering::Release);
-        drop(made?);
+        drop(held?);
         opened?;
         if self.has_log() {
             return Ok(());
