@@ -2,9 +2,10 @@
 
 use std::{
     io::{Read as _, Write as _},
-    net::TcpStream,
+    net::{Ipv4Addr, TcpStream},
 };
 
+use futures_util::StreamExt as _;
 use gridmart_tests::{LONG, Running, Supermarket, wait_for};
 use nix::sys::signal::Signal;
 use tokio_postgres::{NoTls, error::SqlState};
@@ -65,6 +66,37 @@ fn a_crowd_is_bounded(key: &Key) {
     wait_for(LONG, "there is room again", || {
         let run = key.psql("shop", "SELECT 1;");
         (run.code == 0).then_some(()).ok_or(run.stderr)
+    });
+}
+
+/// A thousand programs at once, of four addresses: all are let in, and all are answered.
+fn a_thousand_are_served(market: &Supermarket, key: &Key) {
+    let before = market.role_peak("de-1");
+    let runtime = tokio::runtime::Runtime::new().expect("there is a runtime");
+    runtime.block_on(async {
+        let coming = (0..1000_u16).map(|number| {
+            let last = u8::try_from(2 + number % 4).expect("it is small");
+            key.connect_from(Ipv4Addr::new(127, 0, 0, last))
+        });
+        let there: Vec<_> = futures_util::stream::iter(coming)
+            .buffer_unordered(64)
+            .collect()
+            .await;
+        let asked = there.iter().map(async |client| {
+            let row = client.query_one("SELECT 40 + $1::int4", &[&2]).await;
+            row.expect("it is answered").get::<_, i32>(0)
+        });
+        let answers = futures_util::future::join_all(asked).await;
+        assert_eq!(answers, [42; 1000]);
+    });
+    let grown = market.role_peak("de-1").saturating_sub(before);
+    assert!(grown < 256 * 1024 * 1024, "{grown} bytes");
+    wait_for(LONG, "all have left", || {
+        let listed: serde_json::Value = market.cli(&["--json", "sessions"]).ok().json();
+        let left = listed["sessions"].as_array().map_or(0, Vec::len);
+        (left == 0)
+            .then_some(())
+            .ok_or_else(|| format!("{left} are there"))
     });
 }
 
@@ -164,6 +196,7 @@ fn the_door_bounds_whoever_comes_and_ends_with_its_element() {
     let key = first_key(&market);
     garbage_is_put_out(&key);
     a_crowd_is_bounded(&key);
+    a_thousand_are_served(&market, &key);
     others_come_over_tls(&market);
     a_kill_ends_sessions(&market, &key);
     market.stop();

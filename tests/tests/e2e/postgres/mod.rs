@@ -5,10 +5,11 @@ mod drivers;
 mod psql;
 mod sessions;
 
-use std::process::Command;
+use std::{net::Ipv4Addr, process::Command};
 
 use gridmart_tests::{LONG, Run, Running, Supermarket, wait_for};
 use serde_json::Value;
+use tokio::net::TcpSocket;
 use tokio_postgres::{Client, NoTls};
 
 /// An access key, as `gridmart key create --json` gives it.
@@ -72,6 +73,29 @@ impl Key {
 impl Key {
     /// A connection to the database `shop`, of a program of that name.
     pub(crate) async fn connect(&self, application: &str) -> Client {
+        let config = self.config(application);
+        let (client, connection) = config.connect(NoTls).await.expect("it may come in");
+        tokio::spawn(connection);
+        client
+    }
+
+    /// The same, from that address of this machine.
+    async fn connect_from(&self, address: Ipv4Addr) -> Client {
+        let (host, port) = self.door();
+        let door = format!("{host}:{port}").parse().expect("an address");
+        let socket = TcpSocket::new_v4().expect("there is a socket");
+        socket.bind((address, 0).into()).expect("it can be bound");
+        let stream = socket.connect(door).await.expect("the door is open");
+        let config = self.config("one of many");
+        let (client, connection) = config
+            .connect_raw(stream, NoTls)
+            .await
+            .expect("it may come in");
+        tokio::spawn(connection);
+        client
+    }
+
+    fn config(&self, application: &str) -> tokio_postgres::Config {
         let (host, port) = self.door();
         let mut config = tokio_postgres::Config::new();
         config
@@ -81,9 +105,7 @@ impl Key {
             .password(self.text("secret"))
             .dbname("shop")
             .application_name(application);
-        let (client, connection) = config.connect(NoTls).await.expect("it may come in");
-        tokio::spawn(connection);
-        client
+        config
     }
 }
 

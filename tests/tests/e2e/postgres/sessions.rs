@@ -1,8 +1,6 @@
 //! SQL sessions as people see them: listed, ended one by one, recorded, and within what
 //! the Element's owner allows.
 
-use std::time::Duration;
-
 use futures_util::StreamExt as _;
 use gridmart_tests::{Change, LONG, Supermarket, wait_for};
 use serde_json::Value;
@@ -207,20 +205,19 @@ async fn the_owners_limits_hold(market: &Supermarket, key: &Key) {
     assert!(xml.contains("<MaxResultRows>100</MaxResultRows>"), "{xml}");
 }
 
+/// Waits until core and shadow answer again, and comes in.
 async fn wait_until_in(key: &Key, application: &str) -> Client {
-    let come = async {
-        loop {
-            let run =
-                tokio::task::block_in_place(|| key.psql("shop", "SELECT 1 FROM heap LIMIT 1;"));
-            if run.code == 0 {
-                return key.connect(application).await;
-            }
-            tokio::time::sleep(Duration::from_millis(100)).await;
-        }
-    };
-    tokio::time::timeout(LONG, come)
-        .await
-        .expect("it serves again")
+    const BOTH: &str = "SET gridmart.read = 'core'; SELECT 1 FROM heap LIMIT 1;
+        SET gridmart.read = 'shadow'; SELECT 1 FROM heap LIMIT 1;";
+    tokio::task::block_in_place(|| {
+        wait_for(LONG, "it serves again", || {
+            // An error of a statement is none of the program.
+            let run = key.psql("shop", BOTH);
+            let is_told = run.stdout == b"SET\n1\nSET\n1\n";
+            is_told.then_some(()).ok_or(run.stderr)
+        });
+    });
+    key.connect(application).await
 }
 
 #[test]
