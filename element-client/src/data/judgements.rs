@@ -1,7 +1,10 @@
 //! Judgements that are kept: a text that comes again, of people with the same rules, is
 //! judged once for each version of a schema.
 
-use std::sync::Arc;
+use std::{
+    hash::{Hash, Hasher},
+    sync::Arc,
+};
 
 use hashlink::LruCache;
 use parking_lot::Mutex;
@@ -14,15 +17,33 @@ const KEPT_MAX: usize = 512;
 const TEXT_BYTES_MAX: usize = 4096;
 
 /// What is asked.
-#[derive(Clone, Copy)]
-pub(super) struct Question<'a> {
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub(super) struct Question {
     /// One statement.
-    pub(super) text: &'a str,
+    pub(super) text: String,
     /// Types of its parameters, as far as they are known.
-    pub(super) declared: &'a [Option<BaseType>],
-    pub(super) rules: &'a Arc<Rules>,
+    pub(super) declared: Vec<Option<BaseType>>,
+    pub(super) rules: SameRules,
     /// Whether shadows are asked as well.
     pub(super) has_shadows: bool,
+}
+
+/// Rules that are the same where they are the same in memory.
+#[derive(Clone)]
+pub(super) struct SameRules(pub(super) Arc<Rules>);
+
+impl PartialEq for SameRules {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl Eq for SameRules {}
+
+impl Hash for SameRules {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        Arc::as_ptr(&self.0).hash(state);
+    }
 }
 
 /// What a statement is, for whoever runs it.
@@ -34,23 +55,8 @@ pub(super) struct Judgement {
     pub(super) for_shadows: Option<Arc<Judged>>,
 }
 
-/// Those that are kept.
-pub(super) struct Judgements(Mutex<LruCache<Key, Kept>>);
-
-#[derive(PartialEq, Eq, Hash)]
-struct Key {
-    text: String,
-    declared: Vec<Option<BaseType>>,
-    /// Where the rules are in memory: as long as they are kept, nothing else is there.
-    rules: usize,
-    has_shadows: bool,
-}
-
-struct Kept {
-    judgement: Judgement,
-    #[expect(dead_code, reason = "has the rules stay where they are")]
-    rules: Arc<Rules>,
-}
+/// Those that are kept; with each its rules, so that nothing else comes to their place.
+pub(super) struct Judgements(Mutex<LruCache<Question, Judgement>>);
 
 impl Default for Judgements {
     fn default() -> Self {
@@ -58,18 +64,9 @@ impl Default for Judgements {
     }
 }
 
-impl Question<'_> {
+impl Question {
     fn is_kept(&self) -> bool {
         self.text.len() <= TEXT_BYTES_MAX
-    }
-
-    fn key(&self) -> Key {
-        Key {
-            text: self.text.to_owned(),
-            declared: self.declared.to_vec(),
-            rules: Arc::as_ptr(self.rules) as usize,
-            has_shadows: self.has_shadows,
-        }
     }
 
     /// Judges it for a core on this engine.
@@ -93,35 +90,27 @@ impl Question<'_> {
     }
 
     fn judged(&self, catalog: &Catalog, engine: Engine) -> Result<Judged, Refusal> {
-        let statements = Statements::split(self.text)?;
+        let statements = Statements::split(&self.text)?;
         let mut iter = statements.iter();
         let (Some(only), None) = (iter.next(), iter.next()) else {
             return Err(Refusal::of("42601", "give one statement at a time"));
         };
-        judge(only, catalog, self.rules, self.declared, engine)
+        judge(only, catalog, &self.rules.0, &self.declared, engine)
     }
 }
 
 impl Judgements {
     /// What was judged before.
-    pub(super) fn get(&self, question: &Question<'_>) -> Option<Judgement> {
-        if !question.is_kept() {
-            return None;
-        }
-        let mut kept = self.0.lock();
-        kept.get(&question.key()).map(|kept| kept.judgement.clone())
+    pub(super) fn get(&self, question: &Question) -> Option<Judgement> {
+        let kept = question.is_kept().then(|| self.0.lock());
+        kept?.get(question).cloned()
     }
 
     /// Keeps it, unless it is of this one moment only.
-    pub(super) fn keep(&self, question: &Question<'_>, judgement: &Judgement) {
-        if !question.is_kept() || !judgement.judged.cacheable {
-            return;
+    pub(super) fn keep(&self, question: Question, judgement: &Judgement) {
+        if question.is_kept() && judgement.judged.cacheable {
+            self.0.lock().insert(question, judgement.clone());
         }
-        let kept = Kept {
-            judgement: judgement.clone(),
-            rules: Arc::clone(question.rules),
-        };
-        self.0.lock().insert(question.key(), kept);
     }
 }
 
@@ -164,21 +153,21 @@ mod tests {
         let granted = RuleSet::Granted(BTreeMap::from([("people".to_owned(), rule)]));
         let clerk = Arc::new(Rules::compile(&granted, &catalog).unwrap());
         let text = "SELECT pay FROM people WHERE name = $1";
-        let of = |rules| Question {
-            text,
-            declared: &[],
-            rules,
+        let of = |rules: &Arc<Rules>| Question {
+            text: text.to_owned(),
+            declared: Vec::new(),
+            rules: SameRules(Arc::clone(rules)),
             has_shadows: false,
         };
         let kept = Judgements::default();
         assert!(kept.get(&of(&open)).is_none());
         let first = of(&open).judge(&catalog, Engine::Sqlite).unwrap();
-        kept.keep(&of(&open), &first);
+        kept.keep(of(&open), &first);
         let again = kept.get(&of(&open)).unwrap();
         assert!(Arc::ptr_eq(&again.judged, &first.judged));
         assert!(kept.get(&of(&clerk)).is_none());
         let hers = of(&clerk).judge(&catalog, Engine::Sqlite).unwrap();
-        kept.keep(&of(&clerk), &hers);
+        kept.keep(of(&clerk), &hers);
         let hers = kept.get(&of(&clerk)).unwrap();
         assert_ne!(hers.judged.text, first.judged.text);
         let with_shadows = Question {
@@ -186,12 +175,11 @@ mod tests {
             ..of(&open)
         };
         assert!(kept.get(&with_shadows).is_none());
-        let long = format!("{text} -- {}", "x".repeat(TEXT_BYTES_MAX));
         let long = Question {
-            text: &long,
+            text: format!("{text} -- {}", "x".repeat(TEXT_BYTES_MAX)),
             ..of(&open)
         };
-        kept.keep(&long, &first);
+        kept.keep(long.clone(), &first);
         assert!(kept.get(&long).is_none());
     }
 }

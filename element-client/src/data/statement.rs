@@ -35,7 +35,7 @@ use super::{
     De,
     block::Block,
     hosts::{Failure, Hosts},
-    judgements::{Judgement, Question},
+    judgements::{Judgement, Question, SameRules},
     limits::{Slot, StatementLimits},
     parameter,
     parts::fitting,
@@ -277,30 +277,21 @@ impl De {
         let engine = language_of(&database.info.engine)?;
         let has_shadows = database.shadows().next().is_some();
         let question = Question {
-            text,
-            declared: &declared,
-            rules: &rules,
+            text: text.to_owned(),
+            declared,
+            rules: SameRules(rules),
             has_shadows,
         };
         let judgement = match known.judgements.get(&question) {
             Some(judgement) => Ok(judgement),
             None if text.len() > JUDGED_AT_ONCE => {
-                let (text, known) = (text.to_owned(), Arc::clone(&known));
-                let (declared, rules) = (declared.clone(), Arc::clone(&rules));
-                let judging = move |_: &Arc<Self>| {
-                    let question = Question {
-                        text: &text,
-                        declared: &declared,
-                        rules: &rules,
-                        has_shadows,
-                    };
-                    question.judge(&known.catalog, engine)
-                };
+                let known = Arc::clone(&known);
+                let judging = move |_: &Arc<Self>| question.judge(&known.catalog, engine);
                 self.blocking(judging).await?
             }
             None => {
                 let judged = question.judge(&known.catalog, engine);
-                judged.inspect(|judgement| known.judgements.keep(&question, judgement))
+                judged.inspect(|judgement| known.judgements.keep(question, judgement))
             }
         };
         Ok(judgement.map(
