@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     engine::{
         EngineError, SqlState,
-        sqlite::{Failure as _, OWN, schema::describe, schema::quoted, state_of},
+        sqlite::{Failure as _, OWN, schema::describe, schema::quoted, state_of, types},
     },
     log::changeset::{Cell, Item, Operation, Reader, put_cell, put_operation, put_table},
 };
@@ -337,8 +337,31 @@ fn condition(
     Ok((terms.join(" AND "), values))
 }
 
-/// Reads a key's cells, as an insert of a row that has nothing else.
+/// Reads a key's cells.
 fn key_values(table: &Table, key: &[u8]) -> Result<Vec<ToSqlOutput<'static>>, EngineError> {
+    key_read(table, key, |_, cell| Ok(owned(cell)))
+}
+
+/// The same as values of the key's columns.
+pub(in crate::data) fn key_values_of(
+    table: &Table,
+    key: &[u8],
+) -> Result<Vec<gridmart_schemas::data::Value>, EngineError> {
+    key_read(table, key, |place, cell| {
+        let column = table
+            .key
+            .get(place)
+            .and_then(|index| table.columns.get(*index));
+        types::read(cell, column.map(|column| column.sql_type))
+    })
+}
+
+/// Reads a key's cells, as an insert of a row that has nothing else.
+fn key_read<T>(
+    table: &Table,
+    key: &[u8],
+    read: impl Fn(usize, ValueRef<'_>) -> Result<T, EngineError>,
+) -> Result<Vec<T>, EngineError> {
     let bytes = key_as_insert(key, table.key.len());
     let damaged = || EngineError::Damaged {
         why: format!(
@@ -350,8 +373,9 @@ fn key_values(table: &Table, key: &[u8]) -> Result<Vec<ToSqlOutput<'static>>, En
         Some(Ok(Item::Change(change))) => change.new,
         _ => return Err(damaged()),
     };
-    let values = cells.into_iter().map(|cell| cell.map(owned));
-    values.collect::<Option<Vec<_>>>().ok_or_else(damaged)
+    let cells = cells.into_iter().enumerate();
+    let values = cells.map(|(place, cell)| read(place, cell.ok_or_else(damaged)?));
+    values.collect()
 }
 
 fn key_as_insert(key: &[u8], columns: usize) -> Vec<u8> {

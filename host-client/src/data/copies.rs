@@ -148,8 +148,23 @@ impl Copies {
             return Ok(());
         };
         if role == ReplicaRole::Shadow {
-            let detail = format!("This Host keeps no shadows on {engine}.");
-            return Err(Problem::new(Code::PreconditionFailed, detail));
+            let Some(shadows) = server.shadows() else {
+                let detail = format!("This Host keeps no shadows on {engine}.");
+                return Err(Problem::new(Code::PreconditionFailed, detail));
+            };
+            // What is made there is made once the file has come.
+            let can_be = Handle::current().block_on(shadows.require());
+            return can_be.map_err(|error| failed(&error));
+        }
+        if let Ok(there) = self.get(database)
+            && there
+                .home
+                .server_name()
+                .map_err(|error| failed(&error))?
+                .is_some()
+        {
+            // One that was a shadow has its own.
+            return Ok(());
         }
         let made = Handle::current().block_on(server.make(database));
         made.map_err(|error| failed(&error))
@@ -161,11 +176,18 @@ impl Copies {
         if !folder.exists() {
             return Ok(());
         }
-        let engine = Home::open(&folder)?.engine()?;
-        match self.shelf.servers.of(&engine)? {
-            Some(server) => Handle::current().block_on(server.remove(database)),
-            None => Ok(()),
+        let home = Home::open(&folder)?;
+        let Some(server) = self.shelf.servers.of(&home.engine()?)? else {
+            return Ok(());
+        };
+        let (Some(made), Some(shadows)) = (home.at_server()?, server.shadows()) else {
+            return Handle::current().block_on(server.remove(database));
+        };
+        for one in made {
+            Handle::current().block_on(shadows.remove_named(&one.name))?;
+            home.at_server_forget(&one.name)?;
         }
+        Ok(())
     }
 
     /// Removes one, if it is there; blocks for the disk and for its server. Only with its whole database a

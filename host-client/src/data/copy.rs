@@ -24,10 +24,11 @@ use gridmart_schemas::{
     wire::replica::ReplicaStands,
 };
 use parking_lot::{Mutex, RwLock};
+use tokio::runtime::Handle;
 
 use super::{
     engine::{
-        CoreEngine, Engine, EngineError,
+        CoreEngine, Engine as _, EngineError,
         sqlite::{CoreSettings, SqliteCore, state_at},
     },
     follower::{Follower, failed},
@@ -39,7 +40,7 @@ use super::{
     parts::Parts,
     promotion::promote,
     server::Servers,
-    shadow::SqliteShadow,
+    shadow::Shadow,
 };
 use crate::member::blocking;
 
@@ -51,7 +52,7 @@ const RENEW_MAX: Duration = Duration::from_secs(10);
 /// An engine that is open.
 pub(super) enum Opened {
     Core(Box<dyn CoreEngine>),
-    Shadow(SqliteShadow),
+    Shadow(Shadow),
     /// It cannot be used; why.
     Broken(String),
 }
@@ -192,8 +193,10 @@ impl Copy {
     }
 
     fn shut(&self, why: &str) {
-        if let Opened::Core(core) = &*self.engine() {
-            core.retire();
+        match &*self.engine() {
+            Opened::Core(core) => core.retire(),
+            Opened::Shadow(shadow) => shadow.end(),
+            Opened::Broken(_) => {}
         }
         self.standing.write().opened = Arc::new(Opened::Broken(why.to_owned()));
     }
@@ -242,7 +245,14 @@ impl Copy {
         let path = path.ok_or_else(|| broken(self.database, "its file is gone"))?;
         match opened {
             // Nothing is applied to it any more.
-            Opened::Shadow(shadow) => shadow.retire(),
+            Opened::Shadow(shadow) => {
+                shadow.retire();
+                if let Err(error) = Handle::current().block_on(shadow.promote()) {
+                    self.shut("it did not become the core");
+                    self.open_again();
+                    return Err(failed(&error));
+                }
+            }
             Opened::Core(_) => {}
             // A core that was replaced and chosen again is whole; a shadow is not.
             Opened::Broken(why) => {
@@ -316,7 +326,7 @@ impl Copy {
         match &*standing.opened {
             Opened::Core(core) if core.complaint().is_some() => SyncState::Detached,
             Opened::Core(_) => SyncState::Synchronised,
-            Opened::Shadow(_) => self.follower.sync_state(),
+            Opened::Shadow(shadow) => shadow.sync_state(self.follower.sync_state()),
             Opened::Broken(_) => self.follower.sync_state_broken(),
         }
     }
@@ -351,7 +361,8 @@ impl Copy {
         };
         let elsewhere = match &*standing.opened {
             Opened::Core(core) => core.used(),
-            Opened::Shadow(_) | Opened::Broken(_) => 0,
+            Opened::Shadow(shadow) => shadow.used(),
+            Opened::Broken(_) => 0,
         };
         ReplicaState {
             database: Uri::from_uuid(self.database.as_uuid()),
@@ -386,8 +397,9 @@ fn standing(
     let (role, opened) = match state.role {
         Role::Core => (ReplicaRole::Core, core(database, home, path, shelf)),
         Role::Shadow => {
-            let shadow = SqliteShadow::open(path, shelf.bounds, READERS).map(Opened::Shadow);
-            (ReplicaRole::Shadow, shadow)
+            let shared = (shelf.bounds, &shelf.servers);
+            let shadow = Shadow::open(database, home, path, shared, READERS);
+            (ReplicaRole::Shadow, shadow.map(Opened::Shadow))
         }
     };
     let opened = opened.unwrap_or_else(|error| {
@@ -409,7 +421,12 @@ fn core(
     shelf: &Shelf,
 ) -> Result<Opened, EngineError> {
     if let Some(server) = shelf.servers.of(&home.engine()?)? {
-        return server.open(database, path, shelf.bounds).map(Opened::Core);
+        // One that was a shadow has a database of a name of its own.
+        let core = match (home.server_name()?, server.shadows()) {
+            (Some(name), Some(shadows)) => shadows.open_named(&name, path, shelf.bounds),
+            _ => server.open(database, path, shelf.bounds),
+        };
+        return core.map(Opened::Core);
     }
     let settings = CoreSettings {
         log: shelf.bounds,

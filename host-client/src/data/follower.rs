@@ -32,7 +32,7 @@ use super::{
     pace::Pace,
     pulling::pull,
     rebuilding::{became_core, begin_anew},
-    shadow::{ShadowError, SqliteShadow},
+    shadow::{Shadow, ShadowError},
 };
 use crate::member::Member;
 
@@ -310,7 +310,7 @@ async fn step(copy: &Arc<Copy>, peer: &Peer, ticket: String, epoch: Epoch) -> Re
 /// Whether the copy goes on as it is; `false`: it has diverged, and is made anew.
 pub(super) async fn apply(
     copy: &Arc<Copy>,
-    shadow: &SqliteShadow,
+    shadow: &Shadow,
     entries: Vec<gridmart_schemas::data::Entry>,
 ) -> Result<bool, Problem> {
     if entries.is_empty() {
@@ -318,7 +318,7 @@ pub(super) async fn apply(
     }
     match shadow.apply(entries).await {
         // After a gap it is pulled again from where it is.
-        Ok(_) | Err(ShadowError::Gap { .. }) => Ok(true),
+        Ok(()) | Err(ShadowError::Gap { .. }) => Ok(true),
         Err(ShadowError::Engine(error @ EngineError::Diverged { .. })) => {
             tracing::error!(database.id = %copy.database, %error, "a shadow is made anew");
             copy.follower.stands(SyncState::Diverged);

@@ -5,6 +5,8 @@
 //! its own, so that a write-ahead log never meets a file that it does not belong
 //! to, and the change from one to the other is one file that is replaced.
 
+mod at_server;
+
 use std::{
     fs, io,
     path::{Path, PathBuf},

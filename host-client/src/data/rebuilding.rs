@@ -2,6 +2,7 @@
 //! aside, then a snapshot takes its place.
 
 use std::{
+    path::Path,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -13,6 +14,7 @@ use gridmart_schemas::{
     resource::enumeration::{ReplicaRole, SyncState},
     wire::replica::{LogDescribe, LogTold, SnapshotPiece, SnapshotRead, SnapshotTold},
 };
+use tokio::runtime::Handle;
 
 use super::{
     copy::Copy,
@@ -75,6 +77,9 @@ pub(super) fn part(copy: &Copy, core: &History) -> Result<bool, Problem> {
         return Ok(false);
     }
     let was_core = state.role == Role::Core;
+    if was_core {
+        finish_core(copy, &path)?;
+    }
     let aside = &copy.shelf.aside;
     let unkept = |error: std::io::Error| {
         let detail = format!("What a copy alone had cannot be set aside: {error}.");
@@ -83,6 +88,8 @@ pub(super) fn part(copy: &Copy, core: &History) -> Result<bool, Problem> {
     let file = aside.file(copy.database, state.last).map_err(unkept)?;
     match come_back(&path, core, &file) {
         Ok(Returned::Follows(_)) if was_core => {
+            let forgotten = copy.home.server_name_forget();
+            forgotten.map_err(|error| failed(&error))?;
             copy.open_again();
             Ok(true)
         }
@@ -108,6 +115,33 @@ pub(super) fn part(copy: &Copy, core: &History) -> Result<bool, Problem> {
             Ok(false)
         }
     }
+}
+
+/// Brings what a core on a server has committed into its log, before anything is said of
+/// what it alone had. Where the server does not tell it any more, its database stays there.
+fn finish_core(copy: &Copy, path: &Path) -> Result<(), Problem> {
+    let home = &copy.home;
+    let engine = home.engine().map_err(|error| failed(&error))?;
+    let server = copy.shelf.servers.of(&engine);
+    let server = server.map_err(|error| failed(&error))?;
+    let Some(shadows) = server.and_then(|server| server.shadows()) else {
+        return Ok(());
+    };
+    let name = home.server_name().map_err(|error| failed(&error))?;
+    let name = name.unwrap_or_else(|| shadows.name_of(copy.database));
+    let finished = Handle::current().block_on(shadows.finish_log(&name, path));
+    let is_kept = match finished {
+        Ok(()) => false,
+        // What was told before stays told: the rest is in the database alone.
+        Err(error @ (EngineError::Damaged { .. } | EngineError::Diverged { .. })) => {
+            tracing::error!(database.id = %copy.database, name, %error, "what a core that was replaced had committed last is in its database at the server alone, which stays there");
+            true
+        }
+        Err(error) => return Err(failed(&error)),
+    };
+    // With the copy that follows now, it goes.
+    let noted = home.at_server_note(&name, is_kept);
+    noted.map_err(|error| failed(&error))
 }
 
 pub(super) fn became_core() -> Problem {
@@ -161,7 +195,10 @@ async fn fetch(copy: &Arc<Copy>, peer: &Peer, ticket: String) -> Result<(), Prob
             return Err(became_core());
         }
         installed.close();
-        let finished = install.finish().map_err(|error| failed(&error));
+        // What is at a server is of the file before.
+        let forgotten = installed.home.server_name_forget();
+        let finished = forgotten.and_then(|()| install.finish());
+        let finished = finished.map_err(|error| failed(&error));
         installed.open_again();
         finished.map(drop)
     })

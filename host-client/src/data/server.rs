@@ -13,7 +13,7 @@ use gridmart_schemas::{
 };
 
 pub use self::url::{ServerUrl, ServerUrlError};
-use super::engine::{CoreEngine, EngineError, mariadb::MariaServer, postgres::PgServer};
+use super::engine::{CoreEngine, EngineError, Shadows, mariadb::MariaServer, postgres::PgServer};
 use super::log::LogBounds;
 use crate::member::HostError;
 
@@ -50,6 +50,11 @@ pub trait Server: Send + Sync {
         notes: &Path,
         bounds: LogBounds,
     ) -> Result<Box<dyn CoreEngine>, EngineError>;
+
+    /// What it does for shadows; `None`: it keeps none.
+    fn shadows(&self) -> Option<&dyn Shadows> {
+        None
+    }
 }
 
 /// All of them: one of each engine.

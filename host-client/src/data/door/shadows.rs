@@ -104,12 +104,17 @@ impl DatabasesStream {
     pub(super) async fn drain(&self, asked: ReplicaDrain) -> Result<ReplicaStands, Problem> {
         let ReplicaDrain { database, seconds } = asked;
         let copy = self.databases.copies.get(database)?;
-        copy.core()?;
+        let engine = copy.core()?;
         if seconds == 0 {
             copy.gate.open();
         } else {
             let time = Duration::from_secs(seconds.min(DRAIN_SECONDS_MAX));
             copy.gate.close(time).await?;
+            if let Opened::Core(core) = &*engine {
+                // One whose log cannot be known is as good as lost.
+                let settled = core.settled().await;
+                settled.map_err(|error| broken(database, &error.to_string()))?;
+            }
         }
         copy.stands().await
     }

@@ -62,6 +62,11 @@ pub trait CoreEngine: Engine {
         Ok(())
     }
 
+    /// Waits until its log has all that was committed.
+    async fn settled(&self) -> Result<(), EngineError> {
+        Ok(())
+    }
+
     /// Makes a snapshot, for a shadow to begin with.
     async fn snapshot(&self, home: &Home) -> Result<Snapshot, EngineError>;
 

@@ -7,6 +7,7 @@ mod mirror;
 mod notes;
 pub mod postgres;
 pub mod sqlite;
+mod standby;
 mod stream;
 mod tally;
 mod watch;
@@ -21,6 +22,7 @@ use self::tally::Tally;
 pub use self::{
     core::CoreEngine,
     error::{EngineError, SqlState},
+    standby::{Shadows, Standby, Standing},
     stream::{Cancel, RowStream},
 };
 

@@ -71,6 +71,13 @@ pub struct Change<'a> {
     pub new: Vec<Cell<'a>>,
 }
 
+impl Change<'_> {
+    /// Whether a row is as it was: somebody has set what it had.
+    pub fn changes_nothing(&self) -> bool {
+        self.operation == Operation::Update && self.new.iter().all(Option::is_none)
+    }
+}
+
 /// What stands in a changeset.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Item<'a> {

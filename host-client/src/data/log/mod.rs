@@ -12,16 +12,19 @@ pub mod sequence;
 mod state;
 mod store;
 mod varint;
+mod words;
 
 pub use self::{
     schema_change::SchemaChange,
     state::{Role, State},
     store::{LogBounds, Pulled, pull},
+    words::{Whole, Words},
 };
 pub(in crate::data) use self::{
     schema_change::Schemas,
     state::{epoch_put, epochs, state, state_make, state_put},
     store::{entries_after, entry_ends, entry_put, trim},
+    words::{whole_of, whole_put},
 };
 
 /// The engine's own tables; one entry per version, only ever appended to.

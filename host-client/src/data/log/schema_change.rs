@@ -4,6 +4,7 @@ use gridmart_schemas::data::{Position, Schema};
 use rusqlite::Connection;
 use serde::{Deserialize, Serialize};
 
+use super::words::Words;
 use crate::data::engine::{
     EngineError,
     sqlite::{Failure as _, OWN, schema::describe, state_of},
@@ -17,9 +18,43 @@ pub struct SchemaChange {
     pub statement: String,
     /// The schema before it.
     pub before: Schema,
+    /// The same as the server takes it that keeps the core, if one does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub words: Option<Words>,
+}
+
+/// A change of the schema as a server's own log tells it.
+#[derive(Serialize, Deserialize)]
+struct Told {
+    statement: String,
+    words: Words,
 }
 
 impl SchemaChange {
+    /// What a server's own log is to tell of a change: the statement for SQLite, and the
+    /// server's own words.
+    pub(in crate::data) fn tell(statement: &str, words: Words) -> Result<String, EngineError> {
+        let told = Told {
+            statement: statement.to_owned(),
+            words,
+        };
+        serde_json::to_string(&told).map_err(|error| EngineError::Internal(error.to_string()))
+    }
+
+    /// The change that a server's own log tells; older Hosts have told the statement alone.
+    pub(in crate::data) fn told(text: &str, before: Schema) -> Self {
+        let told: Option<Told> = serde_json::from_str(text).ok();
+        let (statement, words) = told.map_or_else(
+            || (text.to_owned(), None),
+            |told| (told.statement, Some(told.words)),
+        );
+        Self {
+            statement,
+            before,
+            words,
+        }
+    }
+
     /// Writes it as the body of an entry.
     pub fn encode(&self) -> Result<Vec<u8>, serde_json::Error> {
         serde_json::to_vec(self)

@@ -5,9 +5,10 @@
 //! not fit is never made to fit: the shadow says that it has diverged, takes no
 //! more, and is rebuilt from a snapshot.
 
+mod kept;
 mod row;
 
-pub(in crate::data) use self::row::RowApplier;
+pub(in crate::data) use self::{kept::Shadow, row::RowApplier};
 
 use std::{path::Path, sync::Arc, time::Duration};
 
@@ -28,7 +29,7 @@ use super::{
     },
     log::{
         LogBounds, Pulled, Role, SchemaChange, State, entry_put, epoch_put, epochs,
-        history::History, pull, sequence, state_put, trim,
+        history::History, pull, sequence, state_put, trim, whole_put,
     },
 };
 
@@ -284,6 +285,8 @@ fn apply_schema(connection: &Connection, entry: &Entry) -> Result<Schema, Engine
         why: format!("entry {} cannot be read: {error}", entry.position),
     })?;
     change_schema(connection, &change.statement)?;
+    let words = change.words.as_ref();
+    whole_put(connection, words.map(|words| (&words.engine, &words.whole)))?;
     describe(connection, entry.position)
 }
 

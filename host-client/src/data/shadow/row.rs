@@ -109,6 +109,9 @@ impl<'c> Target<'c, '_> {
         connection: &'c Connection,
         change: &Change<'_>,
     ) -> Result<(), EngineError> {
+        if change.changes_nothing() {
+            return Ok(());
+        }
         let statement = self.statement(connection, change)?;
         let set = change.new.iter().flatten();
         let was = change.old.iter().flatten();

@@ -13,7 +13,7 @@ use super::{
 use crate::data::{
     engine::{
         EngineError, SqlState,
-        mirror::{Index, Parts, Seat, fill},
+        mirror::{Begin, Index, Parts, Seat, fill},
         sqlite::schema::quoted,
     },
     home::Home,
@@ -65,7 +65,8 @@ pub(super) async fn make(
     let place = view_begin(&mut conn).await?;
     let schema = describe::of(&mut conn).await?;
     let indexes = indexes(&mut conn).await?;
-    fill(seat, home, old, &place, async |parts: &mut Parts| {
+    let begin = Begin { place, whole: None };
+    fill(seat, home, old, begin, async |parts: &mut Parts| {
         send(&mut conn, schema, indexes, parts).await
     })
     .await?;

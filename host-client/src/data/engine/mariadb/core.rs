@@ -138,7 +138,7 @@ impl CoreEngine for MariaCore {
     }
 
     async fn fence(&self, newest: Epoch) -> Result<(), EngineError> {
-        self.seat()?.fence(newest)
+        self.seat()?.fence(newest, std::future::ready(())).await
     }
 
     fn confirm(&self, position: Position) {

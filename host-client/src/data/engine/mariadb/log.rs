@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use futures_util::{FutureExt as _, StreamExt as _};
+use gridmart_schemas::resource::enumeration::DataEngine;
 use mysql_async::{BinlogStream, BinlogStreamRequest, Error, prelude::Queryable as _};
 
 use super::{
@@ -113,6 +114,8 @@ impl Source for MariaSource {
     type Place = Gtids;
     type Row = MariaRow;
     const NAME: &'static str = "MariaDB";
+    const ENGINE: DataEngine = DataEngine::Mariadb;
+    const HAS_WORDS: bool = false;
 
     /// Applies what there is, and what comes, until it fails.
     async fn follow(&self, log: &Log) -> Result<(), EngineError> {

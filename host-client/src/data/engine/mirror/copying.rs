@@ -2,7 +2,10 @@
 
 use std::{path::Path, sync::Arc};
 
-use gridmart_schemas::data::{LogPoint, Row, Table};
+use gridmart_schemas::{
+    data::{LogPoint, Row, Table},
+    resource::enumeration::DataEngine,
+};
 use rusqlite::Connection;
 use tokio::sync::mpsc;
 
@@ -16,7 +19,7 @@ use crate::data::{
         },
     },
     home::Home,
-    log::{Role, State, epoch_put, history::History, state_put},
+    log::{Role, State, Whole, epoch_put, history::History, state_put, whole_put},
 };
 
 /// Rows that travel to the file at a time, and batches of them that wait.
@@ -31,6 +34,22 @@ pub(in super::super) struct Index {
     pub(in super::super) name: String,
     pub(in super::super) table: String,
     pub(in super::super) columns: Vec<String>,
+}
+
+/// What a mirror begins with, beside its rows.
+pub(in super::super) struct Begin<S: Source> {
+    /// The place of the server's log at which it has them.
+    pub(in super::super) place: S::Place,
+    /// The schema in the server's own words, from a source that has such.
+    pub(in super::super) whole: Option<Whole>,
+}
+
+/// What the file knows of itself.
+struct Head {
+    state: State,
+    history: History,
+    place: String,
+    words: Option<(DataEngine, Whole)>,
 }
 
 /// A part of the copy on its way to the file.
@@ -90,15 +109,19 @@ pub(in super::super) async fn fill<S: Source>(
     seat: &Seat<S>,
     home: &Home,
     old: &State,
-    place: &S::Place,
+    begin: Begin<S>,
     send: impl AsyncFnOnce(&mut Parts) -> Result<(), EngineError>,
 ) -> Result<(), EngineError> {
-    let history = seat.notes.history()?;
+    let head = Head {
+        state: anew(old),
+        history: seat.notes.history()?,
+        place: begin.place.to_string(),
+        words: begin.whole.map(|whole| (S::ENGINE, whole)),
+    };
     let (number, path) = home.prepare()?;
     let (sender, receiver) = mpsc::channel(BATCHES);
-    let (state, file, place) = (anew(old), path.clone(), place.to_string());
-    let writing =
-        tokio::task::spawn_blocking(move || write(&file, &state, &history, &place, receiver));
+    let file = path.clone();
+    let writing = tokio::task::spawn_blocking(move || write(&file, &head, receiver));
     let mut parts = Parts {
         sender,
         rows: Vec::new(),
@@ -138,14 +161,8 @@ fn anew(old: &State) -> State {
 }
 
 /// Writes the file; blocks for the disk.
-fn write(
-    path: &Path,
-    state: &State,
-    history: &History,
-    place: &str,
-    mut receiver: mpsc::Receiver<Part>,
-) -> Result<(), EngineError> {
-    create(path, state.database, Role::Core)?;
+fn write(path: &Path, head: &Head, mut receiver: mpsc::Receiver<Part>) -> Result<(), EngineError> {
+    create(path, head.state.database, Role::Core)?;
     let mut connection = open(path, Purpose::Shadow, &Arc::new(Guard::default()))?;
     let transaction = connection.transaction().during("making a mirror")?;
     let mut insert = String::new();
@@ -170,11 +187,13 @@ fn write(
             }
         }
     }
-    for begin in &history.epochs {
+    for begin in &head.history.epochs {
         epoch_put(&transaction, *begin)?;
     }
-    state_put(&transaction, state)?;
-    place_put(&transaction, place)?;
+    state_put(&transaction, &head.state)?;
+    place_put(&transaction, &head.place)?;
+    let words = head.words.as_ref();
+    whole_put(&transaction, words.map(|(engine, whole)| (engine, whole)))?;
     transaction.commit().during("making a mirror")?;
     connection
         .close()

@@ -33,7 +33,8 @@ pub(in super::super) enum Change<R> {
     Update(R, R),
     /// A row is gone.
     Delete(R),
-    /// The schema was changed, by this statement in SQLite's words.
+    /// The schema was changed: by this statement in SQLite's words, or as
+    /// [`SchemaChange::tell`] has it, with the server's own.
     Schema(String),
 }
 
@@ -87,6 +88,16 @@ pub(super) fn place_put(connection: &Connection, place: &str) -> Result<(), Engi
         Ok(())
     };
     put().during("noting the place in the server's log")
+}
+
+/// Makes the file of a shadow that becomes the core a mirror of the rows that it has at the
+/// server, whose log goes on from that place. Blocks for the disk.
+pub(in super::super) fn make_mirror<S: Source>(
+    file: &Path,
+    place: &S::Place,
+) -> Result<(), EngineError> {
+    let file = open(file, Purpose::Shadow, &Arc::new(Guard::default()))?;
+    place_put(&file, &place.to_string())
 }
 
 /// The place of a mirror; `None`: it is none.
@@ -188,10 +199,7 @@ impl Mirror {
         for change in &one.changes {
             if let Change::Schema(statement) = change {
                 self.flush(&mut rows, pending, time)?;
-                let body = SchemaChange {
-                    statement: statement.clone(),
-                    before: self.schema.clone(),
-                };
+                let body = SchemaChange::told(statement, self.schema.clone());
                 let body = body
                     .encode()
                     .map_err(|error| EngineError::Internal(error.to_string()))?;

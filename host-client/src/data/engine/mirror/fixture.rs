@@ -18,9 +18,20 @@ pub(in super::super) async fn shadow(
     home: &Home,
 ) -> (tempfile::TempDir, SqliteShadow) {
     let folder = tempfile::tempdir().unwrap();
+    let own = Home::open(&folder.path().join("shadow")).unwrap();
+    let path = install(core, home, &own).await;
+    let shadow = SqliteShadow::open(&path, LogBounds::default(), 2).unwrap();
+    (folder, shadow)
+}
+
+/// Makes a snapshot of the core the file of a copy in another folder.
+pub(in super::super) async fn install(
+    core: &dyn CoreEngine,
+    home: &Home,
+    own: &Home,
+) -> std::path::PathBuf {
     let mut snapshot = core.snapshot(home).await.unwrap();
-    let home = Home::open(&folder.path().join("shadow")).unwrap();
-    let mut install = Install::begin(&home, snapshot.head().clone()).unwrap();
+    let mut install = Install::begin(own, snapshot.head().clone()).unwrap();
     loop {
         let chunk = snapshot.next_chunk(u64::MAX).unwrap();
         if chunk.is_empty() {
@@ -28,9 +39,7 @@ pub(in super::super) async fn shadow(
         }
         install.write(&chunk).unwrap();
     }
-    let path = install.finish().unwrap();
-    let shadow = SqliteShadow::open(&path, LogBounds::default(), 2).unwrap();
-    (folder, shadow)
+    install.finish().unwrap()
 }
 
 /// Brings the shadow to a position of the core at least.

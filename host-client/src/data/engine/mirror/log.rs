@@ -157,6 +157,33 @@ impl<S: Source> Log<S> {
     }
 }
 
+/// Brings all that a server's log has up to a place into the mirror of a core that was
+/// replaced. The mirror keeps all of its own log: what that core alone had is read from it.
+pub(in super::super) async fn finish<S: Source>(
+    file: &Path,
+    source: &Arc<S>,
+    place: &S::Place,
+) -> Result<(), EngineError> {
+    let lost = |why: String| EngineError::Damaged { why };
+    let bounds = LogBounds {
+        bytes_max: u64::MAX,
+        bytes_kept: u64::MAX,
+    };
+    let log = Log::open(file, bounds, source)?;
+    let log = log.ok_or_else(|| lost("it has kept no log for shadows".to_owned()))?;
+    let reached = log.reach(place).await;
+    log.close();
+    if reached != BEYOND_ALL {
+        return Ok(());
+    }
+    Err(match log.broken() {
+        Some(why) => lost(why),
+        None => EngineError::Unreachable {
+            why: "it has not told all of its log yet".to_owned(),
+        },
+    })
+}
+
 fn place<S: Source>(mirror: &Mirror) -> Result<S::Place, EngineError> {
     mirror.place().parse().map_err(|_| EngineError::Damaged {
         why: format!("its place in the log of {} cannot be read", S::NAME),

@@ -2,6 +2,7 @@
 //! is being made, or one that is kept. What the copy knows of itself is in the same file.
 
 use std::{
+    future::Future,
     path::Path,
     sync::{
         Arc,
@@ -17,7 +18,7 @@ use super::{Log, Source};
 use crate::data::{
     check::{Sums, sum},
     engine::{EngineError, notes::Notes, sqlite::state_of},
-    log::{LogBounds, Pulled, State, history::History, pull},
+    log::{LogBounds, Pulled, State, history::History, pull, whole_of},
 };
 
 /// Of a write that shadows may not be told of yet: no shadow is as far, so that who has
@@ -29,10 +30,8 @@ pub(in super::super) struct Seat<S: Source> {
     pub(super) notes: Notes,
     pub(in super::super) source: Arc<S>,
     bounds: LogBounds,
-    /// As it was opened; where there is a log, that tells.
-    opened: LogPoint,
-    /// Tells of nothing.
-    unchanged: watch::Sender<LogPoint>,
+    /// As it was opened, or of a shadow's rows as they are; where there is a log, that tells.
+    last: watch::Sender<LogPoint>,
     /// What shadows follow.
     log: RwLock<Option<Arc<Log<S>>>>,
     /// One begins it at a time.
@@ -50,21 +49,41 @@ impl<S: Source> Seat<S> {
         bounds: LogBounds,
         source: S,
     ) -> Result<Self, EngineError> {
+        let seat = Self::new(notes, bounds, source)?;
+        seat.log_open()?;
+        Ok(seat)
+    }
+
+    /// Of the rows of a shadow, whose file that is: they are at that position, and have no
+    /// mirror.
+    pub(in super::super) fn open_shadow(
+        file: &Path,
+        last: LogPoint,
+        source: S,
+    ) -> Result<Self, EngineError> {
+        let seat = Self::new(file, LogBounds::default(), source)?;
+        seat.moved(last);
+        Ok(seat)
+    }
+
+    fn new(notes: &Path, bounds: LogBounds, source: S) -> Result<Self, EngineError> {
         let notes = Notes::of(notes);
         let state = notes.state()?;
-        let seat = Self {
+        Ok(Self {
             notes,
             source: Arc::new(source),
             bounds,
-            opened: state.last,
-            unchanged: watch::Sender::new(state.last),
+            last: watch::Sender::new(state.last),
             log: RwLock::default(),
             beginning: tokio::sync::Mutex::default(),
             is_beginning: AtomicBool::new(false),
             fenced: Mutex::new(state.fenced),
-        };
-        seat.log_open()?;
-        Ok(seat)
+        })
+    }
+
+    /// The rows of a shadow have come to a position.
+    pub(in super::super) fn moved(&self, last: LogPoint) {
+        self.last.send_replace(last);
     }
 
     /// Opens the log, if the copy has one.
@@ -89,7 +108,8 @@ impl<S: Source> Seat<S> {
 
     /// The last entry of the log.
     pub(in super::super) fn last(&self) -> LogPoint {
-        self.log().map_or(self.opened, |log| log.last())
+        self.log()
+            .map_or_else(|| *self.last.borrow(), |log| log.last())
     }
 
     pub(in super::super) fn position(&self) -> Position {
@@ -111,7 +131,9 @@ impl<S: Source> Seat<S> {
         make: impl AsyncFnOnce(State) -> Result<T, EngineError>,
     ) -> Result<(), EngineError> {
         let _one_at_a_time = self.beginning.lock().await;
-        if self.log_of_use().is_some() {
+        if let Some(log) = self.log_of_use()
+            && has_words(&log).await?
+        {
             return Ok(());
         }
         let old = self.notes.state()?;
@@ -151,6 +173,20 @@ impl<S: Source> Seat<S> {
             // It is committed all the same.
             None => BEYOND_ALL,
         }
+    }
+
+    /// Waits until the log has what was committed up to a place; where it has not in time,
+    /// what this core has had cannot be known.
+    pub(in super::super) async fn settled(
+        &self,
+        place: impl AsyncFnOnce() -> Option<S::Place>,
+    ) -> Result<(), EngineError> {
+        if self.has_log() && self.committed(place).await == BEYOND_ALL {
+            return Err(EngineError::Unreachable {
+                why: "it has not told all that it has committed yet".to_owned(),
+            });
+        }
+        Ok(())
     }
 
     /// Who has come as far as this has the schema as it is at a place.
@@ -205,12 +241,18 @@ impl<S: Source> Seat<S> {
 
     pub(in super::super) fn watch(&self) -> watch::Receiver<LogPoint> {
         let log = self.log();
-        log.map_or_else(|| self.unchanged.subscribe(), |log| log.watch())
+        log.map_or_else(|| self.last.subscribe(), |log| log.watch())
     }
 
-    /// A newer core has taken over.
-    pub(in super::super) fn fence(&self, newest: Epoch) -> Result<(), EngineError> {
+    /// A newer core has taken over: nothing more is committed, and once what is being
+    /// committed is over, the copy notes it.
+    pub(in super::super) async fn fence(
+        &self,
+        newest: Epoch,
+        committing: impl Future<Output = ()> + Send,
+    ) -> Result<(), EngineError> {
         *self.fenced.lock() = Some(newest);
+        committing.await;
         match self.log() {
             Some(log) => log.fence(newest),
             None => self.notes.fence(newest),
@@ -236,4 +278,14 @@ impl<S: Source> Seat<S> {
             log.close();
         }
     }
+}
+
+/// Whether a log tells what shadows on servers have to know: one that an older version has
+/// begun does not.
+async fn has_words<S: Source>(log: &Log<S>) -> Result<bool, EngineError> {
+    if !S::HAS_WORDS {
+        return Ok(true);
+    }
+    let whole = log.readers.view(|view| whole_of(view, &S::ENGINE)).await?;
+    Ok(whole.is_some())
 }

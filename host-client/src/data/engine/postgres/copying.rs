@@ -12,15 +12,16 @@ use super::{
     changes::Lsn,
     failure::{When, failure},
     guards::Making,
-    log::FLUSHED,
+    log::flushed,
     quoted_name,
     run::row as values_of,
     schema,
+    whole::whole,
 };
 use crate::data::{
     engine::{
         EngineError,
-        mirror::{Index, Parts, fill},
+        mirror::{Begin, Index, Parts, fill},
     },
     home::Home,
     log::State,
@@ -28,6 +29,7 @@ use crate::data::{
 
 /// Writes under way end within that when the copy begins; others wait meanwhile.
 const PAUSE_MAX: Duration = Duration::from_secs(5);
+
 /// Makes it, in the place of what the copy's folder has. As long as what it gives is held,
 /// no schema changes.
 pub(super) async fn make(base: &Base, home: &Home, old: &State) -> Result<Making, EngineError> {
@@ -45,7 +47,11 @@ pub(super) async fn make(base: &Base, home: &Home, old: &State) -> Result<Making
         view_begin(reader).await?
     };
     let indexes = indexes(reader).await?;
-    fill(&base.seat, home, old, &place, async |parts: &mut Parts| {
+    let begin = Begin {
+        place,
+        whole: Some(whole(reader).await?),
+    };
+    fill(&base.seat, home, old, begin, async |parts: &mut Parts| {
         send(reader, schema, indexes, parts).await?;
         let ended = reader.batch_execute("COMMIT").await;
         ended.map_err(|error| failure(&error, When::Undone, false))
@@ -57,7 +63,11 @@ pub(super) async fn make(base: &Base, home: &Home, old: &State) -> Result<Making
 }
 
 /// Has the server keep its log for this database, from now on.
-async fn begin_log(client: &Client, slot: &str, schema: &Schema) -> Result<(), EngineError> {
+pub(super) async fn begin_log(
+    client: &Client,
+    slot: &str,
+    schema: &Schema,
+) -> Result<(), EngineError> {
     let failed = |error: Error| failure(&error, When::Undone, false);
     require_log(client).await?;
     let names: Vec<String> = schema
@@ -112,9 +122,7 @@ async fn view_begin(reader: &Client) -> Result<Lsn, EngineError> {
     let failed = |error: Error| failure(&error, When::Undone, false);
     let begin = "BEGIN ISOLATION LEVEL REPEATABLE READ";
     reader.batch_execute(begin).await.map_err(failed)?;
-    let row = reader.query_one(FLUSHED, &[]).await.map_err(failed)?;
-    let lsn: i64 = row.try_get(0).map_err(failed)?;
-    Ok(Lsn(lsn.cast_unsigned()))
+    flushed(reader).await.map_err(failed)
 }
 
 async fn indexes(reader: &Client) -> Result<Vec<Index>, EngineError> {

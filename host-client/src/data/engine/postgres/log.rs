@@ -11,7 +11,10 @@ use std::{
 
 use async_trait::async_trait;
 use futures_util::TryStreamExt as _;
-use gridmart_schemas::data::{Table, Value};
+use gridmart_schemas::{
+    data::{Table, Value},
+    resource::enumeration::DataEngine,
+};
 use tokio_postgres::{Client, Error, types::Type};
 
 use super::{
@@ -35,17 +38,13 @@ const SLOT_GONE: &[&str] = &["42704", "55000"];
 /// What others write to the server's log is given up by so many bytes.
 const GIVEN_UP_BYTES: u64 = 1024 * 1024;
 
-/// Up to where the server's log is on its disk.
-pub(super) const FLUSHED: &str =
-    "SELECT (pg_catalog.pg_current_wal_flush_lsn() - '0/0'::pg_catalog.pg_lsn)::int8";
-
 type Log = mirror::Log<PgSource>;
 type Taken = mirror::Taken<PgSource>;
 
 /// The log of a database: a slot at the server.
 pub(super) struct PgSource {
-    pub(super) slot: String,
-    pub(super) makers: Arc<Pool>,
+    slot: String,
+    makers: Arc<Pool>,
     /// Up to where it was given up at the server.
     pub(super) given_up: AtomicU64,
 }
@@ -91,6 +90,8 @@ impl Source for PgSource {
     type Place = Lsn;
     type Row = PgRow;
     const NAME: &'static str = "PostgreSQL";
+    const ENGINE: DataEngine = DataEngine::Postgresql;
+    const HAS_WORDS: bool = true;
 
     /// Takes all that the log has.
     async fn follow(&self, log: &Log) -> Result<(), EngineError> {
@@ -98,12 +99,7 @@ impl Source for PgSource {
         let mut pooled = self.makers.take().await?;
         let client = &pooled.get()?.client;
         loop {
-            let flushed: i64 = client
-                .query_one(FLUSHED, &[])
-                .await
-                .and_then(|row| row.try_get(0))
-                .map_err(failed)?;
-            let flushed = Lsn(flushed.cast_unsigned());
+            let flushed = flushed(client).await.map_err(failed)?;
             if log.looked() == flushed {
                 pooled.keep();
                 return Ok(());
@@ -132,6 +128,15 @@ impl Source for PgSource {
 }
 
 impl PgSource {
+    /// Of the database of that name, which is that of the slot as well.
+    pub(super) fn new(database: &str, makers: &Arc<Pool>) -> Self {
+        Self {
+            slot: database.to_owned(),
+            makers: Arc::clone(makers),
+            given_up: AtomicU64::new(0),
+        }
+    }
+
     /// Lets the server forget what was taken, or is of others.
     async fn give_up(
         &self,
@@ -152,6 +157,13 @@ impl PgSource {
         self.given_up.store(through.0, Ordering::Relaxed);
         Ok(())
     }
+}
+
+/// Up to where the server's log is on its disk.
+pub(super) async fn flushed(client: &Client) -> Result<Lsn, Error> {
+    let text = "SELECT (pg_catalog.pg_current_wal_flush_lsn() - '0/0'::pg_catalog.pg_lsn)::int8";
+    let flushed: i64 = client.query_one(text, &[]).await?.try_get(0)?;
+    Ok(Lsn(flushed.cast_unsigned()))
 }
 
 /// What the server's log has after what was given up: whole transactions.

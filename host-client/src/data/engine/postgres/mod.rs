@@ -5,23 +5,36 @@
 //! keeps the views through which guarded persons reach tables; `value` and `schema` are
 //! how the server's types and tables are gridmart's, `failure` its errors.
 //!
+//! `copying` begins the mirror of a core and `log` feeds it; `whole` is the schema in the
+//! server's words. `shadow` keeps the rows of a shadow: `loading` makes them of the copy's
+//! `file`, `applying` has them follow the log there, `sums` compares them; `references` are
+//! foreign keys that wait for a promotion, `returning` ends a core that was replaced.
+//!
 //! Invariants: no person's text is run, only what the Element has written anew; settings
 //! of a person hold within one transaction; what reads runs in transactions that change
 //! nothing; a commit whose outcome is not known is told as that, and nothing is run twice.
 
+mod applying;
 mod changes;
 mod connection;
 mod copying;
 mod failure;
+mod file;
 mod guards;
+mod loading;
 mod log;
 mod pool;
 mod read;
+mod references;
+mod returning;
 mod run;
 mod schema;
 mod server;
+mod shadow;
+mod sums;
 mod transaction;
 mod value;
+mod whole;
 
 use std::{
     path::Path,
@@ -30,18 +43,20 @@ use std::{
 };
 
 use async_trait::async_trait;
-use gridmart_schemas::data::{Epoch, Filter, LogPoint, Position, Schema};
+use gridmart_schemas::{
+    data::{Epoch, Filter, LogPoint, Position, Schema},
+    resource::enumeration::DataEngine,
+};
 use tokio::sync::{oneshot, watch};
 use tokio_postgres::{Client, Config};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 pub use self::server::PgServer;
 use self::{
-    changes::Lsn,
     connection::Purpose,
     failure::{STALE_PLAN, When, failure},
     guards::{Guards, drop_all},
-    log::PgSource,
+    log::{PgSource, flushed},
     pool::Pool,
     run::{bounded, run, settings},
     transaction::PgTransaction,
@@ -53,7 +68,7 @@ use super::{
 use crate::data::{
     check::Sums,
     home::Home,
-    log::{LogBounds, Pulled, State, history::History},
+    log::{LogBounds, Pulled, SchemaChange, State, Words, history::History},
     snapshot::Snapshot,
 };
 
@@ -72,6 +87,8 @@ const STALE_TRIES: usize = 8;
 const LOCK_LIMIT: &str = "SET LOCAL lock_timeout = '20s'";
 /// Between two looks at connections that are idle.
 const TIDY_EVERY: Duration = Duration::from_secs(20);
+/// A core that was replaced waits so long for what it is committing.
+const FENCE_MAX: Duration = Duration::from_secs(5);
 /// Reading the catalog may take so long.
 const DESCRIBE_MAX: Duration = Duration::from_secs(30);
 
@@ -108,30 +125,13 @@ impl PgCore {
         notes: &Path,
         bounds: LogBounds,
     ) -> Result<Self, EngineError> {
-        let generation = Arc::new(AtomicU64::new(0));
-        let pool = |purpose, connections| {
-            let generation = Arc::clone(&generation);
-            let database = database.to_owned();
-            let pool = Pool::new(config.clone(), database, purpose, connections, generation);
-            Arc::new(pool)
-        };
-        let makers = pool(Purpose::Write, MAKERS);
-        let source = PgSource {
-            slot: database.to_owned(),
-            makers: Arc::clone(&makers),
-            given_up: AtomicU64::new(0),
-        };
-        let base = Arc::new(Base {
-            readers: pool(Purpose::Read, READERS),
-            writers: pool(Purpose::Write, WRITERS),
-            makers,
-            guards: Guards::new(reader),
-            generation,
+        let base = Base::new(
+            config,
+            (database, Purpose::Write),
+            reader,
             health,
-            database: database.to_owned(),
-            seat: Seat::open(notes, bounds, source)?,
-            commits: tokio::sync::RwLock::default(),
-        });
+            |source| Seat::open(notes, bounds, source),
+        )?;
         let stop = CancellationToken::new();
         tokio::spawn(
             stop.clone()
@@ -148,29 +148,70 @@ impl PgCore {
 impl Drop for PgCore {
     fn drop(&mut self) {
         self.retire();
-        self.base.readers.close();
-        self.base.writers.close();
-        self.base.makers.close();
+        self.base.close();
     }
 }
 
 async fn tidy(base: Arc<Base>) {
     loop {
         tokio::time::sleep(TIDY_EVERY).await;
-        base.readers.tidy();
-        base.writers.tidy();
-        base.makers.tidy();
+        base.tidy();
     }
 }
 
 impl Base {
+    /// Of a database of that name; those who write do so with that purpose.
+    fn new(
+        config: &Config,
+        (database, writing): (&str, Purpose),
+        reader: String,
+        health: Arc<Health>,
+        seat: impl FnOnce(PgSource) -> Result<Seat<PgSource>, EngineError>,
+    ) -> Result<Arc<Self>, EngineError> {
+        let generation = Arc::new(AtomicU64::new(0));
+        let pool = |purpose, connections| {
+            let generation = Arc::clone(&generation);
+            let database = database.to_owned();
+            let pool = Pool::new(config.clone(), database, purpose, connections, generation);
+            Arc::new(pool)
+        };
+        let makers = pool(Purpose::Write, MAKERS);
+        let seat = seat(PgSource::new(database, &makers))?;
+        Ok(Arc::new(Self {
+            readers: pool(Purpose::Read, READERS),
+            writers: pool(writing, WRITERS),
+            makers,
+            guards: Guards::new(reader),
+            generation,
+            health,
+            database: database.to_owned(),
+            seat,
+            commits: tokio::sync::RwLock::default(),
+        }))
+    }
+
+    /// Closes connections that nobody needed for long.
+    fn tidy(&self) {
+        self.readers.tidy();
+        self.writers.tidy();
+        self.makers.tidy();
+    }
+
+    fn close(&self) {
+        self.readers.close();
+        self.writers.close();
+        self.makers.close();
+    }
+
     fn position(&self) -> Position {
         self.seat.position()
     }
 
     /// Waits until who follows can be told of what was committed; gives its position.
     async fn committed(&self, client: &Client) -> Position {
-        self.seat.committed(async || flushed(client).await).await
+        self.seat
+            .committed(async || flushed(client).await.ok())
+            .await
     }
 
     /// What shadows have to know of a change of the schema, in its transaction.
@@ -195,6 +236,12 @@ impl Base {
             );
             client.batch_execute(&text).await.map_err(failed)?;
         }
+        let words = Words {
+            engine: DataEngine::Postgresql,
+            statement: statement.text.clone(),
+            whole: whole::whole(client).await?,
+        };
+        let text = SchemaChange::tell(text, words)?;
         let tell = "SELECT pg_catalog.pg_logical_emit_message(true, $1, $2)::text";
         let told = client.query_one(tell, &[&changes::PREFIX, &text]).await;
         told.map(drop).map_err(failed)
@@ -231,6 +278,7 @@ impl Base {
         let ready = tokio::time::timeout_at(time.0.into(), ready);
         let mut pooled = ready.await.map_err(late)??;
         let committing = self.commits.read().await;
+        self.seat.require_unfenced()?;
         let canceller = pooled.canceller();
         let mut text = "BEGIN; ".to_owned();
         settings(statement, self.guards.role(&statement.rules), &mut text);
@@ -307,6 +355,10 @@ impl Base {
                 return Err(error);
             }
             let _committing = self.commits.read().await;
+            if let Err(error) = self.seat.require_unfenced() {
+                let _ = client.batch_execute("ROLLBACK").await;
+                return Err(error);
+            }
             let committed = client.batch_execute("COMMIT").await;
             committed.map_err(|error| failure(&error, When::Committing, false))
         });
@@ -340,13 +392,6 @@ fn is_stale(error: &EngineError, statement: &Statement) -> bool {
     }
 }
 
-/// Up to where the server's log is on its disk, if that can be told.
-async fn flushed(client: &Client) -> Option<Lsn> {
-    let flushed = client.query_one(log::FLUSHED, &[]).await.ok()?;
-    let flushed: i64 = flushed.try_get(0).ok()?;
-    Some(Lsn(flushed.cast_unsigned()))
-}
-
 #[async_trait]
 impl Engine for PgCore {
     async fn describe(&self) -> Result<Schema, EngineError> {
@@ -359,7 +404,7 @@ impl Engine for PgCore {
             let schema = schema::describe(client, self.base.position()).await?;
             client.batch_execute("COMMIT").await.map_err(failed)?;
             // Who has come as far as this has that schema.
-            let place = async || flushed(client).await;
+            let place = async || flushed(client).await.ok();
             let position = self.base.seat.schema_position(place).await?;
             Ok::<Schema, EngineError>(Schema { position, ..schema })
         };
@@ -432,6 +477,20 @@ impl CoreEngine for PgCore {
         Ok(())
     }
 
+    async fn settled(&self) -> Result<(), EngineError> {
+        if !self.base.seat.has_log() {
+            return Ok(());
+        }
+        let mut pooled = self.base.readers.take().await?;
+        let client = &pooled.get()?.client;
+        self.base
+            .seat
+            .settled(async || flushed(client).await.ok())
+            .await?;
+        pooled.keep();
+        Ok(())
+    }
+
     async fn snapshot(&self, home: &Home) -> Result<Snapshot, EngineError> {
         // It goes on if whoever asked leaves.
         let (base, home) = (Arc::clone(&self.base), home.clone());
@@ -446,7 +505,12 @@ impl CoreEngine for PgCore {
     }
 
     async fn fence(&self, newest: Epoch) -> Result<(), EngineError> {
-        self.base.seat.fence(newest)
+        // What is being committed is known before anybody asks what this core has had; what
+        // does not end is ended when its log is read to its end.
+        let committing = async {
+            drop(tokio::time::timeout(FENCE_MAX, self.base.commits.write()).await);
+        };
+        self.base.seat.fence(newest, committing).await
     }
 
     fn confirm(&self, position: Position) {

@@ -12,14 +12,18 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use super::{
     PgCore,
     connection::{Connection, Purpose},
+    copying::require_log,
     failure::{When, failure, words},
     quoted_name,
+    returning::finish_log,
+    shadow::PgShadow,
 };
 use crate::data::{
     engine::{
-        CoreEngine, EngineError,
+        CoreEngine, EngineError, Shadows, Standby,
         watch::{Health, Look, Looked, watch},
     },
+    home::Home,
     log::LogBounds,
     server::{Server, ServerUrl},
 };
@@ -47,10 +51,10 @@ const STRONG_ROLES: &[&str] = &[
 
 /// See the module.
 pub struct PgServer {
-    config: Config,
-    maintenance: String,
+    pub(super) config: Config,
+    pub(super) maintenance: String,
     account: String,
-    health: Arc<Health>,
+    pub(super) health: Arc<Health>,
     stop: CancellationToken,
     _stopped: DropGuard,
 }
@@ -87,7 +91,29 @@ impl PgServer {
         })
     }
 
-    fn reader(&self) -> String {
+    /// The same server, for who keeps it longer; it is not looked at by this.
+    fn again(&self) -> Self {
+        let stop = CancellationToken::new();
+        Self {
+            config: self.config.clone(),
+            maintenance: self.maintenance.clone(),
+            account: self.account.clone(),
+            health: Arc::clone(&self.health),
+            _stopped: stop.clone().drop_guard(),
+            stop,
+        }
+    }
+
+    /// Whether there is a database of that name.
+    pub(super) async fn has(&self, name: &str) -> Result<bool, EngineError> {
+        let client = self.client(&self.maintenance).await?;
+        let there = "SELECT FROM pg_catalog.pg_database WHERE datname = $1";
+        let there = client.query_opt(there, &[&name]).await;
+        let there = there.map_err(|error| failure(&error, When::Undone, false))?;
+        Ok(there.is_some())
+    }
+
+    pub(super) fn reader(&self) -> String {
         format!("{}{READER_SUFFIX}", self.account)
     }
 
@@ -101,12 +127,12 @@ impl PgServer {
         }
     }
 
-    async fn client(&self, database: &str) -> Result<Client, EngineError> {
+    pub(super) async fn client(&self, database: &str) -> Result<Client, EngineError> {
         let opened = Connection::open(&self.config, database, Purpose::Write).await;
         opened.map(|connection| connection.client)
     }
 
-    async fn make_now(&self, name: &str) -> Result<(), EngineError> {
+    pub(super) async fn make_now(&self, name: &str) -> Result<(), EngineError> {
         let failed = |error: Error| failure(&error, When::Undone, false);
         let client = self.client(&self.maintenance).await?;
         let there = "SELECT FROM pg_catalog.pg_database WHERE datname = $1";
@@ -127,7 +153,7 @@ impl PgServer {
         client.batch_execute(&text).await.map_err(failed)
     }
 
-    async fn remove_now(&self, name: &str) -> Result<(), EngineError> {
+    pub(super) async fn remove_now(&self, name: &str) -> Result<(), EngineError> {
         let client = self.client(&self.maintenance).await?;
         let text = format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", quoted_name(name));
         // Who reads its log holds it, and is ended first.
@@ -337,14 +363,59 @@ impl Server for PgServer {
         notes: &Path,
         bounds: LogBounds,
     ) -> Result<Box<dyn CoreEngine>, EngineError> {
+        self.open_named(&name_of(database), notes, bounds)
+    }
+
+    fn shadows(&self) -> Option<&dyn Shadows> {
+        Some(self)
+    }
+}
+
+#[async_trait]
+impl Shadows for PgServer {
+    async fn require(&self) -> Result<(), EngineError> {
+        require_log(&self.client(&self.maintenance).await?).await
+    }
+
+    async fn remove_named(&self, name: &str) -> Result<(), EngineError> {
+        let removed = timeout(CHANGE_MAX, self.remove_now(name));
+        removed
+            .await
+            .map_err(|_| EngineError::TimedOut(CHANGE_MAX))?
+    }
+
+    fn open_named(
+        &self,
+        name: &str,
+        notes: &Path,
+        bounds: LogBounds,
+    ) -> Result<Box<dyn CoreEngine>, EngineError> {
         let core = PgCore::open(
             &self.config,
-            &name_of(database),
+            name,
             self.reader(),
             Arc::clone(&self.health),
             notes,
             bounds,
         )?;
         Ok(Box::new(core))
+    }
+
+    fn open_standby(
+        &self,
+        database: DatabaseId,
+        home: &Home,
+        file: &Path,
+    ) -> Result<Box<dyn Standby>, EngineError> {
+        let shadow = PgShadow::open(self.again(), database, home, file)?;
+        Ok(Box::new(shadow))
+    }
+
+    fn name_of(&self, database: DatabaseId) -> String {
+        name_of(database)
+    }
+
+    async fn finish_log(&self, name: &str, file: &Path) -> Result<(), EngineError> {
+        finish_log(self, name, file).await
     }
 }

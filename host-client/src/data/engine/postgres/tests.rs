@@ -1,6 +1,7 @@
 //! The engine over a real, private server.
 
 mod shadows;
+mod standby;
 
 use gridmart_fabric::test_server::PostgresServer;
 use gridmart_schemas::{

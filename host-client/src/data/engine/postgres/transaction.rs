@@ -243,6 +243,7 @@ impl Transaction for PgTransaction {
             let client = &self.connection.get()?.client;
             let nobody = Cancel::default();
             let committing = base.commits.read().await;
+            base.seat.require_unfenced()?;
             let committed = bounded(canceller, time, &nobody, async {
                 let committed = client.batch_execute("COMMIT").await;
                 committed.map_err(|error| failure(&error, When::Committing, true))

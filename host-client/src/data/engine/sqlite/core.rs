@@ -348,6 +348,7 @@ impl Core {
         let change = SchemaChange {
             statement: text.to_owned(),
             before: std::mem::replace(&mut self.schema, schema),
+            words: None,
         };
         let body = change
             .encode()

@@ -55,7 +55,8 @@ fn objects(connection: &Connection) -> rusqlite::Result<Vec<Object>> {
     let sql = format!(
         "{OWN}SELECT name, type, coalesce(sql, '') FROM sqlite_schema
          WHERE type IN ('table', 'view') AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\'
-           AND name NOT IN ('gridmart_state', 'gridmart_log', 'gridmart_epoch', 'gridmart_stream') ORDER BY name"
+           AND name NOT IN ('gridmart_state', 'gridmart_log', 'gridmart_epoch', 'gridmart_stream',
+             'gridmart_words') ORDER BY name"
     );
     let mut statement = connection.prepare(&sql)?;
     let objects = statement.query_map([], |row| {
