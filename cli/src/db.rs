@@ -52,6 +52,10 @@ pub(crate) enum Command {
         /// What keeps it: sqlite, postgresql, mariadb; a Host has to have it
         #[arg(long, value_name = "ENGINE", default_value_t)]
         engine: DataEngine,
+        /// What keeps its shadows: sqlite, or postgresql for a database on it [default: that, if
+        /// there are Hosts for it, else sqlite]
+        #[arg(long, value_name = "ENGINE")]
+        shadow_engine: Option<DataEngine>,
         /// Data Element that keeps it [default: the only one]
         #[arg(long, value_name = "ID")]
         element: Option<String>,
@@ -102,6 +106,7 @@ pub(crate) fn run(command: &Command, output: Output) -> Result<(), Failure> {
             name,
             shadows,
             engine,
+            shadow_engine,
             element,
         } => {
             let wanted = DatabaseCreateRequest {
@@ -109,6 +114,7 @@ pub(crate) fn run(command: &Command, output: Output) -> Result<(), Failure> {
                 element: element.clone(),
                 shadows: *shadows,
                 engine: engine.clone(),
+                shadow_engine: shadow_engine.clone(),
             };
             create(&wanted, output)
         }

@@ -17,7 +17,7 @@ use gridmart_schemas::{
     id::NodeId,
     resource::{
         database::{Replica, ShadowRule},
-        enumeration::SyncState,
+        enumeration::{DataEngine, SyncState},
     },
     wire::database::{ShadowCheckTold, ShadowChecks},
 };
@@ -50,6 +50,10 @@ pub(crate) enum Command {
         /// Host that gets it [default: one without a copy, with the fewest copies and the most room]
         #[arg(long, value_name = "HOST")]
         on: Option<String>,
+        /// What keeps it: sqlite, or postgresql for a database on it [default: that, if there is a
+        /// Host for it, else sqlite]
+        #[arg(long, value_name = "ENGINE")]
+        engine: Option<DataEngine>,
         /// It holds what these rules leave, and nothing else: a JSON file, as below
         #[arg(long, value_name = "FILE")]
         rules: Option<PathBuf>,
@@ -133,11 +137,13 @@ pub(crate) fn run(command: &Command, output: Output) -> Result<(), Failure> {
         Command::Add {
             database,
             on,
+            engine,
             rules,
             no_wait,
         } => {
             let wanted = ShadowAddRequest {
                 host: on.clone(),
+                engine: engine.clone(),
                 rules: rules.as_deref().map(rules_of).transpose()?,
             };
             add(database, &wanted, *no_wait, output)

@@ -24,7 +24,7 @@ pub(super) struct Question {
     /// Types of its parameters, as far as they are known.
     pub(super) declared: Vec<Option<BaseType>>,
     pub(super) rules: SameRules,
-    /// Whether shadows are asked as well.
+    /// Whether there are shadows, which may be on SQLite where the core is not.
     pub(super) has_shadows: bool,
 }
 
@@ -51,7 +51,7 @@ impl Hash for SameRules {
 pub(super) struct Judgement {
     /// In the words of the core's engine.
     pub(super) judged: Arc<Judged>,
-    /// The same for shadows, where they are on another engine.
+    /// The same for shadows on SQLite, where the core is on another engine.
     pub(super) for_shadows: Option<Arc<Judged>>,
 }
 
@@ -78,7 +78,7 @@ impl Question {
             Kind::Schema(_) => true,
             _ => false,
         };
-        // What their engine cannot say, they are not asked.
+        // What SQLite cannot say, those on it are not asked.
         let for_shadows = (engine != Engine::Sqlite && is_for_shadows)
             .then(|| self.judged(catalog, Engine::Sqlite))
             .and_then(Result::ok)

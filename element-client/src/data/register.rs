@@ -126,14 +126,10 @@ impl De {
             owner,
             shadows,
             engine,
+            shadow_engine,
         } = incoming.read()?;
         self.require_unused(&name)?;
-        let chosen = self.places(shadows, &engine)?;
-        let of_shadows = if shadows > 0 {
-            shadow_engine(&engine)?
-        } else {
-            engine.clone()
-        };
+        let (chosen, of_shadows) = self.places(shadows, &engine, shadow_engine.as_ref())?;
         let id = DatabaseId::generate();
         let roles =
             std::iter::once(ReplicaRole::Core).chain(std::iter::repeat(ReplicaRole::Shadow));
@@ -181,16 +177,28 @@ impl De {
         reply(&self.told(&made))
     }
 
-    /// Hosts for a core and so many shadows, that for the core first.
-    fn places(&self, shadows: u32, engine: &DataEngine) -> Result<Vec<NodeId>, Problem> {
+    /// Hosts for a core and so many shadows, that for the core first, and on which engine
+    /// the shadows are.
+    fn places(
+        &self,
+        shadows: u32,
+        engine: &DataEngine,
+        of_shadows: Option<&DataEngine>,
+    ) -> Result<(Vec<NodeId>, DataEngine), Problem> {
         let wanted = shadows as usize + 1;
         let pool = self.goods.pool.lock();
-        let of_shadows = if shadows > 0 {
-            shadow_engine(engine)?
+        let engines = if shadows > 0 {
+            shadow_engines(engine, of_shadows)?
         } else {
-            engine.clone()
+            vec![engine.clone()]
         };
-        pool.places(wanted, engine, &of_shadows).ok_or_else(|| {
+        let mut found = engines.iter().filter_map(|of_shadows| {
+            let chosen = pool.places(wanted, engine, of_shadows)?;
+            Some((chosen, of_shadows.clone()))
+        });
+        found.next().ok_or_else(|| {
+            let of_shadows = engines.iter().map(DataEngine::as_str);
+            let of_shadows = of_shadows.collect::<Vec<_>>().join(" or ");
             let usable = pool.hosts().filter(|(_, host)| host.is_usable());
             let there = usable.filter(|(_, host)| host.has(engine)).count();
             let detail = if there == 0 && *engine != DataEngine::Sqlite {
@@ -227,8 +235,8 @@ impl De {
             };
             self.ask_host(*host, &make).await?;
         }
-        if engine != of_shadows
-            && let Some((core, _)) = replicas.first()
+        if *engine != DataEngine::Sqlite
+            && let [(core, _), _, ..] = replicas
         {
             // Its engine may have to be told first to serve shadows.
             self.lead(database, *core, Epoch::FIRST, Position::ZERO, true)
@@ -328,10 +336,31 @@ impl De {
     }
 }
 
-/// On which engine shadows of a database are.
-pub(super) fn shadow_engine(engine: &DataEngine) -> Result<DataEngine, Problem> {
+/// On which engines shadows of a database may be, the best first: on what keeps the
+/// database one can become its core. Only the one that is asked for, if one is.
+pub(super) fn shadow_engines(
+    engine: &DataEngine,
+    asked: Option<&DataEngine>,
+) -> Result<Vec<DataEngine>, Problem> {
+    let mut engines = known_shadow_engines(engine)?;
+    if let Some(asked) = asked {
+        if !engines.contains(asked) {
+            let engines = engines.iter().map(DataEngine::as_str).collect::<Vec<_>>();
+            let detail = format!(
+                "Shadows of a database on {engine} are on {}, not on {asked}.",
+                engines.join(" or ")
+            );
+            return Err(Problem::new(Code::PreconditionFailed, detail));
+        }
+        engines.retain(|engine| engine == asked);
+    }
+    Ok(engines)
+}
+
+fn known_shadow_engines(engine: &DataEngine) -> Result<Vec<DataEngine>, Problem> {
     match engine {
-        DataEngine::Sqlite | DataEngine::Postgresql | DataEngine::Mariadb => Ok(DataEngine::Sqlite),
+        DataEngine::Sqlite | DataEngine::Mariadb => Ok(vec![DataEngine::Sqlite]),
+        DataEngine::Postgresql => Ok(vec![DataEngine::Postgresql, DataEngine::Sqlite]),
         other => {
             let detail = format!("This Element knows no shadows of a database on {other}.");
             Err(Problem::new(Code::PreconditionFailed, detail))

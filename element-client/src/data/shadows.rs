@@ -11,7 +11,7 @@ use gridmart_schemas::{
     resource::{
         database::{Database, Replica, ShadowRule},
         de_doc::{DeDocument, RemovedCopy},
-        enumeration::ReplicaRole,
+        enumeration::{DataEngine, ReplicaRole},
     },
     wire::{
         Request as _,
@@ -23,7 +23,7 @@ use serde_json::value::RawValue;
 use super::{
     De,
     parts::{new_filter, require_rules},
-    register::{shadow_engine, unknown},
+    register::{shadow_engines, unknown},
 };
 
 impl De {
@@ -47,17 +47,19 @@ impl De {
         let ShadowAdd {
             database: id,
             host,
+            engine,
             rules,
         } = incoming.read()?;
         let database = self.database(id)?;
-        let host = self.place(&database, host)?;
-        let engine = shadow_engine(&database.info.engine)?;
+        let engines = shadow_engines(&database.info.engine, engine.as_ref())?;
+        let (host, engine) = self.place(&database, host, &engines)?;
         let is_other = engine != database.info.engine;
         require_whole(&database, rules.as_deref())?;
         self.require_fitting_parts(id, &database, rules.as_deref())
             .await?;
         let filter = rules.map(|rules| new_filter(rules, None));
-        if let Some(core) = database.core().filter(|_| is_other) {
+        let is_at_server = database.info.engine != DataEngine::Sqlite;
+        if let Some(core) = database.core().filter(|_| is_at_server) {
             // Its engine may have to be told first to serve shadows.
             self.lead(id, core, database.epoch(), Position::ZERO, true)
                 .await?;
@@ -140,18 +142,27 @@ impl De {
         reply(&self.told(&changed))
     }
 
-    /// The Host for a new shadow: the one that is named, or the one that fits best.
-    fn place(&self, database: &Database, named: Option<NodeId>) -> Result<NodeId, Problem> {
-        let engine = &shadow_engine(&database.info.engine)?;
+    /// The Host for a new shadow: the one that is named, or the one that fits best; and the
+    /// first of the engines that it has.
+    fn place(
+        &self,
+        database: &Database,
+        named: Option<NodeId>,
+        engines: &[DataEngine],
+    ) -> Result<(NodeId, DataEngine), Problem> {
         let pool = self.goods.pool.lock();
         let Some(host) = named else {
             let has_copy = |host| database.replica(host).is_some();
-            return pool.place(engine, has_copy).ok_or_else(|| {
-                Problem::new(
-                    Code::NeedUnmet,
-                    "Every data Host that is usable has a copy of the database: join another one \
-                     (`gridmart token create --kind dhost`).",
-                )
+            let mut found = engines
+                .iter()
+                .filter_map(|engine| Some((pool.place(engine, has_copy)?, engine.clone())));
+            return found.next().ok_or_else(|| {
+                let detail = format!(
+                    "Every data Host that is usable and has the engine {} has a copy of the \
+                     database: join another one (`gridmart token create --kind dhost`).",
+                    words_of(engines)
+                );
+                Problem::new(Code::NeedUnmet, detail)
             });
         };
         if database.replica(host).is_some() {
@@ -166,11 +177,15 @@ impl De {
                 "That Host is away, stopped, or none of this Element's.",
             ));
         }
-        if !pool.host(host).is_some_and(|host| host.has(engine)) {
-            let detail = format!("That Host has no engine {engine}, which is to keep the shadow.");
-            return Err(Problem::new(Code::NeedUnmet, detail));
-        }
-        Ok(host)
+        let has = |engine: &&DataEngine| pool.host(host).is_some_and(|host| host.has(engine));
+        let engine = engines.iter().find(has).ok_or_else(|| {
+            let detail = format!(
+                "That Host has no engine {}, which is to keep the shadow.",
+                words_of(engines)
+            );
+            Problem::new(Code::NeedUnmet, detail)
+        })?;
+        Ok((host, engine.clone()))
     }
 
     async fn shadow_remove(
@@ -205,11 +220,16 @@ impl De {
     }
 }
 
+fn words_of(engines: &[DataEngine]) -> String {
+    let engines: Vec<&str> = engines.iter().map(DataEngine::as_str).collect();
+    engines.join(" or ")
+}
+
 /// Refuses a part of a database that is not on the engine of its shadows: what leaves its
 /// core is not filtered.
 fn require_whole(database: &Database, rules: Option<&[ShadowRule]>) -> Result<(), Problem> {
     let engine = &database.info.engine;
-    if rules.is_none() || shadow_engine(engine)? == *engine {
+    if rules.is_none() || *engine == DataEngine::Sqlite {
         return Ok(());
     }
     let detail =

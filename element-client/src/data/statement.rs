@@ -119,7 +119,7 @@ impl Asker {
 /// A statement that somebody may run.
 pub(super) struct Permitted {
     pub(super) judged: Arc<Judged>,
-    /// The same for shadows, where they are on another engine.
+    /// The same for shadows on SQLite, where the core is on another engine.
     for_shadows: Option<Arc<Judged>>,
     person: Person,
     database: Database,
@@ -155,14 +155,14 @@ struct Order<'a> {
     columns: Vec<ResultColumn>,
 }
 
-/// A statement in the words of the engine that shadows are on.
+/// A statement in the words of SQLite, for shadows on it.
 struct OnShadows {
     text: String,
     parameters: Vec<Value>,
 }
 
 impl Order<'_> {
-    /// The same for shadows.
+    /// The same for shadows on SQLite.
     fn on(&self, shadows: OnShadows) -> Self {
         let OnShadows { text, parameters } = shadows;
         Self {
@@ -476,14 +476,14 @@ impl De {
         places: Vec<Reader>,
     ) -> Result<Outcome, Problem> {
         let mut last = None;
-        let is_other =
-            language_of(&self.database(order.run.database)?.info.engine)? != Engine::Sqlite;
+        let database = self.database(order.run.database)?;
         let mut for_shadows = on_shadows.map(|on_shadows| order.on(on_shadows));
         let mut order = order;
         for (place, filter_version) in places {
-            let order = match (&mut for_shadows, place.1) {
-                (Some(for_shadows), ReplicaRole::Shadow) => for_shadows,
-                (None, ReplicaRole::Shadow) if is_other => continue,
+            let is_other = *database.engine_on(place.0) != database.info.engine;
+            let order = match &mut for_shadows {
+                Some(for_shadows) if is_other => for_shadows,
+                None if is_other => continue,
                 _ => &mut order,
             };
             order.run.filter_version = filter_version;

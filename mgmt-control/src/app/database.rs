@@ -113,6 +113,7 @@ pub async fn database_create(
         element,
         shadows,
         engine,
+        shadow_engine,
     } = wanted;
     let view = control.catalogue.view();
     let node = DATABASES.the_element(&view, element.as_deref())?;
@@ -126,6 +127,7 @@ pub async fn database_create(
         owner: context.actor.name.clone(),
         shadows,
         engine,
+        shadow_engine,
     };
     let made = order(control, context, &node, entry, &request).await?;
     Ok(view_of(control, context, &node, made)?)

@@ -36,7 +36,11 @@ pub async fn shadow_add(
     wanted: ShadowAddRequest,
 ) -> Result<DatabaseView, Failure> {
     let found = FoundDatabase::own(control, context, text, "shadow.add").await?;
-    let ShadowAddRequest { host, rules } = wanted;
+    let ShadowAddRequest {
+        host,
+        engine,
+        rules,
+    } = wanted;
     let host = host
         .map(|host| host_of(control, &found, &host))
         .transpose()?;
@@ -44,6 +48,7 @@ pub async fn shadow_add(
     let request = ShadowAdd {
         database,
         host,
+        engine,
         rules,
     };
     order(control, context, &found, "shadow.add", &request).await

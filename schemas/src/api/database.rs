@@ -30,6 +30,11 @@ pub struct DatabaseCreateRequest {
     #[serde(default)]
     #[schema(value_type = String)]
     pub engine: DataEngine,
+    /// What keeps its shadows: `sqlite`, or `postgresql` for a database on it; absent: that,
+    /// if there are Hosts for it, else `sqlite`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    pub shadow_engine: Option<DataEngine>,
 }
 
 /// `PATCH /api/v1/databases/{name}`: what is absent stays.
@@ -48,6 +53,11 @@ pub struct ShadowAddRequest {
     /// Id or name of the Host; absent: whichever fits best.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub host: Option<String>,
+    /// What keeps it: `sqlite`, or `postgresql` for a database on it; absent: that, if there
+    /// is a Host for it, else `sqlite`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    pub engine: Option<DataEngine>,
     /// What it holds of the database; absent: all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rules: Option<Vec<ShadowRule>>,

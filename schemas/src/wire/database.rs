@@ -52,6 +52,9 @@ pub struct DatabaseMake {
     /// What keeps it; absent: SQLite.
     #[serde(default)]
     pub engine: DataEngine,
+    /// What keeps its shadows; absent: the Element chooses.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shadow_engine: Option<DataEngine>,
 }
 
 /// Change what a database's owner allows. What is absent stays.
@@ -79,6 +82,9 @@ pub struct ShadowAdd {
     /// On which Host; absent: the Element chooses.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub host: Option<NodeId>,
+    /// What keeps it; absent: the Element chooses.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub engine: Option<DataEngine>,
     /// What it holds; absent: all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rules: Option<Vec<ShadowRule>>,

@@ -162,6 +162,7 @@ fn database_make(
         element: None,
         shadows: 0,
         engine: engine.clone(),
+        shadow_engine: None,
     };
     wait_for(LONG, "a database is made", || {
         let made = bench.runtime.block_on(data.database_create(&wanted));

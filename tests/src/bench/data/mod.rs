@@ -82,6 +82,7 @@ fn database_make(bench: &Bench, data: &Data) -> anyhow::Result<()> {
         element: None,
         shadows: HOSTS - 1,
         engine: DataEngine::default(),
+        shadow_engine: None,
     };
     wait_for(LONG, "a database is made", || {
         let made = bench.runtime.block_on(data.database_create(&wanted));

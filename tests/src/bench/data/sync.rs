@@ -133,6 +133,7 @@ fn catch_up(scene: &Scene) -> anyhow::Result<Figure> {
             element: None,
             shadows: 1,
             engine: DataEngine::default(),
+            shadow_engine: None,
         };
         let made = data.database_create(&wanted).await?;
         data.execute(BEHIND, LEDGER, &[]).await?;
