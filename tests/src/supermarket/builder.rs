@@ -44,6 +44,7 @@ pub struct SupermarketBuilder {
     log_level: String,
     certificate_lifetime: Option<String>,
     environment: Vec<(OsString, OsString)>,
+    kept: Vec<(OsString, OsString)>,
     disks: Vec<SmallDisk>,
     faults: Option<String>,
 }
@@ -64,6 +65,7 @@ impl Default for SupermarketBuilder {
             log_level: "info".to_owned(),
             certificate_lifetime: None,
             environment: Vec::new(),
+            kept: Vec::new(),
             disks: Vec::new(),
             faults: None,
         }
@@ -152,6 +154,18 @@ impl SupermarketBuilder {
     /// Sets a variable of the environment of all roles.
     pub fn variable(mut self, name: impl Into<OsString>, value: impl Into<OsString>) -> Self {
         self.environment.push((name.into(), value.into()));
+        self
+    }
+
+    /// The same for roles that are started again as well.
+    pub fn lasting_variable(
+        mut self,
+        name: impl Into<OsString>,
+        value: impl Into<OsString>,
+    ) -> Self {
+        let variable = (name.into(), value.into());
+        self.kept.push(variable.clone());
+        self.environment.push(variable);
         self
     }
 
@@ -267,6 +281,7 @@ impl SupermarketBuilder {
             folder,
             mark,
             has_small_disks: !self.disks.is_empty(),
+            environment: self.kept,
             up: Some(up),
             said,
             roles: Mutex::new(Roles::default()),

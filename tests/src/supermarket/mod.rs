@@ -9,6 +9,7 @@ mod role;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    ffi::OsString,
     fs,
     path::{Path, PathBuf},
     process::{Child, Command},
@@ -68,6 +69,8 @@ pub struct Supermarket {
     /// Value of the variable that marks all of its processes.
     mark: String,
     has_small_disks: bool,
+    /// What roles that are started again have of the first start's environment.
+    environment: Vec<(OsString, OsString)>,
     up: Option<Child>,
     said: Arc<Mutex<String>>,
     roles: Mutex<Roles>,

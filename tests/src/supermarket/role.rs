@@ -187,6 +187,12 @@ impl Supermarket {
             .append(true)
             .open(log)
             .expect("the role has a log");
+        for (name, value) in &self.environment {
+            let is_changed = command.get_envs().any(|(changed, _)| changed == name);
+            if !is_changed {
+                command.env(name, value);
+            }
+        }
         if self.has_small_disks {
             command = self.inside(&command);
         }

@@ -28,12 +28,12 @@ pub(crate) fn url_file(folder: &tempfile::TempDir, url: &str) -> PathBuf {
     path
 }
 
-/// Makes a database with a shadow once the Hosts have come; gives its id at the server, and
-/// the role of its core's Host.
+/// Makes a database with a shadow on SQLite once the Hosts have come; gives its id at the
+/// server, and the role of its core's Host.
 #[track_caller]
 pub(crate) fn made(market: &Supermarket, name: &str, engine: &str) -> (String, &'static str) {
     let words = ["--json", "db", "create", name, "--engine", engine];
-    let words = [&words[..], &["--shadows", "1"]].concat();
+    let words = [&words[..], &["--shadows", "1", "--shadow-engine", "sqlite"]].concat();
     let made: serde_json::Value = wait_for(LONG, "a database is made", || {
         let run = market.cli(&words);
         (run.code == 0).then(|| run.json()).ok_or(run.stderr)

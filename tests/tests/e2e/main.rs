@@ -45,6 +45,7 @@ mod sandbox;
 mod shadows;
 mod soak;
 mod staging;
+mod standbys;
 mod storage;
 mod storage_days;
 mod swarm;

@@ -113,7 +113,7 @@ pub(crate) fn wait_synchronised(market: &Supermarket, database: &str) -> Copies 
 }
 
 /// Writes numbers one after the other until it is over; gives those acknowledged.
-fn write_on(market: &Supermarket, over: &AtomicBool) -> Vec<i64> {
+pub(crate) fn write_on(market: &Supermarket, over: &AtomicBool) -> Vec<i64> {
     let client = market.client();
     run(async {
         let mut acknowledged = Vec::new();
@@ -136,7 +136,7 @@ fn write_on(market: &Supermarket, over: &AtomicBool) -> Vec<i64> {
     })
 }
 
-fn count(market: &Supermarket, read: &str) -> i64 {
+pub(crate) fn count(market: &Supermarket, read: &str) -> i64 {
     let words = [
         "sql",
         "shop",
@@ -151,7 +151,7 @@ fn count(market: &Supermarket, read: &str) -> i64 {
 
 /// Waits until a shadow answers that there are so many lines.
 #[track_caller]
-fn wait_count(market: &Supermarket, lines: i64) {
+pub(crate) fn wait_count(market: &Supermarket, lines: i64) {
     wait_for(LONG, "a shadow has all lines", || {
         let words = [
             "sql",
@@ -297,7 +297,7 @@ fn a_shadow_that_differs_is_found_and_made_anew(market: &Supermarket, copies: &C
 }
 
 /// The core is lost with commits that no shadow has, and comes back.
-fn a_core_that_was_lost_is_replaced_and_fenced(market: &Supermarket, before: &Copies) {
+pub(crate) fn a_core_that_was_lost_is_replaced_and_fenced(market: &Supermarket, before: &Copies) {
     let whole = count(market, "core");
     for shadow in &before.shadows {
         market.freeze(shadow);
