@@ -41,8 +41,8 @@ use time::OffsetDateTime;
 use self::transactions::Transactions;
 use super::{
     De,
+    order::{Outcome, Rest},
     sessions::{Arrival, RunningStatement, SqlSession, Standing},
-    statement::{Outcome, Rest},
 };
 use crate::element::unknown_path;
 

@@ -16,6 +16,7 @@
 //! statements stays with the core; a `block` is what its program knows of it. `sessions` are those of both doors, for people to see
 //! and to end.
 
+mod asker;
 mod block;
 mod checks;
 mod choice;
@@ -28,6 +29,7 @@ mod judgements;
 mod keep;
 mod keys;
 mod limits;
+mod order;
 mod parameter;
 mod parts;
 pub mod pool;

@@ -13,8 +13,8 @@ use gridmart_schemas::{
 
 use super::{
     De,
+    asker::Asker,
     sql::{Catalog, Entry, Mode, Person, RuleError, RuleSet, Rules, TableRule},
-    statement::Asker,
 };
 
 /// The rules of a person: everything for the owner; else, for each table, the first

@@ -6,37 +6,34 @@ use std::{
     time::{Duration, Instant},
 };
 
-use gridmart_fabric::{rule::Subject, stream::Peer, ticket::AccessClaims};
+use gridmart_fabric::ticket::AccessClaims;
 use gridmart_schemas::{
     data::{Position, SqlType, Value},
-    id::{DatabaseId, NodeId, PersonName},
+    id::{DatabaseId, NodeId},
     problem::{Code, Problem},
     resource::{
         database::Database,
         enumeration::{DataEngine, ReplicaRole},
     },
-    role::{Operation, Role},
     scalar::UtcTime,
     wire::{
         data::{
-            CursorNumber, ROW_BYTES_MAX, ReadFrom, ResultColumn, STATEMENT_BYTES_MAX, SqlFault,
-            StatementAnswer, StatementRows, StatementRun,
+            ROW_BYTES_MAX, ReadFrom, ResultColumn, STATEMENT_BYTES_MAX, SqlFault, StatementAnswer,
+            StatementRows, StatementRun,
         },
-        replica::{
-            GuardTold, ReplicaAnswer, ReplicaCancel, ReplicaDescribe, ReplicaPiece, ReplicaRows,
-            ReplicaRun, ReplicaStatementKind, StatementRules,
-        },
+        replica::{GuardTold, ReplicaDescribe, ReplicaRun, ReplicaStatementKind, StatementRules},
     },
 };
-
 use tokio_util::sync::CancellationToken;
 
 use super::{
     De,
+    asker::Asker,
     block::Block,
     hosts::{Failure, Hosts},
     judgements::{Judgement, Question, SameRules},
-    limits::{Slot, StatementLimits},
+    limits::StatementLimits,
+    order::{DESCRIBE_MAX, OnShadows, Order, Outcome, run_at},
     parameter,
     parts::fitting,
     route::{Place, Reader, readers},
@@ -46,75 +43,12 @@ use super::{
     transaction::{Ill, OpenTransaction},
 };
 
-/// A Host may take so long to answer; it ends a statement of itself before that.
-const ANSWER_MAX: Duration = Duration::from_secs(330);
-/// A Host may take so long to tell its tables.
-const DESCRIBE_MAX: Duration = Duration::from_secs(10);
 /// The setting with the person's name, on engines that have settings.
 const PERSON_SETTING: &str = "gridmart.user";
 /// What settings with attributes of the person begin with.
 const ATTRIBUTE_SETTING: &str = "gridmart.attribute_";
 /// Statements of more bytes are judged beside the tasks that serve others.
 const JUDGED_AT_ONCE: usize = 16 * 1024;
-
-/// A result that is not at its end: where the rest is.
-pub(super) struct Rest {
-    peer: Peer,
-    cursor: CursorNumber,
-    tag: &'static str,
-    ran_on: Place,
-    /// Its place among those that run.
-    #[expect(dead_code, reason = "dropping it frees the place")]
-    slot: Option<Slot>,
-}
-
-/// What a statement came to.
-pub(super) type Outcome = (StatementAnswer, Option<Rest>);
-
-/// Who wants a statement run, as they are now.
-#[derive(Clone, Debug)]
-pub(super) struct Asker {
-    pub(super) person: PersonName,
-    pub(super) role: Role,
-    pub(super) domain: Option<String>,
-    pub(super) operations: Vec<Operation>,
-}
-
-impl From<&AccessClaims> for Asker {
-    fn from(claims: &AccessClaims) -> Self {
-        Self {
-            person: claims.sub.clone(),
-            role: claims.role,
-            domain: claims.domain.clone(),
-            operations: claims.operations.clone(),
-        }
-    }
-}
-
-impl Asker {
-    /// As rules know them.
-    pub(super) fn subject(&self) -> Subject<'_> {
-        Subject {
-            person: &self.person,
-            role: self.role,
-            domain: self.domain.as_deref(),
-            application: None,
-        }
-    }
-
-    /// Refuses what their ticket, or their rights, do not permit.
-    fn require(&self, kind: ReplicaStatementKind) -> Result<(), Problem> {
-        let operation = match kind {
-            ReplicaStatementKind::Read => Operation::Read,
-            ReplicaStatementKind::Rows | ReplicaStatementKind::Schema => Operation::Write,
-        };
-        if self.operations.contains(&operation) {
-            return Ok(());
-        }
-        let detail = format!("The ticket does not permit to {operation}.");
-        Err(Problem::new(Code::NotAuthorized, detail))
-    }
-}
 
 /// A statement that somebody may run.
 pub(super) struct Permitted {
@@ -145,38 +79,6 @@ pub(super) struct Manner<'a> {
     pub(super) transaction: Option<&'a OpenTransaction>,
     /// When its transaction began, in the stored form of a timestamptz; absent: now.
     pub(super) began: Option<&'a str>,
-}
-
-/// What is sent to a Host.
-struct Order<'a> {
-    run: ReplicaRun,
-    give_up: Option<&'a CancellationToken>,
-    tag: &'static str,
-    columns: Vec<ResultColumn>,
-}
-
-/// A statement in the words of SQLite, for shadows on it.
-struct OnShadows {
-    text: String,
-    parameters: Vec<Value>,
-}
-
-impl Order<'_> {
-    /// The same for shadows on SQLite.
-    fn on(&self, shadows: OnShadows) -> Self {
-        let OnShadows { text, parameters } = shadows;
-        Self {
-            run: ReplicaRun {
-                text,
-                parameters,
-                rules: StatementRules::default(),
-                ..self.run.clone()
-            },
-            give_up: self.give_up,
-            tag: self.tag,
-            columns: self.columns.clone(),
-        }
-    }
 }
 
 impl De {
@@ -382,13 +284,7 @@ impl De {
             .run_order((order, on_shadows), (&database, &fitting), manner.from)
             .await?;
         // A result that is open counts as running.
-        Ok((
-            answer,
-            rest.map(|rest| Rest {
-                slot: Some(slot),
-                ..rest
-            }),
-        ))
+        Ok((answer, rest.map(|rest| rest.holding(slot))))
     }
 
     /// Runs it on whichever Host may.
@@ -543,101 +439,6 @@ impl De {
         let stream = goods.hosts.stream(&goods.pool, &self.tls, place.0).await;
         let peer = stream.map_err(Failure::NotAsked)?;
         run_at(order, peer, place).await
-    }
-}
-
-/// A statement that somebody waits for: dropped before its answer, it is ended at the
-/// engine.
-struct Wanted(Option<(Peer, u64)>);
-
-impl Drop for Wanted {
-    fn drop(&mut self) {
-        if let Some((peer, mark)) = self.0.take() {
-            tokio::spawn(async move {
-                // A stream that has ended has ended its statements.
-                let _ = peer.ask(&ReplicaCancel { mark }, DESCRIBE_MAX).await;
-            });
-        }
-    }
-}
-
-/// Runs it on that Host. `None`: this copy has not come as far as it must.
-async fn run_at(order: &Order<'_>, peer: Peer, place: Place) -> Result<Option<Outcome>, Failure> {
-    let mark = order.run.mark;
-    let mut wanted = Wanted(mark.map(|mark| (peer.clone(), mark)));
-    let answer = {
-        let mut asking = std::pin::pin!(Hosts::ask(&peer, &order.run, ANSWER_MAX));
-        tokio::select! {
-            answer = &mut asking => answer,
-            () = given_up(order.give_up) => {
-                // What it comes to is told: it may have been committed before.
-                drop(std::mem::replace(&mut wanted, Wanted(None)));
-                asking.await
-            }
-        }
-    };
-    wanted.0 = None;
-    let answer = answer?;
-    let ReplicaAnswer::Rows(piece) = answer else {
-        return Ok(match answer {
-            ReplicaAnswer::Refused(fault) => Some((StatementAnswer::Refused(fault), None)),
-            _ => None,
-        });
-    };
-    let rest = piece.cursor.map(|cursor| Rest {
-        peer,
-        cursor,
-        tag: order.tag,
-        ran_on: place,
-        slot: None,
-    });
-    let mut rows = rows_of(order.tag, piece, place);
-    rows.columns.clone_from(&order.columns);
-    Ok(Some((StatementAnswer::Rows(rows), rest)))
-}
-
-async fn given_up(token: Option<&CancellationToken>) {
-    match token {
-        Some(token) => token.cancelled().await,
-        None => std::future::pending().await,
-    }
-}
-
-impl Rest {
-    /// The next piece, and what comes after it.
-    pub(super) async fn next(self) -> Result<Outcome, Problem> {
-        let cursor = self.cursor;
-        let answer = Hosts::ask(&self.peer, &ReplicaRows { cursor }, ANSWER_MAX).await?;
-        Ok(match answer {
-            ReplicaAnswer::Refused(fault) => (StatementAnswer::Refused(fault), None),
-            ReplicaAnswer::Behind(_) => (fault("XX000", "a result went back".to_owned()), None),
-            ReplicaAnswer::Rows(piece) => {
-                let (tag, ran_on, more) = (self.tag, self.ran_on, piece.cursor);
-                let rest = more.map(|cursor| Self { cursor, ..self });
-                (StatementAnswer::Rows(rows_of(tag, piece, ran_on)), rest)
-            }
-        })
-    }
-
-    /// Has the Host end the statement.
-    pub(super) async fn close(self) {
-        let close = gridmart_schemas::wire::replica::ReplicaClose {
-            cursor: self.cursor,
-        };
-        // A stream that has ended has ended its statements.
-        let _ = self.peer.ask(&close, DESCRIBE_MAX).await;
-    }
-}
-
-fn rows_of(tag: &str, piece: ReplicaPiece, (host, role): (NodeId, ReplicaRole)) -> StatementRows {
-    StatementRows {
-        tag: tag.to_owned(),
-        columns: Vec::new(),
-        rows: piece.rows,
-        cursor: None,
-        rows_changed: piece.rows_changed,
-        position: piece.position,
-        ran_on: Some((host, role)),
     }
 }
 

@@ -29,8 +29,8 @@ use super::{Admitted, DataStream};
 use crate::data::{
     De,
     block::{Block, Committed},
+    order::Outcome,
     sessions::SqlSession,
-    statement::Outcome,
     transaction::Ill,
 };
 

@@ -16,8 +16,8 @@ use super::{
 };
 use crate::data::{
     De,
+    order::{Outcome, Rest},
     sessions::RunningStatement,
-    statement::{Outcome, Rest},
 };
 
 /// A result, as far as it was not sent.

@@ -13,13 +13,14 @@ use super::{
     wire::backend::{self, Fault, Field, Severity},
 };
 use crate::data::{
+    asker::Asker,
     block::read_only,
     rules::rules_of,
     sql::{
         self, BaseType, Command, Entry, Kind, Literal, Refusal, SETTINGS, StatementText,
         Statements, Transaction, view_columns,
     },
-    statement::{Asker, Manner, Permitted},
+    statement::{Manner, Permitted},
 };
 
 /// What a statement is.

@@ -27,7 +27,7 @@ use super::{
         frontend::Message,
     },
 };
-use crate::data::{De, block::Block, sql::Statements, statement::Asker};
+use crate::data::{De, asker::Asker, block::Block, sql::Statements};
 
 /// Messages that are read ahead of the one that is answered.
 const AHEAD: usize = 8;
