@@ -16,6 +16,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use crate::test_server::free_port;
+
 /// Why there is none.
 const SETUP: &str = "MariaDB is not installed: run scripts/setup";
 /// A slow machine that has other things to do starts a server within that.
@@ -112,6 +114,35 @@ impl MariaDbServer {
     /// If it does not start.
     #[track_caller]
     pub fn resume(&self) {
+        self.resume_with(&["--skip-networking".to_owned()]);
+    }
+
+    /// Starts it again, with a door on 127.0.0.1 that speaks TLS with that certificate and
+    /// key (PEM); gives its port.
+    ///
+    /// # Panics
+    /// If it does not start.
+    #[track_caller]
+    pub fn resume_tls(&self, certificate: &str, key: &str) -> u16 {
+        let port = free_port();
+        let put = |name: &str, text: &str| {
+            let path = self.folder.path().join(name);
+            fs::write(&path, text).unwrap();
+            path.display().to_string()
+        };
+        self.resume_with(&[
+            "--bind-address=127.0.0.1".to_owned(),
+            format!("--port={port}"),
+            format!("--ssl-cert={}", put("server.crt", certificate)),
+            format!("--ssl-key={}", put("server.key", key)),
+        ]);
+        // Nobody's address is given a name.
+        self.script("mysql", &ACCOUNT.replace("@localhost", "@'127.0.0.1'"));
+        port
+    }
+
+    #[track_caller]
+    fn resume_with(&self, more: &[String]) {
         let program = ["/usr/sbin/mariadbd", "/usr/libexec/mariadbd"]
             .into_iter()
             .find(|path| Path::new(path).exists())
@@ -128,7 +159,6 @@ impl MariaDbServer {
             ))
             .args([
                 "--user=root",
-                "--skip-networking",
                 "--skip-name-resolve",
                 "--innodb-buffer-pool-size=32M",
                 "--innodb-log-file-size=8M",
@@ -137,6 +167,7 @@ impl MariaDbServer {
                 "--max-connections=150",
             ])
             .args(if self.has_log { LOGGING } else { LOGLESS })
+            .args(more)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(log)

@@ -9,7 +9,11 @@
 use std::{
     fs,
     io::Write as _,
-    os::unix::{fs::chown, process::CommandExt as _},
+    net::TcpListener,
+    os::unix::{
+        fs::{PermissionsExt as _, chown},
+        process::CommandExt as _,
+    },
     path::{Path, PathBuf},
     process::{Command, Stdio},
 };
@@ -38,6 +42,12 @@ fn binaries() -> Option<PathBuf> {
     found.retain(|bin| bin.join("initdb").exists() && bin.join("psql").exists());
     found.sort();
     found.pop()
+}
+
+/// A port that nobody listens at.
+pub(crate) fn free_port() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.local_addr().unwrap().port()
 }
 
 fn number_of(option: &str) -> Option<u32> {
@@ -114,9 +124,36 @@ impl PostgresServer {
     /// If it does not start.
     #[track_caller]
     pub fn resume(&self) {
+        self.resume_with(&format!("-p {PORT} -c listen_addresses=''"));
+    }
+
+    /// Starts it again, with a door on this machine's own addresses that speaks TLS with that
+    /// certificate and key (PEM); gives its port.
+    ///
+    /// # Panics
+    /// If it does not start.
+    #[track_caller]
+    pub fn resume_tls(&self, certificate: &str, key: &str) -> u16 {
+        let port = free_port();
+        for (name, text) in [("server.crt", certificate), ("server.key", key)] {
+            let path = self.data().join(name);
+            fs::write(&path, text).unwrap();
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+            if let Some((user, group)) = self.account {
+                chown(&path, Some(user), Some(group)).unwrap();
+            }
+        }
+        self.resume_with(&format!(
+            "-p {port} -c listen_addresses=127.0.0.1 -c ssl=on"
+        ));
+        port
+    }
+
+    #[track_caller]
+    fn resume_with(&self, more: &str) {
         let data = self.data();
         let options = format!(
-            "-p {PORT} -c listen_addresses='' -c unix_socket_directories='{}' -c fsync=off \
+            "{more} -c unix_socket_directories='{}' -c fsync=off \
              -c timezone=UTC -c max_connections=200 -c wal_level=logical -c max_replication_slots=20",
             self.folder.path().display()
         );

@@ -1,6 +1,7 @@
 //! Database servers beside the Host: an engine each, reached with an account of the
 //! Host's own. Every database is a database of its own there.
 
+mod tls;
 mod url;
 
 use std::{fmt, path::Path, sync::Arc};
@@ -13,6 +14,10 @@ use gridmart_schemas::{
 };
 
 pub use self::url::{ServerUrl, ServerUrlError};
+pub(in crate::data) use self::{
+    tls::{certificates_read, client_config},
+    url::without_tls,
+};
 use super::engine::{CoreEngine, EngineError, Shadows, mariadb::MariaServer, postgres::PgServer};
 use super::log::LogBounds;
 use crate::member::HostError;

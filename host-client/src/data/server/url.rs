@@ -1,8 +1,13 @@
 //! Where a server is, and who the Host is there.
 
-use std::{fmt, fs, io, os::unix::fs::MetadataExt as _, path::Path};
+use std::{
+    fmt, fs, io,
+    os::unix::fs::MetadataExt as _,
+    path::{Path, PathBuf},
+};
 
 use gridmart_schemas::resource::enumeration::DataEngine;
+use percent_encoding::percent_decode_str;
 
 /// The most bytes of a file with a URL.
 const FILE_BYTES_MAX: u64 = 16 * 1024;
@@ -117,10 +122,51 @@ impl ServerUrl {
         &self.engine
     }
 
+    /// The whole of it, without what says how the server is known, and the file with the
+    /// certificates for that: there is one if what travels is to be encrypted. A secret.
+    pub fn parts(&self) -> Result<(String, Option<PathBuf>), String> {
+        without_tls(&self.url)
+    }
+
     /// The whole of it: a secret.
     pub fn secret(&self) -> &str {
         &self.url
     }
+}
+
+/// A URL without `sslrootcert=FILE` and `sslmode=verify-full`, and that file. What is wrong
+/// with it does not show it.
+pub(in crate::data) fn without_tls(url: &str) -> Result<(String, Option<PathBuf>), String> {
+    let (whole, query) = url.split_once('?').unwrap_or((url, ""));
+    let (mut rest, mut roots, mut is_asked) = (Vec::new(), None, false);
+    for pair in query.split('&').filter(|pair| !pair.is_empty()) {
+        match pair.split_once('=') {
+            Some(("sslrootcert", path)) => {
+                let path = percent_decode_str(path).decode_utf8().ok();
+                let path = path.map(|path| PathBuf::from(path.as_ref()));
+                let path = path.filter(|path| path.is_absolute());
+                roots = Some(path.ok_or("its URL has a sslrootcert that is no absolute path")?);
+            }
+            Some(("sslmode", "verify-full")) => is_asked = true,
+            Some(("sslmode", _)) => {
+                let refused = "its URL asks for another sslmode than verify-full, which is the \
+                               only one here";
+                return Err(refused.to_owned());
+            }
+            _ => rest.push(pair),
+        }
+    }
+    if is_asked && roots.is_none() {
+        let lacking = "its URL asks for sslmode=verify-full, and does not say by which \
+                       certificates (sslrootcert=/PATH/ca.pem)";
+        return Err(lacking.to_owned());
+    }
+    let mut url = whole.to_owned();
+    if !rest.is_empty() {
+        url.push('?');
+        url.push_str(&rest.join("&"));
+    }
+    Ok((url, roots))
 }
 
 #[cfg(test)]
@@ -128,6 +174,25 @@ mod tests {
     use std::os::unix::fs::PermissionsExt as _;
 
     use super::*;
+
+    #[test]
+    fn how_a_server_is_known_is_taken_out_of_its_url() {
+        let url = "mariadb://a:b@host?socket=/x&sslrootcert=%2Fetc/c%20a.pem&sslmode=verify-full";
+        let (rest, roots) = without_tls(url).unwrap();
+        assert_eq!(rest, "mariadb://a:b@host?socket=/x");
+        assert_eq!(roots.unwrap(), Path::new("/etc/c a.pem"));
+        let plain = "postgresql://a:b@host";
+        assert_eq!(without_tls(plain), Ok((plain.to_owned(), None)));
+        for query in [
+            "sslmode=verify-full",
+            "sslmode=require&sslrootcert=/x",
+            "sslrootcert=x",
+            "sslrootcert=",
+        ] {
+            let refused = without_tls(&format!("{plain}?{query}")).unwrap_err();
+            assert!(!refused.contains("a:b"), "{refused}");
+        }
+    }
 
     #[test]
     fn a_url_is_read_from_a_file_of_its_own_and_never_shown() {

@@ -8,7 +8,8 @@ use std::{
 
 use gridmart_schemas::data::{Row, SqlType};
 use mysql_async::{
-    Conn, Opts, OptsBuilder, Params, Pool, PoolConstraints, PoolOpts, prelude::Queryable as _,
+    Conn, Opts, OptsBuilder, Params, Pool, PoolConstraints, PoolOpts, SslOpts,
+    prelude::Queryable as _,
 };
 
 use super::{
@@ -16,7 +17,10 @@ use super::{
     gtid::Gtids,
     value,
 };
-use crate::data::engine::{EngineError, Limits, Statement, Written};
+use crate::data::{
+    engine::{EngineError, Limits, Statement, Written},
+    server::{certificates_read, without_tls},
+};
 
 /// What the judge puts behind an INSERT that passes over keys that are there.
 const SKIPPED: &str = "/* skipped */";
@@ -58,14 +62,17 @@ pub enum AccessError {
     #[error("its URL is not mariadb://ACCOUNT:PASSWORD@HOST[:PORT][?socket=PATH] ({0})")]
     Malformed(String),
     /// It has a parameter that is none.
-    #[error("its URL has a parameter that is not known: only ?socket=PATH is")]
+    #[error("its URL has a parameter that is not known: socket=PATH and sslrootcert=FILE are")]
     Parameter,
     /// It is on another machine.
     #[error(
-        "its URL names another machine: a server is reached on the Host's own machine, over a \
-         socket or on 127.0.0.1 (for one elsewhere, a tunnel or a Host beside it)"
+        "its URL names another machine: a server elsewhere is reached over TLS alone, with the \
+         certificates that vouch for it (?sslrootcert=/PATH/ca.pem)"
     )]
     Elsewhere,
+    /// How it is to be known.
+    #[error("{0}")]
+    Tls(String),
 }
 
 impl fmt::Debug for Access {
@@ -77,13 +84,15 @@ impl fmt::Debug for Access {
 }
 
 impl Access {
-    /// Reads `mariadb://ACCOUNT:PASSWORD@HOST[:PORT][/][?socket=PATH]`. What travels to a
-    /// server travels in the clear: it has to be on this machine.
+    /// Reads `mariadb://ACCOUNT:PASSWORD@HOST[:PORT][/][?socket=PATH][?sslrootcert=FILE]`.
+    /// Without a file with certificates, what travels to a server travels in the clear: it
+    /// has to be on this machine. Blocks to read that file.
     ///
     /// # Errors
     /// Text that is not of that form; it is not in the message, since it holds a password.
     pub fn of_url(url: &str) -> Result<Self, AccessError> {
         let malformed = |why: &str| AccessError::Malformed(why.to_owned());
+        let (url, roots) = without_tls(url).map_err(AccessError::Tls)?;
         let rest = url
             .strip_prefix("mariadb://")
             .or_else(|| url.strip_prefix("mysql://"))
@@ -102,10 +111,16 @@ impl Access {
             Some(("socket", path)) if !path.contains('&') => Some(path.to_owned()),
             _ => return Err(AccessError::Parameter),
         };
-        if socket.is_none() && !is_local(&opts) {
+        let tls = roots.map(|path| certificates_read(&path));
+        let tls = tls.transpose().map_err(AccessError::Tls)?.map(tls_of);
+        if tls.is_some() && socket.is_some() {
+            return Err(malformed("a socket needs no sslrootcert"));
+        }
+        if tls.is_none() && socket.is_none() && !is_local(&opts) {
             return Err(AccessError::Elsewhere);
         }
         let opts = OptsBuilder::from_opts(opts)
+            .ssl_opts(tls)
             .socket(socket)
             .prefer_socket(false)
             .client_found_rows(true)
@@ -208,6 +223,13 @@ impl Access {
         let _ = conn.disconnect().await;
         done
     }
+}
+
+/// A server is known by these certificates, and by no others.
+fn tls_of(certificates: Vec<u8>) -> SslOpts {
+    SslOpts::default()
+        .with_root_certs(vec![certificates.into()])
+        .with_disable_built_in_roots(true)
 }
 
 /// Whether a server is on this machine.

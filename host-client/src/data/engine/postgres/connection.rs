@@ -7,9 +7,12 @@ use std::{
     time::Duration,
 };
 
-use tokio_postgres::{Client, Config, Error, NoTls, Statement};
+use tokio_postgres::{Client, Error, Statement};
 
-use super::failure::{When, failure, words};
+use super::{
+    access::Access,
+    failure::{When, failure, words},
+};
 use crate::data::engine::EngineError;
 
 /// Statements that one connection keeps prepared; who was not used for longest goes.
@@ -51,40 +54,32 @@ pub(super) struct Connection {
 impl Connection {
     /// Connects; says what is wrong where it cannot.
     pub(super) async fn open(
-        config: &Config,
+        access: &Access,
         database: &str,
         purpose: Purpose,
     ) -> Result<Self, EngineError> {
-        let mut config = config.clone();
         let read_only = match purpose {
             Purpose::Read => " -c default_transaction_read_only=on",
             Purpose::Write => " -c default_transaction_read_only=off",
         };
-        config
-            .dbname(database)
-            .application_name("gridmart")
-            .connect_timeout(CONNECT_MAX)
-            .options(format!("{OPTIONS}{read_only}"));
-        let connecting = tokio::time::timeout(CONNECT_MAX, config.connect(NoTls));
+        let connected = access.connect(|config| {
+            config
+                .dbname(database)
+                .application_name("gridmart")
+                .connect_timeout(CONNECT_MAX)
+                .options(format!("{OPTIONS}{read_only}"));
+        });
+        let connecting = tokio::time::timeout(CONNECT_MAX, connected);
         let connected = connecting.await.map_err(|_| EngineError::Unreachable {
             why: format!("it does not answer within {} s", CONNECT_MAX.as_secs()),
         })?;
-        let (client, driver) = connected.map_err(|error| match error.as_db_error() {
+        let client = connected.map_err(|error| match error.as_db_error() {
             Some(_) => match failure(&error, When::Undone, false) {
                 EngineError::Busy => EngineError::Busy,
                 _ => unreachable(&error),
             },
             None => unreachable(&error),
         })?;
-        tokio::spawn(async move {
-            // Who uses it is told of its end as well.
-            if let Err(error) = driver.await {
-                tracing::debug!(
-                    error = words(&error),
-                    "a connection to PostgreSQL has ended"
-                );
-            }
-        });
         Ok(Self {
             client,
             prepared: HashMap::new(),

@@ -14,6 +14,7 @@
 //! of a person hold within one transaction; what reads runs in transactions that change
 //! nothing; a commit whose outcome is not known is told as that, and nothing is run twice.
 
+mod access;
 mod applying;
 mod changes;
 mod connection;
@@ -48,11 +49,12 @@ use gridmart_schemas::{
     resource::enumeration::DataEngine,
 };
 use tokio::sync::{oneshot, watch};
-use tokio_postgres::{Client, Config};
+use tokio_postgres::Client;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 pub use self::server::PgServer;
 use self::{
+    access::Access,
     connection::Purpose,
     failure::{STALE_PLAN, When, failure},
     guards::{Guards, drop_all},
@@ -118,7 +120,7 @@ struct Base {
 impl PgCore {
     /// Opens a database of a server; asks the server nothing yet.
     fn open(
-        config: &Config,
+        access: &Access,
         database: &str,
         reader: String,
         health: Arc<Health>,
@@ -126,7 +128,7 @@ impl PgCore {
         bounds: LogBounds,
     ) -> Result<Self, EngineError> {
         let base = Base::new(
-            config,
+            access,
             (database, Purpose::Write),
             reader,
             health,
@@ -162,7 +164,7 @@ async fn tidy(base: Arc<Base>) {
 impl Base {
     /// Of a database of that name; those who write do so with that purpose.
     fn new(
-        config: &Config,
+        access: &Access,
         (database, writing): (&str, Purpose),
         reader: String,
         health: Arc<Health>,
@@ -172,7 +174,7 @@ impl Base {
         let pool = |purpose, connections| {
             let generation = Arc::clone(&generation);
             let database = database.to_owned();
-            let pool = Pool::new(config.clone(), database, purpose, connections, generation);
+            let pool = Pool::new(access.clone(), database, purpose, connections, generation);
             Arc::new(pool)
         };
         let makers = pool(Purpose::Write, MAKERS);

@@ -14,9 +14,9 @@ use tokio::{
     runtime::Handle,
     sync::{OwnedSemaphorePermit, Semaphore},
 };
-use tokio_postgres::{CancelToken, Config, NoTls};
 
 use super::{
+    access::{Access, Canceller},
     connection::{Connection, Purpose},
     failure::{When, failure},
 };
@@ -26,12 +26,10 @@ use crate::data::engine::EngineError;
 const WAITING_MAX: usize = 1024;
 /// A connection that nobody needs for so long is closed.
 const IDLE_MAX: Duration = Duration::from_mins(1);
-/// The server is asked for so long to end a statement.
-const CANCEL_MAX: Duration = Duration::from_secs(5);
 
 /// See the module.
 pub(super) struct Pool {
-    config: Config,
+    access: Access,
     database: String,
     purpose: Purpose,
     places: Arc<Semaphore>,
@@ -60,14 +58,14 @@ impl Drop for Waiting<'_> {
 
 impl Pool {
     pub(super) fn new(
-        config: Config,
+        access: Access,
         database: String,
         purpose: Purpose,
         connections: usize,
         generation: Arc<AtomicU64>,
     ) -> Self {
         Self {
-            config,
+            access,
             database,
             purpose,
             places: Arc::new(Semaphore::new(connections)),
@@ -90,7 +88,7 @@ impl Pool {
         };
         let connection = match self.pop(standing) {
             Some(idle) => idle,
-            None => Connection::open(&self.config, &self.database, self.purpose).await?,
+            None => Connection::open(&self.access, &self.database, self.purpose).await?,
         };
         let mut pooled = Pooled {
             connection: Some(connection),
@@ -148,9 +146,9 @@ impl Pooled {
     }
 
     /// What ends the statement that runs on it.
-    pub(super) fn canceller(&self) -> Option<CancelToken> {
+    pub(super) fn canceller(&self) -> Option<Canceller> {
         let connection = self.connection.as_ref();
-        connection.map(|connection| connection.client.cancel_token())
+        connection.map(|connection| self.pool.access.canceller(&connection.client))
     }
 
     /// It is as it was: the next may have it.
@@ -172,18 +170,10 @@ impl Drop for Pooled {
             idle.push((connection, Instant::now()));
             return;
         }
-        let canceller = connection.client.cancel_token();
+        let canceller = self.pool.access.canceller(&connection.client);
         drop(connection);
         if let Ok(runtime) = Handle::try_current() {
-            runtime.spawn(cancel(canceller));
+            runtime.spawn(async move { canceller.cancel().await });
         }
-    }
-}
-
-/// Has the server end a statement; it may be over already.
-pub(super) async fn cancel(canceller: CancelToken) {
-    let asked = canceller.cancel_query(NoTls);
-    if !matches!(tokio::time::timeout(CANCEL_MAX, asked).await, Ok(Ok(()))) {
-        tracing::debug!("a statement at PostgreSQL could not be ended");
     }
 }

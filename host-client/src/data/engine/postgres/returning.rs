@@ -35,7 +35,7 @@ pub(super) async fn finish_log(
     client.execute(TERMINATE, &[&name]).await.map_err(failed)?;
     let generation = Arc::new(AtomicU64::new(0));
     let pool = Pool::new(
-        server.config.clone(),
+        server.access.clone(),
         name.to_owned(),
         Purpose::Write,
         MAKERS,

@@ -10,12 +10,12 @@ use std::{
 use futures_util::{TryStreamExt as _, future::join};
 use gridmart_schemas::data::{Row, SqlType};
 use tokio::time::{timeout, timeout_at};
-use tokio_postgres::{CancelToken, Error, RowStream, Statement as Prepared, types::Type};
+use tokio_postgres::{Error, RowStream, Statement as Prepared, types::Type};
 
 use super::{
+    access::Canceller,
     connection::Connection,
     failure::{When, failure},
-    pool::cancel,
     quoted_name, quoted_text,
     value::{Parameter, Raw, read, require_fitting},
 };
@@ -181,7 +181,7 @@ pub(super) async fn run(
 /// Does something within a time, and until it is given up; then the server is told to end
 /// it, and what became of it is told.
 pub(super) async fn bounded<T>(
-    canceller: Option<CancelToken>,
+    canceller: Option<Canceller>,
     (deadline, time): (Instant, Duration),
     given_up: &Cancel,
     work: impl Future<Output = Result<T, EngineError>>,
@@ -202,7 +202,7 @@ pub(super) async fn bounded<T>(
     while Instant::now() < ends {
         if let Some(canceller) = &canceller {
             // One that is on its way must not meet what comes after this.
-            cancel(canceller.clone()).await;
+            canceller.cancel().await;
         }
         // What comes between two statements finds nothing that it could end: it is told
         // again.

@@ -6,11 +6,12 @@ use std::{collections::HashMap, path::Path, sync::Arc, time::Duration};
 use async_trait::async_trait;
 use gridmart_schemas::{id::DatabaseId, resource::enumeration::DataEngine};
 use tokio::time::{sleep, timeout};
-use tokio_postgres::{Client, Config, Error, config::Host};
+use tokio_postgres::{Client, Error};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::{
     PgCore,
+    access::Access,
     connection::{Connection, Purpose},
     copying::require_log,
     failure::{When, failure, words},
@@ -30,8 +31,6 @@ use crate::data::{
 
 /// The oldest version that is spoken to.
 const VERSION_MIN: i32 = 140_000;
-/// Where the account is when it is in no database of gridmart's, unless the URL says.
-const MAINTENANCE: &str = "postgres";
 /// What the names of databases begin with.
 const PREFIX: &str = "gridmart_";
 /// What follows the account's name in that of the role that reads guard views alone.
@@ -51,7 +50,7 @@ const STRONG_ROLES: &[&str] = &[
 
 /// See the module.
 pub struct PgServer {
-    pub(super) config: Config,
+    pub(super) access: Access,
     pub(super) maintenance: String,
     account: String,
     pub(super) health: Arc<Health>,
@@ -72,19 +71,12 @@ struct Fitness {
 impl PgServer {
     /// Takes a URL; asks the server nothing yet.
     pub fn new(url: &ServerUrl) -> Result<Self, String> {
-        // What is wrong with a URL must not show it.
-        let config: Config = url.secret().parse().map_err(|_| {
-            "its URL cannot be read: postgresql://ACCOUNT:PASSWORD@HOST:PORT, or \
-             postgresql://ACCOUNT@%2Fvar%2Frun%2Fpostgresql for a socket"
-                .to_owned()
-        })?;
-        require_near(&config)?;
-        let account = config.get_user().ok_or("its URL names no account")?;
+        let access = Access::of_url(url)?;
         let stop = CancellationToken::new();
         Ok(Self {
-            account: account.to_owned(),
-            maintenance: config.get_dbname().unwrap_or(MAINTENANCE).to_owned(),
-            config,
+            account: access.account().to_owned(),
+            maintenance: access.maintenance().to_owned(),
+            access,
             health: Arc::default(),
             _stopped: stop.clone().drop_guard(),
             stop,
@@ -95,7 +87,7 @@ impl PgServer {
     fn again(&self) -> Self {
         let stop = CancellationToken::new();
         Self {
-            config: self.config.clone(),
+            access: self.access.clone(),
             maintenance: self.maintenance.clone(),
             account: self.account.clone(),
             health: Arc::clone(&self.health),
@@ -119,7 +111,7 @@ impl PgServer {
 
     fn look(&self) -> PgLook {
         PgLook {
-            config: self.config.clone(),
+            access: self.access.clone(),
             maintenance: self.maintenance.clone(),
             account: self.account.clone(),
             reader: self.reader(),
@@ -128,7 +120,7 @@ impl PgServer {
     }
 
     pub(super) async fn client(&self, database: &str) -> Result<Client, EngineError> {
-        let opened = Connection::open(&self.config, database, Purpose::Write).await;
+        let opened = Connection::open(&self.access, database, Purpose::Write).await;
         opened.map(|connection| connection.client)
     }
 
@@ -187,30 +179,9 @@ pub(super) fn name_of(database: DatabaseId) -> String {
 }
 
 /// What travels to a server travels in the clear: it has to be on this machine.
-fn require_near(config: &Config) -> Result<(), String> {
-    let is_near = |host: &Host| match host {
-        Host::Unix(_) => true,
-        Host::Tcp(name) => {
-            let address = name.trim_start_matches('[').trim_end_matches(']');
-            let address: Result<std::net::IpAddr, _> = address.parse();
-            address.map_or(name == "localhost", |address| address.is_loopback())
-        }
-    };
-    let (hosts, addresses) = (config.get_hosts(), config.get_hostaddrs());
-    let are_near = addresses.iter().all(std::net::IpAddr::is_loopback);
-    if !hosts.is_empty() && hosts.iter().all(is_near) && are_near {
-        return Ok(());
-    }
-    Err(
-        "its URL names another machine, or none: a server is reached on the Host's own machine, \
-         over a socket or on 127.0.0.1 (for one elsewhere, a tunnel or a Host beside it)"
-            .to_owned(),
-    )
-}
-
 /// What looks at the server.
 struct PgLook {
-    config: Config,
+    access: Access,
     maintenance: String,
     account: String,
     reader: String,
@@ -227,7 +198,7 @@ impl Look for PgLook {
     }
 
     async fn look(&self) -> Result<Looked<Client>, String> {
-        let opened = Connection::open(&self.config, &self.maintenance, Purpose::Read).await;
+        let opened = Connection::open(&self.access, &self.maintenance, Purpose::Read).await;
         let client = opened.map_err(|error| error.to_string())?.client;
         let fitness = self.fitness(&client).await.map_err(|error| words(&error))?;
         Ok(Looked {
@@ -391,7 +362,7 @@ impl Shadows for PgServer {
         bounds: LogBounds,
     ) -> Result<Box<dyn CoreEngine>, EngineError> {
         let core = PgCore::open(
-            &self.config,
+            &self.access,
             name,
             self.reader(),
             Arc::clone(&self.health),

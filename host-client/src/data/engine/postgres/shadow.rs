@@ -252,7 +252,7 @@ impl Shared {
         let server = &self.server;
         // Who follows a core writes on one connection of its own, and nobody else does.
         let base = Base::new(
-            &server.config,
+            &server.access,
             (name, Purpose::Read),
             server.reader(),
             Arc::clone(&server.health),

@@ -2,6 +2,7 @@
 
 mod shadows;
 mod standby;
+mod tls;
 
 use gridmart_fabric::test_server::PostgresServer;
 use gridmart_schemas::{
