@@ -648,7 +648,7 @@ const CUTS: i64 = 12;
 
 /// A slow link, and one that is cut again and again, between a core and its shadow.
 #[test]
-fn a_link_that_is_slow_or_flaps_costs_time_and_no_row() {
+fn a_link_that_is_slow_flaps_or_swallows_all_costs_time_and_no_row() {
     let market = Supermarket::builder().hosts(0).data_hosts(2).start();
     let copies = made(&market, "shop", "1");
     let (core, shadow) = (&copies.core, copies.shadows.first().unwrap());
@@ -682,8 +682,33 @@ fn a_link_that_is_slow_or_flaps_costs_time_and_no_row() {
     }
     wait_synchronised(&market, "shop");
     wait_count(&market, 200 + 20 * CUTS);
+    what_is_swallowed_is_told(&market, &proxy, 200 + 20 * CUTS);
     market.cli(&["shadow", "check", "shop"]).ok();
     market.stop();
+}
+
+/// Whoever writes into a link that swallows everything is told that it is not known what
+/// became of it; shadows answer meanwhile, and nothing of it stays.
+fn what_is_swallowed_is_told(market: &Supermarket, proxy: &Proxy, rows: i64) {
+    let put = |id: i64| {
+        let text = format!("INSERT INTO lines VALUES ({id}, 'swallowed')");
+        market.cli(&["sql", "shop", &text])
+    };
+    proxy.ways(Way::good().silent());
+    let told = put(90_000);
+    assert!(told.stderr.contains("is not known"), "{}", told.stderr);
+    assert_eq!(count(market, "shadow"), rows);
+    proxy.ways(Way::good());
+    wait_for(LONG, "the core is reached again", || {
+        let run = put(90_001);
+        // It may have been put by a try that was not answered.
+        let is_there = run.code == 0 || run.stderr.contains("23505");
+        is_there.then_some(()).ok_or(run.stderr)
+    });
+    wait_synchronised(market, "shop");
+    let there = count(market, "core");
+    assert!((rows + 1..=rows + 2).contains(&there), "{there}");
+    wait_count(market, there);
 }
 
 /// The Element dies between the decision and telling it: the decision holds.
