@@ -65,24 +65,7 @@ impl PostgresServer {
     /// If PostgreSQL is not installed, or does not start.
     #[track_caller]
     pub fn start() -> Self {
-        let binaries = binaries().expect(SETUP);
-        let folder = tempfile::tempdir().unwrap();
-        let is_root = Command::new("id")
-            .arg("-u")
-            .output()
-            .is_ok_and(|output| output.stdout == b"0\n");
-        let account = is_root.then(|| {
-            let number = |option| number_of(option).expect(SETUP);
-            (number("-u"), number("-g"))
-        });
-        if let Some((user, group)) = account {
-            chown(folder.path(), Some(user), Some(group)).unwrap();
-        }
-        let server = Self {
-            folder,
-            binaries,
-            account,
-        };
+        let server = Self::prepare();
         let data = server.data();
         server.run(
             "initdb",
@@ -100,6 +83,58 @@ impl PostgresServer {
         );
         server.resume();
         server
+    }
+
+    /// Its folder, without any data.
+    #[track_caller]
+    fn prepare() -> Self {
+        let binaries = binaries().expect(SETUP);
+        let folder = tempfile::tempdir().unwrap();
+        let is_root = Command::new("id")
+            .arg("-u")
+            .output()
+            .is_ok_and(|output| output.stdout == b"0\n");
+        let account = is_root.then(|| {
+            let number = |option| number_of(option).expect(SETUP);
+            (number("-u"), number("-g"))
+        });
+        if let Some((user, group)) = account {
+            chown(folder.path(), Some(user), Some(group)).unwrap();
+        }
+        Self {
+            folder,
+            binaries,
+            account,
+        }
+    }
+
+    /// A server that follows this one by streaming replication.
+    ///
+    /// # Panics
+    /// If it cannot be made, or does not start.
+    #[track_caller]
+    #[must_use]
+    pub fn standby(&self) -> Self {
+        let standby = Self::prepare();
+        let data = standby.data();
+        let (folder, port) = (self.folder.path().display(), PORT);
+        let from = format!("host={folder} port={port} user=ada");
+        let to = data.to_str().unwrap();
+        let words = [
+            "-D",
+            to,
+            "-d",
+            &from,
+            "-R",
+            "-X",
+            "stream",
+            "-c",
+            "fast",
+            "--no-sync",
+        ];
+        standby.run("pg_basebackup", &words);
+        standby.resume();
+        standby
     }
 
     /// The same with the account `gridmart` of a data Host, as docs/engines.md has it made.

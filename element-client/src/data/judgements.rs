@@ -18,19 +18,20 @@ const TEXT_BYTES_MAX: usize = 4096;
 
 /// What is asked.
 #[derive(Clone, PartialEq, Eq, Hash)]
-pub(super) struct Question {
+pub struct Question {
     /// One statement.
-    pub(super) text: String,
+    pub text: String,
     /// Types of its parameters, as far as they are known.
-    pub(super) declared: Vec<Option<BaseType>>,
-    pub(super) rules: SameRules,
+    pub declared: Vec<Option<BaseType>>,
+    /// What its person may see and do.
+    pub rules: SameRules,
     /// Whether there are shadows, which may be on SQLite where the core is not.
-    pub(super) has_shadows: bool,
+    pub has_shadows: bool,
 }
 
 /// Rules that are the same where they are the same in memory.
 #[derive(Clone)]
-pub(super) struct SameRules(pub(super) Arc<Rules>);
+pub struct SameRules(pub Arc<Rules>);
 
 impl PartialEq for SameRules {
     fn eq(&self, other: &Self) -> bool {
@@ -48,15 +49,15 @@ impl Hash for SameRules {
 
 /// What a statement is, for whoever runs it.
 #[derive(Clone)]
-pub(super) struct Judgement {
+pub struct Judgement {
     /// In the words of the core's engine.
-    pub(super) judged: Arc<Judged>,
+    pub judged: Arc<Judged>,
     /// The same for shadows on SQLite, where the core is on another engine.
-    pub(super) for_shadows: Option<Arc<Judged>>,
+    pub for_shadows: Option<Arc<Judged>>,
 }
 
 /// Those that are kept; with each its rules, so that nothing else comes to their place.
-pub(super) struct Judgements(Mutex<LruCache<Question, Judgement>>);
+pub struct Judgements(Mutex<LruCache<Question, Judgement>>);
 
 impl Default for Judgements {
     fn default() -> Self {
@@ -70,7 +71,11 @@ impl Question {
     }
 
     /// Judges it for a core on this engine.
-    pub(super) fn judge(&self, catalog: &Catalog, engine: Engine) -> Result<Judgement, Refusal> {
+    ///
+    /// # Errors
+    /// What is not one statement of the SQL that is spoken here, or asks for what its person
+    /// may not see or do.
+    pub fn judge(&self, catalog: &Catalog, engine: Engine) -> Result<Judgement, Refusal> {
         let judged = self.judged(catalog, engine)?;
         let is_for_shadows = match judged.kind {
             Kind::Read => self.has_shadows,
@@ -101,13 +106,13 @@ impl Question {
 
 impl Judgements {
     /// What was judged before.
-    pub(super) fn get(&self, question: &Question) -> Option<Judgement> {
+    pub fn get(&self, question: &Question) -> Option<Judgement> {
         let kept = question.is_kept().then(|| self.0.lock());
         kept?.get(question).cloned()
     }
 
     /// Keeps it, unless it is of this one moment only.
-    pub(super) fn keep(&self, question: Question, judgement: &Judgement) {
+    pub fn keep(&self, question: Question, judgement: &Judgement) {
         if question.is_kept() && judgement.judged.cacheable {
             self.0.lock().insert(question, judgement.clone());
         }

@@ -25,7 +25,7 @@ mod door;
 mod gates;
 mod goods;
 mod hosts;
-mod judgements;
+pub mod judgements;
 mod keep;
 mod keys;
 mod limits;

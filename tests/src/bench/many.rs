@@ -44,10 +44,19 @@ impl Many {
     }
 
     pub(super) fn figure(&self, name: String) -> Figure {
-        Figure::new(name, self.rate, "1/s").note(format!(
+        Figure::new(name, self.rate, "1/s").note(self.times())
+    }
+
+    /// The same, with something else to be known.
+    pub(super) fn figure_with(&self, name: String, more: &str) -> Figure {
+        Figure::new(name, self.rate, "1/s").note(format!("{}; {more}", self.times()))
+    }
+
+    fn times(&self) -> String {
+        format!(
             "p50 {:.2} ms, p99 {:.2} ms",
             milliseconds(self.sample.median()),
             milliseconds(self.sample.quantile(0.99))
-        ))
+        )
     }
 }

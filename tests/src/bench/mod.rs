@@ -10,6 +10,7 @@ mod data;
 mod engines;
 mod figure;
 mod idle;
+mod judge;
 mod machine;
 mod many;
 mod map;
@@ -84,6 +85,8 @@ enum Group {
     Storage,
     /// Databases, and how shadows follow.
     Data,
+    /// Statements judged and written anew, by themselves.
+    Judge,
     /// Databases on each engine, by `pgbench`.
     Engines,
     /// Thousands of simulated Hosts.
@@ -207,6 +210,7 @@ impl Bench {
             Group::Idle => idle::measure(self),
             Group::Storage => storage::measure(self),
             Group::Data => data::measure(self),
+            Group::Judge => judge::measure(self),
             Group::Engines => engines::measure(self),
             Group::Swarm => swarm::measure(self),
         }

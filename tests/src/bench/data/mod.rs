@@ -2,6 +2,8 @@
 
 mod limit;
 mod reads;
+mod replication;
+mod scaling;
 mod sync;
 mod writes;
 
@@ -18,8 +20,10 @@ use serde_json::json;
 use super::{Bench, Figure};
 use crate::{LONG, Supermarket, wait_for};
 
-/// Hosts: a core's, and those of its shadows.
-const HOSTS: u32 = 3;
+/// Hosts: a core's, and those of the most shadows.
+const HOSTS: u32 = 4;
+/// Shadows of the database that is written to.
+const SHADOWS: u32 = 2;
 const DATABASE: &str = "bench";
 /// Rows of the table that is read, as `pgbench` makes them at scale 1.
 const ACCOUNTS: i32 = 100_000;
@@ -54,6 +58,7 @@ pub(super) fn measure(bench: &Bench) -> anyhow::Result<Vec<Figure>> {
         clerk: clerk.data(),
     };
     let mut figures = reads::measure(&scene).context("reads")?;
+    figures.extend(scaling::measure(&scene).context("reads by shadows")?);
     figures.extend(writes::measure(&scene).context("writes")?);
     figures.extend(sync::measure(&scene)?);
     bench.runtime.block_on(async {
@@ -61,6 +66,7 @@ pub(super) fn measure(bench: &Bench) -> anyhow::Result<Vec<Figure>> {
         clerk.close().await;
     });
     market.stop();
+    figures.push(replication::measure(bench).context("PostgreSQL's own replication")?);
     Ok(figures)
 }
 
@@ -80,7 +86,7 @@ fn database_make(bench: &Bench, data: &Data) -> anyhow::Result<()> {
     let wanted = DatabaseCreateRequest {
         name: DATABASE.parse()?,
         element: None,
-        shadows: HOSTS - 1,
+        shadows: SHADOWS,
         engine: DataEngine::default(),
         shadow_engine: None,
     };
