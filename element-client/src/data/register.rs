@@ -359,8 +359,10 @@ pub(super) fn shadow_engines(
 
 fn known_shadow_engines(engine: &DataEngine) -> Result<Vec<DataEngine>, Problem> {
     match engine {
-        DataEngine::Sqlite | DataEngine::Mariadb => Ok(vec![DataEngine::Sqlite]),
-        DataEngine::Postgresql => Ok(vec![DataEngine::Postgresql, DataEngine::Sqlite]),
+        DataEngine::Sqlite => Ok(vec![DataEngine::Sqlite]),
+        DataEngine::Postgresql | DataEngine::Mariadb => {
+            Ok(vec![engine.clone(), DataEngine::Sqlite])
+        }
         other => {
             let detail = format!("This Element knows no shadows of a database on {other}.");
             Err(Problem::new(Code::PreconditionFailed, detail))

@@ -7,7 +7,7 @@ use std::{
     thread,
 };
 
-use gridmart_fabric::test_server::PostgresServer;
+use gridmart_fabric::{test_mariadb::MariaDbServer, test_server::PostgresServer};
 use gridmart_tests::{LONG, Supermarket, wait_for};
 
 use crate::{
@@ -20,6 +20,69 @@ use crate::{
     },
 };
 
+/// A server of one kind or the other.
+enum Server {
+    Postgres(PostgresServer),
+    MariaDb(MariaDbServer),
+}
+
+impl Server {
+    const fn engine(&self) -> &'static str {
+        match self {
+            Self::Postgres(_) => "postgresql",
+            Self::MariaDb(_) => "mariadb",
+        }
+    }
+
+    /// An engine that has no shadows of such databases.
+    const fn other_engine(&self) -> &'static str {
+        match self {
+            Self::Postgres(_) => "mariadb",
+            Self::MariaDb(_) => "postgresql",
+        }
+    }
+
+    fn url(&self) -> String {
+        match self {
+            Self::Postgres(server) => server.url("gridmart"),
+            Self::MariaDb(server) => server.url(),
+        }
+    }
+
+    fn crash_and_resume(&self) {
+        match self {
+            Self::Postgres(server) => {
+                server.crash();
+                server.resume();
+            }
+            Self::MariaDb(server) => {
+                server.crash();
+                server.resume();
+            }
+        }
+    }
+
+    /// What a foreign key does by itself: MariaDB would not log it.
+    const fn action(&self) -> &'static str {
+        match self {
+            Self::Postgres(_) => "ON DELETE CASCADE",
+            Self::MariaDb(_) => "",
+        }
+    }
+
+    /// What is there of gridmart's.
+    fn left(&self) -> String {
+        match self {
+            Self::Postgres(server) => {
+                let left = "SELECT datname FROM pg_database WHERE datname LIKE 'gridmart%' UNION \
+                            ALL SELECT slot_name FROM pg_replication_slots";
+                server.script("postgres", left)
+            }
+            Self::MariaDb(server) => server.script("mysql", "SHOW DATABASES LIKE 'gridmart%'"),
+        }
+    }
+}
+
 /// The engine of the copy on a Host, if it is not the database's.
 fn other_engine(market: &Supermarket, copies: &Copies, role: &str) -> Option<String> {
     let node = format!("urn:uuid:{}", market.role_node(role));
@@ -29,10 +92,10 @@ fn other_engine(market: &Supermarket, copies: &Copies, role: &str) -> Option<Str
     found?["engine"].as_str().map(str::to_owned)
 }
 
-/// Makes a database with a shadow on each of two engines; gives the Host of that on
-/// PostgreSQL.
-fn made(market: &Supermarket) -> String {
-    let words = ["db", "create", "shop", "--engine", "postgresql"];
+/// Makes a database with a shadow on each of two engines; gives the Host of that on the
+/// server.
+fn made(market: &Supermarket, server: &Server) -> String {
+    let words = ["db", "create", "shop", "--engine", server.engine()];
     let words = [&words[..], &["--shadows", "1"]].concat();
     wait_for(LONG, "a database is made", || {
         let run = market.cli(&words);
@@ -42,9 +105,9 @@ fn made(market: &Supermarket) -> String {
     let shadow = copies.shadows.first().expect("there is a shadow").clone();
     assert_eq!(other_engine(market, &copies, &shadow), None);
     market
-        .cli(&["shadow", "add", "shop", "--engine", "mariadb"])
+        .cli(&["shadow", "add", "shop", "--engine", server.other_engine()])
         .exits(3)
-        .says("postgresql or sqlite");
+        .says(&format!("{} or sqlite", server.engine()));
     let added = market.cli(&["shadow", "add", "shop", "--engine", "sqlite"]);
     added.ok();
     let copies = wait_synchronised(market, "shop");
@@ -87,15 +150,18 @@ fn write(market: &Supermarket, statement: &str) {
 }
 
 /// Hosts and server are lost while rows and schema change.
-fn kills_and_crashes_lose_nothing(market: &Supermarket, server: &PostgresServer, shadow: &str) {
+fn kills_and_crashes_lose_nothing(market: &Supermarket, server: &Server, shadow: &str) {
     let core = Copies::of(market, "shop").core;
-    let script = "CREATE TABLE lines (id bigint PRIMARY KEY, word text NOT NULL);\n\
+    let action = server.action();
+    let script = format!(
+        "CREATE TABLE lines (id bigint PRIMARY KEY, word text NOT NULL);\n\
                   CREATE TABLE parts (id bigint PRIMARY KEY, line bigint REFERENCES lines (id) \
-                  ON DELETE CASCADE);\n\
+                  {action});\n\
                   INSERT INTO lines SELECT n.i * 10 + m.i, 'a word' FROM\n\
                   (VALUES (1), (2), (3), (4), (5), (6), (7), (8), (9)) AS n (i),\n\
                   (VALUES (0), (1), (2), (3), (4), (5), (6), (7), (8), (9)) AS m (i);\n\
-                  INSERT INTO parts SELECT id, id FROM lines;\n";
+                  INSERT INTO parts SELECT id, id FROM lines;\n"
+    );
     market.cli_with(&["sql", "shop"], script).ok();
     market.kill9(shadow);
     write(market, "ALTER TABLE lines ADD COLUMN n int DEFAULT 3");
@@ -105,8 +171,10 @@ fn kills_and_crashes_lose_nothing(market: &Supermarket, server: &PostgresServer,
     market.kill9(&core);
     market.restart(&core);
     write(market, "CREATE INDEX by_number ON lines (number)");
-    server.crash();
-    server.resume();
+    server.crash_and_resume();
+    if action.is_empty() {
+        write(market, "DELETE FROM parts WHERE id = 10");
+    }
     write(market, "DELETE FROM lines WHERE id = 10");
     market.kill9(shadow);
     market.restart(shadow);
@@ -158,28 +226,31 @@ fn a_core_on_a_server_hands_over(market: &Supermarket, chosen: &str) {
 }
 
 #[test]
-fn shadows_on_a_server_follow_outlive_losses_and_take_over() {
-    let server = PostgresServer::start_with_account();
+fn shadows_on_postgresql_follow_outlive_losses_and_take_over() {
+    all_of_it(&Server::Postgres(PostgresServer::start_with_account()));
+}
+
+#[test]
+fn shadows_on_mariadb_follow_outlive_losses_and_take_over() {
+    all_of_it(&Server::MariaDb(MariaDbServer::start_with_log()));
+}
+
+fn all_of_it(server: &Server) {
     let folder = tempfile::tempdir().expect("a folder can be made");
     let market = Supermarket::builder()
         .hosts(0)
         .data_hosts(3)
-        .lasting_variable(
-            "GRIDMART_DATA_SERVERS",
-            url_file(&folder, &server.url("gridmart")),
-        )
+        .lasting_variable("GRIDMART_DATA_SERVERS", url_file(&folder, &server.url()))
         .start();
-    let shadow = made(&market);
+    let shadow = made(&market, server);
     rules_bind_at_shadows(&market);
-    kills_and_crashes_lose_nothing(&market, &server, &shadow);
+    kills_and_crashes_lose_nothing(&market, server, &shadow);
     a_core_on_a_server_hands_over(&market, &shadow);
     a_core_that_was_lost_is_replaced_and_fenced(&market, &Copies::of(&market, "shop"));
     // Nothing stays at the server of a database that is gone.
     market.cli(&["db", "delete", "shop"]).ok();
     wait_for(LONG, "nothing is left at the server", || {
-        let left = "SELECT datname FROM pg_database WHERE datname LIKE 'gridmart%' UNION ALL \
-                    SELECT slot_name FROM pg_replication_slots";
-        let left = server.script("postgres", left);
+        let left = server.left();
         left.trim().is_empty().then_some(()).ok_or(left)
     });
     market.stop();

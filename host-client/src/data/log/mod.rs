@@ -24,7 +24,7 @@ pub(in crate::data) use self::{
     schema_change::Schemas,
     state::{epoch_put, epochs, state, state_make, state_put},
     store::{entries_after, entry_ends, entry_put, trim},
-    words::{whole_of, whole_put},
+    words::{whole_change, whole_of, whole_put},
 };
 
 /// The engine's own tables; one entry per version, only ever appended to.

@@ -20,8 +20,10 @@ pub struct Words {
     pub engine: DataEngine,
     /// The change.
     pub statement: String,
-    /// The whole schema after it.
-    pub whole: Whole,
+    /// The whole schema after it, where the server can tell it with the change; else the
+    /// change is kept behind those that were known before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub whole: Option<Whole>,
 }
 
 /// The statements that make a whole schema.
@@ -33,6 +35,31 @@ pub struct Whole {
     pub indexes: Vec<String>,
     /// Foreign keys: each adds one to a table.
     pub references: Vec<String>,
+    /// Changes since, in their order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub changes: Vec<String>,
+}
+
+/// What a change of the schema makes of the whole schema that is kept, in the caller's
+/// transaction.
+pub(in crate::data) fn whole_change(
+    connection: &Connection,
+    words: Option<&Words>,
+) -> Result<(), EngineError> {
+    let Some(words) = words else {
+        return whole_put(connection, None);
+    };
+    if let Some(whole) = &words.whole {
+        return whole_put(connection, Some((&words.engine, whole)));
+    }
+    let whole = whole_of(connection, &words.engine)?.map(|mut whole| {
+        whole.changes.push(words.statement.clone());
+        whole
+    });
+    whole_put(
+        connection,
+        whole.as_ref().map(|whole| (&words.engine, whole)),
+    )
 }
 
 /// Keeps the whole schema, in the caller's transaction; without it, there is none from

@@ -29,7 +29,7 @@ use super::{
     },
     log::{
         LogBounds, Pulled, Role, SchemaChange, State, entry_put, epoch_put, epochs,
-        history::History, pull, sequence, state_put, trim, whole_put,
+        history::History, pull, sequence, state_put, trim, whole_change,
     },
 };
 
@@ -285,8 +285,7 @@ fn apply_schema(connection: &Connection, entry: &Entry) -> Result<Schema, Engine
         why: format!("entry {} cannot be read: {error}", entry.position),
     })?;
     change_schema(connection, &change.statement)?;
-    let words = change.words.as_ref();
-    whole_put(connection, words.map(|words| (&words.engine, &words.whole)))?;
+    whole_change(connection, change.words.as_ref())?;
     describe(connection, entry.position)
 }
 

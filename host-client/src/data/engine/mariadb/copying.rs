@@ -8,7 +8,7 @@ use super::{
     failure::{Failure as _, Phase},
     gtid::Gtids,
     log::MariaSource,
-    value,
+    value, whole,
 };
 use crate::data::{
     engine::{
@@ -65,7 +65,8 @@ pub(super) async fn make(
     let place = view_begin(&mut conn).await?;
     let schema = describe::of(&mut conn).await?;
     let indexes = indexes(&mut conn).await?;
-    let begin = Begin { place, whole: None };
+    let whole = Some(whole::whole(&mut conn).await?);
+    let begin = Begin { place, whole };
     fill(seat, home, old, begin, async |parts: &mut Parts| {
         send(&mut conn, schema, indexes, parts).await
     })

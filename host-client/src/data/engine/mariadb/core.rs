@@ -1,7 +1,11 @@
 //! A database on a server as the core of its copies: the rows are at the server, what the
 //! copy knows of itself, and the mirror that shadows follow, in its folder.
 
-use std::{path::Path, sync::Arc};
+use std::{
+    path::Path,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use async_trait::async_trait;
 use gridmart_schemas::data::{Epoch, Filter, LogPoint, Position, Schema};
@@ -18,6 +22,11 @@ use crate::data::{
     log::{LogBounds, Pulled, State, history::History},
     snapshot::Snapshot,
 };
+
+/// A core that was replaced waits so long for what it is committing.
+const FENCE_MAX: Duration = Duration::from_secs(5);
+/// The server is waited for so long when it is asked how far its log is.
+const SETTLE_MAX: Duration = Duration::from_secs(10);
 
 pub(super) struct MariaCore {
     database: MariaDb,
@@ -79,6 +88,13 @@ impl Engine for MariaCore {
         self.database.begin(limits).await
     }
 
+    async fn begin_view(
+        &self,
+        limits: TransactionLimits,
+    ) -> Result<Box<dyn Transaction>, EngineError> {
+        self.database.begin_view(limits).await
+    }
+
     fn position(&self) -> LogPoint {
         self.database.position()
     }
@@ -119,6 +135,15 @@ impl CoreEngine for MariaCore {
         required
     }
 
+    async fn settled(&self) -> Result<(), EngineError> {
+        let seat = self.seat()?;
+        if !seat.has_log() {
+            return Ok(());
+        }
+        let mut session = self.database.reader(Instant::now() + SETTLE_MAX).await?;
+        seat.settled(async || session.logged_by_all().await).await
+    }
+
     async fn snapshot(&self, home: &Home) -> Result<Snapshot, EngineError> {
         // It goes on if whoever asked leaves.
         let (shared, home) = (Arc::clone(&self.database.shared), home.clone());
@@ -138,7 +163,13 @@ impl CoreEngine for MariaCore {
     }
 
     async fn fence(&self, newest: Epoch) -> Result<(), EngineError> {
-        self.seat()?.fence(newest, std::future::ready(())).await
+        // What is being committed is known before anybody asks what this core has had; what
+        // does not end is ended when its log is read to its end.
+        let committing = async {
+            let commits = self.database.shared.commits.write();
+            drop(tokio::time::timeout(FENCE_MAX, commits).await);
+        };
+        self.seat()?.fence(newest, committing).await
     }
 
     fn confirm(&self, position: Position) {

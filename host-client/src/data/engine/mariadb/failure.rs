@@ -145,6 +145,7 @@ fn known(code: u16, message: &str) -> (&'static str, String) {
             "55P03",
             "another transaction holds the row or table for too long: try again",
         ),
+        1412 => ("40001", "the schema was changed meanwhile: run it again"),
         1020 => ("40001", "another transaction changed the row: run it again"),
         1792 => ("25006", "a statement that reads would have written"),
         1142 | 1143 | 1044 | 1227 | 1370 | 1410 => (

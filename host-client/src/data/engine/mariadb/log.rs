@@ -115,7 +115,6 @@ impl Source for MariaSource {
     type Row = MariaRow;
     const NAME: &'static str = "MariaDB";
     const ENGINE: DataEngine = DataEngine::Mariadb;
-    const HAS_WORDS: bool = false;
 
     /// Applies what there is, and what comes, until it fails.
     async fn follow(&self, log: &Log) -> Result<(), EngineError> {

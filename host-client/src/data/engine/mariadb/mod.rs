@@ -13,8 +13,13 @@
 //!
 //! Shadows follow a mirror: `copying` begins it, `log` feeds it from the binary log, which
 //! `reading` makes transactions of, and of which `events` and `image` read the bytes; `gtid`
-//! is a place there.
+//! is a place there; `whole` is the schema in the server's words.
+//!
+//! `shadow` has the rows of a shadow (see [`super::standby`]): `loading` makes them,
+//! `applying` has them follow the log, with `literal` values, and `place` is where they are;
+//! `sums` gives them for comparing; `returning` ends a core that was replaced.
 
+mod applying;
 mod copying;
 mod core;
 mod describe;
@@ -22,13 +27,20 @@ mod events;
 mod failure;
 mod gtid;
 mod image;
+mod literal;
+mod loading;
 mod log;
+mod place;
 mod read;
 mod reading;
+mod returning;
 mod server;
 mod session;
+mod shadow;
+mod sums;
 mod transaction;
 mod value;
+mod whole;
 
 use std::{sync::Arc, time::Instant};
 
@@ -46,7 +58,8 @@ use self::{
 };
 use super::{
     Engine, EngineError, Limits, RowStream, SqlState, Statement, StatementKind, Transaction,
-    TransactionLimits, Written, mirror::Seat,
+    TransactionLimits, Written,
+    mirror::{BEYOND_ALL, Seat},
 };
 
 /// Connections that read one database.
@@ -68,6 +81,8 @@ struct Shared {
     seat: Option<Seat<MariaSource>>,
     /// One changes the schema at a time, and nobody while a mirror is made.
     changing: tokio::sync::Mutex<()>,
+    /// Held shared by who commits.
+    commits: tokio::sync::RwLock<()>,
 }
 
 impl MariaDb {
@@ -86,6 +101,7 @@ impl MariaDb {
                 access,
                 seat,
                 changing: tokio::sync::Mutex::default(),
+                commits: tokio::sync::RwLock::default(),
             }),
         }
     }
@@ -114,7 +130,13 @@ impl MariaDb {
                 return Err(error);
             }
         };
+        let committing = self.shared.commits.read().await;
+        if let Err(error) = self.shared.require_unfenced() {
+            session.take_back().await;
+            return Err(error);
+        }
         session.commit().await?;
+        drop(committing);
         written.position = self.shared.committed(&mut session).await;
         Ok(written)
     }
@@ -131,10 +153,15 @@ impl MariaDb {
         let _changing = changing.map_err(|_| EngineError::TimedOut(limits.time))?;
         let text = self.shared.for_shadows(&statement)?;
         let mut session = self.writer(until).await?;
+        let committing = self.shared.commits.read().await;
+        self.shared.require_unfenced()?;
         let changed = session.ask(&text, until, limits).await;
         session.ended(changed)?;
+        drop(committing);
+        let position = self.shared.committed(&mut session).await;
+        self.shared.keep_whole(position).await;
         Ok(Written {
-            position: self.shared.committed(&mut session).await,
+            position,
             ..Written::default()
         })
     }
@@ -164,6 +191,27 @@ impl Shared {
             logged
         };
         seat.committed(logged).await
+    }
+
+    /// Refuses to commit once another core has taken over.
+    fn require_unfenced(&self) -> Result<(), EngineError> {
+        self.seat.as_ref().map_or(Ok(()), Seat::require_unfenced)
+    }
+
+    /// Has the mirror keep the schema whole after a change that it has, in the place of what
+    /// it knew and the change. Nobody may change it meanwhile.
+    async fn keep_whole(&self, position: Position) {
+        let Some(seat) = self.seat.as_ref().filter(|seat| seat.has_log()) else {
+            return;
+        };
+        if position == BEYOND_ALL {
+            return;
+        }
+        let kept = async { seat.keep_whole(&whole::whole_at(&self.access).await?) };
+        if let Err(error) = kept.await {
+            // It is known as it was before, with the change.
+            tracing::debug!(%error, "a schema is not kept whole");
+        }
     }
 
     /// A change of the schema as the server is asked for it: with the words for shadows, if
@@ -229,6 +277,15 @@ impl Engine for MariaDb {
         let until = Instant::now() + limits.time;
         let session = self.writer(until).await?;
         let begun = transaction::MariaTransaction::begin(session, limits, &self.shared);
+        Ok(Box::new(begun.await?))
+    }
+
+    async fn begin_view(
+        &self,
+        limits: TransactionLimits,
+    ) -> Result<Box<dyn Transaction>, EngineError> {
+        let session = self.writer(Instant::now() + limits.time).await?;
+        let begun = transaction::MariaTransaction::view(session, limits, &self.shared);
         Ok(Box::new(begun.await?))
     }
 

@@ -13,11 +13,14 @@ use super::{
     gtid::Gtids,
     image::{Changed, TableMap},
     log::Taken,
-    value,
+    value, whole,
 };
-use crate::data::engine::{
-    EngineError,
-    mirror::{Change, LoggedRow, unlike},
+use crate::data::{
+    engine::{
+        EngineError,
+        mirror::{Change, LoggedRow, unlike},
+    },
+    log::SchemaChange,
 };
 
 /// A row as the log has it.
@@ -170,16 +173,17 @@ impl Reading {
                 self.forget();
                 Ok(true)
             }
-            Told::Schema(words) if is_ours && !has_failed => {
-                self.changes.push(Change::Schema(words));
+            Told::Schema(words, own) if is_ours && !has_failed => {
+                let told = SchemaChange::tell(&words, whole::words(own))?;
+                self.changes.push(Change::Schema(told));
                 self.bytes += text.len();
                 Ok(self.is_alone)
             }
-            Told::Schema(_) | Told::Unknown if is_ours => Err(damaged(
+            Told::Schema(..) | Told::Unknown if is_ours => Err(damaged(
                 "tells of a change of the schema that others have made, or of a statement instead \
                  of its rows (binlog_format)",
             )),
-            Told::Schema(_) | Told::Unknown | Told::Harmless => Ok(self.is_alone),
+            Told::Schema(..) | Told::Unknown | Told::Harmless => Ok(self.is_alone),
         }
     }
 

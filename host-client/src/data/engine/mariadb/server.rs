@@ -9,12 +9,17 @@ use mysql_async::{Conn, prelude::Queryable as _};
 use tokio::time::timeout;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use super::{Access, core::MariaCore, describe};
+use super::{
+    Access, copying::require_log, core::MariaCore, describe, returning::finish_log,
+    shadow::MariaKeeper,
+};
 use crate::data::{
     engine::{
-        CoreEngine, EngineError,
+        CoreEngine, EngineError, Shadows, Standby,
+        standby::ServerShadow,
         watch::{Health, Look, Looked, watch},
     },
+    home::Home,
     log::LogBounds,
     server::{Server, ServerUrl},
 };
@@ -130,13 +135,60 @@ impl Server for MariaServer {
         notes: &Path,
         bounds: LogBounds,
     ) -> Result<Box<dyn CoreEngine>, EngineError> {
-        let core = MariaCore::open(
-            &self.access,
-            &name_of(database),
-            Arc::clone(&self.health),
-            notes,
-            bounds,
-        )?;
+        self.open_named(&name_of(database), notes, bounds)
+    }
+
+    fn shadows(&self) -> Option<&dyn Shadows> {
+        Some(self)
+    }
+}
+
+#[async_trait]
+impl Shadows for MariaServer {
+    async fn require(&self) -> Result<(), EngineError> {
+        let mut conn = self.access.connect().await?;
+        let required = require_log(&mut conn).await;
+        let _ = conn.disconnect().await;
+        required
+    }
+
+    async fn remove_named(&self, name: &str) -> Result<(), EngineError> {
+        let removed = timeout(CHANGE_MAX, self.access.remove(name));
+        removed
+            .await
+            .map_err(|_| EngineError::TimedOut(CHANGE_MAX))?
+    }
+
+    fn open_named(
+        &self,
+        name: &str,
+        notes: &Path,
+        bounds: LogBounds,
+    ) -> Result<Box<dyn CoreEngine>, EngineError> {
+        let health = Arc::clone(&self.health);
+        let core = MariaCore::open(&self.access, name, health, notes, bounds)?;
         Ok(Box::new(core))
+    }
+
+    fn open_standby(
+        &self,
+        database: DatabaseId,
+        home: &Home,
+        file: &Path,
+    ) -> Result<Box<dyn Standby>, EngineError> {
+        let keeper = MariaKeeper {
+            access: self.access.clone(),
+            health: Arc::clone(&self.health),
+        };
+        let shadow = ServerShadow::open(keeper, database, home, file)?;
+        Ok(Box::new(shadow))
+    }
+
+    fn name_of(&self, database: DatabaseId) -> String {
+        name_of(database)
+    }
+
+    async fn finish_log(&self, name: &str, file: &Path) -> Result<(), EngineError> {
+        finish_log(&self.access, name, file).await
     }
 }

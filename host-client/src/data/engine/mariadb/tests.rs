@@ -1,6 +1,7 @@
 //! The engine over a real, private server.
 
 mod shadows;
+mod standby;
 mod tls;
 
 use std::time::Duration;

@@ -46,6 +46,20 @@ impl MariaTransaction {
                 .await?;
         }
         session.control("START TRANSACTION").await?;
+        Ok(Self::of(session, limits, shared))
+    }
+
+    /// One that reads, and sees one state all along; nobody waits for it.
+    pub(super) async fn view(
+        mut session: Session,
+        limits: TransactionLimits,
+        shared: &Arc<Shared>,
+    ) -> Result<Self, EngineError> {
+        session.view_begin().await?;
+        Ok(Self::of(session, limits, shared))
+    }
+
+    fn of(session: Session, limits: TransactionLimits, shared: &Arc<Shared>) -> Self {
         let now = Instant::now();
         let open = Arc::new(Mutex::new(Open {
             session: Some(session),
@@ -56,12 +70,12 @@ impl MariaTransaction {
             savepoints_made: 0,
         }));
         let keeper = tokio::spawn(keep(Arc::clone(&open))).abort_handle();
-        Ok(Self {
+        Self {
             open,
             keeper,
             position: shared.position(),
             shared: Arc::clone(shared),
-        })
+        }
     }
 }
 
@@ -208,8 +222,14 @@ impl Transaction for MariaTransaction {
 
     async fn commit(self: Box<Self>) -> Result<Position, EngineError> {
         let mut open = self.open.lock().await;
+        let committing = self.shared.commits.read().await;
+        if let Err(error) = self.shared.require_unfenced() {
+            open.end().await;
+            return Err(error);
+        }
         let committed = open.session()?.commit().await;
         open.after(committed).await?;
+        drop(committing);
         let Some(mut session) = open.session.take() else {
             return Ok(self.position);
         };

@@ -4,7 +4,10 @@
 
 use std::{path::Path, sync::Arc};
 
-use gridmart_schemas::data::{Entry, EntryKind, Epoch, LogPoint, Position, Schema, Table, Value};
+use gridmart_schemas::{
+    data::{Entry, EntryKind, Epoch, LogPoint, Position, Schema, Table, Value},
+    resource::enumeration::DataEngine,
+};
 use rusqlite::{Connection, OptionalExtension as _};
 
 use super::{LoggedRow as _, Source};
@@ -14,9 +17,9 @@ use crate::data::{
         sqlite::{Failure as _, Guard, OWN, Purpose, described, open, state_of, types::bind},
     },
     log::{
-        LogBounds, SchemaChange, State,
+        LogBounds, SchemaChange, State, Whole,
         changeset::{Operation, put_cell, put_operation, put_table},
-        entry_ends, state_put, trim,
+        entry_ends, state_put, trim, whole_put,
     },
     shadow::{ShadowError, apply_all},
 };
@@ -151,6 +154,23 @@ impl Mirror {
     pub(super) fn fence(&mut self, newest: Epoch) -> Result<(), EngineError> {
         self.state.fenced = Some(newest);
         state_put(&self.connection, &self.state)
+    }
+
+    /// The schema as the server tells it whole, in the place of older statements and changes.
+    pub(super) fn keep_whole(&self, engine: &DataEngine, whole: &Whole) -> Result<(), EngineError> {
+        if self.is_closed {
+            return Err(EngineError::Stopping);
+        }
+        let begun = self.connection.execute_batch("BEGIN IMMEDIATE");
+        begun.during("beginning to keep a schema")?;
+        let kept = whole_put(&self.connection, Some((engine, whole))).and_then(|()| {
+            let committed = self.connection.execute_batch("COMMIT");
+            committed.during("keeping a schema")
+        });
+        if kept.is_err() {
+            let _ = self.connection.execute_batch("ROLLBACK");
+        }
+        kept
     }
 
     /// Applies transactions, which it does not have yet. Blocks for the disk.

@@ -21,7 +21,7 @@ use super::{
 };
 use crate::data::{
     engine::{EngineError, sqlite::Readers},
-    log::LogBounds,
+    log::{LogBounds, Whole},
 };
 
 /// Threads that read the mirror for shadows.
@@ -140,6 +140,11 @@ impl<S: Source> Log<S> {
         self.mirror.lock().is_closed = true;
     }
 
+    /// The schema as the server tells it whole, after a change that the mirror has.
+    pub(super) fn keep_whole(&self, whole: &Whole) -> Result<(), EngineError> {
+        self.mirror.lock().keep_whole(&S::ENGINE, whole)
+    }
+
     /// All shadows have the log up to there.
     pub(super) fn confirm(&self, position: Position) {
         let mut mirror = self.mirror.lock();
@@ -171,6 +176,12 @@ pub(in super::super) async fn finish<S: Source>(
     };
     let log = Log::open(file, bounds, source)?;
     let log = log.ok_or_else(|| lost("it has kept no log for shadows".to_owned()))?;
+    if !place.has(&log.applied()?) {
+        log.close();
+        return Err(lost(
+            "the server's log is before what it has told".to_owned(),
+        ));
+    }
     let reached = log.reach(place).await;
     log.close();
     if reached != BEYOND_ALL {

@@ -7,9 +7,9 @@
 //! Invariants: the mirror begins with the rows as they were at one place of the server's
 //! log; of that log whole transactions are applied, in their order, with their entries and
 //! the place where they end in one transaction of SQLite; what cannot be applied makes it
-//! useless, and it is made anew. Where a source has words of its server's own for the
-//! schema, shadows on servers of that kind are told in them, and a mirror without them is
-//! of no use either.
+//! useless, and it is made anew. Mirror and log have the schema, and each change of it, in
+//! the server's own words as well: shadows on servers of that kind cannot be without, and a
+//! mirror without them is of no use either.
 
 mod copying;
 mod file;
@@ -33,7 +33,7 @@ pub(super) use self::{
     copying::{Begin, Index, Parts, fill},
     file::{Change, Taken, make_mirror, unlike},
     log::{Log, finish},
-    seat::Seat,
+    seat::{BEYOND_ALL, Seat},
 };
 use super::EngineError;
 
@@ -48,9 +48,6 @@ pub(super) trait Source: Sized + Send + Sync + 'static {
     const NAME: &'static str;
     /// The engine that it is of.
     const ENGINE: DataEngine;
-    /// Whether mirror and log have the schema, and each change of it, in the server's own
-    /// words as well: shadows on such servers cannot be without.
-    const HAS_WORDS: bool;
 
     /// Applies what the log has after what the mirror has: all of it, or on and on.
     async fn follow(&self, log: &Log<Self>) -> Result<(), EngineError>;

@@ -18,12 +18,12 @@ use super::{Log, Source};
 use crate::data::{
     check::{Sums, sum},
     engine::{EngineError, notes::Notes, sqlite::state_of},
-    log::{LogBounds, Pulled, State, history::History, pull, whole_of},
+    log::{LogBounds, Pulled, State, Whole, history::History, pull, whole_of},
 };
 
 /// Of a write that shadows may not be told of yet: no shadow is as far, so that who has
 /// written reads from the core.
-pub(super) const BEYOND_ALL: Position = Position::new(i64::MAX);
+pub(in super::super) const BEYOND_ALL: Position = Position::new(i64::MAX);
 
 /// See the module.
 pub(in super::super) struct Seat<S: Source> {
@@ -266,6 +266,14 @@ impl<S: Source> Seat<S> {
         }
     }
 
+    /// The schema as a server tells it whole, after a change that the mirror has.
+    pub(in super::super) fn keep_whole(&self, whole: &Whole) -> Result<(), EngineError> {
+        match self.log() {
+            Some(log) => log.keep_whole(whole),
+            None => Ok(()),
+        }
+    }
+
     pub(in super::super) fn confirm(&self, position: Position) {
         if let Some(log) = self.log() {
             log.confirm(position);
@@ -283,9 +291,6 @@ impl<S: Source> Seat<S> {
 /// Whether a log tells what shadows on servers have to know: one that an older version has
 /// begun does not.
 async fn has_words<S: Source>(log: &Log<S>) -> Result<bool, EngineError> {
-    if !S::HAS_WORDS {
-        return Ok(true);
-    }
     let whole = log.readers.view(|view| whole_of(view, &S::ENGINE)).await?;
     Ok(whole.is_some())
 }

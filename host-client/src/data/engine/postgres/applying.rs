@@ -1,9 +1,6 @@
 //! Applies gridmart's log to the rows of a shadow: each transaction of the log is one of the
-//! server's, together with its position.
-//!
-//! A row is found only as the log says that it was; what does not fit is told as divergence,
-//! and the rows are made anew. Statements for rows go out many at a time, in their order,
-//! before their answers come.
+//! server's. Statements for rows go out many at a time, in their order, before their answers
+//! come.
 
 use std::{
     fmt::Write as _,
@@ -12,85 +9,104 @@ use std::{
     task::Poll,
 };
 
-use gridmart_schemas::{
-    data::{Entry, EntryKind, LogPoint, Schema, SqlType, Table, Value},
-    resource::enumeration::DataEngine,
-};
-use tokio_postgres::Statement as Prepared;
+use async_trait::async_trait;
+use gridmart_schemas::data::{LogPoint, SqlType, Table, Value};
 
 use super::{
     Base, LOCK_LIMIT,
     connection::Connection,
     failure::{When, failure},
-    file::LogFile,
     guards::{Making, drop_all},
+    pool::Pooled,
     quoted_name,
     references::{put_back, take_out},
     value::Parameter,
 };
 use crate::data::{
-    engine::{EngineError, sqlite::types},
-    log::{
-        SchemaChange,
-        changeset::{Cell, Change, Item, Operation, Reader},
+    engine::{
+        EngineError,
+        standby::{Applier, values_of},
     },
+    log::changeset::{Cell, Change, Operation},
 };
 
 /// Statements that go out before their answers come.
 const AHEAD: usize = 256;
 /// Bytes of values in them, about.
 const AHEAD_BYTES: usize = 4 * 1024 * 1024;
-/// What may be otherwise when it is tried again: locks that others hold, memory.
-const PASSING: &[&str] = &["40001", "40P01", "53200", "53400", "55006", "55P03"];
 
-/// A transaction of the log that is being applied.
-struct Open {
-    /// The schema is changed by it: nobody else makes views meanwhile.
+/// See the module.
+pub(super) struct PgApplier<'b> {
+    base: &'b Arc<Base>,
+    pooled: Pooled,
+    /// The schema is changed by what is open: nobody else makes views meanwhile.
     making: Option<Making>,
+    ahead: Ahead,
 }
 
-/// Applies all that the log has; tells of each transaction once it is committed.
-pub(super) async fn catch_up(base: &Arc<Base>, log: &LogFile) -> Result<(), EngineError> {
-    let mut taken = base.seat.last();
-    let mut pooled = base.makers.take().await?;
-    let mut open: Option<Open> = None;
-    loop {
-        let batch = log.after(taken).await?;
-        let batch = batch.ok_or_else(|| EngineError::Diverged {
-            position: taken.position,
-            why: "the log beside them does not reach back to them".to_owned(),
-        })?;
-        if batch.entries.is_empty() && open.is_none() {
-            pooled.keep();
-            return Ok(());
+/// Statements on their way, with their values and tables.
+#[derive(Default)]
+struct Ahead {
+    statements: Vec<(String, Vec<Value>, String)>,
+    bytes: usize,
+}
+
+impl<'b> PgApplier<'b> {
+    pub(super) async fn begin(base: &'b Arc<Base>) -> Result<Self, EngineError> {
+        Ok(Self {
+            base,
+            pooled: base.makers.take().await?,
+            making: None,
+            ahead: Ahead::default(),
+        })
+    }
+
+    /// Nothing is open any more.
+    pub(super) fn keep(self) {
+        self.pooled.keep();
+    }
+}
+
+#[async_trait]
+impl Applier for PgApplier<'_> {
+    fn change(&mut self, table: &Table, change: &Change<'_>) -> Result<bool, EngineError> {
+        let mut values = Vec::new();
+        for cells in [&change.new, &change.old] {
+            values.extend(values_of(table, cells)?.into_iter().map(|(_, value)| value));
         }
-        if batch.entries.is_empty() {
-            // A file has whole transactions: it is another one by now.
-            return Err(EngineError::Stopping);
+        let ahead = &mut self.ahead;
+        ahead.bytes += values.iter().map(Value::bytes).sum::<usize>();
+        let text = text_of(table, change);
+        ahead.statements.push((text, values, table.name.clone()));
+        Ok(ahead.statements.len() >= AHEAD || ahead.bytes >= AHEAD_BYTES)
+    }
+
+    async fn begin(&mut self) -> Result<(), EngineError> {
+        begin(self.pooled.get()?).await
+    }
+
+    async fn run(&mut self) -> Result<(), EngineError> {
+        let ahead = std::mem::take(&mut self.ahead);
+        run(self.pooled.get()?, ahead).await
+    }
+
+    async fn schema(&mut self, statement: &str, _: LogPoint) -> Result<(), EngineError> {
+        if self.making.is_none() {
+            self.making = Some(self.base.guards.making().await);
         }
-        for entry in &batch.entries {
-            let connection = pooled.get()?;
-            if open.is_none() {
-                begin(connection).await?;
-                open = Some(Open { making: None });
-            }
-            if let Some(open) = &mut open {
-                let schema = batch.schemas.at(entry.position);
-                let applied = apply(base, connection, open, entry, schema).await;
-                applied.map_err(|error| diverging(error, entry))?;
-            }
-            taken = entry.point();
-            if entry.ends
-                && let Some(open) = open.take()
-            {
-                commit(base, connection, taken).await?;
-                if open.making.is_some() {
-                    base.schema_changed();
-                    connection.renew(u64::MAX);
-                }
-                base.seat.moved(taken);
-            }
+        change_schema(self.pooled.get()?, statement).await
+    }
+
+    async fn end(&mut self, last: LogPoint, _: bool) -> Result<(), EngineError> {
+        let connection = self.pooled.get()?;
+        commit(self.base, connection, last).await?;
+        let making = self.making.take();
+        if making.is_some() {
+            self.base.schema_changed();
+            connection.renew(u64::MAX);
         }
+        self.base.seat.moved(last);
+        Ok(())
     }
 }
 
@@ -126,50 +142,7 @@ async fn commit(base: &Base, connection: &Connection, last: LogPoint) -> Result<
     committed.map_err(|error| failed(&error))
 }
 
-/// What the server refuses was possible on the core: they differ.
-fn diverging(error: EngineError, entry: &Entry) -> EngineError {
-    match error {
-        EngineError::Refused { state, .. } if PASSING.contains(&state.0) => error,
-        EngineError::Refused { message, .. } | EngineError::Damaged { why: message } => {
-            EngineError::Diverged {
-                position: entry.position.previous(),
-                why: format!("entry {} does not apply: {message}", entry.position),
-            }
-        }
-        error => error,
-    }
-}
-
-async fn apply(
-    base: &Base,
-    connection: &mut Connection,
-    open: &mut Open,
-    entry: &Entry,
-    schema: &Schema,
-) -> Result<(), EngineError> {
-    match entry.kind {
-        EntryKind::Rows => apply_rows(connection, &entry.body, schema).await,
-        EntryKind::Schema => {
-            if open.making.is_none() {
-                open.making = Some(base.guards.making().await);
-            }
-            apply_schema(connection, entry).await
-        }
-        // The server counts nothing.
-        EntryKind::Sequence => Ok(()),
-    }
-}
-
-async fn apply_schema(connection: &mut Connection, entry: &Entry) -> Result<(), EngineError> {
-    let change = SchemaChange::decode(&entry.body).map_err(|error| EngineError::Damaged {
-        why: format!("it cannot be read: {error}"),
-    })?;
-    let words = change
-        .words
-        .filter(|words| words.engine == DataEngine::Postgresql);
-    let words = words.ok_or_else(|| EngineError::Damaged {
-        why: "it does not tell the change in PostgreSQL's words".to_owned(),
-    })?;
+async fn change_schema(connection: &mut Connection, statement: &str) -> Result<(), EngineError> {
     connection.renew(u64::MAX);
     let client = &connection.client;
     let changed = async {
@@ -177,60 +150,22 @@ async fn apply_schema(connection: &mut Connection, entry: &Entry) -> Result<(), 
         drop_all(client).await?;
         // The server knows what a change makes of them.
         put_back(client).await?;
-        client.batch_execute(&words.statement).await?;
+        client.batch_execute(statement).await?;
         take_out(client).await
     };
     changed.await.map_err(|error| failed(&error))
 }
 
-/// Statements on their way: prepared, with their values.
-#[derive(Default)]
-struct Ahead {
-    statements: Vec<(Prepared, Vec<Value>, String)>,
-    bytes: usize,
-}
-
-async fn apply_rows(
-    connection: &mut Connection,
-    body: &[u8],
-    schema: &Schema,
-) -> Result<(), EngineError> {
-    let damaged = |why: String| EngineError::Damaged { why };
-    let mut table: Option<&Table> = None;
-    let mut ahead = Ahead::default();
-    for item in Reader::new(body) {
-        match item.map_err(|error| damaged(error.to_string()))? {
-            Item::Table(head) => {
-                let found = schema.table(head.name);
-                let found = found.filter(|found| found.columns.len() == head.key.len());
-                let unlike = || damaged(format!("table {:?} has other columns", head.name));
-                table = Some(found.ok_or_else(unlike)?);
-            }
-            Item::Change(change) if change.changes_nothing() => {}
-            Item::Change(change) => {
-                let unnamed = || damaged("a change of a row belongs to no table".to_owned());
-                let table = table.ok_or_else(unnamed)?;
-                let text = text_of(table, &change);
-                let values = values_of(table, &change)?;
-                let prepared = connection.prepare(&text).await;
-                let prepared = prepared.map_err(|error| failed(&error))?;
-                ahead.bytes += values.iter().map(Value::bytes).sum::<usize>();
-                ahead
-                    .statements
-                    .push((prepared, values, table.name.clone()));
-                if ahead.statements.len() >= AHEAD || ahead.bytes >= AHEAD_BYTES {
-                    run(connection, std::mem::take(&mut ahead)).await?;
-                }
-            }
-        }
-    }
-    run(connection, ahead).await
-}
-
 /// Runs all of them; each has to change one row.
-async fn run(connection: &Connection, ahead: Ahead) -> Result<(), EngineError> {
+async fn run(connection: &mut Connection, ahead: Ahead) -> Result<(), EngineError> {
+    let mut prepared = Vec::with_capacity(ahead.statements.len());
+    for (text, ..) in &ahead.statements {
+        let one = connection.prepare(text).await;
+        prepared.push(one.map_err(|error| failed(&error))?);
+    }
     let client = &connection.client;
-    let running = ahead.statements.iter().map(|(prepared, values, _)| {
+    let running = prepared.iter().zip(&ahead.statements);
+    let running = running.map(|(prepared, (_, values, _))| {
         client.execute_raw(prepared, values.iter().map(Parameter).collect::<Vec<_>>())
     });
     let done = in_order(running.collect()).await;
@@ -321,18 +256,4 @@ fn text_of(table: &Table, change: &Change<'_>) -> String {
 fn json(table: &Table, column: usize) -> Option<String> {
     let sql_type = table.columns.get(column)?.sql_type;
     matches!(sql_type, SqlType::Json | SqlType::Jsonb).then(|| sql_type.to_string())
-}
-
-fn values_of(table: &Table, change: &Change<'_>) -> Result<Vec<Value>, EngineError> {
-    let cells = |cells: &[Cell<'_>]| -> Result<Vec<Value>, EngineError> {
-        let cells = table.columns.iter().zip(cells);
-        let values = cells.filter_map(|(column, cell)| {
-            let cell = (*cell)?;
-            Some(types::read(cell, Some(column.sql_type)))
-        });
-        values.collect()
-    };
-    let mut values = cells(&change.new)?;
-    values.extend(cells(&change.old)?);
-    Ok(values)
 }

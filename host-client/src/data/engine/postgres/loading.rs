@@ -1,121 +1,100 @@
-//! Makes the rows of a shadow at the server from the file beside them, as they are at one
-//! position of the log, while the file goes on.
+//! Fills an empty database with the rows of a shadow, as one transaction.
 
-use std::{path::Path, sync::Arc};
+use std::pin::Pin;
 
+use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::SinkExt as _;
-use gridmart_schemas::{
-    data::{LogPoint, Table, Value},
-    resource::enumeration::DataEngine,
-};
-use rusqlite::Connection as File;
-use tokio::sync::mpsc;
+use gridmart_schemas::data::{LogPoint, Row, Table, Value};
 use tokio_postgres::{Client, CopyInSink, Error};
 
 use super::{
     failure::{When, failure},
-    file::wordless,
     quoted_name, references,
 };
 use crate::data::{
-    engine::{
-        EngineError,
-        sqlite::{
-            Failure as _, Guard, OWN, Purpose, open, schema::describe, schema::quoted, state_of,
-            types,
-        },
-    },
-    log::{Whole, whole_of},
+    engine::{EngineError, standby::Loader},
+    log::Whole,
 };
 
-/// Bytes that travel at a time, about.
-const PIECE_BYTES: usize = 256 * 1024;
-/// Pieces that wait.
-const PIECES: usize = 4;
-
-/// A part of the file on its way.
-enum Part {
-    /// What it is of, and what makes its tables.
-    Begin(LogPoint, Whole),
-    /// Rows of this table follow.
-    Table(Table),
-    /// Some, as COPY takes them.
-    Rows(Bytes),
-    End,
+/// See the module.
+pub(super) struct PgLoader<'c> {
+    client: &'c Client,
+    copying: Option<Pin<Box<CopyInSink<Bytes>>>>,
 }
 
-/// Fills an empty database; gives the position that it is at.
-pub(super) async fn load(client: &Client, file: &Path) -> Result<LogPoint, EngineError> {
-    let (sender, receiver) = mpsc::channel(PIECES);
-    let file = file.to_owned();
-    let reading = tokio::task::spawn_blocking(move || read(&file, &sender));
-    let written = write(client, receiver).await;
-    let read = reading.await;
-    let read = read.map_err(|error| EngineError::Internal(error.to_string()))?;
-    match read {
-        // It ends where nobody takes more.
-        Ok(()) | Err(EngineError::Stopping) => written,
-        Err(error) => Err(error),
+impl<'c> PgLoader<'c> {
+    pub(super) fn new(client: &'c Client) -> Self {
+        Self {
+            client,
+            copying: None,
+        }
+    }
+
+    /// The rows of a table have come.
+    async fn table_ends(&mut self) -> Result<(), EngineError> {
+        if let Some(mut done) = self.copying.take() {
+            done.as_mut()
+                .finish()
+                .await
+                .map_err(|error| failed(&error))?;
+        }
+        Ok(())
     }
 }
 
-/// Reads the file in one view of it; blocks for the disk.
-fn read(path: &Path, sender: &mpsc::Sender<Part>) -> Result<(), EngineError> {
-    let mut file = open(path, Purpose::Reader, &Arc::new(Guard::default()))?;
-    let view = file.transaction().during("reading a shadow's file")?;
-    let state = state_of(&view)?;
-    let whole = whole_of(&view, &DataEngine::Postgresql)?;
-    let whole = whole.ok_or_else(wordless)?;
-    let pass = |part| {
-        sender
-            .blocking_send(part)
-            .map_err(|_| EngineError::Stopping)
-    };
-    pass(Part::Begin(state.last, whole))?;
-    for table in describe(&view, state.last.position)?.tables {
-        pass(Part::Table(table.clone()))?;
-        read_table(&view, &table, &pass)?;
-    }
-    pass(Part::End)
+fn failed(error: &Error) -> EngineError {
+    failure(error, When::Undone, false)
 }
 
-fn read_table(
-    view: &File,
-    table: &Table,
-    pass: &impl Fn(Part) -> Result<(), EngineError>,
-) -> Result<(), EngineError> {
-    let names: Vec<String> = table
-        .columns
-        .iter()
-        .map(|column| quoted(&column.name))
-        .collect();
-    let sql = format!(
-        "{OWN}SELECT {} FROM {}",
-        names.join(", "),
-        quoted(&table.name)
-    );
-    let mut statement = view.prepare(&sql).during("reading a shadow's rows")?;
-    let mut rows = statement.query([]).during("reading a shadow's rows")?;
-    let mut piece = Vec::new();
-    while let Some(row) = rows.next().during("reading a shadow's rows")? {
-        for (index, column) in table.columns.iter().enumerate() {
-            if index > 0 {
-                piece.push(b'\t');
+#[async_trait]
+impl Loader for PgLoader<'_> {
+    async fn begin(&mut self, whole: &Whole) -> Result<(), EngineError> {
+        let begin = "SET statement_timeout = 0; SET idle_in_transaction_session_timeout = 0; BEGIN";
+        let makes = async {
+            self.client.batch_execute(begin).await?;
+            self.client.batch_execute(references::MAKE).await?;
+            for statement in &whole.tables {
+                self.client.batch_execute(statement).await?;
             }
-            let stored = row.get_ref(index).during("reading a shadow's rows")?;
-            let value = types::read(stored, Some(column.sql_type))?;
-            put(&mut piece, &value);
-        }
-        piece.push(b'\n');
-        if piece.len() >= PIECE_BYTES {
-            pass(Part::Rows(std::mem::take(&mut piece).into()))?;
-        }
+            Ok(())
+        };
+        makes.await.map_err(|error| failed(&error))
     }
-    if piece.is_empty() {
-        return Ok(());
+
+    async fn table(&mut self, table: Table) -> Result<(), EngineError> {
+        self.table_ends().await?;
+        let into = self.client.copy_in(&copy_text(&table)).await;
+        self.copying = Some(Box::pin(into.map_err(|error| failed(&error))?));
+        Ok(())
     }
-    pass(Part::Rows(piece.into()))
+
+    async fn rows(&mut self, rows: Vec<Row>) -> Result<(), EngineError> {
+        let Some(copying) = &mut self.copying else {
+            return Ok(());
+        };
+        let mut piece = Vec::new();
+        for row in &rows {
+            for (index, value) in row.iter().enumerate() {
+                if index > 0 {
+                    piece.push(b'\t');
+                }
+                put(&mut piece, value);
+            }
+            piece.push(b'\n');
+        }
+        copying
+            .send(piece.into())
+            .await
+            .map_err(|error| failed(&error))
+    }
+
+    async fn finish(&mut self, whole: &Whole, last: LogPoint) -> Result<(), EngineError> {
+        self.table_ends().await?;
+        finish(self.client, whole, last)
+            .await
+            .map_err(|error| failed(&error))
+    }
 }
 
 /// A value as COPY's text form has it.
@@ -156,47 +135,6 @@ fn put(piece: &mut Vec<u8>, value: &Value) {
         Value::TimestampTz(moment) => write!(piece, "{moment}"),
         Value::Uuid(uuid) => write!(piece, "{uuid}"),
     };
-}
-
-/// Takes the parts, as one transaction.
-async fn write(
-    client: &Client,
-    mut receiver: mpsc::Receiver<Part>,
-) -> Result<LogPoint, EngineError> {
-    let failed = |error: Error| failure(&error, When::Undone, false);
-    let Some(Part::Begin(last, whole)) = receiver.recv().await else {
-        return Err(EngineError::Stopping);
-    };
-    let begin = "SET statement_timeout = 0; SET idle_in_transaction_session_timeout = 0; BEGIN";
-    client.batch_execute(begin).await.map_err(failed)?;
-    client
-        .batch_execute(references::MAKE)
-        .await
-        .map_err(failed)?;
-    for statement in &whole.tables {
-        client.batch_execute(statement).await.map_err(failed)?;
-    }
-    let mut copying: Option<std::pin::Pin<Box<CopyInSink<Bytes>>>> = None;
-    loop {
-        let part = receiver.recv().await.ok_or(EngineError::Stopping)?;
-        if let (Part::Rows(rows), Some(copying)) = (&part, &mut copying) {
-            copying.send(rows.clone()).await.map_err(failed)?;
-            continue;
-        }
-        if let Some(mut done) = copying.take() {
-            done.as_mut().finish().await.map_err(failed)?;
-        }
-        match part {
-            Part::Table(table) => {
-                let into = client.copy_in(&copy_text(&table)).await;
-                copying = Some(Box::pin(into.map_err(failed)?));
-            }
-            Part::End => break,
-            Part::Begin(..) | Part::Rows(_) => {}
-        }
-    }
-    finish(client, &whole, last).await.map_err(failed)?;
-    Ok(last)
 }
 
 fn copy_text(table: &Table) -> String {

@@ -91,7 +91,6 @@ impl Source for PgSource {
     type Row = PgRow;
     const NAME: &'static str = "PostgreSQL";
     const ENGINE: DataEngine = DataEngine::Postgresql;
-    const HAS_WORDS: bool = true;
 
     /// Takes all that the log has.
     async fn follow(&self, log: &Log) -> Result<(), EngineError> {

@@ -6,8 +6,8 @@
 //! how the server's types and tables are gridmart's, `failure` its errors.
 //!
 //! `copying` begins the mirror of a core and `log` feeds it; `whole` is the schema in the
-//! server's words. `shadow` keeps the rows of a shadow: `loading` makes them of the copy's
-//! `file`, `applying` has them follow the log there, `sums` compares them; `references` are
+//! server's words. `shadow` has the rows of a shadow (see [`super::standby`]): `loading` makes
+//! them, `applying` has them follow the log, `sums` gives them for comparing; `references` are
 //! foreign keys that wait for a promotion, `returning` ends a core that was replaced.
 //!
 //! Invariants: no person's text is run, only what the Element has written anew; settings
@@ -20,7 +20,6 @@ mod changes;
 mod connection;
 mod copying;
 mod failure;
-mod file;
 mod guards;
 mod loading;
 mod log;
@@ -241,7 +240,7 @@ impl Base {
         let words = Words {
             engine: DataEngine::Postgresql,
             statement: statement.text.clone(),
-            whole: whole::whole(client).await?,
+            whole: Some(whole::whole(client).await?),
         };
         let text = SchemaChange::tell(text, words)?;
         let tell = "SELECT pg_catalog.pg_logical_emit_message(true, $1, $2)::text";

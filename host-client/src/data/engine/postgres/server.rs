@@ -17,11 +17,12 @@ use super::{
     failure::{When, failure, words},
     quoted_name,
     returning::finish_log,
-    shadow::PgShadow,
+    shadow::PgKeeper,
 };
 use crate::data::{
     engine::{
         CoreEngine, EngineError, Shadows, Standby,
+        standby::ServerShadow,
         watch::{Health, Look, Looked, watch},
     },
     home::Home,
@@ -84,7 +85,7 @@ impl PgServer {
     }
 
     /// The same server, for who keeps it longer; it is not looked at by this.
-    fn again(&self) -> Self {
+    pub(super) fn again(&self) -> Self {
         let stop = CancellationToken::new();
         Self {
             access: self.access.clone(),
@@ -378,7 +379,7 @@ impl Shadows for PgServer {
         home: &Home,
         file: &Path,
     ) -> Result<Box<dyn Standby>, EngineError> {
-        let shadow = PgShadow::open(self.again(), database, home, file)?;
+        let shadow = ServerShadow::open(PgKeeper(self.again()), database, home, file)?;
         Ok(Box::new(shadow))
     }
 

@@ -1,7 +1,6 @@
 //! Shadows on PostgreSQL of a core on PostgreSQL.
 
 use gridmart_schemas::data::Position;
-use gridmart_schemas::resource::enumeration::SyncState;
 use proptest::{
     prelude::*,
     strategy::ValueTree as _,
@@ -10,117 +9,35 @@ use proptest::{
 
 use super::*;
 use crate::data::{
-    check::{Sums, differing},
+    check::differing,
     engine::{
-        mirror::fixture::{both, follow, install, shadow},
+        mirror::fixture::{both, follow, shadow},
         sqlite::{Purpose as FilePurpose, open},
+        standby::fixture::{LONG, Second, Shopped},
     },
     log::{Pulled, whole_of, whole_put},
     promotion::promote,
-    server::Servers,
-    shadow::Shadow,
 };
 
-/// Waits for what comes by itself.
-const LONG: Duration = Duration::from_mins(2);
+impl Shopped for Shop {
+    fn core(&self) -> &dyn CoreEngine {
+        &*self.core
+    }
+
+    fn home(&self) -> &Home {
+        &self.home
+    }
+
+    fn database(&self) -> DatabaseId {
+        self.database
+    }
+}
 
 /// A shadow on a server of its own.
-struct Second {
-    server: PostgresServer,
-    servers: Servers,
-    home: Home,
-    path: std::path::PathBuf,
-    shadow: Shadow,
-    _folder: tempfile::TempDir,
-}
-
-impl Second {
-    /// Begins with a snapshot of the core.
-    async fn begin(shop: &Shop) -> Self {
-        let server = PostgresServer::start_with_account();
-        let url = ServerUrl::read(&server.url("gridmart")).unwrap();
-        let servers = Servers::connect(&[url]).await.unwrap();
-        let folder = tempfile::tempdir().unwrap();
-        let home = Home::open(&folder.path().join("shadow")).unwrap();
-        home.engine_put(&DataEngine::Postgresql).unwrap();
-        let path = install(&*shop.core, &shop.home, &home).await;
-        let shadow = opened(shop, &home, &path, &servers);
-        Self {
-            server,
-            servers,
-            home,
-            path,
-            shadow,
-            _folder: folder,
-        }
-    }
-
-    /// As after a kill of its Host.
-    fn reopen(&mut self, shop: &Shop) {
-        self.shadow.end();
-        self.shadow = opened(shop, &self.home, &self.path, &self.servers);
-    }
-
-    /// Brings it to a position of the core.
-    async fn follow(&self, shop: &Shop, position: Position) {
-        loop {
-            let told = self.shadow.history().await.unwrap();
-            if told.last.position >= position {
-                break;
-            }
-            match shop.core.pull(told, 64 * 1024).await.unwrap() {
-                Pulled::Entries(entries) => self.shadow.apply(entries).await.unwrap(),
-                other => panic!("{other:?}"),
-            }
-        }
-        self.there(position).await;
-    }
-
-    /// Waits until readers see that position.
-    async fn there(&self, position: Position) {
-        let ends = Instant::now() + LONG;
-        while self.shadow.position().position < position
-            || self.shadow.sync_state(SyncState::Synchronised) != SyncState::Synchronised
-        {
-            let state = self.shadow.sync_state(SyncState::Synchronised);
-            assert!(
-                Instant::now() < ends,
-                "{state:?} {:?}",
-                self.shadow.position()
-            );
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    }
-
-    /// The core's sums, and those of the rows at the server.
-    async fn sums(&self, shop: &Shop) -> (Sums, Sums) {
-        let core = shop.core.sums(3, None, None).await.unwrap();
-        self.follow(shop, core.position).await;
-        let (begun, _position) = oneshot::channel();
-        let (tell, told) = std::sync::mpsc::channel();
-        tell.send(core.clone()).unwrap();
-        let own = self.shadow.sums_later(begun, told, LONG).await.unwrap();
-        (core, own.unwrap())
-    }
-
-    async fn is_the_same(&self, shop: &Shop) {
-        let (core, own) = self.sums(shop).await;
-        assert_eq!(differing(&core, &own), Some(Vec::new()));
-    }
-
-    async fn read(&self, statement: Statement) -> Vec<Row> {
-        let stream = self.shadow.read(statement, Limits::default()).await;
-        stream.unwrap().collect().await.unwrap()
-    }
-
-    fn name(&self) -> String {
-        self.home.server_name().unwrap().unwrap()
-    }
-}
-
-fn opened(shop: &Shop, home: &Home, path: &Path, servers: &Servers) -> Shadow {
-    let shared = (LogBounds::default(), servers);
-    Shadow::open(shop.database, home, path, shared, 2).unwrap()
+async fn begin(shop: &Shop) -> Second<PostgresServer> {
+    let server = PostgresServer::start_with_account();
+    let url = server.url("gridmart");
+    Second::begin(shop, server, &url).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -139,7 +56,7 @@ async fn a_shadow_on_postgresql_has_all_that_is_committed_and_what_differs_is_ma
     ))
     .await
     .unwrap();
-    let second = Second::begin(&shop).await;
+    let second = begin(&shop).await;
     second.is_the_same(&shop).await;
     // Rows of all kinds: new, other (large values that stay, another key, as they were), gone.
     let mut third = extreme(3, true);
@@ -202,7 +119,7 @@ async fn rules_bind_at_a_shadow_on_postgresql_through_changes_of_the_schema() {
     shop.write(rows("INSERT INTO t VALUES (1, 'ada'), (2, 'eve')"))
         .await
         .unwrap();
-    let second = Second::begin(&shop).await;
+    let second = begin(&shop).await;
     second.there(Position::new(1)).await;
     assert_eq!(second.read(own_rows("eve")).await, [[text("eve")]]);
     shop.write(both(
@@ -229,7 +146,7 @@ async fn kills_and_crashes_leave_position_and_rows_of_a_shadow_on_postgresql_in_
     shop.write(rows("INSERT INTO t VALUES (0, 0)"))
         .await
         .unwrap();
-    let mut second = Second::begin(&shop).await;
+    let mut second = begin(&shop).await;
     let mut last = Position::ZERO;
     for round in 1..=4 {
         for step in 0..20 {
@@ -288,7 +205,7 @@ async fn random_histories_leave_the_same_on_shadows_of_both_engines() {
          ON DELETE CASCADE ON UPDATE CASCADE)",
     )
     .await;
-    let second = Second::begin(&shop).await;
+    let second = begin(&shop).await;
     let (_folder, sqlite) = shadow(&*shop.core, &shop.home).await;
     let mut runner = TestRunner::new(ProptestConfig {
         rng_seed: RngSeed::Fixed(20_261_123),
@@ -335,7 +252,7 @@ async fn a_shadow_on_postgresql_becomes_the_core_with_its_keys_and_its_log() {
     shop.write(rows("INSERT INTO c VALUES (1, 1), (2, 2)"))
         .await
         .unwrap();
-    let second = Second::begin(&shop).await;
+    let second = begin(&shop).await;
     let (_folder, third) = shadow(&*shop.core, &shop.home).await;
     for change in [
         both(

@@ -5,6 +5,19 @@
 //! shadow that is promoted has the log for the others, and what a server loses, or refuses,
 //! is made anew from the file beside it. What readers see, and where they are told to be, is
 //! the server's.
+//!
+//! What is the same whatever the server: `keeping` has the database that counts, and makes
+//! another one where it has to; `loading` reads the `file` for that, `following` its log;
+//! `sums` compares. A server's own part is a [`Keeper`], with its [`Rows`], [`Loader`] and
+//! [`Applier`].
+
+mod file;
+#[cfg(test)]
+pub(super) mod fixture;
+mod following;
+mod keeping;
+mod loading;
+mod sums;
 
 use std::{path::Path, time::Duration};
 
@@ -15,6 +28,13 @@ use gridmart_schemas::{
 };
 use tokio::sync::oneshot;
 
+pub(super) use self::{
+    file::LogFile,
+    following::{Applier, catch_up, values_of},
+    keeping::{Keeper, Rows, ServerShadow},
+    loading::{Loader, load},
+    sums::{Summed, sum_same},
+};
 use super::{CoreEngine, Engine, EngineError};
 use crate::data::{check::Sums, home::Home, log::LogBounds};
 
