@@ -52,7 +52,7 @@ pub(crate) enum Command {
         /// What keeps it: sqlite, postgresql, mariadb; a Host has to have it
         #[arg(long, value_name = "ENGINE", default_value_t)]
         engine: DataEngine,
-        /// What keeps its shadows: sqlite, or postgresql for a database on it [default: that, if
+        /// What keeps its shadows: sqlite, or the server that keeps the database [default: that, if
         /// there are Hosts for it, else sqlite]
         #[arg(long, value_name = "ENGINE")]
         shadow_engine: Option<DataEngine>,

@@ -50,8 +50,8 @@ pub(crate) enum Command {
         /// Host that gets it [default: one without a copy, with the fewest copies and the most room]
         #[arg(long, value_name = "HOST")]
         on: Option<String>,
-        /// What keeps it: sqlite, or postgresql for a database on it [default: that, if there is a
-        /// Host for it, else sqlite]
+        /// What keeps it: sqlite, or the server that keeps the database [default: that, if there is
+        /// a Host for it, else sqlite]
         #[arg(long, value_name = "ENGINE")]
         engine: Option<DataEngine>,
         /// It holds what these rules leave, and nothing else: a JSON file, as below
