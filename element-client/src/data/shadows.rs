@@ -51,10 +51,13 @@ impl De {
             rules,
         } = incoming.read()?;
         let database = self.database(id)?;
-        let engines = shadow_engines(&database.info.engine, engine.as_ref())?;
+        let asked = match &rules {
+            Some(_) => Some(part_engine(engine)?),
+            None => engine,
+        };
+        let engines = shadow_engines(&database.info.engine, asked.as_ref())?;
         let (host, engine) = self.place(&database, host, &engines)?;
         let is_other = engine != database.info.engine;
-        require_whole(&database, rules.as_deref())?;
         self.require_fitting_parts(id, &database, rules.as_deref())
             .await?;
         let filter = rules.map(|rules| new_filter(rules, None));
@@ -116,7 +119,11 @@ impl De {
         } = incoming.read()?;
         let database = self.database(id)?;
         require_shadow(&database, host)?;
-        require_whole(&database, rules.as_deref())?;
+        if rules.is_some() {
+            let replica = database.replica(host);
+            let engine = replica.and_then(|replica| replica.engine.clone());
+            part_engine(engine.or_else(|| Some(database.info.engine.clone())))?;
+        }
         self.require_fitting_parts(id, &database, rules.as_deref())
             .await?;
         self.change_document(move |document| {
@@ -225,16 +232,18 @@ fn words_of(engines: &[DataEngine]) -> String {
     engines.join(" or ")
 }
 
-/// Refuses a part of a database that is not on the engine of its shadows: what leaves its
-/// core is not filtered.
-fn require_whole(database: &Database, rules: Option<&[ShadowRule]>) -> Result<(), Problem> {
-    let engine = &database.info.engine;
-    if rules.is_none() || *engine == DataEngine::Sqlite {
-        return Ok(());
+/// The engine of a shadow that holds a part of a database, whatever keeps its core.
+fn part_engine(asked: Option<DataEngine>) -> Result<DataEngine, Problem> {
+    match asked {
+        None | Some(DataEngine::Sqlite) => Ok(DataEngine::Sqlite),
+        Some(engine) => {
+            let detail = format!(
+                "A shadow on {engine} holds all of its database: leave the rules out, or have it \
+                 on sqlite."
+            );
+            Err(Problem::new(Code::PreconditionFailed, detail))
+        }
     }
-    let detail =
-        format!("A shadow of a database on {engine} holds all of it: leave the rules out.");
-    Err(Problem::new(Code::PreconditionFailed, detail))
 }
 
 /// Refuses a Host that has no shadow of the database.

@@ -24,7 +24,7 @@ INSERT INTO wages VALUES (1, 'CANARY-WAGES');
 ";
 
 /// Writes a file of rules.
-fn rules(market: &Supermarket, rules: &serde_json::Value) -> String {
+pub(crate) fn rules(market: &Supermarket, rules: &serde_json::Value) -> String {
     let file = market.scratch().join("rules.json");
     fs::write(&file, rules.to_string()).unwrap();
     file.display().to_string()
@@ -39,7 +39,7 @@ fn of_graz(condition: &str) -> serde_json::Value {
 }
 
 /// Whether a text stands in any file below a folder.
-fn holds(folder: &Path, text: &str) -> bool {
+pub(crate) fn holds(folder: &Path, text: &str) -> bool {
     let entries = fs::read_dir(folder).into_iter().flatten().flatten();
     entries.into_iter().any(|entry| {
         let path = entry.path();
@@ -65,7 +65,7 @@ fn shown(market: &Supermarket, branch: &str) -> serde_json::Value {
 }
 
 #[track_caller]
-fn wait_confirmed(market: &Supermarket, branch: &str) {
+pub(crate) fn wait_confirmed(market: &Supermarket, branch: &str) {
     wait_for(LONG, "the branch holds what its rules say", || {
         let shown = shown(market, branch);
         let is_confirmed = shown["filter"]["confirmed"] == true;

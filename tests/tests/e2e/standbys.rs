@@ -9,10 +9,12 @@ use std::{
 
 use gridmart_fabric::{test_mariadb::MariaDbServer, test_server::PostgresServer};
 use gridmart_tests::{LONG, Supermarket, wait_for};
+use serde_json::json;
 
 use crate::{
     data::fill,
     engines::url_file,
+    parts::{holds, rules, wait_confirmed},
     person,
     shadows::{
         Copies, a_core_that_was_lost_is_replaced_and_fenced, count, wait_count, wait_synchronised,
@@ -225,6 +227,34 @@ fn a_core_on_a_server_hands_over(market: &Supermarket, chosen: &str) {
     market.cli(&["shadow", "check", "shop"]).ok();
 }
 
+/// A shadow on SQLite may hold a part, whatever keeps the core; one at the server holds all.
+fn a_part_stands_on_sqlite(market: &Supermarket) {
+    let copies = Copies::of(market, "shop");
+    let shadow = |is_on_sqlite: bool| {
+        let mut shadows = copies.shadows.iter();
+        let found = shadows.find(|role| {
+            let engine = other_engine(market, &copies, role);
+            (engine.as_deref() == Some("sqlite")) == is_on_sqlite
+        });
+        found.expect("there is one").as_str()
+    };
+    let north = json!([
+        {"table": "people", "columns": [{"name": "pay"}], "rows": "branch = 'north'"},
+    ]);
+    let file = rules(market, &north);
+    let change = |role| market.cli(&["shadow", "rules", "shop", role, "--file", &file]);
+    change(shadow(false)).exits(3).says("holds all");
+    change(shadow(true)).ok();
+    write(market, "UPDATE people SET branch = 'north' WHERE id = 2");
+    write(market, "UPDATE people SET branch = 'south' WHERE id = 1");
+    wait_confirmed(market, shadow(true));
+    market.cli(&["shadow", "check", "shop"]).ok();
+    let folder = market.seen(shadow(true)).join("databases");
+    let folder = folder.join(&copies.id);
+    let held = ["eve", "hunter2"].map(|text| holds(&folder, text));
+    assert_eq!(held, [true, false]);
+}
+
 #[test]
 fn shadows_on_postgresql_follow_outlive_losses_and_take_over() {
     all_of_it(&Server::Postgres(PostgresServer::start_with_account()));
@@ -247,6 +277,7 @@ fn all_of_it(server: &Server) {
     kills_and_crashes_lose_nothing(&market, server, &shadow);
     a_core_on_a_server_hands_over(&market, &shadow);
     a_core_that_was_lost_is_replaced_and_fenced(&market, &Copies::of(&market, "shop"));
+    a_part_stands_on_sqlite(&market);
     // Nothing stays at the server of a database that is gone.
     market.cli(&["db", "delete", "shop"]).ok();
     wait_for(LONG, "nothing is left at the server", || {

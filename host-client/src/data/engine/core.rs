@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use gridmart_schemas::data::{Epoch, Filter, LogPoint, Position};
 use tokio::sync::{oneshot, watch};
 
-use super::{Engine, EngineError, SqlState};
+use super::{Engine, EngineError};
 use crate::data::{
     check::Sums,
     home::Home,
@@ -33,10 +33,7 @@ pub trait CoreEngine: Engine {
         shadow: History,
         filter: Arc<Filter>,
         bytes_max: u64,
-    ) -> Result<Pulled, EngineError> {
-        let _ = (shadow, filter, bytes_max);
-        Err(no_parts())
-    }
+    ) -> Result<Pulled, EngineError>;
 
     /// Bytes that may be logged until what a shadow that is away misses is dropped; none
     /// where there is no log.
@@ -75,10 +72,7 @@ pub trait CoreEngine: Engine {
         &self,
         home: &Home,
         filter: Arc<Filter>,
-    ) -> Result<Snapshot, EngineError> {
-        let _ = (home, filter);
-        Err(no_parts())
-    }
+    ) -> Result<Snapshot, EngineError>;
 
     /// Another core has taken over: it refuses writes from here on, after a restart as
     /// well.
@@ -99,10 +93,4 @@ pub trait CoreEngine: Engine {
     fn complaint(&self) -> Option<String> {
         None
     }
-}
-
-/// Refuses a partial shadow of an engine that has none.
-fn no_parts() -> EngineError {
-    let message = "databases on this engine have no partial shadows".to_owned();
-    EngineError::refused(SqlState::NOT_SUPPORTED, message)
 }

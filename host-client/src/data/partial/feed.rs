@@ -5,10 +5,15 @@ use rusqlite::{Connection, types::ValueRef};
 
 use super::{Part, judge::Judge, parts_of};
 use crate::data::{
-    engine::{EngineError, sqlite::is_same},
+    engine::{
+        EngineError,
+        sqlite::{is_same, state_of},
+    },
     log::{
-        Schemas,
+        Pulled, Schemas,
         changeset::{Cell, Change, Item, Operation, Reader, put_cell, put_operation, put_table},
+        history::History,
+        pull,
     },
 };
 
@@ -22,6 +27,25 @@ pub enum Fed {
         /// The entry that did it.
         position: Position,
     },
+}
+
+/// Answers a partial shadow that tells what it has, from a view of the core, or of its mirror.
+pub(in crate::data) fn pull_part(
+    view: &Connection,
+    shadow: &History,
+    filter: &Filter,
+    bytes_max: u64,
+) -> Result<Pulled, EngineError> {
+    let pulled = pull(view, &state_of(view)?, shadow, bytes_max)?;
+    let Pulled::Entries(entries) = pulled else {
+        return Ok(pulled);
+    };
+    Ok(match filtered(view, filter, entries)? {
+        Fed::Entries(entries) => Pulled::Entries(entries),
+        Fed::SnapshotNeeded { position } => Pulled::SnapshotNeeded {
+            first: position.next(),
+        },
+    })
 }
 
 /// Leaves of entries what a filter shows, from a view that has them in its log.

@@ -14,7 +14,7 @@ mod sums;
 
 use gridmart_schemas::data::{Filter, Schema, Table, TableFilter};
 
-pub(super) use self::sums::sum;
+pub(super) use self::{feed::pull_part, sums::sum};
 pub use self::{
     feed::{Fed, filtered},
     snapshot::take,

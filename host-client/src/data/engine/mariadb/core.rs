@@ -20,6 +20,7 @@ use crate::data::{
     },
     home::Home,
     log::{LogBounds, Pulled, State, history::History},
+    partial,
     snapshot::Snapshot,
 };
 
@@ -53,6 +54,29 @@ impl MariaCore {
     fn seat(&self) -> Result<&Seat<MariaSource>, EngineError> {
         let seat = self.database.shared.seat.as_ref();
         seat.ok_or(EngineError::Stopping)
+    }
+
+    /// Has a mirror begin where there is none, and takes a snapshot of it.
+    async fn taken(
+        &self,
+        home: &Home,
+        take: impl FnOnce(&Home) -> Result<Snapshot, EngineError> + Send + 'static,
+    ) -> Result<Snapshot, EngineError> {
+        // It goes on if whoever asked leaves.
+        let (shared, home) = (Arc::clone(&self.database.shared), home.clone());
+        let task = tokio::spawn(async move {
+            let seat = shared.seat.as_ref().ok_or(EngineError::Stopping)?;
+            let making = async |old| {
+                let changing = shared.changing.lock().await;
+                copying::make(&shared, seat, &home, &old).await?;
+                Ok(changing)
+            };
+            seat.begin(making).await?;
+            let taken = tokio::task::spawn_blocking(move || take(&home)).await;
+            taken.map_err(|error| EngineError::Internal(error.to_string()))?
+        });
+        task.await
+            .map_err(|error| EngineError::Internal(error.to_string()))?
     }
 }
 
@@ -114,6 +138,15 @@ impl CoreEngine for MariaCore {
         self.seat()?.pull(shadow, bytes_max).await
     }
 
+    async fn pull_part(
+        &self,
+        shadow: History,
+        filter: Arc<Filter>,
+        bytes_max: u64,
+    ) -> Result<Pulled, EngineError> {
+        self.seat()?.pull_part(shadow, filter, bytes_max).await
+    }
+
     fn watch(&self) -> watch::Receiver<LogPoint> {
         let seat = self.database.shared.seat.as_ref();
         seat.map_or_else(|| watch::channel(LogPoint::default()).1, Seat::watch)
@@ -145,21 +178,16 @@ impl CoreEngine for MariaCore {
     }
 
     async fn snapshot(&self, home: &Home) -> Result<Snapshot, EngineError> {
-        // It goes on if whoever asked leaves.
-        let (shared, home) = (Arc::clone(&self.database.shared), home.clone());
-        let task = tokio::spawn(async move {
-            let seat = shared.seat.as_ref().ok_or(EngineError::Stopping)?;
-            let making = async |old| {
-                let changing = shared.changing.lock().await;
-                copying::make(&shared, seat, &home, &old).await?;
-                Ok(changing)
-            };
-            seat.begin(making).await?;
-            let taken = tokio::task::spawn_blocking(move || Snapshot::take(&home)).await;
-            taken.map_err(|error| EngineError::Internal(error.to_string()))?
-        });
-        task.await
-            .map_err(|error| EngineError::Internal(error.to_string()))?
+        self.taken(home, Snapshot::take).await
+    }
+
+    async fn snapshot_part(
+        &self,
+        home: &Home,
+        filter: Arc<Filter>,
+    ) -> Result<Snapshot, EngineError> {
+        self.taken(home, move |home| partial::take(home, &filter))
+            .await
     }
 
     async fn fence(&self, newest: Epoch) -> Result<(), EngineError> {

@@ -1,15 +1,17 @@
 //! What tests of shadows of a core on a server share.
 
-use gridmart_schemas::data::{Position, SqlType};
+use std::sync::Arc;
+
+use gridmart_schemas::data::{Filter, Position, SqlType, TableFilter, Value};
 
 use crate::data::{
     check::differing,
     engine::{CoreEngine, Engine as _, Limits, Statement},
-    fixture::{reading, schema},
+    fixture::{reading, rows, schema},
     home::Home,
     log::{LogBounds, Pulled},
     shadow::SqliteShadow,
-    snapshot::Install,
+    snapshot::{Install, Snapshot},
 };
 
 /// A shadow that begins with a snapshot of the core.
@@ -30,7 +32,10 @@ pub(in super::super) async fn install(
     home: &Home,
     own: &Home,
 ) -> std::path::PathBuf {
-    let mut snapshot = core.snapshot(home).await.unwrap();
+    installed(core.snapshot(home).await.unwrap(), own)
+}
+
+fn installed(mut snapshot: Snapshot, own: &Home) -> std::path::PathBuf {
     let mut install = Install::begin(own, snapshot.head().clone()).unwrap();
     loop {
         let chunk = snapshot.next_chunk(u64::MAX).unwrap();
@@ -81,4 +86,65 @@ pub(in super::super) fn both(text: &str, shadow: &str) -> Statement {
     let mut statement = schema(text);
     statement.shadow_text = Some(shadow.to_owned());
     statement
+}
+
+/// Of a table `part` with `id`, `n` and `word`, a shadow holds some rows without a column:
+/// they come and leave as its filter says. The changes of the schema are of another table,
+/// and of this one.
+pub(in super::super) async fn a_part_follows(
+    core: &dyn CoreEngine,
+    home: &Home,
+    [other, own]: [Statement; 2],
+) {
+    let write = async |text: &str| core.write(rows(text), Limits::default()).await.unwrap();
+    write("INSERT INTO part VALUES (1, 5, 'low'), (2, 50, 'high'), (3, 70, 'top')").await;
+    let high = TableFilter {
+        columns: Some(["id", "n"].map(str::to_owned).into()),
+        rows: Some("n > 10".to_owned()),
+    };
+    let filter = Arc::new(Filter {
+        tables: [("part".to_owned(), high)].into(),
+        version: 1,
+    });
+    let folder = tempfile::tempdir().unwrap();
+    let own_home = Home::open(&folder.path().join("shadow")).unwrap();
+    let snapshot = core.snapshot_part(home, Arc::clone(&filter)).await.unwrap();
+    let path = installed(snapshot, &own_home);
+    let shadow = SqliteShadow::open(&path, LogBounds::default(), 2).unwrap();
+    for statement in [
+        "UPDATE part SET n = 60 WHERE id = 1",
+        "UPDATE part SET n = 1 WHERE id = 2",
+        "UPDATE part SET word = 'x' WHERE id = 3",
+        "INSERT INTO part VALUES (4, 11, 'in'), (5, 10, 'out')",
+        "DELETE FROM part WHERE id = 3",
+    ] {
+        write(statement).await;
+    }
+    core.write(other, Limits::default()).await.unwrap();
+    let last = write("INSERT INTO part VALUES (6, 99, 'in')").await;
+    let pull = async || {
+        let told = shadow.history().await.unwrap();
+        core.pull_part(told, Arc::clone(&filter), 1024)
+            .await
+            .unwrap()
+    };
+    while shadow.position().position < last.position {
+        match pull().await {
+            Pulled::Entries(entries) => drop(shadow.apply(entries).await.unwrap()),
+            other => panic!("{other:?}"),
+        }
+    }
+    let sums = core.sums(2, Some(Arc::clone(&filter)), None).await.unwrap();
+    let of_shadow = shadow.sums_same(sums.clone()).await.unwrap();
+    assert_eq!(differing(&sums, &of_shadow), Some(Vec::new()));
+    let all = reading("SELECT * FROM part ORDER BY id");
+    let all = shadow.read(all, Limits::default()).await.unwrap();
+    let wanted = [(1, 60), (4, 11), (6, 99)].map(|row| [row.0, row.1].map(Value::Int8).to_vec());
+    assert_eq!(all.collect().await.unwrap(), wanted);
+    core.write(own, Limits::default()).await.unwrap();
+    let pulled = pull().await;
+    assert!(
+        matches!(pulled, Pulled::SnapshotNeeded { .. }),
+        "{pulled:?}"
+    );
 }

@@ -19,6 +19,7 @@ use crate::data::{
     check::{Sums, sum},
     engine::{EngineError, notes::Notes, sqlite::state_of},
     log::{LogBounds, Pulled, State, Whole, history::History, pull, whole_of},
+    partial,
 };
 
 /// Of a write that shadows may not be told of yet: no shadow is as far, so that who has
@@ -217,15 +218,31 @@ impl<S: Source> Seat<S> {
         log.readers.view(pulled).await
     }
 
-    /// Sums what the mirror has.
+    /// Answers a partial shadow: with what its filter shows of the entries.
+    pub(in super::super) async fn pull_part(
+        &self,
+        shadow: History,
+        filter: Arc<Filter>,
+        bytes_max: u64,
+    ) -> Result<Pulled, EngineError> {
+        let Some(log) = self.log_of_use() else {
+            let first = self.position().next();
+            return Ok(Pulled::SnapshotNeeded { first });
+        };
+        let pulled = move |view: &rusqlite::Connection| {
+            partial::pull_part(view, &shadow, &filter, bytes_max)
+        };
+        log.readers.view(pulled).await
+    }
+
+    /// Sums what the mirror has, or what a filter shows of it.
     pub(in super::super) async fn sums(
         &self,
         range_rows: u64,
         filter: Option<Arc<Filter>>,
         begun: Option<oneshot::Sender<Position>>,
     ) -> Result<Sums, EngineError> {
-        let log = self.log().filter(|_| filter.is_none());
-        let log = log.ok_or_else(|| EngineError::Unreachable {
+        let log = self.log().ok_or_else(|| EngineError::Unreachable {
             why: "its log has not begun yet".to_owned(),
         })?;
         let sums = move |view: &rusqlite::Connection| {
@@ -234,7 +251,10 @@ impl<S: Source> Seat<S> {
                 let position = state_of(view)?.last.position;
                 begun.send(position).map_err(|_| EngineError::Cancelled)?;
             }
-            sum(view, range_rows)
+            match filter {
+                Some(filter) => partial::sum(view, &filter, range_rows),
+                None => sum(view, range_rows),
+            }
         };
         log.readers.view(sums).await
     }

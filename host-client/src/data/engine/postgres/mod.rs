@@ -70,6 +70,7 @@ use crate::data::{
     check::Sums,
     home::Home,
     log::{LogBounds, Pulled, SchemaChange, State, Words, history::History},
+    partial,
     snapshot::Snapshot,
 };
 
@@ -143,6 +144,24 @@ impl PgCore {
             _stopped: stop.clone().drop_guard(),
             stop,
         })
+    }
+
+    /// Has a mirror begin where there is none, and takes a snapshot of it.
+    async fn taken(
+        &self,
+        home: &Home,
+        take: impl FnOnce(&Home) -> Result<Snapshot, EngineError> + Send + 'static,
+    ) -> Result<Snapshot, EngineError> {
+        // It goes on if whoever asked leaves.
+        let (base, home) = (Arc::clone(&self.base), home.clone());
+        let task = tokio::spawn(async move {
+            let making = async |old| copying::make(&base, &home, &old).await;
+            base.seat.begin(making).await?;
+            let taken = tokio::task::spawn_blocking(move || take(&home)).await;
+            taken.map_err(|error| EngineError::Internal(error.to_string()))?
+        });
+        task.await
+            .map_err(|error| EngineError::Internal(error.to_string()))?
     }
 }
 
@@ -458,6 +477,15 @@ impl CoreEngine for PgCore {
         self.base.seat.pull(shadow, bytes_max).await
     }
 
+    async fn pull_part(
+        &self,
+        shadow: History,
+        filter: Arc<Filter>,
+        bytes_max: u64,
+    ) -> Result<Pulled, EngineError> {
+        self.base.seat.pull_part(shadow, filter, bytes_max).await
+    }
+
     fn watch(&self) -> watch::Receiver<LogPoint> {
         self.base.seat.watch()
     }
@@ -493,16 +521,16 @@ impl CoreEngine for PgCore {
     }
 
     async fn snapshot(&self, home: &Home) -> Result<Snapshot, EngineError> {
-        // It goes on if whoever asked leaves.
-        let (base, home) = (Arc::clone(&self.base), home.clone());
-        let task = tokio::spawn(async move {
-            let making = async |old| copying::make(&base, &home, &old).await;
-            base.seat.begin(making).await?;
-            let taken = tokio::task::spawn_blocking(move || Snapshot::take(&home)).await;
-            taken.map_err(|error| EngineError::Internal(error.to_string()))?
-        });
-        task.await
-            .map_err(|error| EngineError::Internal(error.to_string()))?
+        self.taken(home, Snapshot::take).await
+    }
+
+    async fn snapshot_part(
+        &self,
+        home: &Home,
+        filter: Arc<Filter>,
+    ) -> Result<Snapshot, EngineError> {
+        self.taken(home, move |home| partial::take(home, &filter))
+            .await
     }
 
     async fn fence(&self, newest: Epoch) -> Result<(), EngineError> {

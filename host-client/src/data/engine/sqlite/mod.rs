@@ -56,7 +56,7 @@ use super::{
 };
 use crate::data::check::{Range, RangeRows, Sums, rows_of, sum};
 use crate::data::log::{Pulled, Role, State, epochs, history::History, pull, state, state_make};
-use crate::data::partial::{self, Fed, filtered};
+use crate::data::partial;
 use crate::data::{home::Home, snapshot::Snapshot};
 
 /// Makes an empty database: a core, at its first epoch, or a shadow that knows
@@ -125,19 +125,9 @@ impl SqliteCore {
         filter: Arc<Filter>,
         bytes_max: u64,
     ) -> Result<Pulled, EngineError> {
-        let answer = move |view: &rusqlite::Connection| {
-            let pulled = pull(view, &state_of(view)?, &shadow, bytes_max)?;
-            let Pulled::Entries(entries) = pulled else {
-                return Ok(pulled);
-            };
-            Ok(match filtered(view, &filter, entries)? {
-                Fed::Entries(entries) => Pulled::Entries(entries),
-                Fed::SnapshotNeeded { position } => Pulled::SnapshotNeeded {
-                    first: position.next(),
-                },
-            })
-        };
-        self.readers.view(answer).await
+        self.readers
+            .view(move |view| partial::pull_part(view, &shadow, &filter, bytes_max))
+            .await
     }
 
     /// Sums all tables, or what a filter shows of them, in ranges of so many rows, for a

@@ -2,7 +2,7 @@
 
 use super::{super::server::name_of, *};
 use crate::data::{
-    engine::mirror::fixture::{both, compare, follow, shadow},
+    engine::mirror::fixture::{a_part_follows, both, compare, follow, shadow},
     log::Pulled,
 };
 
@@ -239,4 +239,23 @@ async fn a_server_that_keeps_no_log_for_shadows_is_told_what_it_lacks() {
         FOREIGN KEY (\"id\") REFERENCES \"t\" (\"id\") ON DELETE CASCADE) ENGINE=InnoDB";
     shop.write(schema(acting)).await.unwrap();
     assert_eq!(shop.count().await, Value::Int8(1));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_shadow_of_a_part_gets_what_its_filter_shows() {
+    let shop = open().await;
+    let create = "CREATE TABLE part (id INT COMMENT 'int4', n INT COMMENT 'int4', word LONGTEXT COMMENT \
+         'text', PRIMARY KEY (id)) ENGINE=InnoDB";
+    shop.write(schema(create)).await.unwrap();
+    let changes = [
+        both(
+            "CREATE TABLE aside (id INT COMMENT 'int4', PRIMARY KEY (id)) ENGINE=InnoDB",
+            "CREATE TABLE aside (id INT4 NOT NULL, PRIMARY KEY (id))",
+        ),
+        both(
+            "ALTER TABLE part ADD COLUMN more INT COMMENT 'int4'",
+            "ALTER TABLE part ADD COLUMN more INT4",
+        ),
+    ];
+    a_part_follows(&*shop.core, &shop.home, changes).await;
 }

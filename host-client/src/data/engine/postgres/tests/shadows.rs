@@ -1,7 +1,7 @@
 //! Shadows on SQLite of a core on PostgreSQL.
 
 use super::*;
-use crate::data::engine::mirror::fixture::{both, compare, follow, shadow};
+use crate::data::engine::mirror::fixture::{a_part_follows, both, compare, follow, shadow};
 
 #[tokio::test]
 async fn a_shadow_on_sqlite_follows_all_that_is_committed_in_its_order() {
@@ -175,4 +175,22 @@ async fn a_server_that_keeps_no_log_for_shadows_is_told_what_it_lacks() {
     // Without a log there are no shadows, and all else is as it was.
     shop.made("CREATE TABLE t (id integer PRIMARY KEY)").await;
     shop.write(rows("INSERT INTO t VALUES (1)")).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_shadow_of_a_part_gets_what_its_filter_shows() {
+    let shop = Shop::open().await;
+    let create = "CREATE TABLE part (id integer PRIMARY KEY, n integer, word text)";
+    shop.write(schema(create)).await.unwrap();
+    let changes = [
+        both(
+            "CREATE TABLE aside (id integer PRIMARY KEY)",
+            "CREATE TABLE aside (id INT4 NOT NULL, PRIMARY KEY (id))",
+        ),
+        both(
+            "ALTER TABLE part ADD COLUMN more integer",
+            "ALTER TABLE part ADD COLUMN more INT4",
+        ),
+    ];
+    a_part_follows(&*shop.core, &shop.home, changes).await;
 }
