@@ -46,11 +46,11 @@ soak-storage: ## The same over objects, and what is very large or many: make soa
 	GRIDMART_SOAK=1 GIBIBYTES=$(GIBIBYTES) SEED=$(SEED) FAULTS=$(FAULTS) cargo test -p gridmart-tests --test e2e -- \
 		soak::what_was_acknowledged storage_days:: --nocapture --test-threads 1
 
-soak-data: ## The same over a database with two shadows and a branch, and one away for 50,000 commits: make soak-data SEED=7 FAULTS=300
+soak-data: ## The same over a database with two shadows and a branch, and one away for 50,000 commits, and a result of 10 million rows: make soak-data SEED=7 FAULTS=300
 	scripts/setup
 	cargo build --workspace --bins $(FAULT_POINTS)
 	GRIDMART_SOAK=1 SEED=$(SEED) FAULTS=$(FAULTS) cargo test -p gridmart-tests --test e2e -- \
-		soak::what_was_committed shadows::a_shadow_that_was_away --nocapture --test-threads 1
+		soak::what_was_committed shadows::a_shadow_that_was_away postgres::sessions --nocapture --test-threads 1
 
 siege: ## The attacks whole: 1 GiB of garbage and 10,000 connections at each door, a queue of 100,000
 	scripts/setup

@@ -73,6 +73,12 @@ fn person(market: &Supermarket, name: &str, role: &str) -> String {
     made.ok().text()
 }
 
+/// Whether what is long, large or many is so in earnest: `make soak-storage`, `make
+/// soak-data`.
+fn is_soak() -> bool {
+    std::env::var_os("GRIDMART_SOAK").is_some()
+}
+
 /// Starts a role beside those of the supermarket, on loopback and with a folder
 /// of its own.
 fn role(market: &Supermarket, words: [&str; 2], name: &str, token: &str, more: &[&str]) -> Running {

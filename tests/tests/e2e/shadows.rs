@@ -20,7 +20,7 @@ use gridmart_tests::{
 };
 use rusqlite::Connection;
 
-use crate::objects::run;
+use crate::{is_soak, objects::run};
 
 /// The Hosts, by their names as roles.
 const HOSTS: [&str; 3] = ["data-1", "data-2", "data-3"];
@@ -521,11 +521,7 @@ fn shadows_come_and_go_take_over_and_are_compared() {
 
 /// Commits that a shadow misses: of a long run, or of a short one.
 fn missed() -> i64 {
-    if std::env::var_os("GRIDMART_SOAK").is_some() {
-        50_000
-    } else {
-        5000
-    }
+    if is_soak() { 50_000 } else { 5000 }
 }
 
 /// Of them at a time.

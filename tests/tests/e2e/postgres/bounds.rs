@@ -15,6 +15,8 @@ use crate::role;
 
 /// More than one address may have.
 const CROWD: usize = 560;
+/// Whence passwords are guessed.
+const GUESSER: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 6);
 
 fn knock(key: &Key) -> TcpStream {
     let (host, port) = key.door();
@@ -98,6 +100,30 @@ fn a_thousand_are_served(market: &Supermarket, key: &Key) {
             .then_some(())
             .ok_or_else(|| format!("{left} are there"))
     });
+}
+
+/// A thousand guesses of a password: few are looked at, all are refused, nobody else is
+/// kept out, and the log tells of them without what was guessed.
+fn guesses_are_slowed(market: &Supermarket, key: &Key) {
+    let runtime = tokio::runtime::Runtime::new().expect("there is a runtime");
+    let told: Vec<SqlState> = runtime.block_on(async {
+        let guesses = (0..1000).map(|number| {
+            let password = format!("guess{number}");
+            async move { key.guess_from(GUESSER, &password).await }
+        });
+        let guesses = futures_util::stream::iter(guesses).buffer_unordered(16);
+        guesses.collect().await
+    });
+    let count = |state: &SqlState| told.iter().filter(|one| *one == state).count();
+    let (looked_at, slowed) = (
+        count(&SqlState::INVALID_PASSWORD),
+        count(&SqlState::CANNOT_CONNECT_NOW),
+    );
+    assert_eq!(looked_at + slowed, 1000, "{told:?}");
+    assert!((1..100).contains(&looked_at), "{looked_at} were looked at");
+    key.psql("shop", "SELECT 1;").ok();
+    let log = market.log("de-1");
+    assert!(log.contains("28P01") && !log.contains("guess"), "{log}");
 }
 
 /// An Element whose door is not on loopback speaks TLS, and nothing else.
@@ -197,6 +223,7 @@ fn the_door_bounds_whoever_comes_and_ends_with_its_element() {
     garbage_is_put_out(&key);
     a_crowd_is_bounded(&key);
     a_thousand_are_served(&market, &key);
+    guesses_are_slowed(&market, &key);
     others_come_over_tls(&market);
     a_kill_ends_sessions(&market, &key);
     market.stop();

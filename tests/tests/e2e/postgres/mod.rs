@@ -9,8 +9,8 @@ use std::{net::Ipv4Addr, process::Command};
 
 use gridmart_tests::{LONG, Run, Running, Supermarket, wait_for};
 use serde_json::Value;
-use tokio::net::TcpSocket;
-use tokio_postgres::{Client, NoTls};
+use tokio::net::{TcpSocket, TcpStream};
+use tokio_postgres::{Client, NoTls, error::SqlState};
 
 /// An access key, as `gridmart key create --json` gives it.
 pub(crate) struct Key(Value);
@@ -81,11 +81,7 @@ impl Key {
 
     /// The same, from that address of this machine.
     async fn connect_from(&self, address: Ipv4Addr) -> Client {
-        let (host, port) = self.door();
-        let door = format!("{host}:{port}").parse().expect("an address");
-        let socket = TcpSocket::new_v4().expect("there is a socket");
-        socket.bind((address, 0).into()).expect("it can be bound");
-        let stream = socket.connect(door).await.expect("the door is open");
+        let stream = self.knock_from(address).await;
         let config = self.config("one of many");
         let (client, connection) = config
             .connect_raw(stream, NoTls)
@@ -93,6 +89,25 @@ impl Key {
             .expect("it may come in");
         tokio::spawn(connection);
         client
+    }
+
+    /// Tries a password that is wrong; what is said to that.
+    async fn guess_from(&self, address: Ipv4Addr, password: &str) -> SqlState {
+        let stream = self.knock_from(address).await;
+        let mut config = self.config("a guesser");
+        config.password(password);
+        let refused = config.connect_raw(stream, NoTls).await;
+        let refused = refused.err().expect("it may not come in");
+        let state = refused.code().cloned();
+        state.unwrap_or_else(|| panic!("it is told why not: {refused}"))
+    }
+
+    async fn knock_from(&self, address: Ipv4Addr) -> TcpStream {
+        let (host, port) = self.door();
+        let door = format!("{host}:{port}").parse().expect("an address");
+        let socket = TcpSocket::new_v4().expect("there is a socket");
+        socket.bind((address, 0).into()).expect("it can be bound");
+        socket.connect(door).await.expect("the door is open")
     }
 
     fn config(&self, application: &str) -> tokio_postgres::Config {

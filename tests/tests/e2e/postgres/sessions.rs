@@ -7,7 +7,7 @@ use serde_json::Value;
 use tokio_postgres::{Client, NoTls, error::SqlState};
 
 use super::{Key, first_key, with_shop};
-use crate::person;
+use crate::{is_soak, person};
 
 /// Joined with itself four times it keeps an engine busy for hours.
 const ROWS: u32 = 2000;
@@ -146,20 +146,22 @@ async fn statements_end_with_a_cancel_or_their_session(market: &Supermarket, key
 /// A large result costs nobody much memory, whether its reader is quick or slow; who is
 /// slow keeps nobody else waiting.
 async fn large_results_flow(market: &Supermarket, key: &Key) {
-    const MANY: &str =
-        "SELECT a.id, 'a row that is not too short' FROM heap a, heap b LIMIT 1000000";
+    let many_rows = if is_soak() { 10_000_000 } else { 1_000_000 };
+    let many = format!(
+        "SELECT a.id, 'a row that is not too short' FROM heap a, heap b, heap c LIMIT {many_rows}"
+    );
     let peaks = || ["de-1", "data-1", "data-2"].map(|role| market.role_peak(role));
     let slow = key.connect("slow").await;
-    let rows = slow.query_raw(MANY, Vec::<i32>::new()).await.unwrap();
+    let rows = slow.query_raw(&many, Vec::<i32>::new()).await.unwrap();
     let mut rows = std::pin::pin!(rows);
     rows.next().await.unwrap().unwrap();
     let before = peaks();
     let quick = key.connect("quick").await;
-    let all = quick.query_raw(MANY, Vec::<i32>::new()).await.unwrap();
+    let all = quick.query_raw(&many, Vec::<i32>::new()).await.unwrap();
     let taken = all
         .fold(0_u32, async |taken, row| taken + u32::from(row.is_ok()))
         .await;
-    assert_eq!(taken, 1_000_000);
+    assert_eq!(taken, many_rows);
     quick
         .batch_execute("DELETE FROM heap WHERE id < 0")
         .await

@@ -13,7 +13,7 @@ use object_store::{
 };
 use serde_json::Value;
 
-use super::is_whole;
+use crate::is_soak;
 use crate::{
     objects::{bucket, noise, run},
     s3::Key,
@@ -34,7 +34,7 @@ const ELEMENT_MEBIBYTES_MAX: u64 = 400;
 const HALF_UPLOADS: usize = 10_000;
 
 fn keys() -> usize {
-    if is_whole() { 100_000 } else { 20_000 }
+    if is_soak() { 100_000 } else { 20_000 }
 }
 
 #[test]

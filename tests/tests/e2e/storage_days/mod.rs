@@ -10,8 +10,3 @@ mod hosts;
 mod kept;
 mod many;
 mod sizes;
-
-/// Whether what is large or many is so in earnest: `make soak-storage`.
-fn is_whole() -> bool {
-    std::env::var_os("GRIDMART_SOAK").is_some()
-}

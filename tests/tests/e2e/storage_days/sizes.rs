@@ -5,7 +5,7 @@ use std::process::Command;
 
 use gridmart_tests::{LONG, Supermarket, measure, wait_for};
 
-use super::is_whole;
+use crate::is_soak;
 use crate::{
     objects::{bucket, run},
     transfers::{block_files, key},
@@ -37,7 +37,7 @@ sys.exit(code)' \"$PEAK\" \"$@\"; };";
 /// Of the object, and of the one that `aws` puts: it takes its time for that.
 fn bytes() -> [u64; 2] {
     let whole = std::env::var("GIBIBYTES").map_or(20, |text| text.parse().expect("a number"));
-    if is_whole() {
+    if is_soak() {
         [whole * 1024 * MIB; 2]
     } else {
         [2048 * MIB; 2]
@@ -99,7 +99,7 @@ fn a_very_large_object_is_put_and_got_in_little_memory() {
         "peak \"$0\" s3 cp s3://data/sdk - | cmp - <(noise $1)",
         large,
     );
-    if is_whole() {
+    if is_soak() {
         // There need not be room for two of them.
         market.cli(&["rm", "data/sdk"]).ok();
         wait_for(LONG * 4, "there is room again", || {
