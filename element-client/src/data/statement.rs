@@ -560,17 +560,12 @@ fn kind_of(judged: &Judged) -> Result<ReplicaStatementKind, StatementAnswer> {
     match &judged.kind {
         Kind::Read => Ok(ReplicaStatementKind::Read),
         Kind::Write => Ok(ReplicaStatementKind::Rows),
-        Kind::Schema(change) => match change.as_ref() {
-            SchemaChange::CreateView(_) if judged.text.is_empty() => {
-                Err(unsupported("CREATE VIEW"))
-            }
-            _ if judged.text.is_empty() => Err(StatementAnswer::Rows(StatementRows {
-                tag: judged.tag.to_owned(),
-                rows_changed: Some(0),
-                ..StatementRows::default()
-            })),
-            _ => Ok(ReplicaStatementKind::Schema),
-        },
+        Kind::Schema(_) if judged.text.is_empty() => Err(StatementAnswer::Rows(StatementRows {
+            tag: judged.tag.to_owned(),
+            rows_changed: Some(0),
+            ..StatementRows::default()
+        })),
+        Kind::Schema(_) => Ok(ReplicaStatementKind::Schema),
         Kind::Transaction(_) => Err(unsupported("a transaction of several statements")),
         Kind::Session(_) => Err(unsupported("a setting of the session")),
     }

@@ -148,7 +148,7 @@ pub(crate) fn people_see_what_rules_show(market: &Supermarket) -> [String; 2] {
 }
 
 /// A view shows each reader what their rules leave of what it reads; it stays what it is.
-fn views_are_bound_for_who_reads(market: &Supermarket, bob: &str, eve: &str) {
+pub(crate) fn views_are_bound_for_who_reads(market: &Supermarket, bob: &str, eve: &str) {
     let owned = |statement: &str| market.cli(&["sql", "shop", statement]);
     owned("CREATE VIEW rich AS SELECT name FROM people WHERE pay > 3000").ok();
     owned("CREATE OR REPLACE VIEW rich AS SELECT name, pay FROM people WHERE pay > 3000").ok();

@@ -12,10 +12,9 @@ use gridmart_tests::{LONG, Supermarket, wait_for};
 use serde_json::json;
 
 use crate::{
-    data::fill,
+    data::{fill, people_see_what_rules_show, views_are_bound_for_who_reads},
     engines::url_file,
     parts::{holds, rules, wait_confirmed},
-    person,
     shadows::{
         Copies, a_core_that_was_lost_is_replaced_and_fenced, count, wait_count, wait_synchronised,
         write_on,
@@ -123,7 +122,8 @@ fn made(market: &Supermarket, server: &Server) -> String {
 /// People see at shadows what rules show.
 fn rules_bind_at_shadows(market: &Supermarket) {
     fill(market);
-    let eve = person(market, "eve", "user");
+    let [bob, eve] = people_see_what_rules_show(market);
+    views_are_bound_for_who_reads(market, &bob, &eve);
     wait_synchronised(market, "shop");
     let ask = "SELECT id, name, pay FROM people ORDER BY pay DESC, id";
     for token in [None, Some(&eve)] {

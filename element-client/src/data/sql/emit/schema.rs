@@ -60,7 +60,9 @@ pub(in crate::data::sql) fn schema_text(
         }
         SchemaChange::Drop(name) => {
             let word = match plan.dropped {
-                Some(sqlparser::ast::ObjectType::View) if emitter.is_sqlite() => "DROP VIEW ",
+                // What stands for a view there is a table.
+                Some(sqlparser::ast::ObjectType::View) if emitter.is_maria() => "DROP TABLE ",
+                Some(sqlparser::ast::ObjectType::View) => "DROP VIEW ",
                 Some(sqlparser::ast::ObjectType::Table) => "DROP TABLE ",
                 Some(sqlparser::ast::ObjectType::Index) => "DROP INDEX ",
                 _ => return Ok(String::new()),
@@ -96,15 +98,10 @@ pub(in crate::data::sql) fn schema_text(
             emitter.alter(from, " RENAME TO ");
             emitter.name(to);
         }
-        SchemaChange::CreateView(view) if emitter.is_sqlite() => {
-            if catalog.entry(&view.name).is_some() {
-                emitter.push("DROP VIEW ");
-                emitter.name(&view.name);
-                emitter.push("; ");
-            }
-            emitter.create_view(view)?;
+        SchemaChange::CreateView(view) => {
+            emitter.create_view(view, catalog.entry(&view.name).is_some())?;
         }
-        SchemaChange::CreateView(_) | SchemaChange::Nothing => {}
+        SchemaChange::Nothing => {}
     }
     Ok(emitter.finish()?.text)
 }
@@ -118,12 +115,31 @@ impl Emitter {
 
     /// A view is kept as one that gives its definition: that is bound anew, with the
     /// rules of whoever reads it, wherever it is named.
-    fn create_view(&mut self, view: &View) -> Judgement<()> {
+    fn create_view(&mut self, view: &View, is_there: bool) -> Judgement<()> {
         let definition = view.definition()?;
-        self.push("CREATE VIEW ");
+        if self.is_maria() {
+            self.maria_view(&view.name, &definition, is_there);
+            return Ok(());
+        }
+        if is_there && self.is_sqlite() {
+            self.push("DROP VIEW ");
+            self.name(&view.name);
+            self.push("; ");
+        }
+        self.push(if is_there && !self.is_sqlite() {
+            "CREATE OR REPLACE VIEW "
+        } else {
+            "CREATE VIEW "
+        });
         self.name(&view.name);
         self.push(" (definition) AS SELECT ");
-        self.quoted(&definition);
+        if self.is_sqlite() {
+            self.quoted(&definition);
+        } else {
+            self.push("CAST(");
+            self.quoted(&definition);
+            self.push(" AS text)");
+        }
         Ok(())
     }
 

@@ -207,6 +207,7 @@ async fn send(
     mut indexes: Vec<Index>,
     parts: &mut Parts,
 ) -> Result<(), EngineError> {
+    parts.views(schema.views).await?;
     for table in schema.tables {
         let columns = table.columns.iter();
         let names: Vec<String> = columns.map(|column| quoted(&column.name)).collect();

@@ -43,6 +43,7 @@ pub(super) async fn describe(session: &mut Session) -> Result<Schema, EngineErro
 pub(super) async fn of(conn: &mut Conn) -> Result<Schema, EngineError> {
     let mut tables = columns(conn).await?;
     keys(conn, &mut tables).await?;
+    let views = views(conn).await?;
     for table in tables.values() {
         if table.key.is_empty() {
             let message = format!("table {:?} has no primary key", table.name);
@@ -51,6 +52,7 @@ pub(super) async fn of(conn: &mut Conn) -> Result<Schema, EngineError> {
     }
     Ok(Schema {
         tables: tables.into_values().collect(),
+        views,
         ..Schema::default()
     })
 }
@@ -63,6 +65,7 @@ async fn columns(conn: &mut Conn) -> Result<BTreeMap<String, Table>, EngineError
                ON t.table_schema = c.table_schema AND t.table_name = c.table_name
              WHERE c.table_schema = DATABASE() AND t.table_type = 'BASE TABLE'
                AND c.table_name NOT LIKE 'gridmart!_%' ESCAPE '!'
+               AND t.table_comment <> 'gridmart view'
              ORDER BY c.table_name, c.ordinal_position",
         )
         .await
@@ -107,6 +110,41 @@ fn column(table: &str, name: String, nullable: &str, comment: &str) -> Result<Co
         is_nullable: nullable == "YES",
         default,
     })
+}
+
+/// What stands for views: tables whose one column has the definition as its default, in
+/// hexadecimal digits.
+async fn views(conn: &mut Conn) -> Result<Vec<(String, String)>, EngineError> {
+    let told: Vec<(String, Option<String>)> = conn
+        .query(
+            "SELECT c.table_name, c.column_default
+             FROM information_schema.columns AS c JOIN information_schema.tables AS t
+               ON t.table_schema = c.table_schema AND t.table_name = c.table_name
+             WHERE c.table_schema = DATABASE() AND t.table_comment = 'gridmart view'
+             ORDER BY c.table_name",
+        )
+        .await
+        .during(Phase::Statement)?;
+    let views = told.into_iter().map(|(name, default)| {
+        let definition = default.as_deref().and_then(definition);
+        let definition = definition.ok_or_else(|| {
+            let message = format!("the view {name:?} has no definition that can be read");
+            EngineError::refused(SqlState::INVALID_TABLE, message)
+        });
+        definition.map(|definition| (name, definition))
+    });
+    views.collect()
+}
+
+/// What a default says between its quotes.
+fn definition(default: &str) -> Option<String> {
+    let (_, rest) = default.split_once('\'')?;
+    let (digits, _) = rest.split_once('\'')?;
+    let bytes = digits.as_bytes().chunks(2).map(|pair| {
+        let pair = std::str::from_utf8(pair).ok()?;
+        u8::from_str_radix(pair, 16).ok()
+    });
+    String::from_utf8(bytes.collect::<Option<_>>()?).ok()
 }
 
 async fn keys(conn: &mut Conn, tables: &mut BTreeMap<String, Table>) -> Result<(), EngineError> {

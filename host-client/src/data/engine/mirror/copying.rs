@@ -14,8 +14,8 @@ use crate::data::{
     engine::{
         EngineError,
         sqlite::{
-            Failure as _, Guard, OWN, Purpose, create, create_table, open, schema::quoted,
-            types::bind,
+            Failure as _, Guard, OWN, Purpose, create, create_table, create_view, open,
+            schema::quoted, types::bind,
         },
     },
     home::Home,
@@ -56,6 +56,8 @@ struct Head {
 enum Part {
     Table(Table, Vec<Index>),
     Rows(Vec<Row>),
+    /// Views, with their definitions.
+    Views(Vec<(String, String)>),
     End,
 }
 
@@ -67,6 +69,13 @@ pub(in super::super) struct Parts {
 }
 
 impl Parts {
+    pub(in super::super) async fn views(
+        &self,
+        views: Vec<(String, String)>,
+    ) -> Result<(), EngineError> {
+        self.pass(Part::Views(views)).await
+    }
+
     /// The rows that follow are of this table.
     pub(in super::super) async fn table(
         &mut self,
@@ -170,6 +179,13 @@ fn write(path: &Path, head: &Head, mut receiver: mpsc::Receiver<Part>) -> Result
         match receiver.blocking_recv() {
             None => return Err(EngineError::Stopping),
             Some(Part::End) => break,
+            Some(Part::Views(views)) => {
+                for (name, definition) in views {
+                    let text = create_view(&name, &definition);
+                    let made = transaction.execute_batch(&text);
+                    made.during("making a view of a mirror")?;
+                }
+            }
             Some(Part::Table(table, indexes)) => {
                 table_make(&transaction, &table, &indexes)?;
                 let places = vec!["?"; table.columns.len()].join(", ");

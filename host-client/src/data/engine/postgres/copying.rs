@@ -155,6 +155,7 @@ async fn send(
     parts: &mut Parts,
 ) -> Result<(), EngineError> {
     let failed = |error: Error| failure(&error, When::Undone, false);
+    parts.views(schema.views).await?;
     for table in schema.tables {
         let names: Vec<String> = table
             .columns

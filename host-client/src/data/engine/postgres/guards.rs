@@ -31,7 +31,7 @@ const GUARDS_MAX: usize = 512;
 /// So many go at once.
 const GUARDS_DROPPED: usize = 64;
 /// What their names begin with.
-const PREFIX: &str = "gridmart_guard_";
+pub(super) const PREFIX: &str = "gridmart_guard_";
 /// Whether there is a role, and the account may become it.
 const READER: &str = "SELECT EXISTS (SELECT FROM pg_catalog.pg_roles r
     WHERE r.rolname = $1 AND pg_catalog.pg_has_role(r.oid, 'MEMBER'))";

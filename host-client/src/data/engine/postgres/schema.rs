@@ -7,6 +7,8 @@ use tokio_postgres::{Client, Error, Row};
 
 use super::{
     failure::{When, failure},
+    guards::PREFIX as GUARDS,
+    quoted_name,
     run::row as values_of,
 };
 use crate::data::engine::EngineError;
@@ -35,6 +37,12 @@ const KEYS: &str = "SELECT c.relname::text, i.relname::text, x.indisprimary,
     JOIN pg_catalog.pg_class i ON i.oid = x.indexrelid
     WHERE c.relnamespace = 'public'::pg_catalog.regnamespace AND c.relkind = 'r'
     ORDER BY c.relname COLLATE \"C\", i.relname COLLATE \"C\"";
+
+/// Those of rules are others.
+const VIEWS: &str = "SELECT c.relname::text FROM pg_catalog.pg_class c
+    WHERE c.relnamespace = 'public'::pg_catalog.regnamespace AND c.relkind = 'v'
+        AND NOT pg_catalog.starts_with(c.relname::text, $1)
+    ORDER BY c.relname COLLATE \"C\"";
 
 /// A table as it is read: where each of PostgreSQL's columns stands.
 #[derive(Default)]
@@ -70,13 +78,26 @@ pub(super) async fn describe(client: &Client, position: Position) -> Result<Sche
     for some in defaults.chunks(DEFAULTS_AT_ONCE) {
         defaults_read(client, some, &mut tables).await?;
     }
+    let views = views(client).await.map_err(failed)?;
     let tables = tables.into_values().filter_map(|reading| reading.table);
     Ok(Schema {
         position,
         // One without a key was not made here.
         tables: tables.filter(|table| !table.key.is_empty()).collect(),
-        views: Vec::new(),
+        views,
     })
+}
+
+/// Views, each with the definition that is all that it gives.
+pub(super) async fn views(client: &Client) -> Result<Vec<(String, String)>, Error> {
+    let mut views = Vec::new();
+    for row in &client.query(VIEWS, &[&GUARDS]).await? {
+        let name: String = row.try_get(0)?;
+        let text = format!("SELECT definition FROM public.{}", quoted_name(&name));
+        let definition = client.query_one(&text, &[]).await?.try_get(0)?;
+        views.push((name, definition));
+    }
+    Ok(views)
 }
 
 fn empty(name: &str) -> Table {

@@ -7,7 +7,8 @@ use tokio_postgres::{Client, Error, Row};
 
 use super::{
     failure::{When, failure},
-    quoted_name,
+    quoted_name, quoted_text,
+    schema::views,
 };
 use crate::data::{engine::EngineError, log::Whole};
 
@@ -67,6 +68,13 @@ pub(super) async fn whole(client: &Client) -> Result<Whole, EngineError> {
             format!("CREATE TABLE {} ({})", quoted_name(&name), terms.join(", "))
         });
         whole.tables = tables.collect();
+        for (name, definition) in views(client).await? {
+            whole.tables.push(format!(
+                "CREATE VIEW {} (definition) AS SELECT CAST({} AS text)",
+                quoted_name(&name),
+                quoted_text(&definition)
+            ));
+        }
         Ok::<_, Error>(whole)
     };
     let whole = read.await;

@@ -43,7 +43,7 @@ pub(in crate::data) use self::{
     open::{open_in_memory, open_to_copy},
     readers::Readers,
     run::change_schema,
-    schema::create_table,
+    schema::{create_table, create_view},
 };
 use self::{
     schema::describe,

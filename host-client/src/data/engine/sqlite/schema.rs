@@ -257,6 +257,15 @@ fn is_row_id(connection: &Connection, table: &str) -> Result<bool, EngineError> 
     Ok(index.is_none())
 }
 
+/// The statement that makes a view, which gives its definition.
+pub(in crate::data) fn create_view(name: &str, definition: &str) -> String {
+    let definition = definition.replace('\'', "''");
+    format!(
+        "CREATE VIEW {} (definition) AS SELECT '{definition}'",
+        quoted(name)
+    )
+}
+
 /// The statement that makes a table with these columns and this key, and nothing
 /// else.
 pub(in crate::data) fn create_table(table: &Table) -> String {

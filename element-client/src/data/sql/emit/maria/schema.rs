@@ -29,6 +29,8 @@ const LETTER_BYTES: usize = 4;
 const COMMENT_LETTERS_MAX: usize = 1024;
 /// What tells an index from those that MariaDB makes for keys.
 pub(in crate::data::sql::emit) const INDEX_COMMENT: &str = " COMMENT 'gridmart'";
+/// Bytes of what a view is.
+const VIEW_BYTES: usize = 16 * 1024;
 /// A varchar up to here is kept in the row.
 const VARCHAR_MAX: u32 = 255;
 
@@ -191,6 +193,33 @@ impl Emitter {
             let letters = letters_of_key(table, columns).min(191);
             self.push(&format!("({letters})"));
         }
+    }
+
+    /// What stands for a view: a table without rows, whose one column has the definition as
+    /// its default, in hexadecimal digits. So it is made, replaced and dropped as a whole, and
+    /// needs no right beside those for tables.
+    pub(in crate::data::sql::emit) fn maria_view(
+        &mut self,
+        name: &str,
+        definition: &str,
+        is_there: bool,
+    ) {
+        self.push(if is_there {
+            "CREATE OR REPLACE TABLE "
+        } else {
+            "CREATE TABLE "
+        });
+        self.name(name);
+        self.push(" (\"definition\" LONGTEXT DEFAULT ('");
+        if definition.len() > VIEW_BYTES {
+            self.refuse("a view of so many letters");
+        }
+        for byte in definition.bytes() {
+            self.push(&format!("{byte:02x}"));
+        }
+        self.push("'))");
+        self.maria_table_options();
+        self.push(" COMMENT='gridmart view'");
     }
 
     pub(in crate::data::sql::emit) fn maria_action(&mut self, action: &str) {

@@ -379,3 +379,41 @@ async fn what_a_replaced_core_had_committed_last_is_brought_into_its_log() {
     let lost = shadows.finish_log(&name, &file).await.unwrap_err();
     assert!(matches!(lost, EngineError::Damaged { .. }), "{lost}");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn views_are_kept_with_their_definitions_on_core_and_shadows() {
+    let shop = open().await;
+    let create = schema(
+        "CREATE TABLE \"seen\" (\"definition\" LONGTEXT DEFAULT ('697473206f6e65')) \
+             ENGINE=InnoDB COMMENT='gridmart view'",
+    );
+    shop.write(create).await.unwrap();
+    let second = begin(&shop).await;
+    let (_folder, sqlite) = shadow(&*shop.core, &shop.home).await;
+    let follow_both = async |position| {
+        second.follow(&shop, position).await;
+        follow(&*shop.core, &sqlite, position).await;
+        let core = shop.core.describe().await.unwrap().views;
+        for views in [second.shadow.describe().await, sqlite.describe().await] {
+            assert_eq!(views.unwrap().views, core);
+        }
+        core
+    };
+    second.there(shop.core.position().position).await;
+    let views = follow_both(Position::ZERO).await;
+    assert_eq!(views, [("seen".to_owned(), "its one".to_owned())]);
+    let replace = both(
+        "CREATE OR REPLACE TABLE \"seen\" (\"definition\" LONGTEXT DEFAULT ('69742773206f74686572')) \
+             ENGINE=InnoDB COMMENT='gridmart view'",
+        "DROP VIEW seen; CREATE VIEW seen (definition) AS SELECT 'it''s other'",
+    );
+    let replaced = shop.write(replace).await.unwrap();
+    let views = follow_both(replaced.position).await;
+    assert_eq!(views, [("seen".to_owned(), "it's other".to_owned())]);
+    second.is_the_same(&shop).await;
+    let dropped = shop
+        .write(both("DROP TABLE \"seen\"", "DROP VIEW seen"))
+        .await
+        .unwrap();
+    assert!(follow_both(dropped.position).await.is_empty());
+}

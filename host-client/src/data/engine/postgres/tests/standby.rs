@@ -355,3 +355,37 @@ async fn a_mirror_without_the_servers_words_is_made_anew_once() {
     assert_eq!(whole.tables.len(), 1);
     assert_eq!(snapshot().await, second);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn views_are_kept_with_their_definitions_on_core_and_shadows() {
+    let shop = Shop::open().await;
+    let create = schema("CREATE VIEW seen (definition) AS SELECT CAST('its one' AS text)");
+    shop.write(create).await.unwrap();
+    let second = begin(&shop).await;
+    let (_folder, sqlite) = shadow(&*shop.core, &shop.home).await;
+    let follow_both = async |position| {
+        second.follow(&shop, position).await;
+        follow(&*shop.core, &sqlite, position).await;
+        let core = shop.core.describe().await.unwrap().views;
+        for views in [second.shadow.describe().await, sqlite.describe().await] {
+            assert_eq!(views.unwrap().views, core);
+        }
+        core
+    };
+    second.there(shop.core.position().position).await;
+    let views = follow_both(Position::ZERO).await;
+    assert_eq!(views, [("seen".to_owned(), "its one".to_owned())]);
+    let replace = both(
+        "CREATE OR REPLACE VIEW seen (definition) AS SELECT CAST('it''s other' AS text)",
+        "DROP VIEW seen; CREATE VIEW seen (definition) AS SELECT 'it''s other'",
+    );
+    let replaced = shop.write(replace).await.unwrap();
+    let views = follow_both(replaced.position).await;
+    assert_eq!(views, [("seen".to_owned(), "it's other".to_owned())]);
+    second.is_the_same(&shop).await;
+    let dropped = shop
+        .write(both("DROP VIEW seen", "DROP VIEW seen"))
+        .await
+        .unwrap();
+    assert!(follow_both(dropped.position).await.is_empty());
+}
