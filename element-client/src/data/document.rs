@@ -83,6 +83,7 @@ impl ElementDocument for DeDocument {
         );
         note(&mut policy.max_result_size, result_bytes);
         note(&mut policy.max_result_rows, result_rows);
+        self.hosts_changed();
     }
 
     fn common_configuration(&self) -> &CommonConfiguration {
@@ -106,6 +107,12 @@ impl ElementDocument for DeDocument {
         &mut self.host_table.hosts
     }
 
+    /// It keeps databases on what its Hosts have.
+    fn hosts_changed(&mut self) {
+        let hosts = self.host_table.hosts.iter();
+        self.element.info.engines = engines_of(hosts.map(|entry| &entry.host));
+    }
+
     fn join_tokens(&self) -> &JoinTokens {
         &self.join_tokens
     }
@@ -113,6 +120,18 @@ impl ElementDocument for DeDocument {
     fn join_tokens_mut(&mut self) -> &mut JoinTokens {
         &mut self.join_tokens
     }
+}
+
+/// The engines of all of them, SQLite first, which each has.
+fn engines_of<'h>(hosts: impl Iterator<Item = &'h DataHost>) -> Vec<DataEngine> {
+    let found = hosts.flat_map(|host| &host.info.engines);
+    let found = found.map(|engine| engine.name.clone());
+    let mut others: Vec<DataEngine> = found
+        .filter(|engine| *engine != DataEngine::Sqlite)
+        .collect();
+    others.sort_by(|one, other| one.as_str().cmp(other.as_str()));
+    others.dedup();
+    std::iter::once(DataEngine::Sqlite).chain(others).collect()
 }
 
 /// What is said now counts from here on.
@@ -142,4 +161,34 @@ pub(super) fn first_document(
     });
     document.configuration.common = description::common_configuration();
     Ok(document)
+}
+
+#[cfg(test)]
+mod tests {
+    use gridmart_schemas::id::NodeId;
+
+    use super::{
+        super::pool::tests::{host, state},
+        *,
+    };
+
+    #[test]
+    fn an_element_has_the_engines_of_its_hosts() {
+        let having = |engine: DataEngine| {
+            let mut host = host(NodeId::generate(), state(&[]));
+            let mut other = host.info.engines[0].clone();
+            other.name = engine;
+            host.info.engines.push(other);
+            host
+        };
+        let hosts = [DataEngine::Postgresql, DataEngine::Mariadb].map(having);
+        let [one, other] = &hosts;
+        let wanted = [
+            DataEngine::Sqlite,
+            DataEngine::Mariadb,
+            DataEngine::Postgresql,
+        ];
+        assert_eq!(engines_of([one, other, one].into_iter()), wanted);
+        assert_eq!(engines_of([].into_iter()), [DataEngine::Sqlite]);
+    }
 }

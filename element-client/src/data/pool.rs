@@ -349,7 +349,7 @@ pub(super) mod tests {
         }
     }
 
-    fn host(id: NodeId, state: DataHostState) -> DataHost {
+    pub(in crate::data) fn host(id: NodeId, state: DataHostState) -> DataHost {
         let info = DataHostInfo {
             common: CommonInfo::new("h1".parse().unwrap(), "lab".parse().unwrap()),
             element: NodeId::generate().to_urn().parse().unwrap(),

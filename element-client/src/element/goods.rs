@@ -67,6 +67,8 @@ pub(crate) trait ElementDocument: LibDocument + PartialEq {
     fn hosts(&self) -> &[HostEntry<Self::Host>];
     /// The Host table, to be changed.
     fn hosts_mut(&mut self) -> &mut Vec<HostEntry<Self::Host>>;
+    /// Hosts have come to the table, or describe themselves in another way.
+    fn hosts_changed(&mut self) {}
     /// Tokens with which Hosts may join.
     fn join_tokens(&self) -> &JoinTokens;
     /// Tokens with which Hosts may join, to be changed.

@@ -80,6 +80,7 @@ impl<G: Goods> Element<G> {
             element.base.update_together(move |document| {
                 if document.host(entry.host.id()).is_none() {
                     document.hosts_mut().push(entry.clone());
+                    document.hosts_changed();
                 }
                 Ok(())
             })?;
@@ -115,6 +116,7 @@ impl<G: Goods> Element<G> {
                 if let Some(entry) = entries.find(|entry| entry.host.id() == told.id()) {
                     entry.host = told.clone();
                 }
+                document.hosts_changed();
             });
         }
     }
