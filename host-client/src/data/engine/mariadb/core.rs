@@ -31,6 +31,8 @@ const SETTLE_MAX: Duration = Duration::from_secs(10);
 
 pub(super) struct MariaCore {
     database: MariaDb,
+    /// Its name at the server.
+    name: String,
     health: Arc<Health>,
 }
 
@@ -47,6 +49,7 @@ impl MariaCore {
         let seat = Seat::open(notes, bounds, source)?;
         Ok(Self {
             database: MariaDb::of(access.of_database(database), Some(seat)),
+            name: database.to_owned(),
             health,
         })
     }
@@ -210,6 +213,10 @@ impl CoreEngine for MariaCore {
         if let Ok(seat) = self.seat() {
             seat.retire();
         }
+    }
+
+    fn used(&self) -> u64 {
+        self.health.used(&self.name)
     }
 
     fn complaint(&self) -> Option<String> {

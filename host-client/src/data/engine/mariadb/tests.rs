@@ -387,3 +387,16 @@ async fn an_account_that_may_too_much_is_refused_with_the_way_out() {
         assert!(!refused.contains("secret"), "{refused}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_database_takes_is_told() {
+    let shop = Shop::open().await;
+    for id in 0..10 {
+        shop.put(id, &"x".repeat(200)).await.unwrap();
+    }
+    let ends = std::time::Instant::now() + Duration::from_mins(2);
+    while shop.core.used() == 0 {
+        assert!(std::time::Instant::now() < ends, "nothing is told");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
