@@ -168,6 +168,13 @@ pub enum EngineError {
 }
 
 impl EngineError {
+    /// A write at a shadow.
+    pub(in crate::data) fn of_shadow() -> Self {
+        Self::ReadOnly {
+            why: "it is a shadow, and writes go to its core".to_owned(),
+        }
+    }
+
     /// A refusal.
     pub fn refused(state: SqlState, message: impl Into<String>) -> Self {
         Self::Refused {

@@ -422,12 +422,6 @@ fn forget(connection: &Connection) -> rusqlite::Result<()> {
     connection.pragma_update_and_check(None, "secure_delete", true, |_| Ok(()))
 }
 
-fn read_only() -> EngineError {
-    EngineError::ReadOnly {
-        why: "it is a shadow, and writes go to its core".to_owned(),
-    }
-}
-
 #[async_trait]
 impl Engine for SqliteShadow {
     async fn describe(&self) -> Result<Schema, EngineError> {
@@ -439,11 +433,11 @@ impl Engine for SqliteShadow {
     }
 
     async fn write(&self, _: Statement, _: Limits) -> Result<Written, EngineError> {
-        Err(read_only())
+        Err(EngineError::of_shadow())
     }
 
     async fn begin(&self, _: TransactionLimits) -> Result<Box<dyn Transaction>, EngineError> {
-        Err(read_only())
+        Err(EngineError::of_shadow())
     }
 
     async fn begin_view(

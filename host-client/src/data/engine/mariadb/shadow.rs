@@ -40,7 +40,7 @@ use crate::data::{
         Engine as _, EngineError, Limits, RowStream, SqlState, Statement, Transaction,
         TransactionLimits,
         mirror::{Seat, make_mirror},
-        standby::{Keeper, LogFile, Rows, catch_up, load, sum_same},
+        standby::{Keeper, LogFile, Rows, catch_up, load, sum_same, told_within},
         watch::Health,
     },
 };
@@ -242,8 +242,7 @@ impl Rows for MariaRows {
         begun
             .send(last.position)
             .map_err(|_| EngineError::Cancelled)?;
-        let told = tokio::task::spawn_blocking(move || told.recv_timeout(time).ok()).await;
-        let Some(told) = told.map_err(|error| EngineError::Internal(error.to_string()))? else {
+        let Some(told) = told_within(told, time).await? else {
             return Ok(None);
         };
         let schema = describe::describe(&mut session).await?;
@@ -275,10 +274,7 @@ impl Rows for MariaRows {
         let place = place.ok_or_else(|| EngineError::Logless {
             need: "why its binary log has no place".to_owned(),
         })?;
-        let file = file.path().to_owned();
-        let made = tokio::task::spawn_blocking(move || make_mirror::<MariaSource>(&file, &place));
-        made.await
-            .map_err(|error| EngineError::Internal(error.to_string()))?
+        make_mirror::<MariaSource>(file.path(), &place).await
     }
 }
 

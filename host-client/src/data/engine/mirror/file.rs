@@ -94,13 +94,18 @@ pub(super) fn place_put(connection: &Connection, place: &str) -> Result<(), Engi
 }
 
 /// Makes the file of a shadow that becomes the core a mirror of the rows that it has at the
-/// server, whose log goes on from that place. Blocks for the disk.
-pub(in super::super) fn make_mirror<S: Source>(
+/// server, whose log goes on from that place.
+pub(in super::super) async fn make_mirror<S: Source>(
     file: &Path,
     place: &S::Place,
 ) -> Result<(), EngineError> {
-    let file = open(file, Purpose::Shadow, &Arc::new(Guard::default()))?;
-    place_put(&file, &place.to_string())
+    let (file, place) = (file.to_owned(), place.to_string());
+    let made = tokio::task::spawn_blocking(move || {
+        let file = open(&file, Purpose::Shadow, &Arc::new(Guard::default()))?;
+        place_put(&file, &place)
+    });
+    made.await
+        .map_err(|error| EngineError::Internal(error.to_string()))?
 }
 
 /// The place of a mirror; `None`: it is none.

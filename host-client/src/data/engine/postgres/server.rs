@@ -322,11 +322,7 @@ impl Server for PgServer {
     }
 
     async fn remove(&self, database: DatabaseId) -> Result<(), EngineError> {
-        let name = name_of(database);
-        let removed = timeout(CHANGE_MAX, self.remove_now(&name));
-        removed
-            .await
-            .map_err(|_| EngineError::TimedOut(CHANGE_MAX))?
+        self.remove_named(&name_of(database)).await
     }
 
     fn open(

@@ -29,7 +29,7 @@ use crate::data::{
     engine::{
         EngineError, Limits, RowStream, Statement, Transaction, TransactionLimits,
         mirror::{Seat, make_mirror},
-        standby::{Keeper, LogFile, Rows, catch_up, load, sum_same},
+        standby::{Keeper, LogFile, Rows, catch_up, load, sum_same, told_within},
     },
 };
 
@@ -193,8 +193,7 @@ impl Rows for PgRows {
         begun
             .send(last.position)
             .map_err(|_| EngineError::Cancelled)?;
-        let told = tokio::task::spawn_blocking(move || told.recv_timeout(time).ok()).await;
-        let Some(told) = told.map_err(|error| EngineError::Internal(error.to_string()))? else {
+        let Some(told) = told_within(told, time).await? else {
             return Ok(None);
         };
         let schema = schema::describe(client, last.position).await?;
@@ -221,10 +220,7 @@ impl Rows for PgRows {
         makes.await.map_err(|error| failed(&error))?;
         begin_log(&client, name, &schema).await?;
         let place = flushed(&client).await.map_err(|error| failed(&error))?;
-        let file = file.path().to_owned();
-        let made = tokio::task::spawn_blocking(move || make_mirror::<PgSource>(&file, &place));
-        made.await
-            .map_err(|error| EngineError::Internal(error.to_string()))??;
+        make_mirror::<PgSource>(file.path(), &place).await?;
         tokio::spawn(async move {
             // Statements may be long, and nobody waits for them.
             let text = "SET statement_timeout = 0";

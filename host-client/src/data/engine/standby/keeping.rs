@@ -348,12 +348,6 @@ impl<K: Keeper> Shared<K> {
     }
 }
 
-fn read_only() -> EngineError {
-    EngineError::ReadOnly {
-        why: "it is a shadow, and writes go to its core".to_owned(),
-    }
-}
-
 #[async_trait]
 impl<K: Keeper> Engine for ServerShadow<K> {
     async fn describe(&self) -> Result<Schema, EngineError> {
@@ -367,11 +361,11 @@ impl<K: Keeper> Engine for ServerShadow<K> {
     }
 
     async fn write(&self, _: Statement, _: Limits) -> Result<Written, EngineError> {
-        Err(read_only())
+        Err(EngineError::of_shadow())
     }
 
     async fn begin(&self, _: TransactionLimits) -> Result<Box<dyn Transaction>, EngineError> {
-        Err(read_only())
+        Err(EngineError::of_shadow())
     }
 
     async fn begin_view(

@@ -33,7 +33,7 @@ pub(super) use self::{
     following::{Applier, catch_up, values_of},
     keeping::{Keeper, Rows, ServerShadow},
     loading::{Loader, load},
-    sums::{Summed, sum_same},
+    sums::{Summed, sum_same, told_within},
 };
 use super::{CoreEngine, Engine, EngineError};
 use crate::data::{check::Sums, home::Home, log::LogBounds};

@@ -1,5 +1,7 @@
 //! Sums of a shadow's rows at a server: of the same bytes that SQLite's side sums.
 
+use std::{sync::mpsc::Receiver, time::Duration};
+
 use async_trait::async_trait;
 use gridmart_schemas::data::{Position, Row, Schema, Table, Value};
 
@@ -19,6 +21,15 @@ pub(in super::super) trait Summed: Send {
         range: &Range,
         take: &mut (dyn FnMut(Row) -> Result<(), EngineError> + Send),
     ) -> Result<(), EngineError>;
+}
+
+/// What a core tells within that time; `None`: it tells nothing.
+pub(in super::super) async fn told_within(
+    told: Receiver<Sums>,
+    time: Duration,
+) -> Result<Option<Sums>, EngineError> {
+    let told = tokio::task::spawn_blocking(move || told.recv_timeout(time).ok()).await;
+    told.map_err(|error| EngineError::Internal(error.to_string()))
 }
 
 /// Sums the ranges that a core has told, in the view that is open, and whole the tables of
