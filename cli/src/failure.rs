@@ -198,6 +198,7 @@ pub(crate) fn exit_code_of(code: Code) -> u8 {
         | Code::TooLarge
         | Code::Unauthenticated
         | Code::CredentialsRefused
+        | Code::RequestForged
         | Code::NotAuthorized
         | Code::VersionExists
         | Code::AlreadyExists

@@ -20,7 +20,10 @@ use gridmart_fabric::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    app::{Control, explanation::Explanations, package::PackageShelf, password::Passwords},
+    app::{
+        Control, console_session::Rotations, explanation::Explanations, package::PackageShelf,
+        password::Passwords,
+    },
     catalogue::{Catalogue, Snapshot},
     config::{Config, ConfigError, host_and_port},
     edge::{PeopleDoor, PeopleDoorError},
@@ -183,6 +186,7 @@ async fn start(config: &Config, shutdown: CancellationToken) -> Result<Started, 
         explanations: Explanations::default(),
         packages,
         throttle: Throttle::default(),
+        rotations: Rotations::default(),
         passwords,
         tasks: TaskBoard::default(),
         metrics: ControlMetrics::new(),

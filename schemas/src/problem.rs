@@ -64,6 +64,8 @@ codes! {
     Unauthenticated = "unauthenticated", 401, false, "Sign in with `gridmart login`, or set GRIDMART_TOKEN.";
     /// Name, password or token is wrong.
     CredentialsRefused = "credentials-refused", 401, false, "Check name and password, or make a new API token.";
+    /// A request of a browser that does not show that the console made it.
+    RequestForged = "request-forged", 403, false, "Reload the console; a program uses an API token (`Authorization: Bearer`), no cookie.";
     /// The role or the rules do not allow it.
     NotAuthorized = "not-authorized", 403, false, "Ask the supplier of the resource for a rule, or an admin for a role.";
     /// Nothing of that id or name, or nothing that the asker may see.

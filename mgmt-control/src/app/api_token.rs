@@ -63,7 +63,7 @@ pub async fn api_token_create(
                 if catalogue
                     .api_tokens
                     .values()
-                    .filter(|token| token.person == person)
+                    .filter(|token| token.person == person && token.session.is_none())
                     .count()
                     >= TOKENS_MAX
                 {
@@ -95,6 +95,8 @@ pub fn api_token_list(control: &Control, context: &Context) -> Vec<ApiTokenRow> 
             id: token.id,
             person: token.person.clone(),
             label: token.label.clone(),
+            session: token.session.is_some(),
+            created: token.created,
             expires: token.expires,
         })
         .collect();

@@ -12,6 +12,7 @@ pub mod audit;
 pub mod bucket;
 pub mod call;
 pub mod command;
+pub mod console_session;
 pub mod context;
 pub mod database;
 pub mod description;
@@ -72,6 +73,8 @@ pub struct Control {
     pub packages: PackageShelf,
     /// Slows down guessing.
     pub throttle: Throttle,
+    /// Sessions of browsers whose secret has just changed.
+    pub rotations: console_session::Rotations,
     /// Passwords are checked a few at a time.
     pub passwords: password::Passwords,
     /// What background tasks last did.

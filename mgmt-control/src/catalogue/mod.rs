@@ -40,6 +40,8 @@ const WAITING_CHANGES_MAX: usize = 8192;
 /// Name of the database in the data folder.
 pub const DATABASE: &str = "control.sqlite";
 
+/// Key of the secret that sessions of browsers rest on.
+const SESSION_KEY: &str = "session_key";
 /// Key of what is written only to see whether it can be.
 const TRIED: &str = "tried";
 
@@ -51,6 +53,8 @@ pub struct Catalogue {
     writer: Mutex<Option<JoinHandle<()>>>,
     /// What heartbeats say.
     pub observed: ObservedCell,
+    /// Makes what sessions of browsers prove themselves with; never leaves.
+    pub(crate) session_key: [u8; 32],
 }
 
 /// What the writer thread and the readers share.
@@ -66,6 +70,7 @@ impl Catalogue {
     pub fn open(data_dir: &Path) -> Result<Self, StoreError> {
         let path = data_dir.join(DATABASE);
         let connection = store::open_writer(&path)?;
+        let session_key = store::secret_ensure(&connection, SESSION_KEY)?;
         let snapshot = Snapshot::load(&connection)?;
         let reader = store::open_reader(&path)?;
         let shared = Arc::new(Shared {
@@ -81,6 +86,7 @@ impl Catalogue {
             reader: Arc::new(Mutex::new(reader)),
             writer: Mutex::new(Some(writer)),
             observed: ObservedCell::default(),
+            session_key,
         })
     }
 

@@ -4,7 +4,13 @@ use gridmart_schemas::{
     id::{PersonName, TokenId},
     role::Role,
 };
-use time::OffsetDateTime;
+use time::{Duration, OffsetDateTime};
+
+/// A session ends when its secret has not changed for so long, which it does
+/// with the first request after each [`SESSION_ROTATION`].
+pub const SESSION_IDLE: Duration = Duration::hours(2);
+/// How long one secret of a session serves.
+pub const SESSION_ROTATION: Duration = Duration::minutes(10);
 
 /// A person.
 #[derive(Clone)]
@@ -23,7 +29,7 @@ pub struct Person {
     pub created: OffsetDateTime,
 }
 
-/// An API token; the token itself is not kept.
+/// An API token, or a session of a browser; the secret itself is not kept.
 #[derive(Clone)]
 pub struct ApiToken {
     /// Its public part.
@@ -38,4 +44,26 @@ pub struct ApiToken {
     pub created: OffsetDateTime,
     /// When it ends.
     pub expires: OffsetDateTime,
+    /// Of a session.
+    pub session: Option<SessionFacts>,
+}
+
+/// What a session has beyond an API token.
+#[derive(Clone)]
+pub struct SessionFacts {
+    /// When its secret last changed: the last request is at most so much later
+    /// as a secret stands.
+    pub rotated: OffsetDateTime,
+    /// BLAKE3 of the secret before, hex.
+    pub secret_hash_before: Option<String>,
+    /// The API token that the person signed in with.
+    pub parent: Option<TokenId>,
+}
+
+impl ApiToken {
+    /// Whether its time is over.
+    pub fn is_over(&self, now: OffsetDateTime) -> bool {
+        let idles = |session: &SessionFacts| session.rotated + SESSION_IDLE <= now;
+        self.expires <= now || self.session.as_ref().is_some_and(idles)
+    }
 }

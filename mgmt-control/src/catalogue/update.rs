@@ -25,7 +25,7 @@ use super::{
     application::Application,
     audit::AuditEntry,
     node::{Element, Host, JoinTokenRecord, Node},
-    person::{ApiToken, Person},
+    person::{ApiToken, Person, SESSION_IDLE},
     snapshot::GENERATION,
 };
 use crate::{
@@ -271,17 +271,20 @@ impl Update<'_> {
         Ok(())
     }
 
-    /// Adds an API token.
+    /// Writes an API token or a session, new or with another secret.
     pub fn put_api_token(&mut self, token: ApiToken) -> Result<(), StoreError> {
-        store::person::api_token_insert(&self.transaction, &token)?;
+        store::person::api_token_put(&self.transaction, &token)?;
         self.snapshot.put_api_token(token);
         Ok(())
     }
 
-    /// Removes an API token.
+    /// Removes an API token, and the sessions that were begun with it.
     pub fn remove_api_token(&mut self, id: TokenId) -> Result<(), StoreError> {
         store::person::api_token_delete(&self.transaction, id)?;
-        self.snapshot.api_tokens.remove(&id);
+        self.snapshot.api_tokens.retain(|other, token| {
+            let parent = token.session.as_ref().and_then(|session| session.parent);
+            *other != id && parent != Some(id)
+        });
         Ok(())
     }
 
@@ -299,11 +302,11 @@ impl Update<'_> {
     pub fn remove_expired_tokens(&mut self) -> Result<(), StoreError> {
         let now = self.now;
         let before = now - time::Duration::days(1);
-        store::person::api_token_delete_expired(&self.transaction, now)?;
+        store::person::api_token_delete_expired(&self.transaction, now, now - SESSION_IDLE)?;
         store::join_token::join_token_delete_expired(&self.transaction, before)?;
         self.snapshot
             .api_tokens
-            .retain(|_, token| token.expires > now);
+            .retain(|_, token| !token.is_over(now));
         let old: Vec<TokenId> = self
             .snapshot
             .join_tokens

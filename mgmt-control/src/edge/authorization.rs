@@ -5,7 +5,7 @@
 //! What belongs to somebody (an application, a call) is checked beyond this
 //! by the operation itself.
 
-use std::{future::Ready, marker::PhantomData, net::IpAddr, ops::Deref};
+use std::{future::Ready, marker::PhantomData, net::IpAddr, ops::Deref, sync::Arc};
 
 use actix_web::{
     FromRequest, HttpMessage as _, HttpRequest, dev::Payload, http::header::AUTHORIZATION,
@@ -18,11 +18,14 @@ use gridmart_schemas::{
 };
 use time::OffsetDateTime;
 
-use super::answer::Refusal;
-use crate::app::{
-    Control,
-    context::{Actor, Context},
-    session::authenticate,
+use super::{answer::Refusal, cookie, origin};
+use crate::{
+    app::{
+        Control,
+        context::Context,
+        session::{Shown, SignedIn, authenticate},
+    },
+    catalogue::person::ApiToken,
 };
 
 /// Name of the security scheme in the API document.
@@ -82,6 +85,9 @@ table! {
     Metrics = "GET" "/metrics" From(Viewer);
     Login = "POST" "/api/v1/login" Public;
     Authority = "GET" "/api/v1/authority" Public;
+    SessionCreate = "POST" "/api/v1/session" Public;
+    SessionView = "GET" "/api/v1/session" From(Viewer);
+    SessionDelete = "DELETE" "/api/v1/session" From(Viewer);
     Whoami = "GET" "/api/v1/whoami" From(Viewer);
     PersonList = "GET" "/api/v1/people" From(Admin);
     PersonCreate = "POST" "/api/v1/people" From(Admin);
@@ -158,7 +164,32 @@ table! {
 /// Proof that the caller may do `A`; gives the context of the operation.
 pub struct Allowed<A> {
     context: Context,
+    token: Arc<ApiToken>,
     action: PhantomData<A>,
+}
+
+impl<A> Allowed<A> {
+    /// The API token or session that says who asks.
+    pub(super) fn token(&self) -> &Arc<ApiToken> {
+        &self.token
+    }
+
+    /// Who asks, and what says so.
+    pub(super) fn signed_in(&self) -> SignedIn {
+        SignedIn {
+            actor: self.context.actor.clone(),
+            token: Arc::clone(&self.token),
+        }
+    }
+}
+
+/// What a role may ask for.
+pub(super) fn actions_of(role: Role) -> impl Iterator<Item = &'static str> {
+    let may = move |row: &&Row| match row.access {
+        Public => true,
+        From(least) => role <= least,
+    };
+    TABLE.iter().filter(may).map(|row| row.action)
 }
 
 impl<A> Deref for Allowed<A> {
@@ -179,7 +210,7 @@ impl<A: Action> FromRequest for Allowed<A> {
 }
 
 fn allow<A: Action>(request: &HttpRequest) -> Result<Allowed<A>, Problem> {
-    let actor = signed_in(request)?;
+    let SignedIn { actor, token } = signed_in(request)?;
     let Row { action, access, .. } = A::ROW;
     match access {
         Public => {}
@@ -199,31 +230,38 @@ fn allow<A: Action>(request: &HttpRequest) -> Result<Allowed<A>, Problem> {
     };
     Ok(Allowed {
         context,
+        token,
         action: PhantomData,
     })
 }
 
-fn signed_in(request: &HttpRequest) -> Result<Actor, Problem> {
-    let missing = || {
-        Problem::new(
-            Code::Unauthenticated,
-            "This needs an API token (`Authorization: Bearer …`).",
-        )
-    };
-    let token = request
-        .headers()
-        .get(AUTHORIZATION)
-        .and_then(|value| value.to_str().ok())
-        .and_then(|value| value.strip_prefix("Bearer "))
-        .ok_or_else(missing)?;
+fn signed_in(request: &HttpRequest) -> Result<SignedIn, Problem> {
     let control = request
         .app_data::<Data<Control>>()
         .ok_or_else(|| Problem::new(Code::Unavailable, "The controller is starting."))?;
-    authenticate(
-        &control.catalogue.snapshot(),
-        token.trim(),
-        OffsetDateTime::now_utc(),
-    )
+    let (catalogue, now) = (control.catalogue.snapshot(), OffsetDateTime::now_utc());
+    match (bearer(request), cookie::shown(request)) {
+        (Some(_), Some(_)) => {
+            let detail = "A request has an API token or a session's cookie, not both.";
+            Err(Problem::new(Code::InvalidRequest, detail))
+        }
+        (Some(token), None) => authenticate(&catalogue, Shown::Token(token), now),
+        (None, Some(text)) => {
+            let signed_in = authenticate(&catalogue, Shown::Cookie(&text), now)?;
+            origin::require_own(request, control, signed_in.token.id)?;
+            cookie::note(request, &signed_in.token, text, now);
+            Ok(signed_in)
+        }
+        (None, None) => Err(Problem::new(
+            Code::Unauthenticated,
+            "This needs an API token (`Authorization: Bearer …`).",
+        )),
+    }
+}
+
+fn bearer(request: &HttpRequest) -> Option<&str> {
+    let text = request.headers().get(AUTHORIZATION)?.to_str().ok()?;
+    text.strip_prefix("Bearer ").map(str::trim)
 }
 
 /// The request's id, as the middleware has set it.

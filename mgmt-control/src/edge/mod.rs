@@ -10,6 +10,8 @@ mod audit;
 pub mod authorization;
 mod bucket;
 mod command;
+mod console_session;
+mod cookie;
 mod crowd;
 mod database;
 mod explanation;
@@ -19,6 +21,7 @@ mod layout;
 mod listener;
 mod middleware;
 mod node;
+mod origin;
 mod page;
 mod person;
 mod resource;
@@ -86,10 +89,12 @@ pub fn application(
     }
     let (app, mut document) = base
         .into_utoipa_app()
+        .configure(entrance)
         .configure(endpoints)
         .default_service(web::to(unknown))
         .split_for_parts();
     describe(&mut document);
+    let app = app.wrap(from_fn(cookie::renew));
     (app.wrap(from_fn(middleware::observe)), document)
 }
 
@@ -98,7 +103,8 @@ pub fn openapi() -> OpenApi {
     application(None).1
 }
 
-fn endpoints(config: &mut ServiceConfig<'_>) {
+/// The service itself, who comes in, and who is there.
+fn entrance(config: &mut ServiceConfig<'_>) {
     config
         .service(health::healthz)
         .service(health::readyz)
@@ -107,6 +113,9 @@ fn endpoints(config: &mut ServiceConfig<'_>) {
         .service(session::login)
         .service(session::whoami)
         .service(session::authority)
+        .service(console_session::session_create)
+        .service(console_session::session_view)
+        .service(console_session::session_delete)
         .service(person::person_list)
         .service(person::person_create)
         .service(person::person_change)
@@ -117,7 +126,12 @@ fn endpoints(config: &mut ServiceConfig<'_>) {
         .service(join_token::join_token_create)
         .service(join_token::join_token_delete)
         .service(node::node_list)
-        .service(node::node_revoke)
+        .service(node::node_revoke);
+}
+
+/// What people and programs do once they are in.
+fn endpoints(config: &mut ServiceConfig<'_>) {
+    config
         .service(resource::resource_list)
         .service(resource::resource_view)
         .service(resource::resource_xml)
@@ -183,7 +197,9 @@ fn describe(document: &mut OpenApi) {
     "gridmart".clone_into(&mut document.info.title);
     env!("CARGO_PKG_VERSION").clone_into(&mut document.info.version);
     document.info.description = Some(
-        "The people's API of a gridmart controller. Errors are problem details (RFC 9457) with a stable `code`."
+        "The people's API of a gridmart controller. Errors are problem details (RFC 9457) with a stable `code`. \
+         A browser has a session's cookie (`POST /api/v1/session`) in the place of a token, and says \
+         `x-gridmart-csrf` with all that changes something."
             .to_owned(),
     );
     document.info.license = None;

@@ -27,6 +27,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/0002_job_report.sql"),
     include_str!("../../migrations/0003_transfer_record.sql"),
     include_str!("../../migrations/0004_sql_session_record.sql"),
+    include_str!("../../migrations/0005_session.sql"),
 ];
 
 /// Opens the database for the one writer, and brings its schema up to date.
@@ -99,6 +100,21 @@ pub(crate) fn meta_put(connection: &Connection, key: &str, value: &str) -> Resul
         )
         .during("meta_put")
         .map(drop)
+}
+
+/// Reads a secret of 32 bytes by key; makes it if there is none.
+pub(crate) fn secret_ensure(connection: &Connection, key: &str) -> Result<[u8; 32], StoreError> {
+    let known = meta_get(connection, key)?.and_then(|text| blake3::Hash::from_hex(text).ok());
+    if let Some(known) = known {
+        return Ok(*known.as_bytes());
+    }
+    let made: [u8; 32] = rand::random();
+    meta_put(
+        connection,
+        key,
+        blake3::Hash::from_bytes(made).to_hex().as_str(),
+    )?;
+    Ok(made)
 }
 
 #[cfg(test)]

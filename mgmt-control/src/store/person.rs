@@ -4,8 +4,8 @@ use gridmart_schemas::id::{PersonName, TokenId};
 use rusqlite::{Connection, Row, params};
 use time::OffsetDateTime;
 
-use super::{During, StoreError, moment, parsed};
-use crate::catalogue::person::{ApiToken, Person};
+use super::{During, StoreError, moment, parsed, parsed_option};
+use crate::catalogue::person::{ApiToken, Person, SessionFacts};
 
 /// Reads everybody.
 pub(crate) fn person_list(connection: &Connection) -> Result<Vec<Person>, StoreError> {
@@ -70,6 +70,15 @@ pub(crate) fn api_token_list(connection: &Connection) -> Result<Vec<ApiToken>, S
 }
 
 fn api_token(row: &Row<'_>) -> rusqlite::Result<ApiToken> {
+    let rotated: Option<i64> = row.get("rotated")?;
+    let session = match rotated {
+        None => None,
+        Some(_) => Some(SessionFacts {
+            rotated: moment(row, "rotated")?,
+            secret_hash_before: row.get("secret_hash_before")?,
+            parent: parsed_option(row, "parent")?,
+        }),
+    };
     Ok(ApiToken {
         id: parsed(row, "id")?,
         person: parsed(row, "person")?,
@@ -77,14 +86,12 @@ fn api_token(row: &Row<'_>) -> rusqlite::Result<ApiToken> {
         secret_hash: row.get("secret_hash")?,
         created: moment(row, "created")?,
         expires: moment(row, "expires")?,
+        session,
     })
 }
 
-/// Writes a new API token.
-pub(crate) fn api_token_insert(
-    connection: &Connection,
-    token: &ApiToken,
-) -> Result<(), StoreError> {
+/// Writes an API token, new or with another secret.
+pub(crate) fn api_token_put(connection: &Connection, token: &ApiToken) -> Result<(), StoreError> {
     let ApiToken {
         id,
         person,
@@ -92,28 +99,37 @@ pub(crate) fn api_token_insert(
         secret_hash,
         created,
         expires,
+        session,
     } = token;
+    let session = session.as_ref();
     connection
         .execute(
-            "INSERT INTO api_token (id, person, label, secret_hash, created, expires)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+            "INSERT INTO api_token (id, person, label, secret_hash, created, expires, rotated, secret_hash_before, parent)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)
+             ON CONFLICT (id) DO UPDATE SET secret_hash = ?4, rotated = ?7, secret_hash_before = ?8",
             params![
                 id.to_string(),
                 person.as_str(),
                 label,
                 secret_hash,
                 created.unix_timestamp(),
-                expires.unix_timestamp()
+                expires.unix_timestamp(),
+                session.map(|session| session.rotated.unix_timestamp()),
+                session.and_then(|session| session.secret_hash_before.as_ref()),
+                session.and_then(|session| session.parent).map(|parent| parent.to_string()),
             ],
         )
-        .during("api_token_insert")
+        .during("api_token_put")
         .map(drop)
 }
 
-/// Removes one API token.
+/// Removes one API token, and the sessions that were begun with it.
 pub(crate) fn api_token_delete(connection: &Connection, id: TokenId) -> Result<(), StoreError> {
     connection
-        .execute("DELETE FROM api_token WHERE id = ?1", [id.to_string()])
+        .execute(
+            "DELETE FROM api_token WHERE id = ?1 OR parent = ?1",
+            [id.to_string()],
+        )
         .during("api_token_delete")
         .map(drop)
 }
@@ -129,15 +145,16 @@ pub(crate) fn api_token_delete_of(
         .map(drop)
 }
 
-/// Removes API tokens whose time is over.
+/// Removes API tokens whose time is over, and sessions that idle since `idle`.
 pub(crate) fn api_token_delete_expired(
     connection: &Connection,
     now: OffsetDateTime,
+    idle: OffsetDateTime,
 ) -> Result<(), StoreError> {
     connection
         .execute(
-            "DELETE FROM api_token WHERE expires <= ?1",
-            [now.unix_timestamp()],
+            "DELETE FROM api_token WHERE expires <= ?1 OR rotated <= ?2",
+            [now.unix_timestamp(), idle.unix_timestamp()],
         )
         .during("api_token_delete_expired")
         .map(drop)

@@ -13,4 +13,5 @@ mod grid;
 mod joining;
 mod packages;
 mod people;
+mod sessions;
 mod wishes;

@@ -318,6 +318,15 @@ async fn with_tls_people_pin_the_root() {
         .get(format!("{url}/api/v1/whoami"))
         .bearer_auth(grid.admin.token.as_ref().unwrap());
     assert_eq!(response.send().await.unwrap().status(), StatusCode::OK);
+    let session = client
+        .post(format!("{url}/api/v1/session"))
+        .json(&json!({"token": grid.admin.token}));
+    let session = session.send().await.unwrap();
+    let cookie = session.headers()["set-cookie"].to_str().unwrap();
+    assert!(
+        cookie.starts_with("__Host-gridmart_session=gms1.") && cookie.ends_with("; Secure"),
+        "{cookie}"
+    );
     let stranger = reqwest::Client::builder().no_proxy().build().unwrap();
     assert!(stranger.get(format!("{url}/healthz")).send().await.is_err());
     assert!(

@@ -15,6 +15,7 @@ pub mod join_token;
 pub mod layout;
 pub mod person;
 pub mod resource;
+pub mod session;
 pub mod sql_session;
 pub mod task;
 pub mod transfer;

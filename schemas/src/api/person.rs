@@ -101,8 +101,19 @@ pub struct ApiTokenRow {
     pub person: PersonName,
     /// For people.
     pub label: String,
+    /// Whether it is a session of a browser: a cookie, not a token to be sent.
+    #[serde(default)]
+    pub session: bool,
+    /// When it was made.
+    #[serde(with = "time::serde::rfc3339", default = "epoch")]
+    #[schema(value_type = String, format = "date-time")]
+    pub created: time::OffsetDateTime,
     /// When it ends.
     #[serde(with = "time::serde::rfc3339")]
     #[schema(value_type = String, format = "date-time")]
     pub expires: time::OffsetDateTime,
+}
+
+const fn epoch() -> time::OffsetDateTime {
+    time::OffsetDateTime::UNIX_EPOCH
 }
