@@ -28,9 +28,11 @@ pub mod password;
 pub mod person;
 mod personal;
 pub mod resource;
+pub mod resource_page;
 pub mod session;
 pub mod shadow;
 pub mod sql_session;
+pub mod topology;
 pub mod transfer;
 
 use std::{sync::Arc, time::Duration};

@@ -1,14 +1,14 @@
 //! Elements and Hosts, as people see them.
 
 use gridmart_schemas::{
-    api::resource::{Description, ResourceRow, ResourceView},
+    api::resource::{Condition, Description, ResourceRow, ResourceView},
     id::NodeId,
     problem::{Code, Problem},
     resource::{
         any::{AnyElementState, AnyHostState},
-        enumeration::HealthState,
+        common::CommonState,
+        enumeration::{HealthState, ServingState},
     },
-    role::NodeKind,
     wire::control_element::Deployment,
 };
 
@@ -20,17 +20,8 @@ use crate::catalogue::{View, node::Node};
 
 /// What is shown while a node has not been heard since the start.
 const NOT_HEARD: &str = "unknown";
-
-/// Lists Elements and Hosts that are not revoked.
-pub fn resource_list(control: &Control, kind: Option<NodeKind>) -> Vec<ResourceRow> {
-    let view = control.catalogue.view();
-    view.catalogue
-        .nodes
-        .values()
-        .filter(|node| !node.revoked && kind.is_none_or(|kind| node.kind == kind))
-        .map(|node| row(&view, node))
-        .collect()
-}
+/// Enough of why something is not well for a row.
+const INFO_CHARACTERS_MAX: usize = 300;
 
 /// Shows one, by id or name.
 pub fn resource_view(control: &Control, text: &str) -> Result<ResourceView, Problem> {
@@ -90,132 +81,170 @@ fn description(view: &View, node: &Node) -> Result<Description, Problem> {
     Ok(element.into())
 }
 
-/// The numbers of a row: facts only while they are fresh.
+/// What of a row changes: its present are facts only while they are fresh.
 #[derive(Default)]
-struct Numbers {
-    serving_state: Option<String>,
-    health_state: Option<HealthState>,
-    connected: bool,
-    age_seconds: Option<u64>,
-    total_slots: Option<u32>,
-    free_slots: Option<u32>,
-    running_jobs: Option<u32>,
-    total_bytes: Option<u64>,
-    free_bytes: Option<u64>,
+pub(super) struct Present<'a> {
+    common: Option<&'a CommonState>,
+    pub(super) connected: bool,
+    pub(super) age_seconds: Option<u64>,
+    pub(super) total_slots: Option<u32>,
+    pub(super) free_slots: Option<u32>,
+    pub(super) running_jobs: Option<u32>,
+    pub(super) total_bytes: Option<u64>,
+    pub(super) free_bytes: Option<u64>,
 }
 
-fn row(view: &View, node: &Node) -> ResourceRow {
+impl<'a> Present<'a> {
+    /// How an Element or a Host is at present.
+    pub(super) fn of(view: &'a View, node: &Node) -> Self {
+        if node.kind.is_host() {
+            host_present(view, node.id)
+        } else {
+            element_present(view, node.id)
+        }
+    }
+
+    /// All of it in one word.
+    pub(super) fn condition(&self) -> Condition {
+        let Some(common) = self.common else {
+            return Condition::Unknown;
+        };
+        if !self.connected {
+            return Condition::Away;
+        }
+        match (common.health_state, common.serving_state) {
+            (HealthState::Critical, _) => Condition::Critical,
+            (_, ServingState::Closed) => Condition::Closed,
+            (_, ServingState::Draining) => Condition::Draining,
+            (HealthState::Warning, _) => Condition::Warning,
+            (HealthState::Ok, _) => Condition::Ok,
+            (HealthState::Unknown | HealthState::Other, _) => Condition::Unknown,
+        }
+    }
+}
+
+/// A row of the list.
+pub fn row(view: &View, node: &Node) -> ResourceRow {
     let is_host = node.kind.is_host();
-    let numbers = if is_host {
-        host_numbers(view, node.id)
-    } else {
-        element_numbers(view, node.id)
-    };
+    let present = Present::of(view, node);
     let target = if is_host {
         Target::Host(node.id)
     } else {
         Target::Element(node.id)
     };
+    let condition = present.condition();
+    let Present {
+        common,
+        connected,
+        age_seconds,
+        total_slots,
+        free_slots,
+        running_jobs,
+        total_bytes,
+        free_bytes,
+    } = present;
     // What was heard last is shown; that it is well is not believed any more.
-    let health = numbers
-        .health_state
-        .filter(|_| numbers.connected)
+    let health = common
+        .map(|common| common.health_state)
+        .filter(|_| connected)
         .unwrap_or(HealthState::Unknown);
+    let info = common.and_then(|common| common.health_state_info.as_ref());
     ResourceRow {
         id: node.id,
         kind: node.kind,
         name: node.name.clone(),
         domain: node.domain.clone(),
         element: is_host.then_some(node.parent),
-        serving_state: numbers
-            .serving_state
-            .unwrap_or_else(|| NOT_HEARD.to_owned()),
+        serving_state: common.map_or_else(
+            || NOT_HEARD.to_owned(),
+            |common| common.serving_state.to_string(),
+        ),
         health_state: health.to_string(),
-        connected: numbers.connected,
-        age_seconds: numbers.age_seconds,
+        health_info: info.map(|info| info.as_str().chars().take(INFO_CHARACTERS_MAX).collect()),
+        condition,
+        connected,
+        age_seconds,
         desired: node.wish.desired,
         pending: !pending_names(view, target).is_empty(),
-        total_slots: numbers.total_slots,
-        free_slots: numbers.free_slots,
-        running_jobs: numbers.running_jobs,
-        total_bytes: numbers.total_bytes,
-        free_bytes: numbers.free_bytes,
+        total_slots,
+        free_slots,
+        running_jobs,
+        total_bytes,
+        free_bytes,
     }
 }
 
-fn element_numbers(view: &View, id: NodeId) -> Numbers {
+fn element_present(view: &View, id: NodeId) -> Present<'_> {
     let Some(observed) = view.element_observed(id) else {
-        return Numbers::default();
+        return Present::default();
     };
     let last = observed.state.as_ref();
     let fresh = observed.fresh_state(view.now);
-    let numbers = Numbers {
-        serving_state: last.map(|state| state.common().serving_state.to_string()),
-        health_state: last.map(|state| state.common().health_state),
+    let present = Present {
+        common: last.map(AnyElementState::common),
         connected: fresh.is_some(),
         age_seconds: Some(observed.age(view.now).as_secs()),
-        ..Numbers::default()
+        ..Present::default()
     };
     match fresh {
-        None => numbers,
-        Some(AnyElementState::Computing(state)) => Numbers {
+        None => present,
+        Some(AnyElementState::Computing(state)) => Present {
             total_slots: Some(state.total_slots),
             free_slots: Some(state.free_job_slots),
             running_jobs: Some(state.running_jobs),
-            ..numbers
+            ..present
         },
-        Some(AnyElementState::Storage(state)) => Numbers {
+        Some(AnyElementState::Storage(state)) => Present {
             total_bytes: Some(state.total_online_size),
             free_bytes: Some(state.free_online_size),
-            ..numbers
+            ..present
         },
-        Some(AnyElementState::Data(state)) => Numbers {
+        Some(AnyElementState::Data(state)) => Present {
             total_bytes: state.total_size,
             free_bytes: state
                 .total_size
                 .zip(state.used_size)
                 .map(|(total, used)| total.saturating_sub(used)),
             running_jobs: Some(state.running_requests),
-            ..numbers
+            ..present
         },
     }
 }
 
-fn host_numbers(view: &View, id: NodeId) -> Numbers {
+fn host_present(view: &View, id: NodeId) -> Present<'_> {
     let Some(observed) = view.host_observed(id) else {
-        return Numbers::default();
+        return Present::default();
     };
     let element = view.element_observed(observed.element).map(AsRef::as_ref);
     let last = observed.state.as_ref();
     let fresh = observed.fresh_state(element, view.now);
-    let numbers = Numbers {
-        serving_state: last.map(|state| state.common().serving_state.to_string()),
-        health_state: last.map(|state| state.common().health_state),
+    let present = Present {
+        common: last.map(AnyHostState::common),
         connected: fresh.is_some(),
         age_seconds: observed.age(element, view.now).map(|age| age.as_secs()),
-        ..Numbers::default()
+        ..Present::default()
     };
     match fresh {
-        None => numbers,
-        Some(AnyHostState::Compute(state)) => Numbers {
+        None => present,
+        Some(AnyHostState::Compute(state)) => Present {
             total_slots: Some(state.total_slots),
             free_slots: Some(state.free_job_slots),
             running_jobs: Some(state.running_jobs),
-            ..numbers
+            ..present
         },
         Some(AnyHostState::Storage(state)) => {
             let free = state.available_space();
-            Numbers {
+            Present {
                 total_bytes: Some(state.used_space().saturating_add(free)),
                 free_bytes: Some(free),
-                ..numbers
+                ..present
             }
         }
-        Some(AnyHostState::Data(state)) => Numbers {
+        Some(AnyHostState::Data(state)) => Present {
             total_bytes: Some(state.used_space.saturating_add(state.available_space)),
             free_bytes: Some(state.available_space),
             running_jobs: Some(state.running_requests),
-            ..numbers
+            ..present
         },
     }
 }

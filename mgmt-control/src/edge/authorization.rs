@@ -101,6 +101,7 @@ table! {
     NodeList = "GET" "/api/v1/nodes" From(Operator);
     NodeRevoke = "POST" "/api/v1/nodes/{id}/revoke" From(Operator);
     ResourceList = "GET" "/api/v1/resources" From(Viewer);
+    TopologyView = "GET" "/api/v1/topology" From(Viewer);
     ResourceView = "GET" "/api/v1/resources/{id}" From(Viewer);
     ResourceXml = "GET" "/api/v1/resources/{id}/xml" From(Viewer);
     ResourceStart = "POST" "/api/v1/resources/{id}/start" From(Operator);

@@ -29,6 +29,7 @@ mod session;
 mod shadow;
 mod sql_session;
 mod task;
+mod topology;
 mod transfer;
 
 use std::sync::Arc;
@@ -133,6 +134,7 @@ fn entrance(config: &mut ServiceConfig<'_>) {
 fn endpoints(config: &mut ServiceConfig<'_>) {
     config
         .service(resource::resource_list)
+        .service(topology::topology_view)
         .service(resource::resource_view)
         .service(resource::resource_xml)
         .service(command::resource_start)

@@ -1,53 +1,99 @@
 //! Elements and Hosts.
 
+use std::str::FromStr;
+
 use actix_web::{
     HttpResponse, get,
     web::{Data, Json, Path, Query},
 };
 use gridmart_schemas::{
-    api::{
-        Page,
-        resource::{ResourceRow, ResourceView},
-    },
-    role::NodeKind,
+    api::resource::{ResourceSort, ResourceView, ResourcesPage},
+    role::UnknownName,
 };
 use serde::Deserialize;
 use utoipa::IntoParams;
 
 use super::{
-    answer::{Refusal, Refusals},
+    answer::{Refusal, Refusals, malformed},
     authorization::{self as allow, Allowed},
     page::PageQuery,
 };
-use crate::app::{Control, resource};
+use crate::app::{
+    Control, resource,
+    resource_page::{ResourceSearch, resource_page},
+};
 
-/// Which resources, and which page of them.
+/// Which resources, in which order, and which page of them.
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(super) struct ResourceQuery {
-    /// Only this kind.
-    kind: Option<NodeKind>,
+    /// Part of a name or a domain, or the beginning of an id.
+    search: Option<String>,
+    /// Only these kinds, with commas between them.
+    kind: Option<String>,
+    /// Only these conditions, with commas between them.
+    condition: Option<String>,
+    /// Only this Element and its Hosts, by id or name.
+    element: Option<String>,
+    /// Only this domain.
+    domain: Option<String>,
+    /// What to sort by; of itself by id.
+    #[param(inline)]
+    sort: Option<ResourceSort>,
+    /// The other way round; what has no value stands at the end either way.
+    #[serde(default)]
+    descending: bool,
     /// `next` of the page before.
     after: Option<String>,
+    /// Or how many rows come before the page.
+    offset: Option<u64>,
     /// Rows at most; 1000 is the limit.
     limit: Option<u32>,
 }
 
 /// Lists Elements and Hosts.
 #[utoipa::path(tag = "resources", security(("token" = [])), params(ResourceQuery),
-    responses((status = 200, body = Page<ResourceRow>), Refusals))]
+    responses((status = 200, body = ResourcesPage), Refusals))]
 #[get("/api/v1/resources")]
 pub(super) async fn resource_list(
     _: Allowed<allow::ResourceList>,
     control: Data<Control>,
     query: Query<ResourceQuery>,
-) -> Result<Json<Page<ResourceRow>>, Refusal> {
-    let ResourceQuery { kind, after, limit } = query.into_inner();
-    let rows = resource::resource_list(&control, kind);
-    Ok(Json(
-        PageQuery::new(after, limit).cut(rows, |row| row.id.to_string())?,
-    ))
+) -> Result<Json<ResourcesPage>, Refusal> {
+    let ResourceQuery {
+        search,
+        kind,
+        condition,
+        element,
+        domain,
+        sort,
+        descending,
+        after,
+        offset,
+        limit,
+    } = query.into_inner();
+    let wanted = ResourceSearch {
+        search,
+        kinds: listed(kind.as_deref())?,
+        conditions: listed(condition.as_deref())?,
+        element,
+        domain,
+        sort,
+        descending,
+        after,
+        offset,
+        limit: PageQuery::new(None, limit).limit(),
+    };
+    Ok(Json(resource_page(&control.catalogue.view(), &wanted)?))
+}
+
+fn listed<T: FromStr<Err = UnknownName>>(text: Option<&str>) -> Result<Vec<T>, Refusal> {
+    let parts = text.unwrap_or_default().split(',').map(str::trim);
+    parts
+        .filter(|part| !part.is_empty())
+        .map(|part| part.parse().map_err(|error| malformed("query", &error)))
+        .collect()
 }
 
 /// Shows an Element or Host, by id, by the beginning of its id, or by name.

@@ -18,6 +18,7 @@ pub mod resource;
 pub mod session;
 pub mod sql_session;
 pub mod task;
+pub mod topology;
 pub mod transfer;
 
 use serde::{Deserialize, Serialize};

@@ -13,12 +13,74 @@ use crate::{
         host::{ComputeHost, DataHost, StorageHost},
         se::StorageElement,
     },
-    role::{Desired, NodeKind},
+    role::{Desired, NodeKind, named},
     wire::{control_element::Deployment, desired::Wish},
 };
 
-/// A row of `GET /api/v1/resources`.
+named!(
+    /// How a resource is, in one word, for people and colours.
+    Condition, "ok, warning, critical, draining, closed, away, unknown", {
+        /// It serves, and is well.
+        Ok = "ok",
+        /// It serves, and needs a look.
+        Warning = "warning",
+        /// It does not work.
+        Critical = "critical",
+        /// It takes nothing new, and ends what runs.
+        Draining = "draining",
+        /// It was stopped.
+        Closed = "closed",
+        /// It was there, and is not heard any more.
+        Away = "away",
+        /// It was not heard since the controller's start, or does not say.
+        Unknown = "unknown",
+    }
+);
+
+named!(
+    /// What resources are sorted by.
+    ResourceSort, "name, kind, domain, element, condition, age_seconds, total_slots, free_slots, running_jobs, total_bytes, free_bytes", {
+        /// By name, numbers in it by their value.
+        Name = "name",
+        /// By kind, then by name.
+        Kind = "kind",
+        /// By domain, then by name.
+        Domain = "domain",
+        /// By the Element's name, then by name.
+        Element = "element",
+        /// By condition: what needs a look first.
+        Condition = "condition",
+        /// By the time since it was heard.
+        AgeSeconds = "age_seconds",
+        /// By slots.
+        TotalSlots = "total_slots",
+        /// By free slots.
+        FreeSlots = "free_slots",
+        /// By running jobs.
+        RunningJobs = "running_jobs",
+        /// By bytes that can be kept.
+        TotalBytes = "total_bytes",
+        /// By free bytes.
+        FreeBytes = "free_bytes",
+    }
+);
+
+/// `GET /api/v1/resources`: a page, and how many rows there are.
 #[derive(Clone, Debug, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct ResourcesPage {
+    /// The rows.
+    pub items: Vec<ResourceRow>,
+    /// Give this as `after` to read on; absent: that was all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<String>,
+    /// Rows in all that meet search and filters.
+    pub total: u64,
+    /// How many of them come before the first row here.
+    pub offset: u64,
+}
+
+/// A row of `GET /api/v1/resources`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct ResourceRow {
     /// Its id.
     pub id: NodeId,
@@ -35,6 +97,12 @@ pub struct ResourceRow {
     pub serving_state: String,
     /// GLUE `HealthState`, as last heard.
     pub health_state: String,
+    /// Why it is not well, in its own words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub health_info: Option<String>,
+    /// All of it in one word.
+    #[serde(default = "unknown")]
+    pub condition: Condition,
     /// Whether its stream stands and its State is fresh.
     pub connected: bool,
     /// Seconds since it was last heard; absent: not since this start.
@@ -60,6 +128,11 @@ pub struct ResourceRow {
     /// Of storage and data: how many of them are free; absent: unknown or stale.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub free_bytes: Option<u64>,
+}
+
+/// An older controller does not say.
+const fn unknown() -> Condition {
+    Condition::Unknown
 }
 
 /// `GET /api/v1/resources/{id}`.
