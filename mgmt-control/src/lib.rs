@@ -11,6 +11,7 @@ pub mod catalogue;
 pub mod config;
 pub mod edge;
 pub mod failure;
+pub mod feed;
 mod first_admin;
 mod identity;
 mod metrics;

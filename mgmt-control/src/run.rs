@@ -28,12 +28,13 @@ use crate::{
     config::{Config, ConfigError, host_and_port},
     edge::{PeopleDoor, PeopleDoorError},
     failure::Failure,
+    feed::Feed,
     first_admin,
     identity::{self, IdentityFault},
     metrics::ControlMetrics,
     node::{door::NodesDoor, streams::Streams},
     store::StoreError,
-    task::{TaskBoard, renewal, retention, store_watch},
+    task::{TaskBoard, call_watch, feed, renewal, retention, store_watch},
 };
 
 /// How long streams and requests of nodes may take to end.
@@ -187,6 +188,7 @@ async fn start(config: &Config, shutdown: CancellationToken) -> Result<Started, 
         packages,
         throttle: Throttle::default(),
         rotations: Rotations::default(),
+        feed: Feed::default(),
         passwords,
         tasks: TaskBoard::default(),
         metrics: ControlMetrics::new(),
@@ -292,6 +294,8 @@ fn spawn_tasks(control: &Arc<Control>, config: &Config, subject: NodeSubject) {
         .tracker
         .spawn(retention::run(Arc::clone(control), config.call_records_max));
     control.tracker.spawn(store_watch::run(Arc::clone(control)));
+    control.tracker.spawn(feed::run(Arc::clone(control)));
+    control.tracker.spawn(call_watch::run(Arc::clone(control)));
     control.tracker.spawn(renewal::run(
         Arc::clone(control),
         config.data_dir.clone(),

@@ -1,27 +1,33 @@
 //! What runs and waits now, and what has ended.
 
+use std::time::Instant;
+
 use gridmart_schemas::{
     api::{
         Page,
         activity::{ActivitiesView, CallView, CallsPage, JobView},
+        live::{LiveCalls, Topic},
     },
     id::{CallId, Incarnation, JobId, NodeId},
     problem::{Code, Problem},
     wire::{
         control_element::{Activities, ActivityList},
-        record::CallRecords,
+        record::{CallRecord, CallRecords, JobProgress},
     },
 };
 
 use super::{Control, ELEMENT_ANSWER_MAX, context::Context};
 use crate::{
     failure::Failure,
+    feed::ring::Audience,
     store::{
         record::{self, StoredRecord},
         sql_session, transfer,
     },
 };
 
+/// Records of one batch that are told live.
+const ENDED_MAX: usize = 100;
 /// Rows in an answer.
 pub const ROWS_MAX: u32 = 1000;
 
@@ -139,12 +145,16 @@ pub async fn record_batch(
         record.subject.element = element;
     }
     let ended = records.len() as u64;
-    control
+    let told = Ended {
+        records: records.clone(),
+        jobs: jobs.clone(),
+    };
+    let fresh = control
         .catalogue
         .update(move |update| {
             let store = update.transaction();
             if !record::record_batch_insert(store, element, incarnation, sequence, update.now())? {
-                return Ok(());
+                return Ok(false);
             }
             for record in &records {
                 record::call_record_insert(store, record)?;
@@ -158,9 +168,35 @@ pub async fn record_batch(
             for progress in &jobs {
                 record::job_progress_add(store, progress, update.now())?;
             }
-            Ok(())
+            Ok(true)
         })
         .await?;
+    if fresh {
+        told.tell(control);
+    }
     control.metrics.call_records.inc_by(ended);
     Ok(())
+}
+
+/// What is told of a batch once it is recorded.
+struct Ended {
+    records: Vec<CallRecord>,
+    jobs: Vec<JobProgress>,
+}
+
+impl Ended {
+    fn tell(mut self, control: &Control) {
+        let Self { records, jobs } = &mut self;
+        control.feed.pulse.on_records(records, jobs, Instant::now());
+        if records.is_empty() || !control.feed.seats.reads(Topic::Calls) {
+            return;
+        }
+        records.truncate(ENDED_MAX);
+        let ended = std::mem::take(records);
+        let delta = LiveCalls {
+            ended,
+            ..LiveCalls::default()
+        };
+        control.feed.tell(Topic::Calls, Audience::All, &delta);
+    }
 }

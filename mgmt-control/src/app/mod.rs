@@ -16,13 +16,16 @@ pub mod console_session;
 pub mod context;
 pub mod database;
 pub mod description;
+pub mod event;
 pub mod explanation;
 mod found;
 pub mod join_token;
 mod kept;
 pub mod layout;
 pub mod log;
+mod need;
 pub mod node;
+pub(crate) mod overview;
 pub mod package;
 pub mod password;
 pub mod person;
@@ -48,6 +51,7 @@ use self::{explanation::Explanations, package::PackageShelf};
 use crate::{
     catalogue::{Catalogue, Update, audit::AuditEntry},
     failure::Failure,
+    feed::Feed,
     metrics::ControlMetrics,
     node::streams::Streams,
     task::TaskBoard,
@@ -75,6 +79,8 @@ pub struct Control {
     pub packages: PackageShelf,
     /// Slows down guessing.
     pub throttle: Throttle,
+    /// What changes, for whoever watches.
+    pub feed: Feed,
     /// Sessions of browsers whose secret has just changed.
     pub rotations: console_session::Rotations,
     /// Passwords are checked a few at a time.

@@ -7,6 +7,7 @@
 
 pub mod application;
 pub mod audit;
+pub(crate) mod event;
 mod health;
 pub mod node;
 pub mod observed;

@@ -42,7 +42,7 @@ pub struct Observed {
 }
 
 /// What was heard of an Element.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct ElementObserved {
     /// The stream that said it.
     pub stream: StreamNumber,
@@ -65,7 +65,7 @@ pub struct ElementObserved {
 }
 
 /// What was heard of a Host.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct HostObserved {
     /// Its Element.
     pub element: NodeId,

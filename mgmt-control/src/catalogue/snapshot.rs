@@ -30,6 +30,8 @@ pub struct Snapshot {
     /// Generation of the newest command; one counter for all things, so that
     /// wishes of different things can be compared by age.
     pub generation: u64,
+    /// Number of the newest event in the store.
+    pub newest_event: u64,
     /// People by name.
     pub people: OrdMap<PersonName, Arc<Person>>,
     /// API tokens by their public part.
@@ -59,6 +61,7 @@ impl Snapshot {
     pub(super) fn load(connection: &Connection) -> Result<Self, StoreError> {
         let generation = store::meta_get(connection, GENERATION)?;
         let mut snapshot = Self {
+            newest_event: store::event::event_newest(connection)?,
             generation: generation.and_then(|text| text.parse().ok()).unwrap_or(0),
             ..Self::default()
         };

@@ -24,6 +24,7 @@ use super::{
     Catalogue, Shared, Snapshot,
     application::Application,
     audit::AuditEntry,
+    event::EventEntry,
     node::{Element, Host, JoinTokenRecord, Node},
     person::{ApiToken, Person, SESSION_IDLE},
     snapshot::GENERATION,
@@ -32,6 +33,9 @@ use crate::{
     failure::Failure,
     store::{self, During as _, StoreError},
 };
+
+/// The result of an act that was not refused.
+pub(crate) const DONE: &str = "done";
 
 /// Changes that share one commit: enough for its cost to be small beside
 /// theirs, and few enough for nobody to wait long for others' changes.
@@ -260,8 +264,19 @@ impl Update<'_> {
     }
 
     /// Records an administrative act.
-    pub fn audit(&self, entry: &AuditEntry, result: &str) -> Result<(), StoreError> {
-        store::audit::audit_insert(&self.transaction, self.now, entry, result)
+    pub fn audit(&mut self, entry: &AuditEntry, result: &str) -> Result<(), StoreError> {
+        store::audit::audit_insert(&self.transaction, self.now, entry, result)?;
+        match EventEntry::of_act(&self.snapshot, entry).filter(|_| result == DONE) {
+            Some(event) => self.put_event(&event),
+            None => Ok(()),
+        }
+    }
+
+    /// Records what happened.
+    pub(crate) fn put_event(&mut self, event: &EventEntry) -> Result<(), StoreError> {
+        self.snapshot.newest_event =
+            store::event::event_insert(&self.transaction, self.now, event)?;
+        Ok(())
     }
 
     /// Writes a person, new or changed.

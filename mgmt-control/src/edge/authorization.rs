@@ -143,6 +143,11 @@ table! {
     ShadowPromote = "POST" "/api/v1/databases/{name}/shadows/promote" From(Operator);
     ShadowCheck = "POST" "/api/v1/databases/{name}/shadows/check" From(User);
     ShadowCheckView = "GET" "/api/v1/databases/{name}/shadows/check" From(User);
+    OverviewView = "GET" "/api/v1/overview" From(Viewer);
+    OverviewHistory = "GET" "/api/v1/overview/history" From(Viewer);
+    ResourceHistory = "GET" "/api/v1/resources/{id}/history" From(Viewer);
+    EventList = "GET" "/api/v1/events" From(Viewer);
+    Live = "GET" "/api/v1/live" From(Viewer);
     ExplanationView = "GET" "/api/v1/explanations/{id}" From(Viewer);
     ActivityList = "GET" "/api/v1/activities" From(Viewer);
     CallList = "GET" "/api/v1/calls" From(Viewer);

@@ -14,14 +14,17 @@ mod console_session;
 mod cookie;
 mod crowd;
 mod database;
+mod event;
 mod explanation;
 mod health;
 mod join_token;
 mod layout;
 mod listener;
+mod live;
 mod middleware;
 mod node;
 mod origin;
+mod overview;
 mod page;
 mod person;
 mod resource;
@@ -134,7 +137,7 @@ fn entrance(config: &mut ServiceConfig<'_>) {
 fn endpoints(config: &mut ServiceConfig<'_>) {
     config
         .service(resource::resource_list)
-        .service(topology::topology_view)
+        .configure(watching)
         .service(resource::resource_view)
         .service(resource::resource_xml)
         .service(command::resource_start)
@@ -195,6 +198,17 @@ fn endpoints(config: &mut ServiceConfig<'_>) {
         .service(task::task_list);
 }
 
+/// How everything is, was, and what changes.
+fn watching(config: &mut ServiceConfig<'_>) {
+    config
+        .service(topology::topology_view)
+        .service(overview::overview_view)
+        .service(overview::overview_history)
+        .service(overview::resource_history)
+        .service(event::event_list)
+        .service(live::live);
+}
+
 fn describe(document: &mut OpenApi) {
     "gridmart".clone_into(&mut document.info.title);
     env!("CARGO_PKG_VERSION").clone_into(&mut document.info.version);
@@ -208,6 +222,7 @@ fn describe(document: &mut OpenApi) {
     document.info.contact = None;
     let components = document.components.get_or_insert_default();
     components.schemas.extend(answer::problem_schemas());
+    components.schemas.extend(live::schemas());
     let bearer = SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer));
     components.add_security_scheme(authorization::SCHEME, bearer);
 }

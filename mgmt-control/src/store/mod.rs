@@ -6,6 +6,7 @@
 
 pub(crate) mod application;
 pub(crate) mod audit;
+pub(crate) mod event;
 pub(crate) mod join_token;
 pub(crate) mod node;
 pub(crate) mod person;
@@ -28,6 +29,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/0003_transfer_record.sql"),
     include_str!("../../migrations/0004_sql_session_record.sql"),
     include_str!("../../migrations/0005_session.sql"),
+    include_str!("../../migrations/0006_event.sql"),
 ];
 
 /// Opens the database for the one writer, and brings its schema up to date.

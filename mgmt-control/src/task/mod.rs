@@ -1,7 +1,9 @@
 //! Background tasks: each has an owner that stops and awaits it, takes no
 //! input but what is stored, and shows here what it last did.
 
+pub(crate) mod call_watch;
 pub(crate) mod element_sync;
+pub(crate) mod feed;
 pub(crate) mod renewal;
 pub(crate) mod retention;
 pub(crate) mod store_watch;

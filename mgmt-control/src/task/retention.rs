@@ -8,7 +8,10 @@ use gridmart_fabric::causes::with_causes;
 use crate::{
     app::Control,
     failure::Failure,
-    store::record::{self, Retention},
+    store::{
+        event::{self, EVENTS_MAX},
+        record::{self, Retention},
+    },
 };
 
 /// Name on the task board.
@@ -50,7 +53,8 @@ async fn retain(control: &Control, call_records: u64) -> Result<String, Failure>
                 job_rows: JOB_ROWS_MAX,
                 batches_since: update.now() - BATCH_MEMORY,
             };
-            Ok(record::retain(update.transaction(), retention)?)
+            let events = event::event_retain(update.transaction(), EVENTS_MAX)?;
+            Ok(events + record::retain(update.transaction(), retention)?)
         })
         .await?;
     Ok(format!("{removed} rows removed"))

@@ -11,6 +11,7 @@ mod contracts;
 mod element;
 mod grid;
 mod joining;
+mod live;
 mod packages;
 mod people;
 mod sessions;
