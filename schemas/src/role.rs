@@ -8,8 +8,10 @@ pub struct UnknownName {
     pub(crate) expected: &'static str,
 }
 
+// The texts stand as tokens, not as `literal`s: the API document would not see
+// those, and would name the variants.
 macro_rules! named {
-    ($(#[$doc:meta])* $name:ident, $all:literal, { $($(#[$vdoc:meta])* $variant:ident = $text:literal),+ $(,)? }) => {
+    ($(#[$doc:meta])* $name:ident, $all:literal, { $($(#[$vdoc:meta])* $variant:ident = $text:tt),+ $(,)? }) => {
         $(#[$doc])*
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::serde::Serialize, ::serde::Deserialize, utoipa::ToSchema)]
         pub enum $name {

@@ -83,6 +83,7 @@ impl Opened {
                 self.seconds
             ));
         })?;
+        output.note(&format!("The console: {}", self.url));
         output.note(&format!(
             "In another shell: eval \"$(gridmart env --data-dir {})\"",
             self.data_dir.display()

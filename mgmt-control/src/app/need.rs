@@ -1,7 +1,7 @@
 //! What needs a person: the reason, and the action that helps. A pure function
 //! over a view, so that it says the same as the lists.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use gridmart_schemas::{
     api::{
@@ -14,7 +14,7 @@ use gridmart_schemas::{
     resource::enumeration::AppEnvState,
     role::{Desired, NodeKind},
 };
-use time::{Duration, OffsetDateTime};
+use time::OffsetDateTime;
 
 use super::{
     applied::{Target, pending_names},
@@ -28,13 +28,18 @@ use crate::catalogue::{
 
 /// Hosts of one Element that are away are told together from so many on.
 const TOGETHER_MIN: usize = 4;
-/// A certificate that is not renewed and ends so soon needs a look.
-const CERTIFICATE_LEFT_MIN: Duration = Duration::hours(12);
+/// A certificate is renewed before half of its life; one that has less than
+/// this part of it left needs a look.
+const CERTIFICATE_LEFT_PART: u32 = 6;
 /// Applications that are told to be broken, at most.
 const BROKEN_MAX: usize = 20;
 
 /// All that needs a person, most urgent first.
-pub(crate) fn needs(view: &View, ailment: Option<&Problem>) -> Vec<NeedView> {
+pub(crate) fn needs(
+    view: &View,
+    ailment: Option<&Problem>,
+    certificate_life: Duration,
+) -> Vec<NeedView> {
     let mut needs = Vec::new();
     if let Some(problem) = ailment {
         let subject = Topical {
@@ -67,7 +72,7 @@ pub(crate) fn needs(view: &View, ailment: Option<&Problem>) -> Vec<NeedView> {
         } else {
             needs.extend(of_node(view, node, condition));
         }
-        needs.extend(of_certificate(view, node));
+        needs.extend(of_certificate(view, node, certificate_life));
     }
     for (element, hosts) in away_hosts {
         needs.extend(of_away_hosts(view, element, &hosts));
@@ -166,11 +171,10 @@ fn of_node(view: &View, node: &Node, condition: Condition) -> Option<NeedView> {
     }
 }
 
-fn of_certificate(view: &View, node: &Node) -> Option<NeedView> {
+fn of_certificate(view: &View, node: &Node, life: Duration) -> Option<NeedView> {
     let left = node.not_after - OffsetDateTime::now_utc();
     // Whoever does not come any more has no use for one.
-    let is_there = Present::of(view, node).connected;
-    if left > CERTIFICATE_LEFT_MIN || !is_there {
+    if left > life / CERTIFICATE_LEFT_PART || !Present::of(view, node).connected {
         return None;
     }
     let reason = format!(
@@ -270,5 +274,89 @@ fn nobody_joined() -> NeedView {
         },
         reason: "No Element has joined yet: make a join token, and start one with it.".to_owned(),
         remedy: Some("JoinTokenCreate".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use gridmart_schemas::{resource::enumeration::HealthState, wire::control_element::Deployment};
+
+    use super::*;
+    use crate::catalogue::sample::{HostFacts, Sample, computing_state};
+
+    fn codes(sample: &Sample) -> Vec<(String, String)> {
+        let found = needs(&sample.view(), None, Duration::from_hours(24));
+        found
+            .into_iter()
+            .map(|need| (need.code, need.subject.name))
+            .collect()
+    }
+
+    fn pair(code: &str, name: &str) -> (String, String) {
+        (code.to_owned(), name.to_owned())
+    }
+
+    #[test]
+    fn what_needs_a_person_is_told_once_and_most_urgent_first() {
+        let mut sample = Sample::default();
+        assert_eq!(codes(&sample), [pair("nobody-joined", "controller")]);
+        let [one, two] = ["ce-1", "ce-2"].map(|name| sample.element(name, "lab", 4));
+        let hosts: Vec<NodeId> = (0..8)
+            .map(|n| {
+                let element = if n < 5 { one } else { two };
+                sample.host(element, &format!("host-{n}"), HostFacts::default())
+            })
+            .collect();
+        assert!(codes(&sample).is_empty(), "{:?}", codes(&sample));
+        sample.hear_host(hosts[0], |heard| heard.connected = false);
+        assert_eq!(codes(&sample), [pair("host-away", "host-0")]);
+        // What was stopped may be away.
+        sample.change_node(hosts[0], |node| node.wish.desired = Desired::Closed);
+        assert!(codes(&sample).is_empty());
+        for host in &hosts[1..5] {
+            sample.hear_host(*host, |heard| heard.connected = false);
+        }
+        sample.change_node(hosts[5], |node| {
+            node.not_after = OffsetDateTime::now_utc() + time::Duration::hours(1);
+        });
+        assert_eq!(
+            codes(&sample),
+            [
+                pair("hosts-away", "ce-1"),
+                pair("certificate-ends", "host-5")
+            ]
+        );
+        // Of an Element that is away its Hosts are not told as well.
+        sample.hear_element(one, |heard| heard.connected = false);
+        assert_eq!(codes(&sample)[0], pair("element-away", "ce-1"));
+        assert_eq!(codes(&sample).len(), 2);
+        sample.hear_element(two, |heard| {
+            computing_state(heard).common.health_state = HealthState::Critical;
+        });
+        assert!(codes(&sample).contains(&pair("critical", "ce-2")));
+    }
+
+    #[test]
+    fn a_broken_application_is_told_with_its_reason() {
+        let mut sample = Sample::default();
+        let element = sample.element("ce-1", "lab", 4);
+        let host = sample.host(element, "host-1", HostFacts::default());
+        let digest = sample.application("hello", "1", None);
+        sample.hear_host(host, |heard| {
+            heard.deployments = vec![Deployment {
+                digest,
+                state: AppEnvState::Installationfailed.as_str().to_owned(),
+                generation: 9,
+                serving: Desired::Production,
+                reason: Some("no space".to_owned()),
+            }];
+        });
+        let found = needs(&sample.view(), None, Duration::from_hours(24));
+        let broken = found
+            .iter()
+            .find(|need| need.code == "application-broken")
+            .unwrap();
+        assert_eq!(broken.subject.name, "hello@1");
+        assert!(broken.reason.ends_with("no space"), "{}", broken.reason);
     }
 }

@@ -39,6 +39,8 @@ pub(crate) struct Seen<'a> {
     pub(crate) beat: Beat,
     /// Why the controller's store takes no changes.
     pub(crate) ailment: Option<Problem>,
+    /// How long certificates of nodes live.
+    pub(crate) certificate_life: Duration,
     /// Newest first.
     pub(crate) events: Vec<EventView>,
 }
@@ -49,6 +51,7 @@ pub(crate) fn overview(seen: Seen<'_>) -> OverviewView {
         view,
         beat,
         ailment,
+        certificate_life,
         events,
     } = seen;
     let mut kinds: BTreeMap<NodeKind, ConditionCounts> = BTreeMap::new();
@@ -63,7 +66,7 @@ pub(crate) fn overview(seen: Seen<'_>) -> OverviewView {
         count(domains.entry(&node.domain).or_default(), condition);
         sums.add(view, node, condition);
     }
-    let mut needs = needs(view, ailment.as_ref());
+    let mut needs = needs(view, ailment.as_ref(), certificate_life);
     let needs_total = needs.len() as u64;
     needs.truncate(NEEDS_MAX);
     let (compute, storage) = (sums.compute.clone(), sums.storage.clone());

@@ -10,6 +10,7 @@ mod audit;
 pub mod authorization;
 mod bucket;
 mod command;
+mod console;
 mod console_session;
 mod cookie;
 mod crowd;
@@ -38,7 +39,7 @@ mod transfer;
 use std::sync::Arc;
 
 use actix_web::{
-    App,
+    App, HttpResponse,
     body::MessageBody,
     dev::{ServiceFactory, ServiceRequest, ServiceResponse},
     middleware::from_fn,
@@ -227,8 +228,12 @@ fn describe(document: &mut OpenApi) {
     components.add_security_scheme(authorization::SCHEME, bearer);
 }
 
-async fn unknown(request: actix_web::HttpRequest) -> Refusal {
+/// What is no endpoint: the console's page, or nothing.
+async fn unknown(request: actix_web::HttpRequest) -> Result<HttpResponse, Refusal> {
+    if let Some(page) = console::page(&request) {
+        return Ok(page);
+    }
     let shown: String = request.path().chars().take(120).collect();
     let detail = format!("There is no endpoint {} {shown}.", request.method());
-    Problem::new(Code::NotFound, detail).into()
+    Err(Problem::new(Code::NotFound, detail).into())
 }

@@ -42,7 +42,7 @@ pub(super) async fn overview_view(
     allowed: Allowed<allow::OverviewView>,
     control: Data<Control>,
 ) -> Json<OverviewView> {
-    let whole = control.feed.overview(&control.catalogue);
+    let whole = control.feed.overview(&control);
     Json(overview_for(&whole, allowed.actor.is_operator()))
 }
 

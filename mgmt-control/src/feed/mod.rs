@@ -30,10 +30,11 @@ use self::{
 };
 use crate::{
     app::{
+        Control,
         event::told,
         overview::{Seen, overview},
     },
-    catalogue::{Catalogue, View},
+    catalogue::View,
 };
 
 /// An overview serves so long.
@@ -76,24 +77,25 @@ impl Feed {
     }
 
     /// The overview, a second old at most.
-    pub(crate) fn overview(&self, catalogue: &Catalogue) -> Arc<OverviewView> {
+    pub(crate) fn overview(&self, control: &Control) -> Arc<OverviewView> {
         let mut made = self.made.lock();
-        let view = catalogue.view();
+        let view = control.catalogue.view();
         if let Some((when, known)) = &*made
             && view.now.saturating_duration_since(*when) < OVERVIEW_LIFE
         {
             return Arc::clone(known);
         }
-        let fresh = Arc::new(self.overview_of(&view, catalogue));
+        let fresh = Arc::new(self.overview_of(&view, control));
         *made = Some((view.now, Arc::clone(&fresh)));
         fresh
     }
 
-    fn overview_of(&self, view: &View, catalogue: &Catalogue) -> OverviewView {
+    fn overview_of(&self, view: &View, control: &Control) -> OverviewView {
         overview(Seen {
             view,
             beat: self.pulse.beat(view.now),
-            ailment: catalogue.ailment(),
+            ailment: control.catalogue.ailment(),
+            certificate_life: control.certificate_lifetime,
             events: self.events.lock().iter().cloned().collect(),
         })
     }

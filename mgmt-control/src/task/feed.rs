@@ -207,7 +207,7 @@ fn tell_overview(control: &Control, told: &mut Told) {
     if !control.feed.seats.reads(Topic::Overview) {
         return;
     }
-    let whole = control.feed.overview(&control.catalogue);
+    let whole = control.feed.overview(control);
     for (operator, last) in [true, false].into_iter().zip(&mut told.overviews) {
         let shown: OverviewView = overview_for(&whole, operator);
         let text = serde_json::to_string(&shown).unwrap_or_default();
@@ -258,7 +258,7 @@ fn note_history(control: &Control, told: &mut Told, view: &View) {
         return;
     }
     told.look = look;
-    let overview = control.feed.overview(&control.catalogue);
+    let overview = control.feed.overview(control);
     let (ended, failed) = control.feed.pulse.rates(view.now);
     let whole = Whole {
         running: overview.calls.running,

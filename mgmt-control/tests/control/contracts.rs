@@ -59,6 +59,23 @@ fn references_in_the_document_lead_somewhere() {
 }
 
 #[test]
+fn the_document_names_values_as_they_travel() {
+    let document: Value = serde_json::to_value(edge::openapi()).unwrap();
+    let values = |name: &str| document["components"]["schemas"][name]["enum"].clone();
+    let kinds = json!(["control", "ce", "chost", "se", "shost", "de", "dhost"]);
+    assert_eq!(values("NodeKind"), kinds);
+    for (name, value) in [
+        ("Role", "admin"),
+        ("Condition", "away"),
+        ("Severity", "critical"),
+    ] {
+        let listed = values(name);
+        let listed = listed.as_array().unwrap();
+        assert!(listed.iter().any(|one| one == value), "{name}: {listed:?}");
+    }
+}
+
+#[test]
 fn every_endpoint_stands_in_the_table() {
     let table: BTreeSet<(String, String)> = TABLE
         .iter()

@@ -8,8 +8,10 @@ use std::{fmt, str::FromStr};
 
 use crate::scalar::{ScalarError, Token, collapse};
 
+// The texts stand as tokens, not as `literal`s: the API document would not see
+// those, and would name the variants.
 macro_rules! closed {
-    ($(#[$doc:meta])* $name:ident, $expected:literal, { $($(#[$vdoc:meta])* $variant:ident = $text:literal),+ $(,)? }) => {
+    ($(#[$doc:meta])* $name:ident, $expected:literal, { $($(#[$vdoc:meta])* $variant:ident = $text:tt),+ $(,)? }) => {
         $(#[$doc])*
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize, utoipa::ToSchema)]
         pub enum $name {

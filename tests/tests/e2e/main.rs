@@ -12,6 +12,7 @@ mod bucket_volume;
 mod calls;
 mod children;
 mod commands;
+mod console;
 mod damage;
 mod data;
 mod days;
