@@ -60,11 +60,7 @@ impl EventEntry {
             "shadow.promote" => (Severity::Warning, false, "has another core"),
             _ => return None,
         };
-        let node = act
-            .target
-            .parse()
-            .ok()
-            .filter(|id| catalogue.nodes.contains_key(id));
+        let node = node_of(catalogue, act);
         let subject = match node {
             Some(id) => topical_node(catalogue, id),
             None => Topical {
@@ -78,10 +74,35 @@ impl EventEntry {
             severity,
             text: bounded(&format!("{} {words}", subject.name)),
             subject,
-            actor: Some(act.actor.clone()),
+            actor: Some(name_of(catalogue, &act.actor)),
             open,
         })
     }
+}
+
+/// The node that an act names, by its id or, where nodes have names, by that.
+fn node_of(catalogue: &Snapshot, act: &AuditEntry) -> Option<NodeId> {
+    if let Ok(id) = act.target.parse() {
+        return Some(id).filter(|id| catalogue.nodes.contains_key(id));
+    }
+    let of_node = ["node.", "layout."];
+    if !of_node.iter().any(|kind| act.action.starts_with(kind)) {
+        return None;
+    }
+    // Ids count up with time: whoever has just joined stands at the end.
+    let mut newest = catalogue.nodes.values().rev();
+    newest
+        .find(|node| node.name == act.target)
+        .map(|node| node.id)
+}
+
+/// A person's name, or that of a node that has acted.
+fn name_of(catalogue: &Snapshot, actor: &str) -> String {
+    let node = actor
+        .parse()
+        .ok()
+        .and_then(|id: NodeId| catalogue.nodes.get(&id));
+    node.map_or_else(|| actor.to_owned(), |node| node.name.clone())
 }
 
 /// A text that no row is made too long by.

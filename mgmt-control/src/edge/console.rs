@@ -20,6 +20,7 @@ const HASHED: &str = "assets/";
 const API: &str = "api/";
 
 /// Served where the page was not built.
+#[cfg(not(console))]
 const WITHOUT: &str = "<!doctype html>\n<html lang=\"en\"><meta charset=\"utf-8\"><title>gridmart</title>\n\
 <h1>The console is not in this build</h1>\n\
 <p>The controller serves, and the command line works: <code>gridmart resources</code>.</p>\n\

@@ -3,7 +3,9 @@
 //!
 //! A value takes two bytes (the upper half of an `f32`: three digits). A series
 //! of three numbers takes 240 × 3 × 2 bytes for the hour and 288 × 3 × 2 × 2 for
-//! the day (mean and largest), 4,896 in all: 49 MB for ten thousand Hosts.
+//! the day (mean and largest), 4,896 in all: 49 MB for ten thousand Hosts. What
+//! is kept of a day outlives a restart: each step of five minutes is one row in
+//! the store, of the first thousand resources, Elements before Hosts.
 
 use std::collections::HashMap;
 
@@ -22,7 +24,10 @@ use parking_lot::Mutex;
 use time::OffsetDateTime;
 
 use super::pulse::Beat;
-use crate::catalogue::{View, node::Node};
+use crate::{
+    catalogue::{View, node::Node},
+    store::history::HistoryStep,
+};
 
 /// Seconds from one look to the next.
 pub(crate) const LOOK_SECONDS: u64 = 15;
@@ -34,6 +39,11 @@ const STEP_LOOKS: u64 = 20;
 const STEPS: u64 = 288;
 /// Series that are kept; whoever comes later has none.
 const SERIES_MAX: usize = 12_000;
+/// Resources whose steps the store keeps: 28 bytes each, 28 KB for a step and
+/// 8 MB for a day.
+const STORED_MAX: usize = 1000;
+/// Bytes of a resource in a stored step: its id, means, largest.
+const STORED_BYTES: usize = 16 + OF_NODE * 4;
 /// Numbers of a resource.
 const OF_NODE: usize = 3;
 /// Names of the numbers of the whole.
@@ -81,8 +91,14 @@ pub struct History {
 }
 
 impl History {
-    /// Notes how everything is.
-    pub(crate) fn look(&self, view: &View, whole: Whole, beat: &Beat, now: OffsetDateTime) {
+    /// Notes how everything is. Gives the step that this has ended, to be kept.
+    pub(crate) fn look(
+        &self,
+        view: &View,
+        whole: Whole,
+        beat: &Beat,
+        now: OffsetDateTime,
+    ) -> Option<HistoryStep> {
         let look = look_of(now);
         let mut series = self.series.lock();
         series.retain(|id, _| {
@@ -102,9 +118,10 @@ impl History {
             }
             series.entry(node.id).or_default().push(look, values);
         }
-        drop(series);
         let number = |number: u64| small(number);
-        self.whole.lock().push(
+        let mut of_whole = self.whole.lock();
+        let step = of_whole.step.number;
+        of_whole.push(
             look,
             [
                 number(whole.used_slots),
@@ -117,6 +134,34 @@ impl History {
                 number(whole.away),
             ],
         );
+        (step > 0 && of_whole.step.number > step).then(|| HistoryStep {
+            step,
+            whole: of_whole.stored(step).unwrap_or_default(),
+            nodes: stored_nodes(view, &series, step),
+        })
+    }
+
+    /// Takes what the store has kept, oldest first.
+    pub(crate) fn restore(&self, steps: &[HistoryStep]) {
+        let (mut series, mut of_whole) = (self.series.lock(), self.whole.lock());
+        for HistoryStep { step, whole, nodes } in steps {
+            of_whole.restore(*step, whole);
+            for one in nodes.chunks_exact(STORED_BYTES) {
+                let (id, values) = one.split_at(16);
+                let Ok(id) = uuid::Uuid::from_slice(id) else {
+                    continue;
+                };
+                let id = NodeId::from_uuid(id);
+                if series.len() < SERIES_MAX || series.contains_key(&id) {
+                    series.entry(id).or_default().restore(*step, values);
+                }
+            }
+        }
+    }
+
+    /// Steps before this one are of no use any more.
+    pub(crate) fn oldest_step(now: OffsetDateTime) -> u64 {
+        (look_of(now) / STEP_LOOKS).saturating_sub(STEPS)
     }
 
     /// How one resource was; empty if nothing is known of it.
@@ -139,6 +184,22 @@ impl History {
         let series = self.series.lock();
         series.values().map(Series::bytes).sum()
     }
+}
+
+fn stored_nodes(view: &View, series: &HashMap<NodeId, Series<OF_NODE>>, step: u64) -> Vec<u8> {
+    let nodes = || view.catalogue.nodes.values();
+    let elements = nodes().filter(|node| node.kind.is_element());
+    let hosts = nodes().filter(|node| node.kind.is_host());
+    let values = elements.chain(hosts).filter_map(|node| {
+        let values = series.get(&node.id)?.stored(step)?;
+        Some((node.id, values))
+    });
+    let mut stored = Vec::new();
+    for (id, values) in values.take(STORED_MAX) {
+        stored.extend_from_slice(id.as_uuid().as_bytes());
+        stored.extend_from_slice(&values);
+    }
+    stored
 }
 
 fn look_of(now: OffsetDateTime) -> u64 {
@@ -317,6 +378,13 @@ impl<const N: usize> Cells<N> {
         }
     }
 
+    /// The newest cell, if it is this one.
+    fn get(&self, number: u64) -> Option<&[u16; N]> {
+        let place = number.checked_rem(self.cells.len() as u64)?;
+        let cell = self.cells.get(usize::try_from(place).ok()?);
+        cell.filter(|_| number == self.newest)
+    }
+
     /// The values of `size` cells up to `newest`, oldest first.
     fn read(&self, which: usize, newest: u64, size: u64) -> Vec<Option<f32>> {
         let kept = self.newest.saturating_sub(size)..=self.newest;
@@ -365,6 +433,23 @@ impl<const N: usize> Series<N> {
         }
         self.day_mean.put(number, means, STEPS);
         self.day_max.put(number, largest.map(packed), STEPS);
+    }
+
+    /// Means and largest of a step, packed; nothing if it is not in.
+    fn stored(&self, step: u64) -> Option<Vec<u8>> {
+        let (mean, max) = (self.day_mean.get(step)?, self.day_max.get(step)?);
+        let values = mean.iter().chain(max);
+        Some(values.flat_map(|value| value.to_le_bytes()).collect())
+    }
+
+    fn restore(&mut self, step: u64, stored: &[u8]) {
+        let mut values = stored
+            .chunks_exact(2)
+            .filter_map(|pair| Some(u16::from_le_bytes(pair.try_into().ok()?)));
+        let mut next = || [(); N].map(|()| values.next().unwrap_or(UNKNOWN));
+        let (mean, max) = (next(), next());
+        self.day_mean.put(step, mean, STEPS);
+        self.day_max.put(step, max, STEPS);
     }
 
     fn view(&self, names: &[&str; N], span: Span, now: OffsetDateTime) -> HistoryView {
@@ -470,7 +555,7 @@ mod tests {
         let (history, view) = (History::default(), sample.raw_view());
         for look in [0, 20, 40] {
             let now = at(look * 15);
-            history.look(&view, Whole::default(), &Beat::default(), now);
+            let _ = history.look(&view, Whole::default(), &Beat::default(), now);
         }
         assert_eq!(history.bytes(), 10_001 * 4_896);
         let node = view
@@ -482,8 +567,34 @@ mod tests {
         let told = history.of_node(node, Span::Hour, at(40 * 15));
         assert_eq!(told.metrics[0].name, "used_slots");
         assert_eq!(told.metrics[0].mean[239], Some(0.0));
+        // What was kept of the day is there after a restart.
+        let kept = history.look(&view, Whole::default(), &Beat::default(), at(60 * 15));
+        let kept = kept.unwrap();
+        assert_eq!(kept.nodes.len(), 1000 * STORED_BYTES);
+        let (again, now) = (History::default(), at(60 * 15));
+        again.restore(std::slice::from_ref(&kept));
+        let ids: Vec<_> = kept
+            .nodes
+            .chunks(STORED_BYTES)
+            .map(|one| one[..16].to_vec())
+            .collect();
+        let stored =
+            |node: &&&std::sync::Arc<Node>| ids.contains(&node.id.as_uuid().as_bytes().to_vec());
+        let node = view.catalogue.nodes.values().collect::<Vec<_>>();
+        let node = node.iter().find(stored).unwrap();
+        let day = |history: &History| history.of_node(node, Span::Day, now);
+        assert_eq!(day(&again).metrics[0].mean[287], Some(0.0));
+        assert_eq!(
+            day(&again).metrics[0].mean[287],
+            day(&history).metrics[0].mean[287]
+        );
+        again.restore(&[HistoryStep {
+            step: 7,
+            whole: vec![1],
+            nodes: vec![2; 40],
+        }]);
         let gone = Sample::default().raw_view();
-        history.look(&gone, Whole::default(), &Beat::default(), at(900));
+        let _ = history.look(&gone, Whole::default(), &Beat::default(), at(1200));
         assert_eq!(history.bytes(), 0);
     }
 }

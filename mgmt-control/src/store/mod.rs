@@ -7,6 +7,7 @@
 pub(crate) mod application;
 pub(crate) mod audit;
 pub(crate) mod event;
+pub(crate) mod history;
 pub(crate) mod join_token;
 pub(crate) mod node;
 pub(crate) mod person;
@@ -30,6 +31,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/0004_sql_session_record.sql"),
     include_str!("../../migrations/0005_session.sql"),
     include_str!("../../migrations/0006_event.sql"),
+    include_str!("../../migrations/0007_history.sql"),
 ];
 
 /// Opens the database for the one writer, and brings its schema up to date.

@@ -23,13 +23,16 @@ use crate::{
     failure::Failure,
     feed::{
         self,
-        history::{LOOK_SECONDS, Whole},
+        history::{History, LOOK_SECONDS, Whole},
         overview_for,
         ring::Audience,
         rows::RowBook,
         turns::TurnBook,
     },
-    store::event::{EventFilter, event_page},
+    store::{
+        event::{EventFilter, event_page},
+        history::{history_list, history_put},
+    },
 };
 
 /// Name on the task board.
@@ -67,6 +70,10 @@ pub(crate) async fn run(control: Arc<Control>) {
         control.catalogue.observed.changes(),
     );
     let mut told = Told::default();
+    match control.catalogue.read(history_list).await {
+        Ok(steps) => control.feed.history.restore(&steps),
+        Err(error) => tracing::warn!(error = %error, "how it was cannot be read"),
+    }
     // Whoever is there at the start is no news.
     told.rows.look(&control.catalogue.view());
     loop {
@@ -117,7 +124,7 @@ async fn look(control: &Control, told: &mut Told) -> Result<usize, Failure> {
         told.slowly = Some(view.now);
         tell_overview(control, told);
         tell_applications(control, told);
-        note_history(control, told, &view);
+        note_history(control, told, &view).await?;
     }
     recorded.map(|()| rows)
 }
@@ -251,11 +258,11 @@ fn tell_applications(control: &Control, told: &mut Told) {
     }
 }
 
-fn note_history(control: &Control, told: &mut Told, view: &View) {
+async fn note_history(control: &Control, told: &mut Told, view: &View) -> Result<(), Failure> {
     let now = OffsetDateTime::now_utc();
     let look = u64::try_from(now.unix_timestamp()).unwrap_or(0) / LOOK_SECONDS;
     if look == told.look {
-        return;
+        return Ok(());
     }
     told.look = look;
     let overview = control.feed.overview(control);
@@ -270,5 +277,16 @@ fn note_history(control: &Control, told: &mut Told, view: &View) {
         failures_per_second: failed,
     };
     let beat = control.feed.pulse.beat(view.now);
-    control.feed.history.look(view, whole, &beat, now);
+    let ended = control.feed.history.look(view, whole, &beat, now);
+    let Some(step) = ended.filter(|_| control.catalogue.ailment().is_none()) else {
+        return Ok(());
+    };
+    let oldest = History::oldest_step(now);
+    let kept = control
+        .catalogue
+        .update(move |update| Ok(history_put(update.transaction(), &step, oldest)?));
+    match tokio::time::timeout(RECORD_MAX, kept).await {
+        Ok(kept) => kept,
+        Err(error) => Err(Failure::internal("keeping how it was", &error)),
+    }
 }

@@ -15,8 +15,8 @@ named!(
 );
 
 /// `GET /api/v1/resources/{id}/history`, `GET /api/v1/overview/history`
-/// (`?span=hour|day`). Values are kept to three digits; since the controller's
-/// last start.
+/// (`?span=hour|day`). Values are kept to three digits; the hour since the
+/// controller's last start.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct HistoryView {
     /// How far back.
