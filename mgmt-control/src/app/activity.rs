@@ -145,16 +145,12 @@ pub async fn record_batch(
         record.subject.element = element;
     }
     let ended = records.len() as u64;
-    let told = Ended {
-        records: records.clone(),
-        jobs: jobs.clone(),
-    };
-    let fresh = control
+    let recorded = control
         .catalogue
         .update(move |update| {
             let store = update.transaction();
             if !record::record_batch_insert(store, element, incarnation, sequence, update.now())? {
-                return Ok(false);
+                return Ok(None);
             }
             for record in &records {
                 record::call_record_insert(store, record)?;
@@ -168,35 +164,27 @@ pub async fn record_batch(
             for progress in &jobs {
                 record::job_progress_add(store, progress, update.now())?;
             }
-            Ok(true)
+            Ok(Some((records, jobs)))
         })
         .await?;
-    if fresh {
-        told.tell(control);
+    if let Some((records, jobs)) = recorded {
+        tell_ended(control, records, &jobs);
     }
     control.metrics.call_records.inc_by(ended);
     Ok(())
 }
 
-/// What is told of a batch once it is recorded.
-struct Ended {
-    records: Vec<CallRecord>,
-    jobs: Vec<JobProgress>,
-}
-
-impl Ended {
-    fn tell(mut self, control: &Control) {
-        let Self { records, jobs } = &mut self;
-        control.feed.pulse.on_records(records, jobs, Instant::now());
-        if records.is_empty() || !control.feed.seats.reads(Topic::Calls) {
-            return;
-        }
-        records.truncate(ENDED_MAX);
-        let ended = std::mem::take(records);
-        let delta = LiveCalls {
-            ended,
-            ..LiveCalls::default()
-        };
-        control.feed.tell(Topic::Calls, Audience::All, &delta);
+/// What ended counts, and is told to whoever watches calls.
+fn tell_ended(control: &Control, mut records: Vec<CallRecord>, jobs: &[JobProgress]) {
+    let feed = &control.feed;
+    feed.pulse.on_records(&records, jobs, Instant::now());
+    if records.is_empty() || !feed.seats.reads(Topic::Calls) {
+        return;
     }
+    records.truncate(ENDED_MAX);
+    let delta = LiveCalls {
+        ended: records,
+        ..LiveCalls::default()
+    };
+    feed.tell(Topic::Calls, Audience::All, &delta);
 }

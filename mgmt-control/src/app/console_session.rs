@@ -62,8 +62,11 @@ impl Rotations {
         fresh.insert(id, (now, text.to_owned()));
     }
 
-    fn of(&self, id: TokenId) -> Option<String> {
-        Some(self.fresh.lock().get(&id)?.1.clone())
+    fn of(&self, id: TokenId, now: Instant) -> Option<String> {
+        let fresh = self.fresh.lock();
+        let (since, text) = fresh.get(&id)?;
+        let age = now.saturating_duration_since(*since);
+        (age < SECRET_BEFORE_LIFE.unsigned_abs()).then(|| text.clone())
     }
 }
 
@@ -226,7 +229,7 @@ pub async fn session_renew(
 ) -> Option<Cookie> {
     let known = catalogue.snapshot().api_tokens.get(&id).cloned()?;
     if !is_newest_secret(&known, &shown) {
-        let (text, expires) = (rotations.of(id)?, known.expires);
+        let (text, expires) = (rotations.of(id, Instant::now())?, known.expires);
         return Some(Cookie { text, expires });
     }
     let renewed = catalogue

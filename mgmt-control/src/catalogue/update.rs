@@ -266,10 +266,13 @@ impl Update<'_> {
     /// Records an administrative act.
     pub fn audit(&mut self, entry: &AuditEntry, result: &str) -> Result<(), StoreError> {
         store::audit::audit_insert(&self.transaction, self.now, entry, result)?;
-        match EventEntry::of_act(&self.snapshot, entry).filter(|_| result == DONE) {
-            Some(event) => self.put_event(&event),
-            None => Ok(()),
+        // What was refused has not happened.
+        if result == DONE
+            && let Some(event) = EventEntry::of_act(&self.snapshot, entry)
+        {
+            self.put_event(&event)?;
         }
+        Ok(())
     }
 
     /// Records what happened.

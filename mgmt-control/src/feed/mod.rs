@@ -10,6 +10,7 @@ pub(crate) mod pulse;
 pub(crate) mod ring;
 pub(crate) mod rows;
 pub(crate) mod seats;
+pub(crate) mod series;
 pub(crate) mod turns;
 
 use std::{

@@ -23,10 +23,11 @@ use crate::{
     failure::Failure,
     feed::{
         self,
-        history::{History, LOOK_SECONDS, Whole},
+        history::{History, Whole},
         overview_for,
         ring::Audience,
         rows::RowBook,
+        series::look_of,
         turns::TurnBook,
     },
     store::{
@@ -260,7 +261,7 @@ fn tell_applications(control: &Control, told: &mut Told) {
 
 async fn note_history(control: &Control, told: &mut Told, view: &View) -> Result<(), Failure> {
     let now = OffsetDateTime::now_utc();
-    let look = u64::try_from(now.unix_timestamp()).unwrap_or(0) / LOOK_SECONDS;
+    let look = look_of(now);
     if look == told.look {
         return Ok(());
     }
