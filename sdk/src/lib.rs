@@ -59,5 +59,5 @@ pub use resources::{
 pub use settings::Settings;
 pub use storage::{
     AccessSource, BrokenUpload, DelegatedStorage, GetBuilder, ObjectPages, ObjectReader,
-    PutBuilder, Storage, TransferMemory, TransferProgress,
+    PartUpload, PutBuilder, Storage, TransferMemory, TransferProgress,
 };

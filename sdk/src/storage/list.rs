@@ -14,6 +14,7 @@ pub struct ObjectPages {
     prefix: String,
     delimiter: Option<String>,
     after: Option<String>,
+    limit: u32,
     ended: bool,
 }
 
@@ -25,6 +26,7 @@ impl ObjectPages {
             prefix: String::new(),
             delimiter: None,
             after: None,
+            limit: LINES_MAX,
             ended: false,
         }
     }
@@ -47,6 +49,12 @@ impl ObjectPages {
         self
     }
 
+    /// Pages of at most so many lines, and never more than 1,000.
+    pub fn page(mut self, lines: u32) -> Self {
+        self.limit = lines.clamp(1, LINES_MAX);
+        self
+    }
+
     /// The next page, by key; `None` after the last.
     pub async fn next(&mut self) -> Result<Option<ObjectsListed>, Error> {
         if self.ended {
@@ -58,7 +66,7 @@ impl ObjectPages {
             prefix: self.prefix.clone(),
             delimiter: self.delimiter.clone(),
             after: self.after.clone(),
-            limit: LINES_MAX,
+            limit: self.limit,
         };
         let page = plane.ask(&self.bucket, Use::Read, request).await?;
         // A page that leads nowhere is the last.

@@ -31,6 +31,7 @@ mod hosts;
 mod list;
 mod moving;
 mod note;
+mod parts;
 mod plane;
 mod progress;
 mod put;
@@ -46,7 +47,9 @@ use bytes::Bytes;
 use gridmart_schemas::{
     api::bucket::{BucketChangeRequest, BucketCreateRequest, BucketView, BucketsView},
     id::VersionId,
-    wire::storage::{ObjectCommitted, ObjectCopy, ObjectDelete, ObjectOpen, ObjectView},
+    wire::storage::{
+        ObjectCommitted, ObjectCopy, ObjectDelete, ObjectOpen, ObjectView, StripeView,
+    },
 };
 use reqwest::Method;
 
@@ -54,8 +57,8 @@ use self::access::Use;
 pub(crate) use self::plane::Plane;
 pub use self::{
     access::AccessSource, delegated::DelegatedStorage, get::GetBuilder, list::ObjectPages,
-    note::BrokenUpload, plane::TransferMemory, progress::TransferProgress, put::PutBuilder,
-    read::ObjectReader,
+    note::BrokenUpload, parts::PartUpload, plane::TransferMemory, progress::TransferProgress,
+    put::PutBuilder, read::ObjectReader,
 };
 use crate::{client::Client, error::Error};
 
@@ -149,6 +152,28 @@ impl Storage {
         };
         let plane = self.plane().await?;
         Ok(plane.ask(bucket, Use::Read, request).await?.object)
+    }
+
+    /// Tells what an object is, and where the blocks of its stripes are, from the stripe
+    /// with byte `from` on; of at most so many stripes, and never more than 64.
+    pub async fn placement(
+        &self,
+        bucket: &str,
+        key: &str,
+        (from, stripes): (u64, u32),
+    ) -> Result<(ObjectView, Vec<StripeView>), Error> {
+        let request = |bucket| ObjectOpen {
+            bucket,
+            key: key.to_owned(),
+            version: None,
+            from,
+            stripes,
+            to: None,
+            transfer: None,
+        };
+        let plane = self.plane().await?;
+        let opened = plane.ask(bucket, Use::Read, request).await?;
+        Ok((opened.object, opened.stripes))
     }
 
     /// Lists objects, by key.

@@ -267,34 +267,46 @@ impl Upload {
     /// Makes an object of the parts.
     async fn end(mut self) -> Result<ObjectCommitted, Error> {
         self.ended().await?;
-        let parts: Vec<(u16, String)> = self.parts.clone().into_iter().collect();
-        let request = |bucket| UploadEnd {
-            bucket,
-            upload: self.id,
-            parts: parts.clone(),
-            condition: self.condition.clone(),
-            transfer: self.target.moving.mark(),
-        };
-        let (plane, bucket) = (Arc::clone(&self.target.plane), self.target.bucket.clone());
-        let mut failures = 0;
-        let done = loop {
-            let error = match plane.ask_once(&bucket, Use::Write, request).await {
-                Ok(done) => break done,
-                Err(error) => error,
-            };
-            failures += 1;
-            if !plane.pause(&bucket, failures, &error).await {
-                return Err(error);
-            }
-            if let Some(done) = committed(&self.target, &self.target.key, self.version).await? {
-                break done;
-            }
-        };
+        let parts = std::mem::take(&mut self.parts).into_iter().collect();
+        let upload = (self.id, self.version);
+        let done = end(&self.target, upload, parts, self.condition.clone()).await?;
         self.done = true;
         if let Some(notes) = &self.notes {
             notes.forget(self.id).await;
         }
         Ok(done)
+    }
+}
+
+/// Makes an object of an upload's parts. An answer that was lost is looked for before the
+/// parts are shown again.
+pub(super) async fn end(
+    target: &Target,
+    (upload, version): (UploadId, VersionId),
+    parts: Vec<(u16, String)>,
+    condition: ObjectCondition,
+) -> Result<ObjectCommitted, Error> {
+    let request = |bucket| UploadEnd {
+        bucket,
+        upload,
+        parts: parts.clone(),
+        condition: condition.clone(),
+        transfer: target.moving.mark(),
+    };
+    let (plane, bucket) = (&target.plane, &target.bucket);
+    let mut failures = 0;
+    loop {
+        let error = match plane.ask_once(bucket, Use::Write, request).await {
+            Ok(done) => return Ok(done),
+            Err(error) => error,
+        };
+        failures += 1;
+        if !plane.pause(bucket, failures, &error).await {
+            return Err(error);
+        }
+        if let Some(done) = committed(target, &target.key, version).await? {
+            return Ok(done);
+        }
     }
 }
 
@@ -321,7 +333,7 @@ async fn forget(plane: &Plane, bucket: &str, upload: UploadId) {
     }
 }
 
-async fn commit_part(
+pub(super) async fn commit_part(
     target: Target,
     upload: UploadId,
     number: u16,
