@@ -153,7 +153,10 @@ fn last_file() -> PathBuf {
 
 #[cfg(test)]
 mod tests {
-    use gridmart_schemas::role::{Desired, NodeKind};
+    use gridmart_schemas::{
+        api::resource::Condition,
+        role::{Desired, NodeKind},
+    };
 
     use super::*;
 
@@ -166,6 +169,8 @@ mod tests {
             element: None,
             serving_state: "production".to_owned(),
             health_state: "ok".to_owned(),
+            health_info: None,
+            condition: Condition::Ok,
             connected: true,
             age_seconds: None,
             desired: Desired::Production,

@@ -185,46 +185,8 @@ fn json_cell(value: &Value) -> serde_json::Value {
         Value::Int2(number) => json!(number),
         Value::Int4(number) => json!(number),
         Value::Int8(number) => json!(number),
-        other => json!(shown(other)),
+        other => json!(other.shown()),
     }
-}
-
-/// A value as PostgreSQL shows it.
-fn shown(value: &Value) -> String {
-    match value {
-        Value::Null => String::new(),
-        Value::Bool(truth) => (if *truth { "t" } else { "f" }).to_owned(),
-        Value::Int2(number) => number.to_string(),
-        Value::Int4(number) => number.to_string(),
-        Value::Int8(number) => number.to_string(),
-        Value::Float4(number) => number.to_string(),
-        Value::Float8(number) => number.to_string(),
-        Value::Numeric(number) => number.as_str().to_owned(),
-        Value::Text(text) | Value::Json(text) => text.clone(),
-        Value::Bytea(bytes) => {
-            use std::fmt::Write as _;
-            let mut text = "\\x".to_owned();
-            for byte in bytes {
-                // Writing to a String cannot fail.
-                let _ = write!(text, "{byte:02x}");
-            }
-            text
-        }
-        Value::Date(date) => date.to_string(),
-        Value::Time(time) => short(&time.to_string()),
-        Value::Timestamp(moment) => short(&moment.to_string()),
-        Value::TimestampTz(moment) => short(moment.to_string().trim_end_matches('Z')) + "+00",
-        Value::Uuid(uuid) => uuid.to_string(),
-    }
-}
-
-/// Without zeros at the end of the fraction of a second.
-fn short(moment: &str) -> String {
-    if !moment.contains('.') {
-        return moment.to_owned();
-    }
-    let kept = moment.trim_end_matches('0').trim_end_matches('.');
-    kept.to_owned()
 }
 
 async fn csv_rows(rows: &mut Rows, output: Output) -> Result<(), Failure> {
@@ -235,10 +197,11 @@ async fn csv_rows(rows: &mut Rows, output: Output) -> Result<(), Failure> {
         for row in piece {
             let cells: Vec<_> = row
                 .iter()
-                .map(|value| match value {
-                    // NULL is empty, an empty text is not.
-                    Value::Null => String::new(),
-                    other => csv_cell(&shown(other)),
+                // NULL is empty, an empty text is not.
+                .map(|value| {
+                    value
+                        .shown()
+                        .map_or_else(String::new, |text| csv_cell(&text))
                 })
                 .collect();
             text.push_str(&cells.join(","));
@@ -283,9 +246,9 @@ fn table(columns: &[ResultColumn], rows: &[Row]) -> String {
     table.force_no_tty();
     table.set_header(columns.iter().map(|column| plain(&column.name)));
     for row in rows {
-        let cells = row.iter().map(|value| match value {
-            Value::Null => "∅".to_owned(),
-            other => plain(&shown(other)).replace('\n', " "),
+        let cells = row.iter().map(|value| match value.shown() {
+            None => "∅".to_owned(),
+            Some(text) => plain(&text).replace('\n', " "),
         });
         table.add_row(cells.collect::<Vec<_>>());
     }
@@ -319,17 +282,7 @@ mod tests {
     }
 
     #[test]
-    fn values_are_shown_as_postgresql_shows_them() {
-        let moment = "2026-01-02 03:04:05.100000Z".parse().unwrap();
-        assert_eq!(
-            shown(&Value::TimestampTz(moment)),
-            "2026-01-02 03:04:05.1+00"
-        );
-        assert_eq!(
-            shown(&Value::Time("10:00:00.000000".parse().unwrap())),
-            "10:00:00"
-        );
-        assert_eq!(shown(&Value::Bytea(vec![0, 255])), "\\x00ff");
+    fn cells_of_csv_are_quoted_where_they_have_to_be() {
         assert_eq!(csv_cell("a,\"b\""), "\"a,\"\"b\"\"\"");
         assert_eq!(csv_cell(""), "\"\"");
     }

@@ -12,6 +12,7 @@ mod moment;
 mod numeric;
 mod position;
 mod script;
+mod shown;
 mod sql_type;
 pub mod sqlite;
 mod table;
