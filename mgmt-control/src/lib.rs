@@ -2,7 +2,8 @@
 //!
 //! Floors, top to bottom: [`edge`] (people's HTTP) and [`node`] (nodes' door)
 //! → [`app`] (decisions) → [`access`] (pure placement), [`catalogue`] (memory
-//! and its one writer) → `store` (SQL). Tests and the command line call the
+//! and its one writer) → `store` (SQL). Beside them [`gateway`], by which browsers
+//! reach objects and databases. Tests and the command line call the
 //! same [`run`].
 
 pub mod access;
@@ -13,6 +14,7 @@ pub mod edge;
 pub mod failure;
 pub mod feed;
 mod first_admin;
+pub mod gateway;
 mod identity;
 mod metrics;
 pub mod node;

@@ -17,6 +17,7 @@ use gridmart_fabric::{
     throttle::Throttle,
     tls::{Revocations, ServerTls, TlsError, web_server_config},
 };
+use tokio::runtime::Handle;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
@@ -30,6 +31,7 @@ use crate::{
     failure::Failure,
     feed::Feed,
     first_admin,
+    gateway::Gateway,
     identity::{self, IdentityFault},
     metrics::ControlMetrics,
     node::{door::NodesDoor, streams::Streams},
@@ -176,6 +178,7 @@ async fn start(config: &Config, shutdown: CancellationToken) -> Result<Started, 
     let nodes_address = door.local_addr();
     let url = people_url(config, people_address);
     first_admin::ensure(&catalogue, &config.data_dir, &url).await?;
+    let gateway = Gateway::new(Handle::current(), authority.root_pem());
     let control = Arc::new(Control {
         node,
         catalogue: Arc::new(catalogue),
@@ -187,6 +190,7 @@ async fn start(config: &Config, shutdown: CancellationToken) -> Result<Started, 
         explanations: Explanations::default(),
         packages,
         throttle: Throttle::default(),
+        gateway,
         rotations: Rotations::default(),
         feed: Feed::default(),
         passwords,
@@ -296,6 +300,9 @@ fn spawn_tasks(control: &Arc<Control>, config: &Config, subject: NodeSubject) {
     control.tracker.spawn(store_watch::run(Arc::clone(control)));
     control.tracker.spawn(feed::run(Arc::clone(control)));
     control.tracker.spawn(call_watch::run(Arc::clone(control)));
+    control
+        .tracker
+        .spawn(Gateway::keep_tidy(Arc::clone(control)));
     control.tracker.spawn(renewal::run(
         Arc::clone(control),
         config.data_dir.clone(),

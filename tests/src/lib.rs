@@ -5,6 +5,7 @@
 //!   be killed, frozen and started again, and its command line;
 //! - [`Application`]: small applications;
 //! - [`wait_for`]: the only way to wait;
+//! - [`Browser`]: what pages of the console ask for;
 //! - [`proxy`]: bad networks between roles;
 //! - [`Clock`]: wrong clocks in roles;
 //! - [`swarm`]: thousands of simulated nodes around real ones;
@@ -29,6 +30,7 @@
 mod application;
 pub mod bench;
 mod binary;
+mod browser;
 mod clock;
 pub mod data_soak;
 pub mod processes;
@@ -43,6 +45,7 @@ mod wait;
 
 pub use application::Application;
 pub use binary::{gridmart, sibling};
+pub use browser::{Answer, Browser};
 pub use clock::Clock;
 pub use run::{Run, Running, Usage, measure};
 pub use supermarket::{Change, Ready, Supermarket, SupermarketBuilder};

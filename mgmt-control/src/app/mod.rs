@@ -52,6 +52,7 @@ use crate::{
     catalogue::{Catalogue, Update, audit::AuditEntry},
     failure::Failure,
     feed::Feed,
+    gateway::Gateway,
     metrics::ControlMetrics,
     node::streams::Streams,
     task::TaskBoard,
@@ -83,6 +84,8 @@ pub struct Control {
     pub feed: Feed,
     /// Sessions of browsers whose secret has just changed.
     pub rotations: console_session::Rotations,
+    /// The way of browsers to nodes.
+    pub gateway: Gateway,
     /// Passwords are checked a few at a time.
     pub passwords: password::Passwords,
     /// What background tasks last did.

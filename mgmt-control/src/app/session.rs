@@ -125,25 +125,40 @@ pub fn authenticate(
     if !is_secret_of(token, secret, now) || token.is_over(now) {
         return Err(refused());
     }
-    let person = catalogue.people.get(&token.person).ok_or_else(refused)?;
+    signed_in(catalogue, token).ok_or_else(refused)?
+}
+
+/// Tells whose session this is, for what the controller does for it.
+pub fn authenticate_session(
+    catalogue: &Snapshot,
+    session: Option<TokenId>,
+    now: OffsetDateTime,
+) -> Result<SignedIn, Problem> {
+    let refused = || Problem::new(Code::CredentialsRefused, "This session is over.");
+    let token = session.and_then(|id| catalogue.api_tokens.get(&id));
+    let token = token.filter(|token| token.session.is_some() && !token.is_over(now));
+    signed_in(catalogue, token.ok_or_else(refused)?).ok_or_else(refused)?
+}
+
+/// The person of a token; `None`: there is none any more.
+fn signed_in(catalogue: &Snapshot, token: &Arc<ApiToken>) -> Option<Result<SignedIn, Problem>> {
+    let person = catalogue.people.get(&token.person)?;
     if !person.enabled {
-        return Err(Problem::new(
+        return Some(Err(Problem::new(
             Code::CredentialsRefused,
             format!(
                 "{} may not sign in: an admin has disabled the account.",
                 person.name
             ),
-        ));
+        )));
     }
     let actor = Actor {
         name: person.name.clone(),
         role: person.role,
         domain: person.domain.clone(),
     };
-    Ok(SignedIn {
-        actor,
-        token: Arc::clone(token),
-    })
+    let token = Arc::clone(token);
+    Some(Ok(SignedIn { actor, token }))
 }
 
 /// Comparing two of BLAKE3's hashes takes equal time for all.

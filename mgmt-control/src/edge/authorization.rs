@@ -23,13 +23,16 @@ use crate::{
     app::{
         Control,
         context::Context,
-        session::{Shown, SignedIn, authenticate},
+        session::{Shown, SignedIn, authenticate, authenticate_session},
     },
     catalogue::person::ApiToken,
+    gateway,
 };
 
 /// Name of the security scheme in the API document.
 pub const SCHEME: &str = "token";
+/// The same of a session's cookie, for what serves browsers alone.
+pub const SESSION_SCHEME: &str = "session";
 
 /// Who may use an endpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -165,6 +168,17 @@ table! {
     SqlSessionKill = "POST" "/api/v1/sql-sessions/{id}/kill" From(Viewer);
     AuditList = "GET" "/api/v1/audit" From(Operator);
     TaskList = "GET" "/api/v1/tasks" From(Operator);
+    ObjectList = "GET" "/api/v1/console/buckets/{bucket}/objects" From(Viewer);
+    ObjectView = "GET" "/api/v1/console/buckets/{bucket}/object" From(Viewer);
+    ObjectRead = "GET" "/api/v1/console/buckets/{bucket}/object/content" From(Viewer);
+    ObjectDelete = "DELETE" "/api/v1/console/buckets/{bucket}/object" From(Viewer);
+    UploadBegin = "POST" "/api/v1/console/buckets/{bucket}/uploads" From(Viewer);
+    UploadView = "GET" "/api/v1/console/buckets/{bucket}/uploads/{upload}" From(Viewer);
+    UploadPart = "PUT" "/api/v1/console/buckets/{bucket}/uploads/{upload}/parts/{number}" From(Viewer);
+    UploadComplete = "POST" "/api/v1/console/buckets/{bucket}/uploads/{upload}" From(Viewer);
+    UploadForget = "DELETE" "/api/v1/console/buckets/{bucket}/uploads/{upload}" From(Viewer);
+    StatementRun = "POST" "/api/v1/console/databases/{name}/statements" From(Viewer);
+    StatementCsv = "POST" "/api/v1/console/databases/{name}/statements/csv" From(Viewer);
 }
 
 /// Proof that the caller may do `A`; gives the context of the operation.
@@ -250,6 +264,10 @@ fn signed_in(request: &HttpRequest) -> Result<SignedIn, Problem> {
         (Some(_), Some(_)) => {
             let detail = "A request has an API token or a session's cookie, not both.";
             Err(Problem::new(Code::InvalidRequest, detail))
+        }
+        (Some(token), None) if gateway::is_token(token) => {
+            let session = gateway::session_of(control, token);
+            authenticate_session(&catalogue, session, now)
         }
         (Some(token), None) => authenticate(&catalogue, Shown::Token(token), now),
         (None, Some(text)) => {

@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// Its name where the door speaks plain HTTP (on loopback alone).
-const PLAIN: &str = "gridmart_session";
+pub(super) const PLAIN: &str = "gridmart_session";
 /// Its name over TLS: a browser takes it from this very host alone, never from
 /// a neighbour in its domain.
 const SECURE: &str = "__Host-gridmart_session";

@@ -1,6 +1,11 @@
 //! The people's door itself: an actix server on threads of its own.
 
-use std::{net::SocketAddr, net::TcpListener, sync::Arc, thread, time::Duration};
+use std::{
+    net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener},
+    sync::Arc,
+    thread,
+    time::Duration,
+};
 
 use actix_web::{HttpServer, dev::ServerHandle};
 use rustls::ServerConfig;
@@ -12,6 +17,8 @@ use super::{
 };
 use crate::app::Control;
 
+/// Where the controller itself comes to a door that speaks TLS.
+const OWN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
 /// Requests under way may take so long to end when the door closes, seconds.
 const SHUTDOWN_SECONDS: u64 = 1;
 /// Connections at a time, per worker; more wait outside.
@@ -55,16 +62,27 @@ impl PeopleDoor {
         Ok((listener, bound))
     }
 
-    /// Serves the door, with TLS if so configured.
+    /// Serves the door, with TLS if so configured; then the controller itself comes by a
+    /// plain one beside it, on loopback.
     pub async fn open(
         control: Arc<Control>,
         listener: TcpListener,
         tls: Option<Arc<ServerConfig>>,
     ) -> Result<Self, PeopleDoorError> {
+        let own = match &tls {
+            None => None,
+            Some(_) => Some(Self::bind(OWN)?),
+        };
+        let own_address = match &own {
+            Some((_, address)) => *address,
+            None => listener.local_addr().map_err(PeopleDoorError::Serve)?,
+        };
+        let gateway = Arc::clone(&control);
+        let own = own.map(|(listener, _)| listener);
         let (started, start) = oneshot::channel();
         let thread = thread::Builder::new()
             .name("people-door".to_owned())
-            .spawn(move || serve(control, listener, tls, started))
+            .spawn(move || serve(control, (listener, own), tls, started))
             .map_err(PeopleDoorError::Serve)?;
         let handle = match start.await {
             Ok(started) => started?,
@@ -74,6 +92,7 @@ impl PeopleDoor {
                 )));
             }
         };
+        gateway.gateway.opened(format!("http://{own_address}"));
         Ok(Self { handle, thread })
     }
 
@@ -90,7 +109,7 @@ impl PeopleDoor {
 
 fn serve(
     control: Arc<Control>,
-    listener: TcpListener,
+    (listener, own): (TcpListener, Option<TcpListener>),
     tls: Option<Arc<ServerConfig>>,
     started: oneshot::Sender<Result<ServerHandle, PeopleDoorError>>,
 ) {
@@ -111,6 +130,10 @@ fn serve(
         let bound = match tls {
             Some(tls) => server.listen_rustls_0_23(listener, ServerConfig::clone(&tls)),
             None => server.listen(listener),
+        };
+        let bound = match own {
+            Some(own) => bound.and_then(|server| server.listen(own)),
+            None => bound,
         };
         match bound {
             Ok(server) => {

@@ -26,6 +26,9 @@ use crate::{app::Control, metrics::RequestLabels};
 /// How long a request may take, its body included.
 const ANSWER_MAX: Duration = Duration::from_mins(1);
 
+/// What is done at Elements and Hosts for a browser.
+const GATEWAY: &str = "/api/v1/console/";
+
 /// The header that carries a request's id, both ways.
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -42,8 +45,8 @@ pub(super) async fn observe<B: MessageBody>(
         .unwrap_or_else(RequestId::generate);
     request.extensions_mut().insert(id);
     let started = Instant::now();
-    // An upload takes as long as its bytes come, and has bounds of its own.
-    let limit = if is_upload(&request) {
+    // These take as long as their bytes come, and have bounds of their own.
+    let limit = if is_long(&request) {
         Duration::MAX
     } else {
         ANSWER_MAX
@@ -69,9 +72,10 @@ pub(super) async fn observe<B: MessageBody>(
     Ok(response)
 }
 
-fn is_upload(request: &ServiceRequest) -> bool {
+fn is_long(request: &ServiceRequest) -> bool {
     let row = ApplicationUpload::ROW;
-    request.method().as_str() == row.method && request.path() == row.path
+    let is_upload = request.method().as_str() == row.method && request.path() == row.path;
+    is_upload || request.path().starts_with(GATEWAY)
 }
 
 fn late(id: RequestId) -> Refusal {

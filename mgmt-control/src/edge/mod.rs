@@ -17,6 +17,7 @@ mod crowd;
 mod database;
 mod event;
 mod explanation;
+mod gateway;
 mod health;
 mod join_token;
 mod layout;
@@ -48,7 +49,7 @@ use actix_web::{
 use gridmart_schemas::problem::{Code, Problem};
 use utoipa::openapi::{
     OpenApi,
-    security::{Http, HttpAuthScheme, SecurityScheme},
+    security::{ApiKey, ApiKeyValue, Http, HttpAuthScheme, SecurityScheme},
 };
 use utoipa_actix_web::{AppExt as _, service_config::ServiceConfig};
 
@@ -196,7 +197,18 @@ fn endpoints(config: &mut ServiceConfig<'_>) {
         .service(activity::job_view)
         .service(command::job_kill)
         .service(audit::audit_list)
-        .service(task::task_list);
+        .service(task::task_list)
+        .service(gateway::object::object_list)
+        .service(gateway::object::object_view)
+        .service(gateway::object::object_read)
+        .service(gateway::object::object_delete)
+        .service(gateway::upload::upload_begin)
+        .service(gateway::upload::upload_view)
+        .service(gateway::upload::upload_part)
+        .service(gateway::upload::upload_complete)
+        .service(gateway::upload::upload_forget)
+        .service(gateway::statement::statement_run)
+        .service(gateway::statement::statement_csv);
 }
 
 /// How everything is, was, and what changes.
@@ -226,6 +238,8 @@ fn describe(document: &mut OpenApi) {
     components.schemas.extend(live::schemas());
     let bearer = SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer));
     components.add_security_scheme(authorization::SCHEME, bearer);
+    let cookie = SecurityScheme::ApiKey(ApiKey::Cookie(ApiKeyValue::new(cookie::PLAIN)));
+    components.add_security_scheme(authorization::SESSION_SCHEME, cookie);
 }
 
 /// What is no endpoint: the console's page, or nothing.

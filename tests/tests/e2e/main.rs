@@ -22,6 +22,7 @@ mod engines;
 mod failures;
 mod fairness;
 mod faults;
+mod gateway;
 mod joining;
 mod layout;
 mod maps;
