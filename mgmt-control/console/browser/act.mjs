@@ -1,0 +1,222 @@
+// Presses the buttons of a running controller's console with a real browser, and asks the API whether
+// what was pressed has come about. Wants a supermarket with compute Hosts, as `gridmart up` starts it.
+//
+//   GRIDMART_TOKEN=… node browser/act.mjs http://127.0.0.1:7700
+import { mkdtemp, mkdir, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+import { chromium } from 'playwright-core';
+
+const [, , origin] = process.argv;
+const token = process.env.GRIDMART_TOKEN;
+if (!origin || !token) {
+  console.error('usage: GRIDMART_TOKEN=… node browser/act.mjs URL');
+  process.exit(2);
+}
+
+/** Asks the API beside the page, as a program does. */
+async function api(path, options = {}) {
+  const answer = await fetch(`${process.env.GRIDMART_URL ?? origin}/api/v1/${path}`, {
+    ...options,
+    headers: { authorization: `Bearer ${token}`, ...options.headers },
+  });
+  if (!answer.ok) throw new Error(`${path}: ${answer.status} ${await answer.text()}`);
+  return answer.status === 204 ? undefined : answer.json();
+}
+
+const DEADLINE_MS = 30_000;
+
+async function until(what, condition) {
+  const end = Date.now() + DEADLINE_MS;
+  for (;;) {
+    if (await condition()) return;
+    if (Date.now() > end) throw new Error(`not within ${DEADLINE_MS} ms: ${what}`);
+    await new Promise((resolve) => setTimeout(resolve, 200));
+  }
+}
+
+function expect(what, found, wanted) {
+  if (found !== wanted)
+    throw new Error(`${what}: ${JSON.stringify(found)} instead of ${JSON.stringify(wanted)}`);
+}
+
+async function signIn(page) {
+  await page.goto(`${origin}/resources`);
+  await page.getByText('With token').click();
+  await page.getByLabel('API token').fill(token);
+  await page.getByRole('button', { name: 'Sign in' }).click();
+  await page.getByRole('table', { name: 'Resources' }).waitFor();
+  expect('signing in leads back to', new URL(page.url()).pathname, '/resources');
+}
+
+const acts = {
+  async 'a Host is stopped, and started again by undo'(page) {
+    const { items } = await api('resources?kind=chost');
+    const host = items.find(({ connected, desired }) => connected && desired === 'production');
+    await page.goto(`${origin}/resources/${host.id}`);
+    await page.getByRole('button', { name: 'Stop' }).click();
+    await page.getByRole('dialog').getByRole('button', { name: 'Stop' }).click();
+    await until(
+      'the Host is closed',
+      async () => (await api(`resources/${host.id}`)).wish.desired === 'closed',
+    );
+    await page.getByRole('button', { name: 'Undo' }).click();
+    await until(
+      'the Host takes work',
+      async () => (await api(`resources/${host.id}`)).wish.desired === 'production',
+    );
+    await page.getByRole('button', { name: 'Stop' }).waitFor();
+  },
+
+  async 'a folder is uploaded, and is what was in it'(page, folder) {
+    const version = `1.0.${Date.now()}`;
+    await mkdir(join(folder, 'walker', 'bin'), { recursive: true });
+    await writeFile(join(folder, 'walker', 'bin', 'run'), '#!/bin/sh\ncat\n');
+    await writeFile(
+      join(folder, 'walker', 'AEDoc.xml'),
+      `<?xml version="1.0" encoding="UTF-8"?>
+<AEDoc xmlns="urn:gridmart:rdm:1" Version="1">
+  <Info><AppName>walker</AppName><AppVersion>${version}</AppVersion><Kind>task</Kind></Info>
+  <AccessControlBase><Rule Operations="call">ALL</Rule></AccessControlBase>
+  <Command><Executable>bin/run</Executable></Command>
+</AEDoc>
+`,
+    );
+    await page.goto(`${origin}/applications`);
+    await page.getByRole('button', { name: 'Upload' }).click();
+    const [chooser] = await Promise.all([
+      page.waitForEvent('filechooser'),
+      page.getByRole('dialog').getByRole('button', { name: 'Choose a folder' }).click(),
+    ]);
+    await chooser.setFiles(join(folder, 'walker'));
+    await page.getByText(`walker ${version} is on the shelf.`).waitFor({ timeout: DEADLINE_MS });
+    await page.getByRole('link', { name: 'Show it' }).click();
+    await page.getByRole('heading', { name: 'walker' }).waitFor();
+    await until('a Host has it', async () => {
+      const { items } = await api('applications/walker');
+      const made = items.find((one) => one.version === version);
+      return made?.deployments.some(({ state }) => state === 'installedverified');
+    });
+  },
+
+  async 'a package with another content is refused in words'(page, folder) {
+    await writeFile(join(folder, 'no-package.tar'), 'this is no tar');
+    await page.goto(`${origin}/applications`);
+    await page.getByRole('button', { name: 'Upload' }).click();
+    const [chooser] = await Promise.all([
+      page.waitForEvent('filechooser'),
+      page.getByRole('dialog').getByRole('button', { name: 'Choose a package' }).click(),
+    ]);
+    await chooser.setFiles(join(folder, 'no-package.tar'));
+    await page.getByText('This is no package').waitFor();
+  },
+
+  async 'a token is made, shown once, and deleted'(page) {
+    const label = `walker <b>${Date.now()}</b>`;
+    await page.goto(`${origin}/people?tab=tokens`);
+    await page.getByRole('button', { name: 'Make a token' }).click();
+    await page.getByLabel('What it is for').fill(label);
+    await page.getByRole('dialog').getByRole('button', { name: 'Make a token' }).click();
+    const made = (await page.getByRole('dialog').locator('code').textContent()) ?? '';
+    expect('a token begins with', made.slice(0, 5), 'gmt1.');
+    const asked = await fetch(`${process.env.GRIDMART_URL ?? origin}/api/v1/whoami`, {
+      headers: { authorization: `Bearer ${made}` },
+    });
+    expect('the token works', asked.status, 200);
+    await page.getByRole('dialog').getByRole('button', { name: 'Done' }).click();
+    await page.getByRole('button', { name: `Delete: ${label}` }).click();
+    await page.getByRole('dialog').getByRole('button', { name: 'Delete' }).click();
+    await until('the token is refused', async () => {
+      const again = await fetch(`${process.env.GRIDMART_URL ?? origin}/api/v1/whoami`, {
+        headers: { authorization: `Bearer ${made}` },
+      });
+      return again.status === 401;
+    });
+  },
+
+  async 'a join token has a command to paste'(page) {
+    await page.goto(`${origin}/people?tab=join`);
+    await page.getByRole('button', { name: 'Make the command' }).click();
+    await page.getByText('gridmart host compute --element').waitFor();
+  },
+
+  async 'arrows and Enter open a resource'(page) {
+    await page.goto(`${origin}/resources`);
+    const rows = page.getByRole('table', { name: 'Resources' }).locator('[data-index]');
+    await rows.first().waitFor();
+    await rows.first().focus();
+    await page.keyboard.press('ArrowDown');
+    await page.keyboard.press('ArrowDown');
+    await page.waitForFunction(() => document.activeElement?.getAttribute('data-index') === '2');
+    await page.keyboard.press('Enter');
+    await page.waitForURL(/\/resources\/[0-9a-f-]{36}/);
+  },
+
+  async 'a filter stands in the address, and survives reload and back'(page) {
+    await page.goto(`${origin}/resources`);
+    await page.getByLabel('Search', { exact: true }).fill('host-1');
+    await page.waitForURL(/search=host-1/);
+    await page.reload();
+    expect('the field has', await page.getByLabel('Search', { exact: true }).inputValue(), 'host-1');
+    await page.getByRole('link', { name: 'host-1' }).first().click();
+    await page.getByRole('heading', { name: 'host-1' }).waitFor();
+    await page.goBack();
+    await page.waitForURL(/search=host-1/);
+  },
+
+  async 'a session that ends in the middle of work asks to sign in, and loses nothing'(
+    page,
+    _folder,
+    context,
+  ) {
+    await page.goto(`${origin}/people`);
+    await page.getByRole('button', { name: 'Add a person' }).click();
+    await page.getByLabel('Name').fill('somebody');
+    await page.getByLabel('New password').fill('a-long-password-1');
+    await context.clearCookies();
+    await page.getByRole('dialog').getByRole('button', { name: 'Add a person' }).click();
+    const again = page.getByRole('dialog', { name: 'Sign in again' });
+    await again.waitFor();
+    await again.getByText('With token').click();
+    await again.getByLabel('API token').fill(token);
+    await again.getByRole('button', { name: 'Sign in' }).click();
+    await again.waitFor({ state: 'hidden' });
+    expect('what was typed', await page.getByLabel('Name').inputValue(), 'somebody');
+    await page.getByRole('dialog').getByRole('button', { name: 'Cancel' }).click();
+  },
+
+  async 'signing out leads to the form, and back to where one was'(page) {
+    await page.goto(`${origin}/audit`);
+    await page.getByRole('button', { name: /Your account/ }).click();
+    await page.getByRole('menuitem', { name: 'Sign out' }).click();
+    await page.waitForURL(/sign-in\?next=%2Faudit/);
+  },
+};
+
+const folder = await mkdtemp(join(tmpdir(), 'console-act-'));
+const browser = await chromium.launch({
+  executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
+  args: ['--no-sandbox'],
+});
+let failed = 0;
+try {
+  const context = await browser.newContext({ viewport: { width: 1280, height: 800 } });
+  const page = await context.newPage();
+  page.setDefaultTimeout(DEADLINE_MS);
+  await signIn(page);
+  for (const [name, act] of Object.entries(acts)) {
+    try {
+      await act(page, folder, context);
+      console.log(`ok    ${name}`);
+    } catch (error) {
+      failed += 1;
+      console.error(`FAIL  ${name}: ${error.message}`);
+      await page.screenshot({ path: join(tmpdir(), 'console-act-failed.png') }).catch(() => undefined);
+    }
+  }
+} finally {
+  await browser.close();
+  await rm(folder, { recursive: true, force: true });
+}
+process.exit(failed === 0 ? 0 : 1);
