@@ -2,7 +2,12 @@
 // what was pressed has come about. Wants a supermarket with compute Hosts, as `gridmart up` starts it.
 //
 //   GRIDMART_TOKEN=… node browser/act.mjs http://127.0.0.1:7700
-import { mkdtemp, mkdir, rm, writeFile } from 'node:fs/promises';
+//
+// With GRIDMART_BINARY (and GRIDMART_CA, as `gridmart env` sets it) a real call is made and killed; with
+// GRIDMART_DATA, the folder of `gridmart up`, the controller is killed, which `up` starts again.
+import { spawn } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
+import { mkdtemp, mkdir, rm, writeFile, readFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
@@ -186,6 +191,92 @@ const acts = {
     await page.getByRole('dialog').getByRole('button', { name: 'Cancel' }).click();
   },
 
+  async 'what another does is shown without a reload'(page) {
+    const { items } = await api('resources?kind=chost');
+    const host = items.find(({ connected, desired }) => connected && desired === 'production');
+    await page.goto(`${origin}/resources?kind=chost`);
+    const row = page.getByRole('row').filter({ hasText: host.name });
+    await row.getByText('Well').waitFor();
+    try {
+      await api(`resources/${host.id}/stop`, { method: 'POST' });
+      await row.getByText('Stopped').waitFor();
+    } finally {
+      await api(`resources/${host.id}/start`, { method: 'POST' });
+    }
+    await row.getByText('Well').waitFor();
+  },
+
+  async 'a call that runs is shown, and killed by its button'(page) {
+    const binary = process.env.GRIDMART_BINARY;
+    if (!binary) return 'left out: no GRIDMART_BINARY';
+    await page.goto(`${origin}/calls`);
+    // It reads its input to the end, which does not come.
+    const call = spawn(binary, ['call', 'walker', '--input', '-'], { stdio: ['pipe', 'ignore', 'pipe'] });
+    const ended = new Promise((resolve) => call.on('exit', resolve));
+    try {
+      const row = page.getByRole('table', { name: 'Now' }).getByRole('row').filter({ hasText: 'walker' });
+      await row.getByRole('button', { name: 'Kill' }).click();
+      await page.getByRole('dialog').getByRole('button', { name: 'Kill' }).click();
+      const code = await Promise.race([
+        ended,
+        new Promise((resolve) => setTimeout(() => resolve('still there'), DEADLINE_MS)),
+      ]);
+      if (code === 0 || code === 'still there') throw new Error(`the call was not cut: ${code}`);
+      await row.waitFor({ state: 'hidden' });
+    } finally {
+      call.kill();
+    }
+    return undefined;
+  },
+
+  async 'a controller that is killed shows as lost, and heals by itself'(page) {
+    const data = process.env.GRIDMART_DATA;
+    if (!data) return 'left out: no GRIDMART_DATA';
+    await page.goto(`${origin}/`);
+    const live = page.getByText('Live', { exact: true });
+    await live.waitFor();
+    const { pid } = JSON.parse(await readFile(join(data, 'control', 'ready.json'), 'utf8'));
+    process.kill(pid, 'SIGKILL');
+    await page.getByText(/^Lost/).waitFor();
+    await live.waitFor({ timeout: 2 * DEADLINE_MS });
+    return undefined;
+  },
+
+  async 'a viewer is offered nothing that a viewer may not do'(page, _folder, _context, browser) {
+    const name = `viewer-${Date.now()}`;
+    const password = randomBytes(18).toString('base64');
+    const body = JSON.stringify({ name, role: 'viewer', password });
+    await api('people', { method: 'POST', body, headers: { 'content-type': 'application/json' } });
+    const own = await browser.newContext();
+    try {
+      const shown = await own.newPage();
+      shown.setDefaultTimeout(DEADLINE_MS);
+      await shown.goto(`${origin}/audit`);
+      await shown.getByLabel('Name').fill(name);
+      await shown.getByRole('textbox', { name: /Password/ }).fill(password);
+      await shown.getByRole('button', { name: 'Sign in' }).click();
+      await shown.getByText('Your role does not allow this page').waitFor();
+      expect('links to the audit log', await shown.getByRole('link', { name: 'Audit' }).count(), 0);
+      const { items } = await api('resources?kind=chost');
+      await shown.goto(`${origin}/resources/${items[0].id}`);
+      await shown.getByRole('tab', { name: 'State' }).waitFor();
+      expect('buttons to stop', await shown.getByRole('button', { name: 'Stop' }).count(), 0);
+      const status = await shown.evaluate(
+        async (id) => (await fetch(`/api/v1/resources/${id}/stop`, { method: 'POST' })).status,
+        items[0].id,
+      );
+      expect('a stop without proof and role', status, 403);
+    } finally {
+      await own.close();
+      const closed = JSON.stringify({ enabled: false });
+      await api(`people/${name}`, {
+        method: 'PATCH',
+        body: closed,
+        headers: { 'content-type': 'application/json' },
+      });
+    }
+  },
+
   async 'signing out leads to the form, and back to where one was'(page) {
     await page.goto(`${origin}/audit`);
     await page.getByRole('button', { name: /Your account/ }).click();
@@ -207,8 +298,8 @@ try {
   await signIn(page);
   for (const [name, act] of Object.entries(acts)) {
     try {
-      await act(page, folder, context);
-      console.log(`ok    ${name}`);
+      const note = await act(page, folder, context, browser);
+      console.log(`ok    ${name}${note ? ` (${note})` : ''}`);
     } catch (error) {
       failed += 1;
       console.error(`FAIL  ${name}: ${error.message}`);

@@ -23,6 +23,9 @@ const WIDTHS = [
 ];
 const AXE = await readFile(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 const SETTLED_MS = 15_000;
+const TALL_MAX = 2600;
+/** Height of what stands above the content. */
+const HEAD = 52;
 
 const complaints = [];
 
@@ -37,7 +40,11 @@ async function look(page, name) {
       },
     )
     .catch(() => complaints.push(`${name}: it is still loading after ${SETTLED_MS} ms`));
-  await page.waitForTimeout(250);
+  const { width, height } = page.viewportSize();
+  const content = await page.evaluate(() => document.getElementById('content')?.scrollHeight ?? 0);
+  // The whole of a long page on one picture.
+  await page.setViewportSize({ width, height: Math.min(TALL_MAX, Math.max(height, content + HEAD)) });
+  await page.waitForTimeout(400);
   await page.screenshot({ path: `${folder}/${name}.png` });
   const wide = await page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth);
   if (wide > 1) complaints.push(`${name}: ${wide} pixels wider than the screen`);
@@ -51,6 +58,7 @@ async function look(page, name) {
     if (impact === 'serious' || impact === 'critical') complaints.push(line);
     else console.log(`  ${line}`);
   }
+  await page.setViewportSize({ width, height });
 }
 
 function listen(page, name) {

@@ -10,6 +10,7 @@ const SHAPES = {
   unknown: (
     <path d="M8 1.5a6.5 6.5 0 1 0 0 13 6.5 6.5 0 0 0 0-13ZM6.2 6.3C6.3 5 7 4.5 8 4.5s1.9.6 1.9 1.7C9.9 7.5 8 7.6 8 9.2m0 1.9v.4" />
   ),
+  info: <path d="M8 1.5a6.5 6.5 0 1 0 0 13 6.5 6.5 0 0 0 0-13ZM8 7.2v3.8M8 4.7v.4" />,
   closed: <path d="M8 1.5a6.5 6.5 0 1 0 0 13 6.5 6.5 0 0 0 0-13ZM4.8 8h6.4" />,
   overview: <path d="M2 2h5v6H2zM9 2h5v3H9zM9 7h5v7H9zM2 10h5v4H2z" />,
   map: <path d="M8 2.5v3M8 5.5 3.5 10M8 5.5 12.5 10M6.5 1h3v3h-3zM2 10h3v3H2zM11 10h3v3h-3z" />,

@@ -6,7 +6,7 @@ import css from './StateBadge.module.css';
 export function StateBadge({ state, plain = false }: { state: StateWord; plain?: boolean }) {
   return (
     <span className={css.badge} data-tone={state.tone} data-plain={plain || undefined} title={state.word}>
-      <Icon name={state.tone} size={14} />
+      <Icon name={state.sign ?? state.tone} size={14} />
       <span className={css.word}>{state.word}</span>
     </span>
   );

@@ -1,11 +1,14 @@
 // What a state means to whoever looks: one tone, one word.
 import type { Condition, ResourceRow } from '../api/types';
+import type { IconName } from './Icon';
 import { words } from '../words/en';
 
 export type Tone = 'ok' | 'warning' | 'critical' | 'unknown' | 'closed';
 
 export interface StateWord {
   tone: Tone;
+  /** Another sign than the tone's own. */
+  sign?: IconName;
   word: string;
 }
 

@@ -42,7 +42,7 @@ function Need({ need }: { need: NeedView }) {
   return (
     <li className={css.need}>
       <StateBadge state={severityState(need.severity)} />
-      <span className="name">
+      <span className="name prose">
         <span className={css.subject}>
           <SubjectLink subject={need.subject} />
         </span>

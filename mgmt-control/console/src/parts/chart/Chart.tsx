@@ -8,7 +8,7 @@ import { clock } from '../../words/format';
 import { shown, type ChartData } from './series';
 import css from './Chart.module.css';
 
-const HEIGHT = 190;
+const HEIGHT = 170;
 const AXIS_WIDTH = 66;
 
 /** Numbers over time. The newest of each stands below in words, for who sees no picture. */
@@ -61,10 +61,15 @@ function optionsOf({ unit, series }: ChartData, element: Element): Options {
     height: HEIGHT,
     legend: { show: false },
     cursor: { y: false, drag: { setScale: false, x: false, y: false } },
-    padding: [8, 8, 0, 0],
+    padding: [8, 22, 0, 0],
     scales: { y: { range: (_, low, high) => [Math.min(0, low), high > 0 ? high * 1.08 : 1] } },
     axes: [
-      { ...axis, grid: { show: false }, values: (_, ticks) => ticks.map((tick) => hourOf(tick, now)) },
+      {
+        ...axis,
+        size: 28,
+        grid: { show: false },
+        values: (_, ticks) => ticks.map((tick) => hourOf(tick, now)),
+      },
       { ...axis, grid, size: AXIS_WIDTH, values: (_, ticks) => ticks.map((tick) => shown(unit, tick)) },
     ],
     series: [

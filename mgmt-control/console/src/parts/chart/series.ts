@@ -2,7 +2,7 @@ import type { HistoryView } from '../../api/types';
 import { words } from '../../words/en';
 import { bytes, count, percent, seconds } from '../../words/format';
 
-export type Unit = 'count' | 'bytes' | 'micros' | 'rate' | 'percent';
+export type Unit = 'count' | 'bytes' | 'micros' | 'rate' | 'percent' | 'nodes';
 
 export interface Series {
   name: string;
@@ -20,6 +20,8 @@ export interface ChartData {
 
 export function unitOf(metric: string): Unit {
   if (metric.endsWith('_bytes')) return 'bytes';
+  // Not on one scale with slots and calls.
+  if (metric === 'away') return 'nodes';
   if (metric.endsWith('_percent')) return 'percent';
   if (metric.endsWith('_us')) return 'micros';
   return metric.endsWith('per_second') ? 'rate' : 'count';

@@ -17,12 +17,22 @@ export function EventList({ events }: { events: EventView[] }) {
             <Clock time={event.time} />
           </span>
           <StateBadge plain state={severityState(event.severity)} />
-          <span className="name">
-            <SubjectLink subject={event.subject} /> <span>{event.text}</span>
-            {event.actor && <span className="soft"> ({words.overview.by(event.actor)})</span>}
+          <span className="name prose">
+            <SubjectLink subject={event.subject} /> {rest(event)}
+            {isPerson(event.actor) && <span className="soft"> ({words.overview.by(event.actor)})</span>}
           </span>
         </li>
       ))}
     </ol>
   );
+}
+
+/** The text without the name that it begins with: that stands before it, as a link. */
+function rest({ text, subject }: EventView): string {
+  return text.startsWith(subject.name) ? text.slice(subject.name.length).trimStart() : text;
+}
+
+/** Nodes do things under their id, which says nothing to people. */
+function isPerson(actor: string | null | undefined): actor is string {
+  return typeof actor === 'string' && !/^[0-9a-f]{8}-[0-9a-f-]{27}$/.test(actor);
 }

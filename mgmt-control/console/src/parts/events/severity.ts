@@ -5,5 +5,6 @@ import type { StateWord, Tone } from '../state';
 const TONES: Record<Severity, Tone> = { info: 'unknown', warning: 'warning', critical: 'critical' };
 
 export function severityState(severity: Severity): StateWord {
-  return { tone: TONES[severity], word: words.severity[severity] };
+  const word = words.severity[severity];
+  return severity === 'info' ? { tone: TONES.info, sign: 'info', word } : { tone: TONES[severity], word };
 }
