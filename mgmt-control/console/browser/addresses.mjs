@@ -36,7 +36,7 @@ async function things(page) {
   const add = (name, path, act) => found.push({ name, path, act });
   const host = of('chost');
   if (host) {
-    for (const tab of ['state', 'info', 'rules', 'applications', 'document'])
+    for (const tab of ['state', 'info', 'rules', 'history', 'applications', 'document'])
       add(`host-${tab}`, `/resources/${host.id}/${tab}`);
     add('host-kill', `/resources/${host.id}`, (shown) => shown.getByRole('button', { name: 'Kill' }).click());
   }

@@ -22,7 +22,7 @@ group('a description', () => {
       }),
     ).toEqual([
       { label: 'Total online size', value: '1.0 KiB' },
-      { label: 'Smp size', value: '2' },
+      { label: 'SMP size', value: '2' },
       { label: 'Validity', value: '6.0 s' },
       { label: 'Start time', value: { time: '2026-11-23T07:55:57.03Z' } },
       { label: 'Relayed', value: 'no' },
@@ -34,14 +34,15 @@ group('a description', () => {
     expect(
       describe({
         capabilities: ['a', 'b'],
-        file_systems: [{ root: '/data', available_space: 2048 }],
+        file_systems: [{ root: '/data', available_space: 2048, size: 4096 }],
         main_memory: { ram_available: 1024 },
         name: '<b>x</b>',
       }),
     ).toEqual([
       { label: 'Capabilities', value: 'a, b' },
       { label: 'File systems /data · available space', value: '2.0 KiB' },
-      { label: 'Main memory · ram available', value: '1.0 KiB' },
+      { label: 'File systems /data · size', value: '4.0 KiB' },
+      { label: 'Main memory · RAM available', value: '1.0 KiB' },
       { label: 'Name', value: '<b>x</b>' },
     ]);
   });

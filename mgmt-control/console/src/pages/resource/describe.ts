@@ -9,7 +9,7 @@ export interface Described {
 }
 
 const BYTES =
-  /(_size|_space|_bytes|memory|_file_size|^used_size|ram_available|virtual_available|quota|log_room)$/;
+  /(^size$|_size|_space|_bytes|memory|_file_size|^used_size|ram_available|virtual_available|quota|log_room)$/;
 const SECONDS = /(validity|_wall_time|_wall_clock_time|_cpu_time|_response_time|_busy_time_avg|_life_time)$/;
 const MOMENT = /^\d{4}-\d\d-\d\dT\d\d:\d\d/;
 const COUNTED = /(smp_size|block_count|_count)$/;
@@ -17,10 +17,15 @@ const COUNTED = /(smp_size|block_count|_count)$/;
 /** `total_online_size` → `Total online size`. */
 export function labelOf(key: string): string {
   const words = key.replaceAll('_', ' ');
-  const known = words.replace(/\b(cpu|cpus|ip|mtu|xml|id|lrms|io)\b/g, (word) =>
+  const known = words.replace(/\b(cpu|cpus|ip|mtu|xml|id|lrms|io|ram|smp|tls)\b/g, (word) =>
     word === 'cpus' ? 'CPUs' : word.toUpperCase(),
   );
   return known.charAt(0).toUpperCase() + known.slice(1);
+}
+
+/** A label in the middle of another; what is written in capitals stays so. */
+function within(label: string): string {
+  return /^[A-Z]{2}/.test(label) ? label : label.charAt(0).toLowerCase() + label.slice(1);
 }
 
 function numberOf(key: string, value: number): string {
@@ -46,7 +51,7 @@ export function describe(group: unknown, prefix = ''): Described[] {
   const facts: Described[] = [];
   for (const [key, value] of Object.entries(group as Record<string, unknown>)) {
     if (value === null || value === undefined || key === 'extensions') continue;
-    const label = prefix === '' ? labelOf(key) : `${prefix} · ${labelOf(key).toLowerCase()}`;
+    const label = prefix === '' ? labelOf(key) : `${prefix} · ${within(labelOf(key))}`;
     if (Array.isArray(value)) facts.push(...describeList(key, label, value));
     else if (typeof value === 'object') facts.push(...describe(value, label));
     else {
