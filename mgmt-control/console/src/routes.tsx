@@ -102,8 +102,10 @@ const files = createRoute({
 const bucket = createRoute({
   getParentRoute: () => shell,
   path: '/files/$bucket',
-  validateSearch: (search: Record<string, unknown>): { element?: string } => ({
+  validateSearch: (search: Record<string, unknown>): { element?: string; prefix?: string; key?: string } => ({
     element: text(search.element),
+    prefix: text(search.prefix),
+    key: text(search.key),
   }),
   component: lazyRouteComponent(() => import('./pages/files/BucketPage'), 'BucketPage'),
 });

@@ -3,7 +3,8 @@ import type { ResourceSort } from './api/resources';
 import type { Condition, NodeKind } from './api/types';
 import { words } from './words/en';
 
-const TEXT_MAX = 300;
+/** Keys of objects have up to 1024 bytes; nothing that is searched for is longer. */
+const TEXT_MAX = 1024;
 
 /** The query string is read as JSON where it can be, so a search for `7` comes as a number. */
 export function text(value: unknown): string | undefined {

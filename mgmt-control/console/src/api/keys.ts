@@ -35,5 +35,10 @@ export const keys = {
   sqlSessions: () => ['sql-sessions'] as const,
   buckets: () => ['buckets'] as const,
   bucket: (name: string, element: string | undefined) => ['buckets', name, element] as const,
+  objects: (bucket: string) => ['objects', bucket] as const,
+  objectsIn: (bucket: string, prefix: string) => ['objects', bucket, 'in', prefix] as const,
+  object: (bucket: string, key: string) => ['objects', bucket, 'one', key] as const,
+  stripes: (bucket: string, key: string) => ['objects', bucket, 'stripes', key] as const,
+  schema: (database: string) => ['schema', database] as const,
   transfers: () => ['transfers'] as const,
 };

@@ -12,10 +12,12 @@ import { ResourceName } from '../../parts/ResourceName';
 import { SimpleTable } from '../../parts/SimpleTable';
 import { StateBadge } from '../../parts/StateBadge';
 import { Ago } from '../../parts/Time';
+import { useMay } from '../../session/useSession';
 import { words } from '../../words/en';
 import { bytes, count } from '../../words/format';
 import { Copies } from './Copies';
 import { databaseState } from './copies';
+import { Sql } from './sql/Sql';
 
 /** What a Host tells of its copies comes with its heartbeat, so a look now and then is enough. */
 const LOOK_MS = 5_000;
@@ -23,6 +25,7 @@ const LOOK_MS = 5_000;
 export function DatabasePage() {
   const { database: name } = useParams({ from: '/shell/data/$database' });
   const { element } = useSearch({ from: '/shell/data/$database' });
+  const may = useMay();
   const query = useQuery({
     queryKey: keys.database(name, element),
     queryFn: ({ signal }) =>
@@ -35,6 +38,7 @@ export function DatabasePage() {
         {(view) => (
           <>
             <About view={view} />
+            {may('StatementRun') && <Sql database={name} />}
             <Copies view={view} />
             <Rules view={view} />
           </>

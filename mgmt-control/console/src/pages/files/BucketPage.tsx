@@ -15,11 +15,19 @@ import { Ago } from '../../parts/Time';
 import { useMay } from '../../session/useSession';
 import { words } from '../../words/en';
 import { bytes, count } from '../../words/format';
+import { ObjectBrowser } from './ObjectBrowser';
+import { ObjectView } from './ObjectView';
 import { bucketState } from './FilesPage';
 
 export function BucketPage() {
   const { bucket: name } = useParams({ from: '/shell/files/$bucket' });
-  const { element } = useSearch({ from: '/shell/files/$bucket' });
+  const { element, prefix = '', key } = useSearch({ from: '/shell/files/$bucket' });
+  if (key !== undefined)
+    return <ObjectView key={key} bucket={name} element={element} prefix={prefix} objectKey={key} />;
+  return <Bucket name={name} element={element} prefix={prefix} />;
+}
+
+function Bucket({ name, element, prefix }: { name: string; element: string | undefined; prefix: string }) {
   const may = useMay();
   const navigate = useNavigate();
   const at = { path: { name }, query: { element } };
@@ -49,6 +57,7 @@ export function BucketPage() {
         )
       }
     >
+      {may('ObjectList') && <ObjectBrowser key={prefix} bucket={name} element={element} prefix={prefix} />}
       <Loaded query={query} lines={8}>
         {({ area: { info, state, policy, access }, owner, element: id, element_name }) => (
           <>

@@ -9,7 +9,7 @@ import { ProblemView } from '../../../parts/ProblemView';
 import { words } from '../../../words/en';
 import { bytes } from '../../../words/format';
 import { chosenFolder, droppedFiles, packageOf } from './dropped';
-import { send, type Progress as Sent } from './send';
+import { sendPackage, type Progress as Sent } from './send';
 import css from './Upload.module.css';
 
 type Files = Awaited<ReturnType<typeof droppedFiles>>;
@@ -36,7 +36,7 @@ function Upload({ onClose }: { onClose: () => void }) {
     mutationFn: async (files: Files | Promise<Files>) => {
       setSent(undefined);
       stop.current = new AbortController();
-      return send(await packageOf(await files), setSent, stop.current.signal);
+      return sendPackage(await packageOf(await files), setSent, stop.current.signal);
     },
     onSuccess: () => client.invalidateQueries({ queryKey: keys.applications() }),
   });

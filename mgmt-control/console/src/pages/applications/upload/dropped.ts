@@ -52,7 +52,7 @@ async function visit(entry: FileSystemEntry, inside: string, found: Found[]): Pr
 }
 
 /** Makes the package: of a folder's files, or of a package that is one already. */
-export async function packageOf(found: Found[]): Promise<Uint8Array> {
+export async function packageOf(found: Found[]): Promise<Uint8Array<ArrayBuffer>> {
   const bytes = found.reduce((sum, { file }) => sum + file.size, 0);
   if (bytes > BYTES_MAX) throw new Error(words.applications.tooLarge(BYTES_MAX));
   const only = found.length === 1 ? found[0] : undefined;
@@ -64,13 +64,13 @@ export async function packageOf(found: Found[]): Promise<Uint8Array> {
 }
 
 /** A package goes as it is; a plain tar is put into a frame. */
-function packed(bytes: Uint8Array): Uint8Array {
+function packed(bytes: Uint8Array<ArrayBuffer>): Uint8Array<ArrayBuffer> {
   if (bytes.length >= 4 && new DataView(bytes.buffer, bytes.byteOffset).getUint32(0, true) === ZSTD_MAGIC)
     return bytes;
   if (new TextDecoder().decode(bytes.subarray(257, 262)) === 'ustar') return zstdStore(bytes);
   throw new Error(words.applications.noPackage);
 }
 
-async function read(file: File): Promise<Uint8Array> {
+async function read(file: File): Promise<Uint8Array<ArrayBuffer>> {
   return new Uint8Array(await file.arrayBuffer());
 }

@@ -39,7 +39,7 @@ function splitPath(path: string): { name: Uint8Array; prefix: Uint8Array } {
   throw new PathTooLong(path);
 }
 
-function header(path: string, size: number, mode: number, kind: '0' | '5'): Uint8Array {
+function header(path: string, size: number, mode: number, kind: '0' | '5'): Uint8Array<ArrayBuffer> {
   const block = new Uint8Array(BLOCK);
   const { name, prefix } = splitPath(path);
   const octal = (value: number, digits: number, at: number) =>
@@ -71,7 +71,7 @@ function foldersOf(files: PackedFile[]): string[] {
 }
 
 /** Makes the tar; the same files always give the same bytes. */
-export function tar(files: PackedFile[]): Uint8Array {
+export function tar(files: PackedFile[]): Uint8Array<ArrayBuffer> {
   const folders = foldersOf(files);
   const entries = [
     ...folders.map((path) => ({ path, bytes: undefined })),
@@ -96,7 +96,7 @@ export function tar(files: PackedFile[]): Uint8Array {
 }
 
 /** Puts bytes into a zstd frame (RFC 8878) of raw blocks. */
-export function zstdStore(content: Uint8Array): Uint8Array {
+export function zstdStore(content: Uint8Array): Uint8Array<ArrayBuffer> {
   const blocks = Math.max(1, Math.ceil(content.length / ZSTD_BLOCK_MAX));
   // Magic, frame header (content size of eight bytes; a window of 128 KiB), blocks with three bytes before each.
   const out = new Uint8Array(4 + 1 + 1 + 8 + blocks * 3 + content.length);
