@@ -35,7 +35,7 @@ export default ts.config(
     rules: { ...hooks.configs.recommended.rules, ...a11y.flatConfigs.strict.rules },
   },
   {
-    files: ['browser/**/*.mjs', 'public/**/*.js', 'eslint.config.js'],
+    files: ['browser/**/*.mjs', 'browser/**/*.js', 'public/**/*.js', 'eslint.config.js'],
     languageOptions: {
       globals: {
         process: 'readonly',
@@ -45,7 +45,11 @@ export default ts.config(
         localStorage: 'readonly',
         matchMedia: 'readonly',
         setTimeout: 'readonly',
+        setInterval: 'readonly',
+        clearInterval: 'readonly',
+        location: 'readonly',
         URL: 'readonly',
+        Buffer: 'readonly',
         fetch: 'readonly',
         getComputedStyle: 'readonly',
       },

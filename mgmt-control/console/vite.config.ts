@@ -21,7 +21,8 @@ export default defineConfig(({ mode }) => {
         output: {
           manualChunks: (id) => {
             if (!id.includes('node_modules')) return undefined;
-            if (/uplot|d3-/.test(id)) return undefined;
+            // What one page alone needs comes with that page.
+            if (/uplot|d3-|codemirror|lezer|style-mod|crelt|w3c-keyname/.test(id)) return undefined;
             return 'library';
           },
         },

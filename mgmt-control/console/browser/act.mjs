@@ -31,6 +31,8 @@ async function api(path, options = {}) {
 }
 
 const DEADLINE_MS = 30_000;
+/** More than one part. */
+const FILE_BYTES = 20 * 1024 * 1024 + 7;
 
 async function until(what, condition) {
   const end = Date.now() + DEADLINE_MS;
@@ -53,6 +55,21 @@ async function signIn(page) {
   await page.getByRole('button', { name: 'Sign in' }).click();
   await page.getByRole('table', { name: 'Resources' }).waitFor();
   expect('signing in leads back to', new URL(page.url()).pathname, '/resources');
+}
+
+/** What the role of the page's session may do. */
+async function may(page) {
+  return page.evaluate(async () => (await (await fetch('/api/v1/session')).json()).may);
+}
+
+/** Writes a statement in the place of what is in the editor, and runs it. */
+async function statement(page, text) {
+  const editor = page.getByRole('textbox', { name: 'SQL statement' });
+  await editor.click();
+  await page.keyboard.press('Control+a');
+  await page.keyboard.insertText(text);
+  await page.keyboard.press('Escape');
+  await page.keyboard.press('Control+Enter');
 }
 
 const acts = {
@@ -225,6 +242,78 @@ const acts = {
       await row.waitFor({ state: 'hidden' });
     } finally {
       call.kill();
+    }
+    return undefined;
+  },
+
+  async 'a file is put in parts, drawn as its blocks, read back and deleted'(page, folder) {
+    if (!(await may(page)).includes('UploadBegin'))
+      return 'left out: this controller has no gateway to buckets';
+    const { items } = await api('resources?kind=se');
+    if (items.length === 0) return 'left out: no storage';
+    const bucket = `walker-${Date.now()}`;
+    const content = randomBytes(FILE_BYTES);
+    await writeFile(join(folder, 'walk <b>er.bin'), content);
+    await page.goto(`${origin}/files`);
+    await page.getByRole('button', { name: 'Make a bucket' }).click();
+    await page.getByLabel('Name').fill(bucket);
+    await page.getByRole('dialog').getByRole('button', { name: 'Make a bucket' }).click();
+    await page.getByRole('link', { name: bucket }).click();
+    const [chooser] = await Promise.all([
+      page.waitForEvent('filechooser'),
+      page.getByRole('button', { name: 'Upload' }).click(),
+    ]);
+    await chooser.setFiles(join(folder, 'walk <b>er.bin'));
+    const row = page.getByRole('table', { name: 'Objects' }).getByRole('link', { name: 'walk <b>er.bin' });
+    await row.click({ timeout: 4 * DEADLINE_MS });
+    await page.getByRole('heading', { name: 'Stripes and their blocks' }).waitFor();
+    await page.getByText('Parity or copy').first().waitFor();
+    const [download] = await Promise.all([
+      page.waitForEvent('download', { timeout: 2 * DEADLINE_MS }),
+      page.getByRole('link', { name: 'Download' }).click(),
+    ]);
+    const back = await readFile(await download.path());
+    expect('the bytes that came back are the same', Buffer.compare(back, content), 0);
+    await page.getByRole('button', { name: 'Delete: walk <b>er.bin' }).click();
+    await page.getByRole('dialog').getByRole('button', { name: 'Delete' }).click();
+    await page.getByText('Nothing is here yet').waitFor();
+    await until('the bucket is empty', async () => {
+      const { buckets } = await api('buckets');
+      return buckets.find(({ area }) => area.name === bucket)?.area.state.number_of_files === 0;
+    });
+    await api(`buckets/${bucket}`, { method: 'DELETE' });
+    return undefined;
+  },
+
+  async 'a statement gives a table and CSV, and a refused one says why'(page) {
+    if (!(await may(page)).includes('StatementRun'))
+      return 'left out: this controller has no gateway to databases';
+    const { items } = await api('resources?kind=de');
+    if (items.length === 0) return 'left out: no databases';
+    const name = `walker${Date.now()}`;
+    const body = JSON.stringify({ name });
+    await api('databases', { method: 'POST', body, headers: { 'content-type': 'application/json' } });
+    try {
+      await page.goto(`${origin}/data/${name}`);
+      await statement(page, 'CREATE TABLE goods (id bigint PRIMARY KEY, word text)');
+      await page.getByText('CREATE TABLE', { exact: false }).last().waitFor();
+      await statement(page, "INSERT INTO goods VALUES (1, '<b>nut</b>'), (2, NULL)");
+      await page.getByText('INSERT: 2 rows changed').waitFor();
+      await statement(page, 'SELECT id, word FROM goods ORDER BY id');
+      const result = page.getByRole('table', { name: 'Result' });
+      await result.getByText('<b>nut</b>').waitFor();
+      await result.getByText('NULL').waitFor();
+      await page.locator('summary', { hasText: 'goods' }).waitFor();
+      const [download] = await Promise.all([
+        page.waitForEvent('download'),
+        page.getByRole('button', { name: 'All rows as CSV' }).click(),
+      ]);
+      const csv = await readFile(await download.path(), 'utf8');
+      expect('the CSV', csv, 'id,word\r\n1,<b>nut</b>\r\n2,\r\n');
+      await statement(page, 'SELECT nothing FROM goods');
+      await page.getByRole('alert').getByText('42703').waitFor();
+    } finally {
+      await api(`databases/${name}`, { method: 'DELETE' });
     }
     return undefined;
   },

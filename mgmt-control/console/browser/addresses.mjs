@@ -54,8 +54,15 @@ async function things(page) {
   }
   const [call] = (await read(page, 'calls?limit=1')).items;
   if (call) add('call', `/calls/${call.call}`);
-  const [bucket] = (await read(page, 'buckets')).buckets;
+  const { buckets } = await read(page, 'buckets');
+  const bucket = buckets.find(({ area }) => area.state?.number_of_files > 0) ?? buckets[0];
   if (bucket) add('bucket', `/files/${bucket.area.name}?element=${bucket.element}`);
+  if (bucket) {
+    const told = await read(page, `console/buckets/${bucket.area.name}/objects?limit=1`);
+    const key = told.objects?.[0]?.key;
+    if (key)
+      add('object', `/files/${bucket.area.name}?element=${bucket.element}&key=${encodeURIComponent(key)}`);
+  }
   const [database] = (await read(page, 'databases')).databases;
   if (database) add('database', `/data/${database.database.name}?element=${database.element}`);
   return found;

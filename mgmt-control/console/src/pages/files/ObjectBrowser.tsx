@@ -131,7 +131,7 @@ export function ObjectBrowser(props: Props) {
   const mayPut = may('UploadBegin');
   return (
     // Who has no mouse takes the button.
-     
+
     <div
       className={css.drop}
       data-over={over || undefined}
