@@ -39,6 +39,5 @@ export const keys = {
   objectsIn: (bucket: string, prefix: string) => ['objects', bucket, 'in', prefix] as const,
   object: (bucket: string, key: string) => ['objects', bucket, 'one', key] as const,
   stripes: (bucket: string, key: string) => ['objects', bucket, 'stripes', key] as const,
-  schema: (database: string) => ['schema', database] as const,
   transfers: () => ['transfers'] as const,
 };

@@ -497,8 +497,6 @@ export const words = {
     cut: 'There are more: take them as CSV.',
     changed: (tag: string, rows: number | undefined) =>
       rows === undefined ? tag : `${tag}: ${plural(rows, 'row')} changed`,
-    tables: 'Tables',
-    noTables: 'No table yet, or none that you may see.',
   },
   files: {
     empty: 'No bucket yet, or none that you may use',

@@ -1,6 +1,6 @@
 import { Button, NativeSelect } from '@mantine/core';
 import { useMutation } from '@tanstack/react-query';
-import { lazy, Suspense, useMemo, useState } from 'react';
+import { lazy, Suspense, useState } from 'react';
 
 import type { StatementRead } from '../../../api/types';
 import { Icon } from '../../../parts/Icon';
@@ -11,9 +11,7 @@ import { Skeleton } from '../../../parts/Skeleton';
 import { words } from '../../../words/en';
 import { Result } from './Result';
 import { runForCsv, runStatement } from './run';
-import { SchemaList } from './SchemaList';
-import { useSchema } from './schema';
-import { tablesOf } from './tables';
+import { learn, type Tables } from './tables';
 import css from './Sql.module.css';
 
 // The editor is larger than the page around it.
@@ -21,20 +19,15 @@ const SqlEditor = lazy(() => import('./SqlEditor'));
 
 const ROWS_MAX = 1_000;
 const READS: StatementRead[] = ['fresh', 'core', 'shadow'];
-/** What changes tables may change what completion knows. */
-const CHANGES_SCHEMA = /^\s*(create|alter|drop)\b/i;
 
 /** Statements, as the person who is signed in: rules show what they show everywhere. */
 export function Sql({ database }: { database: string }) {
   const [text, setText] = useState('');
   const [read, setRead] = useState<StatementRead>('fresh');
-  const schema = useSchema(database);
-  const tables = useMemo(() => schema.data && tablesOf(schema.data), [schema.data]);
+  const [tables, setTables] = useState<Tables>({});
   const run = useMutation({
     mutationFn: (statement: string) => runStatement(database, statement, read, ROWS_MAX),
-    onSuccess: (_, statement) => {
-      if (CHANGES_SCHEMA.test(statement)) void schema.refetch();
-    },
+    onSuccess: (told, statement) => setTables((known) => learn(known, statement, told)),
   });
   const csv = useMutation({
     mutationFn: async (statement: string) =>
@@ -45,38 +38,35 @@ export function Sql({ database }: { database: string }) {
   };
   return (
     <Section title={words.sql.title}>
-      <div className={css.sql}>
-        <div className={css.work}>
-          <Suspense fallback={<Skeleton lines={5} />}>
-            <SqlEditor text={text} tables={tables} onChange={setText} onRun={start} />
-          </Suspense>
-          <div className={css.buttons}>
-            <Button
-              loading={run.isPending}
-              disabled={text.trim() === ''}
-              leftSection={<Icon name="start" size={14} />}
-              onClick={start}
-            >
-              {words.sql.run}
+      <div className={css.work}>
+        <Suspense fallback={<Skeleton lines={5} />}>
+          <SqlEditor text={text} tables={tables} onChange={setText} onRun={start} />
+        </Suspense>
+        <div className={css.buttons}>
+          <Button
+            loading={run.isPending}
+            disabled={text.trim() === ''}
+            leftSection={<Icon name="start" size={14} />}
+            onClick={start}
+          >
+            {words.sql.run}
+          </Button>
+          <NativeSelect
+            aria-label={words.sql.read}
+            value={read}
+            onChange={(event) => setRead(event.currentTarget.value as StatementRead)}
+            data={READS.map((value) => ({ value, label: words.sql.reads[value] }))}
+          />
+          {run.data && run.data.columns.length > 0 && (
+            <Button variant="default" loading={csv.isPending} onClick={() => csv.mutate(run.variables)}>
+              {words.sql.csv}
             </Button>
-            <NativeSelect
-              aria-label={words.sql.read}
-              value={read}
-              onChange={(event) => setRead(event.currentTarget.value as StatementRead)}
-              data={READS.map((value) => ({ value, label: words.sql.reads[value] }))}
-            />
-            {run.data && run.data.columns.length > 0 && (
-              <Button variant="default" loading={csv.isPending} onClick={() => csv.mutate(run.variables)}>
-                {words.sql.csv}
-              </Button>
-            )}
-            <span className="soft">{words.sql.keys}</span>
-          </div>
-          {run.isError && <ProblemView problem={run.error} />}
-          {csv.isError && <ProblemView problem={csv.error} />}
-          {run.data && <Result result={run.data} />}
+          )}
+          <span className="soft">{words.sql.keys}</span>
         </div>
-        <SchemaList schema={schema} />
+        {run.isError && <ProblemView problem={run.error} />}
+        {csv.isError && <ProblemView problem={csv.error} />}
+        {run.data && <Result result={run.data} />}
       </div>
     </Section>
   );

@@ -7,7 +7,7 @@ import css from './Sql.module.css';
 
 interface Props {
   text: string;
-  tables: Tables | undefined;
+  tables: Tables;
   onChange: (text: string) => void;
   onRun: () => void;
 }
@@ -33,7 +33,7 @@ export default function SqlEditor({ text, tables, onChange, onRun }: Props) {
     return () => opened.destroy();
   }, []);
   useEffect(() => {
-    if (tables) editor.current?.schema(tables);
+    editor.current?.schema(tables);
   }, [tables]);
   return <div ref={place} className={css.editor} />;
 }

@@ -1,22 +1,21 @@
 import { expect, it } from 'vitest';
 
-import { schemaOf, tablesOf } from './tables';
+import { learn } from './tables';
 
-it('puts tables together from their columns', () => {
-  const schema = schemaOf({
-    rows: [
-      ['orders', 'id', 'bigint'],
-      ['orders', 'article', 'text'],
-      ['notes', 'line', null],
-      [null, 'lost', null],
-    ],
+const result = (...names: string[]) => ({
+  tag: 'SELECT',
+  columns: names.map((name) => ({ name, type: 'text' })),
+});
+
+it('learns tables and columns from what was run', () => {
+  const first = learn({}, 'SELECT id, word FROM goods ORDER BY id', result('id', 'word'));
+  expect(first).toEqual({ goods: ['id', 'word'] });
+  expect(learn(first, 'select price from Goods', result('price'))).toEqual({
+    goods: ['id', 'word', 'price'],
   });
-  expect(schema).toEqual({
-    orders: [
-      { name: 'id', type: 'bigint' },
-      { name: 'article', type: 'text' },
-    ],
-    notes: [{ name: 'line', type: '' }],
-  });
-  expect(tablesOf(schema)).toEqual({ orders: ['id', 'article'], notes: ['line'] });
+  expect(
+    learn({}, 'CREATE TABLE IF NOT EXISTS notes (line text)', { tag: 'CREATE TABLE', columns: [] }),
+  ).toEqual({ notes: [] });
+  const joined = learn({}, 'SELECT * FROM a JOIN b USING (id)', result('id'));
+  expect(joined).toEqual({ a: [], b: [] });
 });
