@@ -73,18 +73,26 @@ export async function put({ bucket, key, file, onProgress, stopped }: Upload): P
   const sent = new Map(parts.map((part) => [part.number, left.includes(part) ? 0 : part.to - part.from]));
   const tell = () => onProgress([...sent.values()].reduce((sum, bytes) => sum + bytes, 0));
   tell();
+  const cut = new AbortController();
+  const stop = AbortSignal.any([stopped, cut.signal]);
   const next = () => left.shift();
   const worker = async () => {
     for (let part = next(); part; part = next()) {
       const { number } = part;
-      const made = await putPart({ bucket, upload: view.upload, part, file, stopped }, (bytes) => {
+      const made = await putPart({ bucket, upload: view.upload, part, file, stopped: stop }, (bytes) => {
         sent.set(number, bytes);
         tell();
       });
       there.set(number, made);
     }
   };
-  await Promise.all(Array.from({ length: PARTS_AT_A_TIME }, worker));
+  try {
+    await Promise.all(Array.from({ length: PARTS_AT_A_TIME }, worker));
+  } catch (thrown) {
+    // The other parts under way are sent again with the rest.
+    cut.abort();
+    throw thrown;
+  }
   await ask(
     api.POST('/api/v1/console/buckets/{bucket}/uploads/{upload}', {
       params: { path: { bucket, upload: view.upload } },
