@@ -19,6 +19,9 @@ import { ObjectBrowser } from './ObjectBrowser';
 import { ObjectView } from './ObjectView';
 import { bucketState } from './FilesPage';
 
+/** How a bucket is comes with its Element's heartbeat, so a look now and then is enough. */
+const LOOK_MS = 5_000;
+
 export function BucketPage() {
   const { bucket: name } = useParams({ from: '/shell/files/$bucket' });
   const { element, prefix = '', key } = useSearch({ from: '/shell/files/$bucket' });
@@ -32,6 +35,7 @@ function Bucket({ name, element, prefix }: { name: string; element: string | und
   const navigate = useNavigate();
   const at = { path: { name }, query: { element } };
   const query = useQuery({
+    refetchInterval: LOOK_MS,
     queryKey: keys.bucket(name, element),
     queryFn: ({ signal }) => ask(api.GET('/api/v1/buckets/{name}', { params: at, signal })),
   });

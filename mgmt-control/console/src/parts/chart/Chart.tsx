@@ -10,6 +10,8 @@ import css from './Chart.module.css';
 
 const HEIGHT = 170;
 const AXIS_WIDTH = 66;
+/** Bytes are told in powers of two, so their axis has steps of such. */
+const BYTE_STEPS = Array.from({ length: 52 }, (_, power) => 2 ** power);
 
 /** Numbers over time. The newest of each stands below in words, for who sees no picture. */
 export function Chart({ data }: { data: ChartData }) {
@@ -61,7 +63,7 @@ function optionsOf({ unit, series }: ChartData, element: Element): Options {
     height: HEIGHT,
     legend: { show: false },
     cursor: { y: false, drag: { setScale: false, x: false, y: false } },
-    padding: [8, 22, 0, 0],
+    padding: [12, 22, 0, 0],
     scales: { y: { range: (_, low, high) => [Math.min(0, low), high > 0 ? high * 1.08 : 1] } },
     axes: [
       {
@@ -70,7 +72,13 @@ function optionsOf({ unit, series }: ChartData, element: Element): Options {
         grid: { show: false },
         values: (_, ticks) => ticks.map((tick) => hourOf(tick, now)),
       },
-      { ...axis, grid, size: AXIS_WIDTH, values: (_, ticks) => ticks.map((tick) => shown(unit, tick)) },
+      {
+        ...axis,
+        grid,
+        size: AXIS_WIDTH,
+        ...(unit === 'bytes' && { incrs: BYTE_STEPS }),
+        values: (_, ticks) => ticks.map((tick) => shown(unit, tick)),
+      },
     ],
     series: [
       {},
