@@ -57,7 +57,7 @@ export function Sql({ database }: { database: string }) {
             onChange={(event) => setRead(event.currentTarget.value as StatementRead)}
             data={READS.map((value) => ({ value, label: words.sql.reads[value] }))}
           />
-          {run.data && run.data.columns.length > 0 && (
+          {run.data && run.data.columns.length > 0 && run.data.tag === 'SELECT' && (
             <Button variant="default" loading={csv.isPending} onClick={() => csv.mutate(run.variables)}>
               {words.sql.csv}
             </Button>
