@@ -2,13 +2,14 @@ import { Button, NativeSelect } from '@mantine/core';
 import { useMutation } from '@tanstack/react-query';
 import { lazy, Suspense, useState } from 'react';
 
-import type { StatementRead } from '../../../api/types';
+import type { StatementRead, StatementResult } from '../../../api/types';
 import { Icon } from '../../../parts/Icon';
 import { Section } from '../../../parts/Page';
 import { ProblemView } from '../../../parts/ProblemView';
 import { save } from '../../../parts/save';
 import { Skeleton } from '../../../parts/Skeleton';
 import { words } from '../../../words/en';
+import { canSave, csvOf } from './csv';
 import { Result } from './Result';
 import { runForCsv, runStatement } from './run';
 import { learn, type Tables } from './tables';
@@ -30,8 +31,13 @@ export function Sql({ database }: { database: string }) {
     onSuccess: (told, statement) => setTables((known) => learn(known, statement, told)),
   });
   const csv = useMutation({
-    mutationFn: async (statement: string) =>
-      save(`${database}.csv`, 'text/csv', await runForCsv(database, statement, read)),
+    // What is shown is all, or a question that is asked again: no change is made twice.
+    mutationFn: async ({ statement, shown }: { statement: string; shown: StatementResult }) =>
+      save(
+        `${database}.csv`,
+        'text/csv',
+        shown.is_cut ? await runForCsv(database, statement, read) : csvOf(shown),
+      ),
   });
   const start = () => {
     if (text.trim() !== '' && !run.isPending) run.mutate(text);
@@ -57,8 +63,8 @@ export function Sql({ database }: { database: string }) {
             onChange={(event) => setRead(event.currentTarget.value as StatementRead)}
             data={READS.map((value) => ({ value, label: words.sql.reads[value] }))}
           />
-          {run.data && run.data.columns.length > 0 && run.data.tag === 'SELECT' && (
-            <Button variant="default" loading={csv.isPending} onClick={() => csv.mutate(run.variables)}>
+          {run.data && canSave(run.data) && (
+            <Button variant="default" loading={csv.isPending} onClick={() => csv.mutate({ statement: run.variables, shown: run.data })}>
               {words.sql.csv}
             </Button>
           )}
