@@ -1,5 +1,6 @@
 import { useQuery } from '@tanstack/react-query';
 import { useNavigate, useParams, useSearch } from '@tanstack/react-router';
+import type { ReactNode } from 'react';
 
 import { api, ask } from '../../api/client';
 import { keys } from '../../api/keys';
@@ -17,20 +18,47 @@ import { words } from '../../words/en';
 import { bytes, count } from '../../words/format';
 import { ObjectBrowser } from './ObjectBrowser';
 import { ObjectView } from './ObjectView';
+import { Uploads } from './upload/Uploads';
+import { useUploads } from './upload/useUploads';
 import { bucketState } from './FilesPage';
 
 /** How a bucket is comes with its Element's heartbeat, so a look now and then is enough. */
 const LOOK_MS = 5_000;
 
 export function BucketPage() {
-  const { bucket: name } = useParams({ from: '/shell/files/$bucket' });
-  const { element, prefix = '', key } = useSearch({ from: '/shell/files/$bucket' });
-  if (key !== undefined)
-    return <ObjectView key={key} bucket={name} element={element} prefix={prefix} objectKey={key} />;
-  return <Bucket name={name} element={element} prefix={prefix} />;
+  const { bucket } = useParams({ from: '/shell/files/$bucket' });
+  return <BucketShown key={bucket} name={bucket} />;
 }
 
-function Bucket({ name, element, prefix }: { name: string; element: string | undefined; prefix: string }) {
+/** Files go on being sent while folders and objects of their bucket are looked at. */
+function BucketShown({ name }: { name: string }) {
+  const { element, prefix = '', key } = useSearch({ from: '/shell/files/$bucket' });
+  const uploads = useUploads(name);
+  const list = <Uploads list={uploads.list} onRemove={uploads.remove} onAgain={uploads.again} />;
+  const shared = { element, prefix };
+  if (key !== undefined) {
+    return (
+      <>
+        {list}
+        <ObjectView key={key} bucket={name} objectKey={key} {...shared} />
+      </>
+    );
+  }
+  return (
+    <Bucket name={name} element={element}>
+      {list}
+      <ObjectBrowser key={prefix} bucket={name} onFiles={uploads.add} {...shared} />
+    </Bucket>
+  );
+}
+
+interface BucketProps {
+  name: string;
+  element: string | undefined;
+  children: ReactNode;
+}
+
+function Bucket({ name, element, children }: BucketProps) {
   const may = useMay();
   const navigate = useNavigate();
   const at = { path: { name }, query: { element } };
@@ -61,7 +89,7 @@ function Bucket({ name, element, prefix }: { name: string; element: string | und
         )
       }
     >
-      {may('ObjectList') && <ObjectBrowser key={prefix} bucket={name} element={element} prefix={prefix} />}
+      {may('ObjectList') && children}
       <Loaded query={query} lines={8}>
         {({ area: { info, state, policy, access }, owner, element: id, element_name }) => (
           <>

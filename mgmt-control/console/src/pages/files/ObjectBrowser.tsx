@@ -19,8 +19,6 @@ import { words } from '../../words/en';
 import { bytes } from '../../words/format';
 import { droppedFiles } from '../applications/upload/dropped';
 import { crumbs } from './keys';
-import { Uploads } from './upload/Uploads';
-import { useUploads } from './upload/useUploads';
 import css from './Objects.module.css';
 
 const ROWS = 200;
@@ -30,13 +28,18 @@ type Row = { prefix: string } | ObjectRow;
 
 const isFolder = (row: Row): row is { prefix: string } => 'prefix' in row;
 
-interface Props {
+interface Place {
   bucket: string;
   element: string | undefined;
   prefix: string;
 }
 
-function columns({ bucket, element, prefix }: Props, mayDelete: boolean): Column<Row>[] {
+interface Props extends Place {
+  /** Files to be put, with their keys. */
+  onFiles: (files: { key: string; file: File }[]) => void;
+}
+
+function columns({ bucket, element, prefix }: Place, mayDelete: boolean): Column<Row>[] {
   return [
     {
       key: 'key',
@@ -110,7 +113,6 @@ export function ObjectBrowser(props: Props) {
   const may = useMay();
   const navigate = useNavigate();
   const [over, setOver] = useState(false);
-  const uploads = useUploads(bucket);
   const { query, rows, onRange } = usePages<Row>(keys.objectsIn(bucket, prefix), async (after, signal) => {
     const told = await ask(
       api.GET('/api/v1/console/buckets/{bucket}/objects', {
@@ -120,9 +122,12 @@ export function ObjectBrowser(props: Props) {
     );
     return { items: [...told.prefixes.map((one) => ({ prefix: one })), ...told.objects], next: told.next };
   });
-  const shown = useMemo(() => columns(props, may('ObjectDelete')), [props, may]);
+  const shown = useMemo(
+    () => columns({ bucket, element, prefix }, may('ObjectDelete')),
+    [bucket, element, prefix, may],
+  );
   const put = (files: { path: string; file: File }[]) =>
-    uploads.add(files.map(({ path, file }) => ({ key: `${prefix}${path}`, file })));
+    props.onFiles(files.map(({ path, file }) => ({ key: `${prefix}${path}`, file })));
   const drop = (event: DragEvent) => {
     event.preventDefault();
     setOver(false);
@@ -144,10 +149,9 @@ export function ObjectBrowser(props: Props) {
         onDrop: drop,
       })}
     >
-      <Uploads list={uploads.list} onRemove={uploads.remove} onAgain={uploads.again} />
       <Section
         flush
-        title={<Crumbs {...props} />}
+        title={<Crumbs bucket={bucket} element={element} prefix={prefix} />}
         beside={
           mayPut && <PickFiles onFiles={(files) => put(files.map((file) => ({ path: file.name, file })))} />
         }
@@ -183,7 +187,7 @@ export function ObjectBrowser(props: Props) {
   );
 }
 
-function Crumbs({ bucket, element, prefix }: Props) {
+function Crumbs({ bucket, element, prefix }: Place) {
   return (
     <span className={css.crumbs}>
       <Link to="/files/$bucket" params={{ bucket }} search={{ element }}>
