@@ -7,7 +7,7 @@ import { SignInPage } from './session/SignInPage';
 import { Crashed } from './shell/Crashed';
 import { Guard } from './shell/Guard';
 import { NotFound } from './shell/NotFound';
-import { condition, flag, kind, resourceSort, text } from './search';
+import { condition, flag, kind, parseSearch, resourceSort, stringifySearch, text } from './search';
 
 const root = createRootRoute({ notFoundComponent: NotFound });
 
@@ -163,7 +163,13 @@ const tree = root.addChildren([
 ]);
 
 export function makeRouter() {
-  return createRouter({ routeTree: tree, defaultPreload: 'intent', defaultErrorComponent: Crashed });
+  return createRouter({
+    routeTree: tree,
+    defaultPreload: 'intent',
+    defaultErrorComponent: Crashed,
+    parseSearch,
+    stringifySearch,
+  });
 }
 
 declare module '@tanstack/react-router' {

@@ -6,14 +6,27 @@ import { words } from './words/en';
 /** Keys of objects have up to 1024 bytes; nothing that is searched for is longer. */
 const TEXT_MAX = 1024;
 
-/** The query string is read as JSON where it can be, so a search for `7` comes as a number. */
+/** Query strings as everybody writes them: names and texts, nothing more. */
+export function parseSearch(search: string): Record<string, string> {
+  return Object.fromEntries(new URLSearchParams(search));
+}
+
+export function stringifySearch(search: Record<string, unknown>): string {
+  const query = new URLSearchParams();
+  for (const [name, value] of Object.entries(search)) {
+    if (typeof value === 'string' && value !== '') query.set(name, value);
+    else if (value === true) query.set(name, 'true');
+  }
+  const text = query.toString();
+  return text === '' ? '' : `?${text}`;
+}
+
 export function text(value: unknown): string | undefined {
-  if (typeof value === 'number' || typeof value === 'boolean') return String(value);
   return typeof value === 'string' && value !== '' ? value.slice(0, TEXT_MAX) : undefined;
 }
 
 export function flag(value: unknown): boolean | undefined {
-  return value === true ? true : undefined;
+  return value === true || value === 'true' ? true : undefined;
 }
 
 export function kind(value: unknown): NodeKind | undefined {

@@ -1,6 +1,6 @@
 import { Tabs } from '@mantine/core';
 import { useQuery } from '@tanstack/react-query';
-import { useNavigate, useParams } from '@tanstack/react-router';
+import { Navigate, useNavigate, useParams } from '@tanstack/react-router';
 
 import { keys } from '../../api/keys';
 import { readResource } from '../../api/resources';
@@ -36,6 +36,9 @@ export function ResourcePage() {
       </Page>
     );
   }
+  // Names lead here too; what the stream tells goes by ids.
+  const own = query.data.row.id;
+  if (own !== id) return <Navigate to="/resources/$id" params={{ id: own }} replace />;
   return <ResourceShown view={query.data} tab={tab} />;
 }
 
