@@ -49,12 +49,13 @@ function expect(what, found, wanted) {
 }
 
 async function signIn(page) {
-  await page.goto(`${origin}/resources`);
+  await page.goto(`${origin}/resources?search=host`);
   await page.getByText('With token').click();
   await page.getByLabel('API token').fill(token);
   await page.getByRole('button', { name: 'Sign in' }).click();
   await page.getByRole('table', { name: 'Resources' }).waitFor();
-  expect('signing in leads back to', new URL(page.url()).pathname, '/resources');
+  const { pathname, search } = new URL(page.url());
+  expect('signing in leads back to', `${pathname}${search}`, '/resources?search=host');
 }
 
 /** What the role of the page's session may do. */
@@ -243,6 +244,21 @@ const acts = {
     } finally {
       call.kill();
     }
+    return undefined;
+  },
+
+  async 'a storage Host is to be emptied, and that is taken back'(page) {
+    const { items } = await api('resources?kind=se');
+    const element = items.find(({ connected }) => connected);
+    if (!element) return 'left out: no storage';
+    await page.goto(`${origin}/resources/${element.id}/layout`);
+    await page.getByRole('button', { name: 'Empty it' }).first().click();
+    await page.getByRole('heading', { name: 'A change is staged' }).waitFor();
+    await until('it is staged', async () => (await api(`resources/${element.id}/layout`)).staged?.layout.drain.length === 1);
+    await page.getByRole('button', { name: /^Take it back/ }).click();
+    await page.getByRole('dialog').getByRole('button', { name: 'Take it back' }).click();
+    await page.getByRole('button', { name: 'Spread blocks evenly' }).waitFor();
+    expect('what is staged', (await api(`resources/${element.id}/layout`)).staged, undefined);
     return undefined;
   },
 
