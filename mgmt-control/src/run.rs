@@ -178,7 +178,11 @@ async fn start(config: &Config, shutdown: CancellationToken) -> Result<Started, 
     let nodes_address = door.local_addr();
     let url = people_url(config, people_address);
     first_admin::ensure(&catalogue, &config.data_dir, &url).await?;
-    let gateway = Gateway::new(Handle::current(), authority.root_pem());
+    let gateway = Gateway::new(
+        Handle::current(),
+        authority.root_pem(),
+        config.data_dir.clone(),
+    );
     let control = Arc::new(Control {
         node,
         catalogue: Arc::new(catalogue),

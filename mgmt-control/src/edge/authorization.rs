@@ -178,6 +178,7 @@ table! {
     UploadComplete = "POST" "/api/v1/console/buckets/{bucket}/uploads/{upload}" From(Viewer);
     UploadForget = "DELETE" "/api/v1/console/buckets/{bucket}/uploads/{upload}" From(Viewer);
     StatementRun = "POST" "/api/v1/console/databases/{name}/statements" From(Viewer);
+    CallMake = "POST" "/api/v1/console/applications/{name}/calls" From(User);
     StatementCsv = "POST" "/api/v1/console/databases/{name}/statements/csv" From(Viewer);
 }
 

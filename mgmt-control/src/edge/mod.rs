@@ -208,7 +208,8 @@ fn endpoints(config: &mut ServiceConfig<'_>) {
         .service(gateway::upload::upload_complete)
         .service(gateway::upload::upload_forget)
         .service(gateway::statement::statement_run)
-        .service(gateway::statement::statement_csv);
+        .service(gateway::statement::statement_csv)
+        .service(gateway::call::call_make);
 }
 
 /// How everything is, was, and what changes.

@@ -14,6 +14,7 @@ mod pipe;
 
 use std::{
     collections::HashMap,
+    path::PathBuf,
     sync::{Arc, OnceLock},
     time::{Duration, Instant},
 };
@@ -25,6 +26,7 @@ use gridmart_schemas::{
 use gridmart_sdk::{Client, Error, PartUpload, Settings};
 use parking_lot::Mutex;
 use tokio::{
+    fs::File,
     runtime::Handle,
     sync::{OwnedSemaphorePermit, Semaphore},
 };
@@ -55,6 +57,8 @@ pub struct Gateway {
     runtime: Handle,
     url: OnceLock<String>,
     root: String,
+    /// For what waits on the disk.
+    folder: PathBuf,
     turns: Arc<Semaphore>,
     kept: Mutex<HashMap<TokenId, Kept>>,
 }
@@ -76,11 +80,12 @@ pub struct Turn {
 
 impl Gateway {
     /// One that runs there; it is told where the controller is once its door is open.
-    pub fn new(runtime: Handle, root: &str) -> Self {
+    pub fn new(runtime: Handle, root: &str, folder: PathBuf) -> Self {
         Self {
             runtime,
             url: OnceLock::new(),
             root: root.to_owned(),
+            folder,
             turns: Arc::new(Semaphore::new(AT_A_TIME)),
             kept: Mutex::default(),
         }
@@ -153,6 +158,23 @@ impl Gateway {
             Problem::new(Code::Internal, "The controller could not do it.")
         })?;
         done.map_err(|error| problem_of(&error))
+    }
+
+    /// A file without a name, for what waits on the disk.
+    ///
+    /// # Errors
+    /// A disk that is full, or that cannot be written to.
+    pub async fn file(&self) -> Result<File, Problem> {
+        let folder = self.folder.clone();
+        let made = tokio::task::spawn_blocking(move || tempfile::tempfile_in(folder)).await;
+        let made = made.map_err(std::io::Error::other).and_then(|made| made);
+        made.map(File::from_std).map_err(|error| {
+            tracing::error!(%error, "a temporary file could not be made");
+            Problem::new(
+                Code::StorageFailed,
+                "The controller has no room for the input.",
+            )
+        })
     }
 
     /// Where its tasks run.

@@ -8,6 +8,7 @@ pub mod activity;
 pub mod application;
 pub mod audit;
 pub mod bucket;
+pub mod call_event;
 pub mod command;
 pub mod database;
 pub mod event;

@@ -2,8 +2,9 @@
 
 use std::thread;
 
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use bytes::Bytes;
-use gridmart_tests::{Browser, LONG, Supermarket, wait_for};
+use gridmart_tests::{Application, Browser, LONG, Supermarket, wait_for};
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -147,6 +148,57 @@ fn shown_on_its_hosts(browser: &Browser) {
     assert_eq!(hosts, all);
     let folders = browser.get(&format!("{AT}/objects?delimiter=/"));
     assert_eq!(folders.is(200).json()["prefixes"], json!(["raw data/"]));
+}
+
+/// A call that is made from a page prints what it is given, ends with its code, and is ended
+/// when its reader goes.
+#[test]
+fn a_call_from_a_page_gets_its_input_and_shows_its_output() {
+    let market = Supermarket::builder().hosts(1).start();
+    let script = "#!/bin/sh\nif [ \"$1\" = forever ]; then exec sleep 1000; fi\n\
+                  echo \"to $1\" >&2; cat; exit 3\n";
+    market.upload(&Application::script("echo", script));
+    let browser = Browser::sign_in(&market.ready.url, &market.token);
+    let at = "/api/v1/console/applications/echo/calls";
+    // More than waits in memory, and more than any pipe holds.
+    let input = bytes(3 * 1024 * 1024);
+    let arguments = escaped(r#"["b & <b>"]"#);
+    let kind = "application/octet-stream";
+    let answer = browser.send(
+        Method::POST,
+        &format!("{at}?arguments={arguments}"),
+        kind,
+        input.clone(),
+    );
+    let answer = answer.is(200);
+    let text = answer.text();
+    let events: Vec<Value> = text
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    let printed = |name: &str| -> Vec<u8> {
+        let pieces = events.iter().filter_map(|event| event[name].as_str());
+        pieces
+            .flat_map(|piece| STANDARD.decode(piece).unwrap())
+            .collect()
+    };
+    assert!(printed("stdout") == input, "it prints what it was given");
+    assert_eq!(printed("stderr"), b"to b & <b>\n");
+    let call = events[0]["started"]["call"].as_str().unwrap();
+    assert_eq!(events.last().unwrap()["ended"]["exit_code"], 3, "{call}");
+    let refused = browser.send(
+        Method::POST,
+        &format!("{at}?arguments=x"),
+        kind,
+        Bytes::new(),
+    );
+    refused.is(400);
+    let unknown = at.replace("echo", "nothing");
+    let told = browser
+        .send(Method::POST, &unknown, kind, Bytes::new())
+        .is(200);
+    assert!(told.text().contains("\"failed\""), "{}", told.text());
+    market.stop();
 }
 
 /// The editor's statements, under the rules of whoever is signed in.

@@ -1,6 +1,7 @@
 //! What browsers ask of Elements and Hosts, through the controller's gateway: HTTP in,
 //! the SDK's client of the session out.
 
+pub(super) mod call;
 pub(super) mod object;
 mod range;
 pub(super) mod statement;
