@@ -254,7 +254,10 @@ const acts = {
     await page.goto(`${origin}/resources/${element.id}/layout`);
     await page.getByRole('button', { name: 'Empty it' }).first().click();
     await page.getByRole('heading', { name: 'A change is staged' }).waitFor();
-    await until('it is staged', async () => (await api(`resources/${element.id}/layout`)).staged?.layout.drain.length === 1);
+    await until(
+      'it is staged',
+      async () => (await api(`resources/${element.id}/layout`)).staged?.layout.drain.length === 1,
+    );
     await page.getByRole('button', { name: /^Take it back/ }).click();
     await page.getByRole('dialog').getByRole('button', { name: 'Take it back' }).click();
     await page.getByRole('button', { name: 'Spread blocks evenly' }).waitFor();

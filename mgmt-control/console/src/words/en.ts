@@ -235,12 +235,15 @@ export const words = {
     rebalance: 'Spread blocks evenly',
     emptied: (hosts: string) => `${hosts} ${hosts.includes(' and ') ? 'are' : 'is'} emptied.`,
     spread: 'Blocks are moved from fuller Hosts to emptier ones.',
-    plan: (blocks: number, size: string, time: string) => `${plural(blocks, 'block')} (${size}) would be moved, in about ${time}.`,
+    plan: (blocks: number, size: string, time: string) =>
+      `${plural(blocks, 'block')} (${size}) would be moved, in about ${time}.`,
     apply: 'Begin',
-    applyText: 'Blocks are copied to their new Hosts, and read back, before the old ones go. What is read meanwhile is not disturbed.',
+    applyText:
+      'Blocks are copied to their new Hosts, and read back, before the old ones go. What is read meanwhile is not disturbed.',
     takeBack: 'Take it back',
     stop: 'Stop it',
-    revertText: 'What is staged is forgotten; if nothing is, no more is moved. What has been moved stays where it is.',
+    revertText:
+      'What is staged is forgotten; if nothing is, no more is moved. What has been moved stays where it is.',
   },
   heals: {
     none: 'Nothing was repaired yet.',

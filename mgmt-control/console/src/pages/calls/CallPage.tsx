@@ -67,7 +67,8 @@ function Attempt({ attempt: { owner, host, submitted, ended, job, part, end } }:
     { label: words.calls.output, value: bytes(end.stdout_bytes) },
     { label: words.calls.errors, value: bytes(end.stderr_bytes) },
   ];
-  if (typeof end.signal === 'number') facts.push({ label: words.calls.endedBy, value: words.calls.signal(end.signal) });
+  if (typeof end.signal === 'number')
+    facts.push({ label: words.calls.endedBy, value: words.calls.signal(end.signal) });
   if (job)
     facts.push({ label: words.calls.map, value: <code>{`${job} · ${words.calls.part(part ?? 0)}`}</code> });
   return (

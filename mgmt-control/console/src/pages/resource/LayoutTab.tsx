@@ -47,7 +47,13 @@ function Hosts({ id, told: { hosts, staged, applied } }: { id: string; told: Lay
     >
       <SimpleTable
         label={words.resources.tabs.layout}
-        titles={[words.layout.host, words.layout.place, words.layout.blocks, words.layout.used, words.common.actions]}
+        titles={[
+          words.layout.host,
+          words.layout.place,
+          words.layout.blocks,
+          words.layout.used,
+          words.common.actions,
+        ]}
         ends={[2]}
         rows={hosts.map((host) => ({
           key: host.host,

@@ -64,7 +64,11 @@ export function Sql({ database }: { database: string }) {
             data={READS.map((value) => ({ value, label: words.sql.reads[value] }))}
           />
           {run.data && canSave(run.data) && (
-            <Button variant="default" loading={csv.isPending} onClick={() => csv.mutate({ statement: run.variables, shown: run.data })}>
+            <Button
+              variant="default"
+              loading={csv.isPending}
+              onClick={() => csv.mutate({ statement: run.variables, shown: run.data })}
+            >
               {words.sql.csv}
             </Button>
           )}

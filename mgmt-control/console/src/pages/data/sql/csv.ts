@@ -15,6 +15,10 @@ export function csvOf({ columns, rows }: Pick<StatementResult, 'columns' | 'rows
 }
 
 /** Whether all rows can be had: those that are shown are all, or asking again changes nothing. */
-export function canSave({ columns, is_cut, tag }: Pick<StatementResult, 'columns' | 'is_cut' | 'tag'>): boolean {
+export function canSave({
+  columns,
+  is_cut,
+  tag,
+}: Pick<StatementResult, 'columns' | 'is_cut' | 'tag'>): boolean {
   return columns.length > 0 && (!is_cut || tag === 'SELECT');
 }
