@@ -19,7 +19,7 @@ use super::{
 use crate::storage::{
     Se,
     data::Damage,
-    layout::{applied, set_applied, stored_on},
+    layout::{applied, set_applied, settled, stored_on},
     metadata::{Change, LayoutStripe, query},
     placement::{Move, PlanLimits, StoredBlock, drain, is_to_give, rebalance},
     service::Service,
@@ -29,9 +29,9 @@ use crate::storage::{
 const LOOK_PAUSE: Duration = Duration::from_secs(1);
 /// How long nothing is tried after nothing could be moved.
 const RETRY_PAUSE: Duration = Duration::from_secs(5);
-/// How long the next round of rebalancing waits: Hosts have told then what the
-/// last one has changed.
-const TOLD_PAUSE: Duration = Duration::from_secs(12);
+/// How long the next round of rebalancing waits: what found no room beside old
+/// copies, or a Host that was away, may find it then.
+const ROUND_PAUSE: Duration = Duration::from_secs(12);
 /// Blocks that are looked up at a time.
 const PAGE: u32 = 64;
 /// Blocks that are moved at a time: their reads and writes overlap.
@@ -52,7 +52,7 @@ pub(super) async fn keep(se: &Arc<Se>, service: &Arc<Service>) {
         let (pause, word) = match step(se, service, &mut left).await {
             Ok(Step::Idle) => (LOOK_PAUSE, None),
             Ok(Step::Moved) => (Duration::ZERO, None),
-            Ok(Step::Round) => (TOLD_PAUSE, None),
+            Ok(Step::Round) => (ROUND_PAUSE, None),
             Ok(Step::Waits(why)) => (RETRY_PAUSE, Some(why)),
             Err(problem) => (RETRY_PAUSE, Some(problem.detail)),
         };
@@ -156,7 +156,10 @@ async fn rebalance_some(
     pace: &mut Pace,
     left: &mut Left,
 ) -> Result<usize, Problem> {
-    let mut candidates = service.data().hosts.candidates();
+    let told = service.data().hosts.candidates();
+    let mut candidates = service
+        .read(move |connection| settled(connection, told))
+        .await?;
     let hosts: Vec<NodeId> = candidates.iter().map(|candidate| candidate.host).collect();
     let (mut planned, mut limits) = (0, ROUND);
     for host in hosts {

@@ -6,7 +6,10 @@ mod plan;
 
 use std::sync::Arc;
 
-use gridmart_fabric::stream::{Incoming, reply};
+use gridmart_fabric::{
+    block::PREFIX_BYTES_MAX,
+    stream::{Incoming, reply},
+};
 use gridmart_schemas::{
     id::NodeId,
     problem::{Code, Problem},
@@ -25,6 +28,7 @@ pub(super) use self::plan::stored_on;
 use super::{
     Se,
     metadata::{Change, HostRow, StoreError, query},
+    placement::Candidate,
     service::Service,
 };
 
@@ -93,6 +97,18 @@ impl Known {
     }
 }
 
+/// Hosts by what the metadata say that they are to hold.
+pub(super) fn settled(
+    connection: &Connection,
+    candidates: Vec<Candidate>,
+) -> Result<Vec<Candidate>, StoreError> {
+    let settled = candidates.into_iter().map(|candidate| {
+        let (blocks, payloads) = query::load_of(connection, candidate.host)?;
+        Ok(candidate.settled(payloads + blocks * PREFIX_BYTES_MAX as u64))
+    });
+    settled.collect()
+}
+
 impl Se {
     /// What the controller asks of the layout; `None`: it is about something
     /// else.
@@ -156,8 +172,12 @@ impl Se {
 
     async fn layout_told(&self) -> Result<LayoutTold, Problem> {
         let service = self.goods.service()?;
-        let known = service.read(Known::read).await?;
         let candidates = service.data().hosts.candidates();
+        let read = move |connection: &Connection| {
+            let candidates = settled(connection, candidates)?;
+            Ok((Known::read(connection)?, candidates))
+        };
+        let (known, candidates) = service.read(read).await?;
         let hosts = self.layout_hosts(&known);
         let staged = if known.staged.is_empty() {
             None

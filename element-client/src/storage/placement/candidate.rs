@@ -64,6 +64,17 @@ impl fmt::Display for Unfit {
 }
 
 impl Candidate {
+    /// The Host as it will be when it holds its own blocks and nothing else, of
+    /// so many bytes: what a Host tells lags behind moves, and counts old copies
+    /// that are about to go.
+    #[must_use]
+    pub fn settled(mut self, bytes: u64) -> Self {
+        let capacity = self.used.saturating_add(self.free);
+        self.used = bytes.min(capacity);
+        self.free = capacity - self.used;
+        self
+    }
+
     /// Why it cannot take a block of so many bytes, if it cannot; `holders`
     /// have the stripe's other blocks.
     pub(super) fn unfit(&self, bytes: u64, holders: &[NodeId]) -> Option<Unfit> {

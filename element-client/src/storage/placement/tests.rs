@@ -274,6 +274,30 @@ fn a_host_that_joins_many_gets_its_share_though_none_of_them_is_much_too_full() 
 }
 
 #[test]
+fn a_host_is_judged_by_what_it_is_to_hold_not_by_what_it_told_before_moves() {
+    // Four gave a fifth its share, and none of the five has told of that.
+    let told: Vec<Candidate> = (0..5)
+        .map(|at| {
+            let used = if at < 4 { 50 * MIB } else { 0 };
+            Candidate {
+                used,
+                ..host(at, 100 * MIB - used, &[])
+            }
+        })
+        .collect();
+    assert!(excess(&told) > 0);
+    let settled: Vec<Candidate> = told
+        .into_iter()
+        .map(|told| told.settled(40 * MIB))
+        .collect();
+    assert_eq!(settled[4].used + settled[4].free, 100 * MIB);
+    assert_eq!(excess(&settled), 0);
+    assert!(!settled.iter().any(|one| is_to_give(&settled, one.host)));
+    // More than there is room for is no underflow.
+    assert_eq!(host(1, MIB, &[]).settled(2 * MIB).free, 0);
+}
+
+#[test]
 fn rebalancing_ends_within_the_band_and_keeps_the_spread() {
     let mut hosts: Vec<Candidate> = (0..6)
         .map(|at| host(at, 100 * MIB, &[&format!("rack=r{}", at / 2)]))
