@@ -23,11 +23,13 @@ help: ## List the targets
 
 demo: ## A whole supermarket in a temporary folder: one real job over three Hosts
 	scripts/setup
+	scripts/console
 	cargo build --release -p gridmart -p link-failures
 	scripts/demo
 
 test: ## All tests, end to end included
 	scripts/setup
+	scripts/console check
 	cargo build --workspace --bins $(FAULT_POINTS)
 	cargo test --workspace --no-fail-fast $(FAULT_POINTS)
 
@@ -62,6 +64,7 @@ fuzz: ## Every fuzz target for SECONDS each: make fuzz SECONDS=300
 
 bench: ## The figures, as a table and in target/bench.json
 	scripts/setup
+	scripts/console
 	cargo build --release --workspace --bins
 	target/release/gridmart-bench
 
