@@ -1,7 +1,7 @@
 # What a person or the continuous integration does with this tree. `make help` lists it.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test simulate soak soak-storage soak-data siege fuzz bench lint check
+.PHONY: help demo test simulate soak soak-storage soak-data siege fuzz bench screenshots lint check
 
 # What tests make fail at named places; no release has them.
 FAULT_POINTS := --features gridmart/fault-points
@@ -67,6 +67,12 @@ bench: ## The figures, as a table and in target/bench.json
 	scripts/console
 	cargo build --release --workspace --bins
 	target/release/gridmart-bench
+
+screenshots: ## The README's pictures of the console, anew: docs/console-*.png
+	scripts/setup
+	scripts/console
+	cargo build --release -p gridmart -p link-failures
+	scripts/screenshots
 
 lint: ## Formatting and lints; warnings are errors
 	cargo fmt --check

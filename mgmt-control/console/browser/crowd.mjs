@@ -4,9 +4,9 @@
 //   node browser/crowd.mjs http://127.0.0.1:7700 [SECONDS]
 import { fileURLToPath } from 'node:url';
 
-import { chromium } from 'playwright-core';
+import { launch, origin } from './market.mjs';
 
-const [, , origin, time = '20'] = process.argv;
+const [, , , time = '20'] = process.argv;
 if (!origin) {
   console.error('usage: node browser/crowd.mjs URL [SECONDS for each page]');
   process.exit(2);
@@ -16,10 +16,7 @@ const seconds = Number(time);
 const STILL_MS_MAX = 2_000;
 const GROWTH_BYTES_MAX = 60 * 1024 * 1024;
 
-const browser = await chromium.launch({
-  executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
-  args: ['--no-sandbox'],
-});
+const browser = await launch();
 let failed = 0;
 try {
   for (const [path, ready] of [

@@ -6,16 +6,11 @@
 import { mkdir, readFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 
-import { chromium } from 'playwright-core';
-
 import { addresses } from './addresses.mjs';
+import { demand, launch, origin, signIn } from './market.mjs';
 
-const [, , origin, folder, only = ''] = process.argv;
-const token = process.env.GRIDMART_TOKEN;
-if (!origin || !folder || !token) {
-  console.error('usage: GRIDMART_TOKEN=… node browser/walk.mjs URL FOLDER [NAME-PART]');
-  process.exit(2);
-}
+const [, , , folder, only = ''] = process.argv;
+demand('node browser/walk.mjs URL FOLDER [NAME-PART]', folder);
 
 const WIDTHS = [
   { name: '1280', width: 1280, height: 800 },
@@ -68,19 +63,8 @@ function listen(page, name) {
   page.on('pageerror', (error) => complaints.push(`${name()}: ${error.message}`));
 }
 
-async function signIn(page) {
-  await page.goto(`${origin}/sign-in`);
-  await page.getByText('With token').click();
-  await page.getByLabel('API token').fill(token);
-  await page.getByRole('button', { name: 'Sign in' }).click();
-  await page.waitForSelector('#content');
-}
-
 await mkdir(folder, { recursive: true });
-const browser = await chromium.launch({
-  executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
-  args: ['--no-sandbox'],
-});
+const browser = await launch();
 try {
   for (const scheme of ['light', 'dark']) {
     for (const { name: width, ...viewport } of WIDTHS) {
@@ -94,6 +78,7 @@ try {
       await page.waitForSelector('form');
       if (scheme === 'light') await look(page, called());
       await signIn(page);
+      await page.waitForSelector('#content');
       complaints.splice(0, complaints.length, ...complaints.filter((line) => !/sign-in.*401/.test(line)));
       for (const { name, path, act } of await addresses(page, scheme)) {
         if (!name.includes(only)) continue;

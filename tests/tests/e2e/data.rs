@@ -23,7 +23,7 @@ fn sql_state(error: &Error) -> String {
 
 /// Makes a database once the Hosts have come, and gives the role of its core's Host.
 #[track_caller]
-fn made(market: &Supermarket, name: &str, shadows: &str) -> String {
+pub(crate) fn made(market: &Supermarket, name: &str, shadows: &str) -> String {
     let made: serde_json::Value = wait_for(LONG, "a database is made", || {
         let words = ["--json", "db", "create", name, "--shadows", shadows];
         let run = market.cli(&words);

@@ -31,6 +31,7 @@ mod market;
 mod nap;
 mod neighbours;
 mod objects;
+mod pages;
 mod parts;
 mod people;
 mod policies;

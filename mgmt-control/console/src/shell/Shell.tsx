@@ -10,11 +10,13 @@ import { Navigation } from './Navigation';
 import { PersonMenu } from './PersonMenu';
 import { SearchBox } from './SearchBox';
 import { ThemeMenu } from './ThemeMenu';
+import { usePreload } from './usePreload';
 import css from './Shell.module.css';
 
 /** What stands around every page. */
 export function Shell() {
   const [open, setOpen] = useState(false);
+  usePreload();
   return (
     <div className={css.shell}>
       <a className={css.skip} href="#content">

@@ -489,6 +489,7 @@ export const words = {
       core: 'The core',
       shadow: 'A shadow, however old',
     },
+    busy: 'A statement is running; yours was not started. Run it once the answer is there.',
     csv: 'All rows as CSV',
     result: 'Result',
     cut: 'There are more: take them as CSV.',

@@ -39,8 +39,12 @@ export function Sql({ database }: { database: string }) {
         shown.is_cut ? await runForCsv(database, statement, read) : csvOf(shown),
       ),
   });
+  /** Somebody wanted another statement while one ran: it is not run behind their back later. */
+  const [refused, setRefused] = useState(false);
   const start = () => {
-    if (text.trim() !== '' && !run.isPending) run.mutate(text);
+    if (text.trim() === '') return;
+    setRefused(run.isPending);
+    if (!run.isPending) run.mutate(text);
   };
   return (
     <Section title={words.sql.title}>
@@ -74,6 +78,7 @@ export function Sql({ database }: { database: string }) {
           )}
           <span className="soft">{words.sql.keys}</span>
         </div>
+        {refused && run.isPending && <p role="status">{words.sql.busy}</p>}
         {run.isError && <ProblemView problem={run.error} />}
         {csv.isError && <ProblemView problem={csv.error} />}
         {run.data && <Result result={run.data} />}
